@@ -1,0 +1,5 @@
+"""`python -m stream` is `labelstream`."""
+
+from stream.cli import main
+
+main()

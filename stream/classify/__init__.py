@@ -1,0 +1,1 @@
+"""Text to prediction, with no Kafka in it: cache, tokenise, plan, infer, post-process."""

@@ -1,0 +1,93 @@
+"""Does a variant say what the trained model said? The comparison behind `verify` and the export gate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from stream.bundle import Bundle, Parity
+from stream.classify.inputs import TextInput
+from stream.classify.planner import plan
+from stream.classify.tokenise import Tokeniser
+from stream.errors import BundleError
+from stream.runtime import Runtime
+from stream.runtime.base import Logits
+
+REFERENCE_TEXTS = "reference.jsonl"
+REFERENCE_LOGITS = "reference.npz"
+BATCH_ROWS = 32
+BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A reference row whose logits moved: its number, text and largest absolute difference."""
+
+    row: int
+    text: str
+    logit_diff: float
+
+
+def read_reference(bundle: Bundle) -> tuple[list[TextInput], Logits]:
+    """The stored reference rows and PyTorch's logits for them, float32 [rows, labels].
+
+    Raises:
+        BundleError: the files are missing or do not fit each other.
+    """
+    try:
+        lines = (bundle.path / REFERENCE_TEXTS).read_bytes().splitlines()
+        with np.load(bundle.path / REFERENCE_LOGITS, allow_pickle=False) as arrays:
+            logits = arrays["logits"].astype(np.float32)
+        rows = [TextInput(row["text"], row.get("text_pair"), row.get("metadata")) for row in map(orjson.loads, lines)]
+        if logits.shape != (len(rows), len(bundle.manifest.labels)):
+            raise ValueError(f"{len(rows)} texts, but logits of shape {logits.shape}")
+    except (OSError, KeyError, ValueError) as exc:
+        raise BundleError(
+            f"the reference of {bundle.path} cannot be read", why=str(exc), mend="export the bundle again"
+        ) from exc
+    return rows, logits
+
+
+def infer_all(
+    runtime: Runtime,
+    tokeniser: Tokeniser,
+    rows: list[TextInput],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Logits:
+    """Logits of many rows offline, in length-sorted batches; float32 [rows, labels], in the rows' order."""
+    encoded = tokeniser.encode(rows)
+    found: list[Logits | None] = [None] * len(rows)
+    for batch in plan([len(e.ids) for e in encoded], max_rows=BATCH_ROWS, max_tokens=BATCH_TOKENS):
+        logits = runtime.infer(tokeniser.pad([encoded[at] for at in batch]))
+        for at, row in zip(batch, logits, strict=True):
+            found[at] = row
+        progress(len(batch))
+    return np.stack([row for row in found if row is not None])
+
+
+def compare(reference: Logits, found: Logits, *, tolerance: float, min_label_agreement: float) -> Parity:
+    """Measure how far `found` lies from `reference`, both float32 [rows, labels]."""
+    moved = np.abs(reference - found)
+    return Parity(
+        rows=len(reference),
+        max_abs_logit_diff=float(moved.max()) if np.isfinite(moved).all() else float(np.finfo(np.float32).max),
+        tolerance=tolerance,
+        label_agreement=float((reference.argmax(axis=1) == found.argmax(axis=1)).mean()),
+        min_label_agreement=min_label_agreement,
+    )
+
+
+def within_tolerance(parity: Parity) -> bool:
+    """Whether the gate lets this variant pass."""
+    return (
+        parity.max_abs_logit_diff <= parity.tolerance and parity.label_agreement >= parity.min_label_agreement
+    )
+
+
+def largest_differences(
+    rows: list[TextInput], reference: Logits, found: Logits, most: int = 5
+) -> list[Difference]:
+    """The reference rows that moved furthest, worst first, to be shown with a refusal."""
+    moved = np.abs(reference - found).max(axis=1)
+    return [Difference(int(at), rows[at].text, float(moved[at])) for at in np.argsort(-moved)[:most]]

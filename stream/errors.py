@@ -1,0 +1,89 @@
+"""What can go wrong, sorted by what has to happen next.
+
+The class alone decides: `Retriable` is tried again within a deadline, `Poison` sends its record to the
+dead-letter topic, `Fatal` ends the process with its exit code and commits nothing past the fault.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reason(StrEnum):
+    """Why a record became a dead letter: the closed list that consumers may switch on."""
+
+    DECODE = "decode"
+    SCHEMA = "schema"
+    EMPTY = "empty"
+    TOO_LARGE = "too-large"
+    MODEL = "model"
+    ATTEMPTS = "attempts"
+
+
+class LabelstreamError(Exception):
+    """An error that can be told in three lines: what, why, and the mend.
+
+    Args:
+        what: one line, what did not work.
+        why: one line, the cause as far as it is known.
+        mend: one line, what the reader can do about it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, why: str = "", mend: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.mend = mend
+
+
+class Retriable(LabelstreamError):
+    """May pass by itself: tried again with back-off until the deadline, then fatal."""
+
+
+class Poison(LabelstreamError):
+    """This record can never be labelled; it goes to the dead-letter topic under `reason`."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Fatal(LabelstreamError):
+    """The process cannot go on; the supervisor restarts it."""
+
+
+class UsageError(Fatal):
+    """A flag, a setting or a file the user named is wrong."""
+
+    exit_code = 2
+
+
+class BundleError(Fatal):
+    """A bundle is missing, changed on disk, or refused."""
+
+    exit_code = 3
+
+
+class BrokerError(Fatal):
+    """The broker or a topic was not usable within the deadline."""
+
+    exit_code = 4
+
+
+class StalledError(Fatal):
+    """The watchdog saw no progress, or a shutdown outlived its deadline."""
+
+    exit_code = 5
+
+
+class FencedError(Fatal):
+    """Another worker has taken over this one's identity."""
+
+    exit_code = 6
+
+
+class DeviceError(Fatal):
+    """The device that was asked for is not there or stopped answering."""
+
+    exit_code = 7
