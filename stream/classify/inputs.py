@@ -21,7 +21,8 @@ class TextInput:
         The text is taken as it was sent (no NFC), since that is what the tokenizer sees.
         """
         return orjson.dumps(
-            [self.text, self.text_pair, self.metadata], option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+            [self.text, self.text_pair, self.metadata],
+            option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS,
         )
 
 

@@ -39,7 +39,10 @@ def read_reference(bundle: Bundle) -> tuple[list[TextInput], Logits]:
         lines = (bundle.path / REFERENCE_TEXTS).read_bytes().splitlines()
         with np.load(bundle.path / REFERENCE_LOGITS, allow_pickle=False) as arrays:
             logits = arrays["logits"].astype(np.float32)
-        rows = [TextInput(row["text"], row.get("text_pair"), row.get("metadata")) for row in map(orjson.loads, lines)]
+        rows = [
+            TextInput(row["text"], row.get("text_pair"), row.get("metadata"))
+            for row in map(orjson.loads, lines)
+        ]
         if logits.shape != (len(rows), len(bundle.manifest.labels)):
             raise ValueError(f"{len(rows)} texts, but logits of shape {logits.shape}")
     except (OSError, KeyError, ValueError) as exc:
@@ -58,7 +61,7 @@ def infer_all(
     """Logits of many rows offline, in length-sorted batches; float32 [rows, labels], in the rows' order."""
     encoded = tokeniser.encode(rows)
     found: list[Logits | None] = [None] * len(rows)
-    for batch in plan([len(e.ids) for e in encoded], max_rows=BATCH_ROWS, max_tokens=BATCH_TOKENS):
+    for batch in plan([len(e) for e in encoded], max_rows=BATCH_ROWS, max_tokens=BATCH_TOKENS):
         logits = runtime.infer(tokeniser.pad([encoded[at] for at in batch]))
         for at, row in zip(batch, logits, strict=True):
             found[at] = row
@@ -71,7 +74,9 @@ def compare(reference: Logits, found: Logits, *, tolerance: float, min_label_agr
     moved = np.abs(reference - found)
     return Parity(
         rows=len(reference),
-        max_abs_logit_diff=float(moved.max()) if np.isfinite(moved).all() else float(np.finfo(np.float32).max),
+        max_abs_logit_diff=float(moved.max())
+        if np.isfinite(moved).all()
+        else float(np.finfo(np.float32).max),
         tolerance=tolerance,
         label_agreement=float((reference.argmax(axis=1) == found.argmax(axis=1)).mean()),
         min_label_agreement=min_label_agreement,

@@ -40,10 +40,12 @@ def predictions(logits: Logits, temperature: float = 1.0) -> list[Prediction | P
 
     A row with a logit that is not finite has no honest score; it becomes poison instead.
     """
-    finite = np.isfinite(logits).all(axis=1)
+    finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
     scores = softmax(np.where(finite[:, None], logits, 0.0) / temperature).round(DIGITS).tolist()
     return [
-        Prediction(tuple(row)) if good else Poison(Reason.MODEL, "the model's logits for this text are not finite")
+        Prediction(tuple(row))
+        if good
+        else Poison(Reason.MODEL, "the model's logits for this text are not finite")
         for row, good in zip(scores, finite.tolist(), strict=True)
     ]
 

@@ -20,6 +20,7 @@ class Tokens(Protocol):
     def ids(self) -> list[int]: ...
     @property
     def type_ids(self) -> list[int]: ...
+    def __len__(self) -> int: ...
 
 
 class Tokeniser:
@@ -34,9 +35,11 @@ class Tokeniser:
         manifest = bundle.manifest
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(bundle.path / "tokenizer.json"))
-        except Exception as exc:  # noqa: BLE001 - the library raises bare Exception
+        except Exception as exc:
             raise BundleError(
-                f"the tokenizer of {bundle.path} cannot be loaded", why=str(exc), mend="export the bundle again"
+                f"the tokenizer of {bundle.path} cannot be loaded",
+                why=str(exc),
+                mend="export the bundle again",
             ) from exc
         self._tokenizer.enable_truncation(manifest.max_length, strategy="longest_first")
         self._tokenizer.no_padding()
@@ -51,12 +54,12 @@ class Tokeniser:
 
     def pad(self, rows: Sequence[Tokens]) -> Padded:
         """Lay rows into int64 arrays [rows, longest], padded on the right, for the graph's inputs."""
-        shape = (len(rows), max(len(row.ids) for row in rows))
+        shape = (len(rows), max(len(row) for row in rows))
         ids = np.full(shape, self._pad_id, dtype=np.int64)
         mask = np.zeros(shape, dtype=np.int64)
         types = np.zeros(shape, dtype=np.int64)
         for at, row in enumerate(rows):
-            width = len(row.ids)
+            width = len(row)
             ids[at, :width] = row.ids
             mask[at, :width] = 1
             types[at, :width] = row.type_ids

@@ -1,0 +1,86 @@
+"""The worker's metrics, in Prometheus' terms. Names are part of the contract with dashboards and alerts."""
+
+from contextlib import AbstractContextManager
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+
+
+class Metrics:
+    """All metrics of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.events = self._counter(
+            "events", "Events by outcome: labelled, dead, tombstone.", "route", "outcome"
+        )
+        self.events_in = self._counter("events_in", "Events received.", "route")
+        self.dead_letters = self._counter("dead_letters", "Dead letters by reason.", "route", "reason")
+        self.cache = self._counter("cache_requests", "Cache look-ups by tier and result.", "tier", "result")
+        self.commits = self._counter("commits", "Offset commits by result.", "result")
+        self.rebalances = self._counter("rebalances", "Assignments received.")
+        self.retries = self._counter("retries", "Attempts repeated.", "what")
+        self.offsets_skipped = self._counter(
+            "offsets_skipped", "Offsets that retention removed unread.", "topic", "partition"
+        )
+        self.stage = self._histogram("stage_duration_seconds", "Time by stage.", SECONDS, "stage")
+        self.event_age = self._histogram(
+            "event_age_seconds",
+            "Now minus the record's timestamp, when its label is confirmed.",
+            SECONDS,
+            "route",
+        )
+        self.batch_rows = self._histogram("batch_rows", "Rows of an inference.", ROWS)
+        self.batch_tokens = self._histogram("batch_tokens", "Padded tokens of an inference.", TOKENS)
+        self.batch_fill = self._histogram("batch_fill_ratio", "Real tokens by padded tokens.", RATIOS)
+        self.queue_events = self._gauge("queue_events", "Events waiting.")
+        self.queue_bytes = self._gauge("queue_bytes", "Bytes waiting.")
+        self.in_flight_events = self._gauge("in_flight_events", "Events being worked on.")
+        self.lag = self._gauge("consumer_lag", "Events not yet finished, by partition.", "topic", "partition")
+        self.assigned = self._gauge("partitions_assigned", "Partitions assigned to this worker.")
+        self.paused = self._gauge("partitions_paused", "Assigned partitions that wait for room.")
+        self.bundle = self._gauge(
+            "bundle_info", "The bundle in use.", "route", "name", "version", "digest", "variant", "provider"
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"labelstream_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"labelstream_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"labelstream_{name}", text, labels, registry=self.registry, buckets=buckets)
+
+    def timed(self, stage: str) -> AbstractContextManager[object]:
+        """A context whose duration goes to the stage's histogram."""
+        return self.stage.labels(stage).time()
+
+    def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None:
+        """Note one inference."""
+        self.batch_rows.observe(rows)
+        self.batch_tokens.observe(padded_tokens)
+        self.batch_fill.observe(real_tokens / padded_tokens)
+
+    def cache_result(self, tier: str, result: str, n: int) -> None:
+        """Note `n` cache look-ups with the same result."""
+        if n:
+            self.cache.labels(tier, result).inc(n)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)

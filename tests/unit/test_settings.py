@@ -1,0 +1,123 @@
+"""Settings: one name, one meaning, and no mistake passed over in silence."""
+
+from pathlib import Path
+
+import pytest
+
+from stream.errors import UsageError
+from stream.settings import Settings, load_settings
+
+
+def test_defaults_describe_one_route() -> None:
+    (route,) = load_settings().effective_routes
+    assert (route.input_topic, route.output_topic, route.dead_topic) == ("texts", "labels", "texts.dead")
+
+
+def test_flag_before_environment_before_file_before_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "labelstream.toml"
+    file.write_text('group = "file"\nbroker = "file:1"\nlinger_ms = 9\n')
+    monkeypatch.setenv("LABELSTREAM_GROUP", "env")
+    monkeypatch.setenv("LABELSTREAM_BROKER", "env:1")
+    settings = load_settings({"broker": "flag:1", "group": None}, file)
+    assert (settings.broker, settings.group, settings.linger_ms, settings.compression) == (
+        "flag:1",
+        "env",
+        9,
+        "lz4",
+    )
+
+
+def test_the_file_may_be_named_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text('group = "file"\n')
+    monkeypatch.setenv("LABELSTREAM_CONFIG", str(file))
+    assert load_settings().group == "file"
+
+
+def test_routes_come_from_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(
+        '[[routes]]\nname = "a"\ninput_topic = "a.in"\noutput_topic = "a.out"\nbundle = "x"\n'
+        '[[routes]]\nname = "b"\ninput_topic = "b.in"\noutput_topic = "b.out"\nbundle = "y@2"\ninput_format = "text"\n'
+    )
+    first, second = load_settings(config=file).effective_routes
+    assert (first.dead_topic, second.bundle, second.input_format) == ("a.in.dead", "y@2", "text")
+
+
+def test_an_unknown_variable_is_an_error_that_names_the_near_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_BROKR", "x:1")
+    with pytest.raises(UsageError) as told:
+        load_settings()
+    assert "LABELSTREAM_BROKR" in told.value.what
+    assert "LABELSTREAM_BROKER" in told.value.mend
+
+
+def test_variables_of_the_test_suite_are_not_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_TEST_BROKER", "x:1")
+    monkeypatch.setenv("LABELSTREAM_REQUIRE_REAL", "1")
+    load_settings()
+
+
+def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text('grup = "x"\n')
+    with pytest.raises(UsageError, match="grup: unknown setting") as told:
+        load_settings(config=file)
+    assert "group" in told.value.mend
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"web_port": "99999"}, "web_port"),
+        ({"device": "tpu"}, "device"),
+        ({"linger_ms": "-1"}, "linger_ms"),
+        ({"max_queue_bytes": "64 apples"}, "max_queue_bytes"),
+        ({"input_topic": "t", "output_topic": "t"}, "three different topics"),
+        ({"delivery": "exactly_once"}, "exactly_once"),
+    ],
+)
+def test_a_refused_value_is_named(flags: dict[str, str], told: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        load_settings(flags)
+    assert told in refusal.value.what
+    assert refusal.value.exit_code == 2
+
+
+def test_a_refusal_does_not_repeat_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_SASL_PASSWORD", "hunter2")
+    monkeypatch.setenv("LABELSTREAM_SASL_PASSWORD_FILE", "/nowhere")
+    with pytest.raises(UsageError) as refusal:
+        load_settings()
+    assert "hunter2" not in str(refusal.value) + refusal.value.why
+
+
+@pytest.mark.parametrize(
+    ("given", "size"), [("64 MiB", 2**26), ("1MiB", 2**20), ("1.5 kib", 1536), ("123", 123), ("7 B", 7)]
+)
+def test_sizes(given: str, size: int) -> None:
+    assert load_settings({"max_queue_bytes": given}).max_queue_bytes == size
+
+
+@pytest.mark.parametrize("text", ["not toml =", "\ufeffgroup", 'group = "unclosed'])
+def test_a_broken_file_is_told(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match="is not TOML"):
+        load_settings(config=file)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read the settings file"):
+        load_settings(config=tmp_path / "none.toml")
+
+
+def test_secrets_are_masked_when_settings_are_shown() -> None:
+    shown = load_settings({"redis_url": "redis://:hunter2@cache:6379/0"}).public()
+    assert "hunter2" not in str(shown)
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
