@@ -1,0 +1,18 @@
+"""Bytes to events and back: the record contract in code."""
+
+from stream.records.dead_letters import dead_letter
+from stream.records.decode import Decoder
+from stream.records.encode import LabelEncoder, tombstone
+from stream.records.events import DeadLetter, Event, Record, Tombstone, event_id
+
+__all__ = [
+    "DeadLetter",
+    "Decoder",
+    "Event",
+    "LabelEncoder",
+    "Record",
+    "Tombstone",
+    "dead_letter",
+    "event_id",
+    "tombstone",
+]

@@ -1,0 +1,168 @@
+"""Bytes to events: JSON, bare text, CloudEvents. Nothing raises; what cannot be read is a dead letter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, from_structured_event
+from cloudevents.core.exceptions import BaseCloudEventException
+from cloudevents.core.formats.json import JSONFormat
+
+from stream.errors import Poison, Reason
+from stream.records.events import DeadLetter, Event, Record, Tombstone, event_id, header
+
+CLOUD_EVENT = "application/cloudevents"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """An event's fields before they are checked."""
+
+    id: Any = None
+    text: Any = None
+    text_pair: Any = None
+    metadata: Any = None
+    time: Any = None
+
+
+class Decoder:
+    """Reads the records of one route."""
+
+    def __init__(
+        self, *, input_format: Literal["json", "text"], max_event_bytes: int, max_text_chars: int
+    ) -> None:
+        """
+        Args:
+            input_format: how a value without content-type is read.
+            max_event_bytes: larger values are not looked into.
+            max_text_chars: longer texts (characters, both texts of a pair together) are not labelled.
+        """
+        self._plain = input_format == "text"
+        self._max_event_bytes = max_event_bytes
+        self._max_text_chars = max_text_chars
+
+    def decode(self, record: Record) -> Event | Tombstone | DeadLetter:
+        """Find out what a record is."""
+        if record.value is None:
+            return Tombstone(record, event_id(record))
+        fields = Fields()
+        try:
+            self._check_size(record.value)
+            fields = self._fields(record, record.value)
+            return self._event(record, fields)
+        except Poison as exc:
+            own = fields.id if _is_id(fields.id) else None
+            return DeadLetter(record, event_id(record, own), exc.reason, str(exc))
+
+    def _check_size(self, value: bytes) -> None:
+        if len(value) > self._max_event_bytes:
+            raise Poison(
+                Reason.TOO_LARGE, f"the value has {len(value)} bytes, {self._max_event_bytes} are allowed"
+            )
+
+    def _fields(self, record: Record, value: bytes) -> Fields:
+        if not record.headers:
+            return _from_text(value) if self._plain else _from_json(value)
+        content_type = (header(record, "content-type") or b"").decode("latin-1").strip().lower()
+        if content_type.startswith(CLOUD_EVENT) or header(record, "ce_specversion") is not None:
+            return _from_cloud_event(record, value)
+        if content_type.startswith("text/plain"):
+            return _from_text(value)
+        if self._plain and "json" not in content_type:
+            return _from_text(value)
+        return _from_json(value)
+
+    def _event(self, record: Record, fields: Fields) -> Event:
+        _check(_is_id(fields.id), "id must be a string or an integer")
+        _check(
+            isinstance(fields.text, str),
+            "text must be a string" if fields.text is not None else "text is missing",
+        )
+        _check(fields.text_pair is None or isinstance(fields.text_pair, str), "text_pair must be a string")
+        _check(fields.metadata is None or isinstance(fields.metadata, Mapping), "metadata must be an object")
+        _check(fields.time is None or isinstance(fields.time, str), "time must be a string")
+        if not fields.text.strip():
+            raise Poison(Reason.EMPTY, "text holds nothing but white space")
+        chars = len(fields.text) + len(fields.text_pair or "")
+        if chars > self._max_text_chars:
+            raise Poison(
+                Reason.TOO_LARGE, f"the text has {chars} characters, {self._max_text_chars} are allowed"
+            )
+        return Event(
+            record, event_id(record, fields.id), fields.text, fields.text_pair, fields.metadata, fields.time
+        )
+
+
+def _is_id(value: Any) -> bool:
+    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+
+
+def _check(good: bool, message: str) -> None:
+    if not good:
+        raise Poison(Reason.SCHEMA, message)
+
+
+def _from_text(value: bytes) -> Fields:
+    try:
+        return Fields(text=value.decode("utf-8"))
+    except UnicodeDecodeError as exc:
+        raise Poison(Reason.DECODE, f"not UTF-8 at byte {exc.start}") from None
+
+
+def _from_json(value: bytes) -> Fields:
+    return _from_object(_json_object(value))
+
+
+def _json_object(value: bytes) -> Any:
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError as exc:
+        raise Poison(Reason.DECODE, f"not JSON: {exc.msg} at character {exc.pos}") from None
+    if not isinstance(found, Mapping):
+        raise Poison(Reason.SCHEMA, "the value is JSON, but not an object")
+    return found
+
+
+def _from_object(found: Any) -> Fields:
+    if not isinstance(found, Mapping):
+        raise Poison(Reason.SCHEMA, "the event's data is not an object")
+    return Fields(
+        found.get("id"), found.get("text"), found.get("text_pair"), found.get("metadata"), found.get("time")
+    )
+
+
+def _from_cloud_event(record: Record, value: bytes) -> Fields:
+    content_type = (header(record, "content-type") or b"").lower()
+    structured = content_type.startswith(CLOUD_EVENT.encode())
+    envelope = _json_object(value) if structured else None
+    message = KafkaMessage(headers=dict(record.headers), key=None, value=value)
+    try:
+        event = (from_structured_event if structured else from_binary_event)(message, JSONFormat())
+    except (BaseCloudEventException, ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise Poison(Reason.SCHEMA, f"not a CloudEvent: {_one_line(exc)}") from None
+    if envelope is None:
+        fields = _from_text(value) if content_type.startswith(b"text/") else _from_json(value)
+        dated = header(record, "ce_time") is not None
+    else:
+        fields = _from_data(event.get_data())
+        dated = envelope.get("time") is not None
+    happened = event.get_time()
+    return Fields(
+        id=event.get_id() if fields.id is None else fields.id,
+        text=fields.text,
+        text_pair=fields.text_pair,
+        metadata=fields.metadata,
+        # The library puts the present where the envelope has no time.
+        time=happened.isoformat() if fields.time is None and dated and happened else fields.time,
+    )
+
+
+def _from_data(data: Any) -> Fields:
+    if isinstance(data, bytes):
+        return _from_text(data)
+    return Fields(text=data) if isinstance(data, str) else _from_object(data)
+
+
+def _one_line(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())[:200]}"

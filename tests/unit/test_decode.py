@@ -1,0 +1,143 @@
+"""Every way a value can be written, and every way it can be broken."""
+
+from typing import Any
+
+import jsonschema
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.errors import Reason
+from stream.records import DeadLetter, Decoder, Event, Tombstone
+from stream.schemas import load_schema
+from tests.unit.records import FakeRecord
+
+Headers = tuple[tuple[str, bytes], ...]
+BINARY = (("ce_specversion", b"1.0"), ("ce_id", b"ce-7"), ("ce_type", b"t"), ("ce_source", b"/shop"))
+STRUCTURED = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
+ENVELOPE = {"specversion": "1.0", "id": "ce-7", "type": "t", "source": "/shop"}
+
+
+def decoder(input_format: Any = "json", **limits: int) -> Decoder:
+    return Decoder(input_format=input_format, **{"max_event_bytes": 4096, "max_text_chars": 1000, **limits})
+
+
+def decode(value: bytes | None, headers: Headers = (), input_format: Any = "json") -> Any:
+    return decoder(input_format).decode(FakeRecord(value, headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "input_format", "text", "event_id"),
+    [
+        (b'{"text":"hi"}', (), "json", "hi", "texts-3-1041"),
+        (b'{"id":"t-42","text":"hi","unknown":1}', (), "json", "hi", "t-42"),
+        (b'{"id":42,"text":"hi"}', (), "json", "hi", "42"),
+        (b'{"id":null,"text":"hi"}', (), "json", "hi", "texts-3-1041"),
+        (b'{"id":"","text":"hi"}', (), "json", "hi", "texts-3-1041"),
+        (b'{"id":"t-42","text":"hi"}', (("labelstream-id", b"kept"),), "json", "hi", "kept"),
+        (b'{"text":"first","text":"last"}', (), "json", "last", "texts-3-1041"),
+        (b'{"text":"nul \\u0000 and \\u0007 stay"}', (), "json", "nul \0 and \7 stay", "texts-3-1041"),
+        ("grüße 🎉".encode(), (), "text", "grüße 🎉", "texts-3-1041"),
+        (b"plain", (("content-type", b"text/plain; charset=utf-8"),), "json", "plain", "texts-3-1041"),
+        (b'{"text":"hi"}', (("content-type", b"application/json"),), "text", "hi", "texts-3-1041"),
+        (b"plain", (("content-type", b"text/plain"), ("labelstream-id", b"h")), "json", "plain", "h"),
+        (b"binary text", (*BINARY, ("content-type", b"text/plain")), "json", "binary text", "ce-7"),
+        (b'{"text":"hi"}', (*BINARY, ("content-type", b"application/json")), "json", "hi", "ce-7"),
+        (b'{"id":"own","text":"hi"}', BINARY, "json", "hi", "own"),
+        (orjson.dumps({**ENVELOPE, "data": {"text": "hi"}}), STRUCTURED, "json", "hi", "ce-7"),
+        (orjson.dumps({**ENVELOPE, "data": "hi"}), STRUCTURED, "json", "hi", "ce-7"),
+        (orjson.dumps({**ENVELOPE, "data_base64": "aGk="}), STRUCTURED, "json", "hi", "ce-7"),
+    ],
+)
+def test_readable(value: bytes, headers: Headers, input_format: str, text: str, event_id: str) -> None:
+    event = decode(value, headers, input_format)
+    assert isinstance(event, Event), event
+    assert (event.text, event.id) == (text, event_id)
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "reason", "event_id"),
+    [
+        (b"", (), Reason.DECODE, "texts-3-1041"),
+        (b"{broken", (), Reason.DECODE, "texts-3-1041"),
+        (b"\xff\xfe", (), Reason.DECODE, "texts-3-1041"),
+        (b'{"text":"\\ud800"}', (), Reason.DECODE, "texts-3-1041"),
+        (b"[1,2]", (), Reason.SCHEMA, "texts-3-1041"),
+        (b'"text"', (), Reason.SCHEMA, "texts-3-1041"),
+        (b'{"id":"t-1"}', (), Reason.SCHEMA, "t-1"),
+        (b'{"id":"t-1","text":7}', (), Reason.SCHEMA, "t-1"),
+        (b'{"id":["t-1"],"text":"hi"}', (), Reason.SCHEMA, "texts-3-1041"),
+        (b'{"id":true,"text":"hi"}', (), Reason.SCHEMA, "texts-3-1041"),
+        (b'{"text":"hi","text_pair":1}', (), Reason.SCHEMA, "texts-3-1041"),
+        (b'{"text":"hi","metadata":[]}', (), Reason.SCHEMA, "texts-3-1041"),
+        (b'{"text":"hi","time":12}', (), Reason.SCHEMA, "texts-3-1041"),
+        (b'{"id":"t-1","text":" \\n\\t "}', (), Reason.EMPTY, "t-1"),
+        (b"  ", (("content-type", b"text/plain"),), Reason.EMPTY, "texts-3-1041"),
+        (b"\xff", (("content-type", b"text/plain"),), Reason.DECODE, "texts-3-1041"),
+        (orjson.dumps({"id": "t-1", "text": "x" * 1001}), (), Reason.TOO_LARGE, "t-1"),
+        (orjson.dumps({"id": "t-1", "text": "x" * 600, "text_pair": "y" * 600}), (), Reason.TOO_LARGE, "t-1"),
+        (b'{"text":"' + b"x" * 5000 + b'"}', (("labelstream-id", b"h-1"),), Reason.TOO_LARGE, "h-1"),
+        (b"{broken", (("labelstream-id", b"h-1"),), Reason.DECODE, "h-1"),
+        (b"not json", STRUCTURED, Reason.DECODE, "texts-3-1041"),
+        (b"[]", STRUCTURED, Reason.SCHEMA, "texts-3-1041"),
+        (b'{"text":"no envelope"}', STRUCTURED, Reason.SCHEMA, "texts-3-1041"),
+        (orjson.dumps({**ENVELOPE, "data": [1]}), STRUCTURED, Reason.SCHEMA, "texts-3-1041"),
+        (b'{"text":"half', (*BINARY, ("content-type", b"application/json")), Reason.DECODE, "texts-3-1041"),
+        (b'{"text":"hi"}', BINARY[:2], Reason.SCHEMA, "texts-3-1041"),
+    ],
+)
+def test_broken(value: bytes, headers: Headers, reason: Reason, event_id: str) -> None:
+    dead = decode(value, headers)
+    assert isinstance(dead, DeadLetter), dead
+    assert (dead.reason, dead.id) == (reason, event_id)
+    assert "\n" not in dead.message
+
+
+def test_a_null_value_is_a_tombstone() -> None:
+    assert decode(None) == Tombstone(FakeRecord(None), "texts-3-1041")
+
+
+def test_the_time_of_a_cloud_event_is_its_own_or_none() -> None:
+    dated = decode(orjson.dumps({**ENVELOPE, "time": "2026-01-02T03:04:05Z", "data": "hi"}), STRUCTURED)
+    assert dated.time == "2026-01-02T03:04:05+00:00"
+    assert decode(orjson.dumps({**ENVELOPE, "data": "hi"}), STRUCTURED).time is None
+    assert decode(b"hi", (*BINARY, ("content-type", b"text/plain"))).time is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+EVENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": JSON,
+        "text": st.text(max_size=30) | JSON,
+        "text_pair": JSON,
+        "metadata": JSON,
+        "time": JSON,
+    },
+)
+
+
+@given(EVENTS | JSON)
+def test_what_is_decoded_is_what_the_schema_accepts(value: Any) -> None:
+    try:
+        written = orjson.dumps(value)
+    except TypeError:
+        return  # lone surrogates cannot be written as UTF-8
+    fits = jsonschema.Draft202012Validator(load_schema("event.v1")).is_valid(value)
+    outcome = decode(written)
+    if fits and value["text"].strip():
+        assert isinstance(outcome, Event)
+        assert outcome.text == value["text"]
+    else:
+        assert isinstance(outcome, DeadLetter)
+        assert outcome.reason is (Reason.EMPTY if fits else Reason.SCHEMA)
+
+
+@given(st.binary(max_size=200), st.sampled_from([(), STRUCTURED, BINARY, (("content-type", b"text/plain"),)]))
+def test_no_bytes_raise(value: bytes, headers: Headers) -> None:
+    assert isinstance(decode(value, headers), Event | DeadLetter)
