@@ -37,6 +37,8 @@ def _load(found: EntryPoint) -> Any:
         loaded = found.load()
     except ModuleNotFoundError as exc:
         missing = exc.name or "a module"
+        if missing.startswith(("stream", "trainer")):
+            raise
 
         def unavailable() -> NoReturn:
             raise UsageError(
@@ -104,10 +106,10 @@ def main() -> NoReturn:
             raise
         show_error(
             LabelstreamError(
-                f"{type(exc).__name__}: {exc}", why="this was not foreseen", mend="run again with --debug and report it"
+                f"{type(exc).__name__}: {exc}",
+                why="this was not foreseen",
+                mend="run again with --debug and report it",
             )
         )
         code = 1
     sys.exit(code)
-
-

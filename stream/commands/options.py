@@ -33,14 +33,17 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+        own = [
+            p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"
+        ]
         options = [_option(name) for name in names]
         config = inspect.Parameter(
             "config",
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                Path | None, typer.Option(help="Settings file, TOML.", metavar="FILE", rich_help_panel="Settings")
+                Path | None,
+                typer.Option(help="Settings file, TOML.", metavar="FILE", rich_help_panel="Settings"),
             ],
         )
 
@@ -52,7 +55,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
         parameters = [*own, *options, config]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
-        del run.__wrapped__  # type: ignore[attr-defined]
+        del run.__wrapped__
         return run
 
     return decorate

@@ -58,7 +58,9 @@ def verify(
             )
             if not passed:
                 refused.append((name, largest_differences(rows, reference, found)))
-    console.print(f"[bold]{opened.reference}[/]  {opened.path}  {len(opened.manifest.files)} files, digests match")
+    console.print(
+        f"[bold]{opened.reference}[/]  {opened.path}  {len(opened.manifest.files)} files, digests match"
+    )
     console.print(table)
     if refused:
         name, worst = refused[0]

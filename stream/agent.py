@@ -1,0 +1,82 @@
+"""What happens to an event: decode, classify, publish, acknowledge. In this order, nothing in between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from stream.classify.classifier import Classifier
+from stream.classify.inputs import TextInput
+from stream.kafka.batches import RecordBatch
+from stream.kafka.publisher import Publisher
+from stream.kafka.turns import Turn, Turns
+from stream.observe.metrics import Metrics
+from stream.outcomes import OutcomeWriter, join
+from stream.records import Decoder, Event
+
+BATCHES_AT_ONCE = 8
+
+
+class LabelAgent:
+    """Labels the record batches of one route.
+
+    Every record ends in exactly one of: labelled, dead letter, tombstone passed on, released (given back, to
+    be read again). A batch is acknowledged, and so its offsets may be committed, only after the broker has
+    confirmed everything that it led to. A record at fault becomes a dead letter; any other fault ends the
+    worker, with the batch unacknowledged.
+    """
+
+    def __init__(
+        self,
+        route: str,
+        decoder: Decoder,
+        classifier: Classifier,
+        writer: OutcomeWriter,
+        publisher: Publisher,
+        metrics: Metrics,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._decoder = decoder
+        self._classifier = classifier
+        self._writer = writer
+        self._publisher = publisher
+        self._metrics = metrics
+        self._received = metrics.events_in.labels(route)
+        self._fail = fail
+        self._failed = False
+        self._turns = Turns()
+        self._slots = asyncio.Semaphore(BATCHES_AT_ONCE)
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self, batches: AsyncIterator[RecordBatch]) -> None:
+        """Work on several batches at once; those of one partition are published in offset order."""
+        async for batch in batches:
+            await self._slots.acquire()
+            turn = self._turns.draw((batch.topic, batch.partition))
+            task = asyncio.create_task(self._finish(batch, turn))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _finish(self, batch: RecordBatch, turn: Turn) -> None:
+        try:
+            await self._label(batch, turn)
+        except Exception as exc:  # noqa: BLE001 - whatever it is: nothing is committed past it, the worker ends
+            self._failed = True
+            self._fail(exc)
+        finally:
+            turn.give_up()
+            self._slots.release()
+
+    async def _label(self, batch: RecordBatch, turn: Turn) -> None:
+        self._received.inc(len(batch))
+        with self._metrics.timed("decode"):
+            decoded = [self._decoder.decode(record) for record in batch.records]
+        rows = [TextInput(item.text) for item in decoded if isinstance(item, Event)]
+        results = await self._classifier.classify(rows)
+        outcomes = join(decoded, results)
+        async with turn.taken():
+            if batch.released or self._failed:
+                return
+            with self._metrics.timed("publish"):
+                await self._publisher.publish([self._writer.outgoing(outcome) for outcome in outcomes])
+            if batch.acknowledge():
+                self._writer.count(outcomes)
+        await self._classifier.share(rows, results)

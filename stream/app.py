@@ -1,0 +1,241 @@
+"""The Faust app: built once a worker, started, drained and stopped in one place."""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from stream.agent import LabelAgent
+from stream.errors import BrokerError, Fatal, LabelstreamError
+from stream.kafka.batches import live_batches
+from stream.kafka.faust_options import faust_options
+from stream.kafka.publisher import Publisher
+from stream.kafka.transport import COMMIT_TIMEOUT_S, BatchConsumer, BatchTopic, BatchTransport
+from stream.model import Model, scores_shown
+from stream.observe.metrics import Metrics
+from stream.outcomes import OutcomeWriter
+from stream.records import Decoder, LabelEncoder
+from stream.settings import Route, Settings
+from stream.watch import Watch
+
+EXIT_GRACE_S = 5.0
+HUNG_EXIT_CODE = 5
+
+log = structlog.get_logger(__name__)
+
+
+class LabelstreamApp(faust.App):  # type: ignore[misc]
+    """A Faust app whose transport carries record batches and whose first fatal error ends it."""
+
+    logger = logging.getLogger("faust.batches")
+    settings: Settings
+    metrics: Metrics
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        super().__init__(settings.group, **faust_options(settings))
+        self.settings = settings
+        self.metrics = metrics
+        self.fatal: LabelstreamError | None = None
+        self.ended = asyncio.Event()
+
+    def fail(self, error: BaseException) -> None:
+        """Note the first error that cannot be gone past, and begin to stop."""
+        if self.fatal is None:
+            self.fatal = told(error)
+            log.error(self.fatal.what, why=self.fatal.why, mend=self.fatal.mend, exc_info=_unforeseen(error))
+            self.ended.set()
+
+    def add_route(self, route: Route, model: Model) -> None:
+        """Connect an input topic to an agent."""
+        manifest = model.bundle.manifest
+        agent = LabelAgent(
+            route.name,
+            Decoder(
+                input_format=route.input_format,
+                max_event_bytes=self.settings.max_event_bytes,
+                max_text_chars=self.settings.max_text_chars,
+            ),
+            model.classifier,
+            OutcomeWriter(
+                route,
+                self.settings.group,
+                LabelEncoder(
+                    name=manifest.name,
+                    version=manifest.version,
+                    digest=model.bundle.digest,
+                    variant=model.variant,
+                ),
+                manifest.labels,
+                scores_shown(self.settings, model),
+                self.metrics,
+            ),
+            Publisher(lambda: self.producer._producer, self.settings.retry_deadline_s),
+            self.metrics,
+            self.fail,
+        )
+
+        async def label(stream: Any) -> None:
+            try:
+                await agent.run(live_batches(stream))
+            except Exception as exc:  # noqa: BLE001 - Faust would restart the agent and go on past the fault
+                self.fail(exc)
+
+        topic = BatchTopic(self, topics=[route.input_topic], key_serializer="raw", value_serializer="raw")
+        self.agent(topic, name=f"label-{route.name}")(label)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the group has answered: partitions are assigned, or this worker stands by."""
+        return self._consumer is not None and self.consumer.epoch > 0 and not self.rebalancing
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def _new_consumer(self) -> BatchConsumer:
+        consumer: BatchConsumer = super()._new_consumer()
+        consumer.start_at = self.settings.start_at
+        consumer.max_events = self.settings.max_queue_events
+        consumer.max_bytes = self.settings.max_queue_bytes
+        consumer.drain_s = self.settings.drain_deadline_s
+        consumer.on_commit = lambda done: self.metrics.commits.labels("done" if done else "failed").inc()
+        consumer.on_offsets_skipped = self._on_offsets_skipped
+        return consumer
+
+    def _on_offsets_skipped(self, tp: TP, offsets: int) -> None:
+        self.metrics.offsets_skipped.labels(tp.topic, str(tp.partition)).inc(offsets)
+        log.error(
+            "retention removed events before they were read",
+            topic=tp.topic,
+            partition=tp.partition,
+            offsets=offsets,
+            mend="lengthen the topic's retention, or add workers",
+        )
+
+    def _create_directories(self) -> None:
+        """Faust keeps tables on disk; there are none, and a container's root may be read-only."""
+
+    def on_rebalance_start(self) -> None:
+        self.metrics.rebalances.inc()
+        super().on_rebalance_start()
+
+    async def on_stop(self) -> None:
+        """Finish and commit what is in flight, then let Faust stop its services."""
+        with suppress(Exception):
+            if self.consumer.ranges:
+                await self.consumer.drain("stop", 0 if self.fatal else self.settings.drain_deadline_s)
+        await super().on_stop()
+
+
+class LabelstreamWorker(faust.Worker):  # type: ignore[misc]
+    """Faust's worker without its logging, spinner and signal handlers."""
+
+    logger = logging.getLogger("faust.batches")
+
+    def __init__(self, app: LabelstreamApp) -> None:
+        super().__init__(
+            app,
+            quiet=True,
+            override_logging=False,
+            redirect_stdouts=False,
+            daemon=False,
+            loop=asyncio.get_running_loop(),
+        )
+        self.spinner = None
+
+    def install_signal_handlers(self) -> None:
+        """Signals are the command's."""
+
+
+async def run_app(app: LabelstreamApp) -> None:
+    """Run until cancelled or until a fatal error; drain, stop, and raise that error.
+
+    Raises:
+        Fatal: why the worker could not go on.
+    """
+    worker = LabelstreamWorker(app)
+    starting = asyncio.create_task(worker.start())
+    crashed = asyncio.create_task(worker.wait_until_stopped())
+    ended = asyncio.create_task(app.ended.wait())
+    watching = asyncio.create_task(_watch_when_started(app, starting))
+    try:
+        await asyncio.wait({crashed, ended, watching}, return_when=asyncio.FIRST_COMPLETED)
+        for failed in (watching, starting):
+            if failed.done() and failed.exception():
+                app.fail(failed.exception() or RuntimeError())
+        if worker.crash_reason is not None:
+            app.fail(worker.crash_reason)
+    finally:
+        exit_code = app.fatal.exit_code if app.fatal else HUNG_EXIT_CODE
+        with _exit_at_last(app.settings.drain_deadline_s + COMMIT_TIMEOUT_S + EXIT_GRACE_S, exit_code):
+            for task in (starting, ended, watching):
+                task.cancel()
+            await worker.stop()
+            crashed.cancel()
+    if app.fatal is not None:
+        raise app.fatal
+
+
+async def _watch_when_started(app: LabelstreamApp, starting: "asyncio.Task[None]") -> None:
+    await starting
+    await Watch(app.consumer, app.metrics, app.settings.stall_exit_s, monotonic, app.fail).run()
+
+
+class _exit_at_last:  # noqa: N801 - reads as a statement
+    """End the process when the body outlives its deadline: Faust and aiokafka wait for a dead broker for ever."""
+
+    def __init__(self, within_s: float, exit_code: int) -> None:
+        self._timer = threading.Timer(within_s, self._exit, (within_s, exit_code))
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    @staticmethod
+    def _exit(within_s: float, exit_code: int) -> None:
+        sys.stderr.write(
+            f"error: the worker did not stop within {within_s:g} s and was ended; nothing was lost\n"
+        )
+        sys.stderr.flush()
+        os._exit(exit_code)
+
+
+def told(error: BaseException) -> LabelstreamError:
+    """Any error as one that has an exit code and a mend."""
+    if isinstance(error, LabelstreamError):
+        return error
+    if isinstance(error, KafkaError):
+        return BrokerError(
+            "the connection to the broker failed",
+            why=f"{type(error).__name__}: {error}",
+            mend="check the broker: labelstream doctor; nothing was lost",
+        )
+    return Fatal(
+        f"{type(error).__name__}: {error}",
+        why="this was not foreseen",
+        mend="run with --log-level debug and report it",
+    )
+
+
+def _unforeseen(error: BaseException) -> BaseException | None:
+    return None if isinstance(error, LabelstreamError | KafkaError) else error
+
+
+def build_app(settings: Settings, metrics: Metrics, models: Sequence[tuple[Route, Model]]) -> LabelstreamApp:
+    """An app with a route for each model."""
+    app = LabelstreamApp(settings, metrics)
+    for route, model in models:
+        app.add_route(route, model)
+    return app

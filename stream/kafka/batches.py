@@ -1,0 +1,86 @@
+"""What an agent receives: the records of one partition that were read together."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from stream.kafka.ranges import OffsetRange
+
+
+class Record(Protocol):
+    """A record as aiokafka gives it: raw bytes, timestamp in milliseconds since the epoch."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+class Owner(Protocol):
+    """Who handed a batch out and wants it back."""
+
+    def take(self, batch: "RecordBatch") -> bool: ...
+    def acknowledge(self, batch: "RecordBatch") -> bool: ...
+    def is_released(self, batch: "RecordBatch") -> bool: ...
+
+
+class RecordBatch:
+    """Records of one partition in offset order, and the offset range they stand for."""
+
+    __slots__ = ("__weakref__", "_owner", "epoch", "records", "size_bytes", "span")
+
+    def __init__(self, records: Sequence[Record], span: OffsetRange, epoch: int, owner: Owner) -> None:
+        self.records = records
+        self.span = span
+        self.epoch = epoch
+        self.size_bytes = sum(len(r.value or b"") + len(r.key or b"") for r in records)
+        self._owner = owner
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def topic(self) -> str:
+        return self.records[0].topic
+
+    @property
+    def partition(self) -> int:
+        return self.records[0].partition
+
+    @property
+    def released(self) -> bool:
+        """Whether the partition was given back meanwhile: its next owner reads these records again."""
+        return self._owner.is_released(self)
+
+    def take(self) -> bool:
+        """Begin work on the batch; False when it was released while it waited."""
+        return self._owner.take(self)
+
+    def acknowledge(self) -> bool:
+        """Say that everything the batch led to is confirmed by the broker, so that it may be committed.
+
+        Returns:
+            False when the batch was released meanwhile; then nothing is committed for it.
+        """
+        return self._owner.acknowledge(self)
+
+
+async def live_batches(stream: Any) -> AsyncIterator[RecordBatch]:
+    """The batches of a Faust stream that are still ours to work on.
+
+    Faust acknowledges an event in a `finally` of its stream, also when the agent raised; that is switched
+    off here, a batch is acknowledged by `RecordBatch.acknowledge` alone.
+    """
+    stream.enable_acks = False
+    async for batch in stream:
+        if batch.take():
+            yield batch

@@ -1,0 +1,152 @@
+"""The thread in which aiokafka's consumer lives: positions are always set explicitly, never guessed."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ensure_aiokafka_TP
+from faust.types import TP
+
+FETCH_MAX_WAIT_MS = 20
+POLL_S = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class Fetched(dict[TopicPartition, list[Any]]):
+    """Records by partition, and the position epoch in which they were read."""
+
+    epoch = 0
+
+
+class Position:
+    """Where reading of a partition begins: `offset`, and what the group had committed, if anything.
+
+    `skipped` counts offsets that retention removed before the group had read them.
+    """
+
+    __slots__ = ("committed", "offset", "skipped")
+
+    def __init__(self, offset: int, committed: int | None, skipped: int) -> None:
+        self.offset = offset
+        self.committed = committed
+        self.skipped = skipped
+
+
+def start_position(committed: int | None, beginning: int, end: int, start_at: str) -> Position:
+    """Decide where to read from.
+
+    A committed offset counts as long as the log still holds it. One that lies before the log's beginning was
+    overtaken by retention; one behind its end belongs to a log that was deleted: both go on at the beginning.
+    """
+    if committed is None:
+        return Position(end if start_at == "latest" else beginning, None, 0)
+    if beginning <= committed <= end:
+        return Position(committed, committed, 0)
+    return Position(beginning, None, max(0, beginning - committed))
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread, with drains and seeks that exclude each other.
+
+    Every drain carries the epoch of the last seek, so records that were read before a seek can never be
+    taken for current ones.
+    """
+
+    logger = logging.getLogger("faust.batches")
+    position_epoch = 0
+
+    async def on_start(self) -> None:
+        self._position_lock = asyncio.Lock()
+        await super().on_start()
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust fixes both: 1500 ms are latency, and aborted transactions are not events.
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Fetched:
+        async with self._position_lock:
+            try:
+                drained = await super()._fetch_records(
+                    consumer,
+                    active_partitions,
+                    timeout=min(timeout or POLL_S, POLL_S),
+                    max_records=max_records,
+                )
+            except (OffsetOutOfRangeError, NoOffsetForPartitionError):
+                # The reset policy is `none`: nothing is passed over without being counted.
+                await self._seek_to_start(consumer)
+                return Fetched()
+            fetched = Fetched(drained)
+            fetched.epoch = self.position_epoch
+            return fetched
+
+    async def begin(self) -> Mapping[TP, Position]:
+        """Set the position of every assigned partition from what the group has committed."""
+        return await self.call_thread(self._begin)  # type: ignore[no-any-return]
+
+    async def _begin(self) -> Mapping[TP, Position]:
+        async with self._position_lock:
+            return await self._seek_to_start(self._ensure_consumer())
+
+    async def _seek_to_start(self, consumer: Any) -> Mapping[TP, Position]:
+        try:
+            assigned = list(consumer.assignment())
+            if not assigned:
+                return {}
+            beginnings = await consumer.beginning_offsets(assigned)
+            ends = await consumer.end_offsets(assigned)
+            positions = {}
+            for tp in assigned:
+                committed = await consumer.committed(tp)
+                position = start_position(committed, beginnings[tp], ends[tp], self.consumer.start_at)
+                consumer.seek(tp, position.offset)
+                positions[TP(tp.topic, tp.partition)] = position
+            self._report_skipped(positions)
+            return positions
+        finally:
+            self.position_epoch += 1
+
+    def _report_skipped(self, positions: Mapping[TP, Position]) -> None:
+        report: Callable[[TP, int], None] = self.consumer.on_offsets_skipped
+        for tp, position in positions.items():
+            if position.skipped:
+                report(tp, position.skipped)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, and say honestly whether it succeeded; a failure is tried again at the next interval."""
+        consumer = self._ensure_consumer()
+        assigned = self.assignment()
+        wanted = {
+            ensure_aiokafka_TP(tp): OffsetAndMetadata(at, "") for tp, at in offsets.items() if tp in assigned
+        }
+        if not wanted:
+            return False
+        try:
+            await consumer.commit(wanted)
+        except (CommitFailedError, IllegalStateError) as exc:
+            log.info("commit refused, the partitions were reassigned", error=str(exc))
+            return False
+        except KafkaError as exc:
+            log.warning("commit failed", error=str(exc) or type(exc).__name__)
+            return False
+        return True

@@ -1,0 +1,66 @@
+"""Our settings in Faust's words."""
+
+from typing import Any
+
+import faust
+
+from stream.kafka.connection import client_options, security_options
+from stream.settings import Settings
+
+POLL_RECORDS = 1_000
+COMMIT_INTERVAL_S = 1.0
+SESSION_TIMEOUT_S = 10.0
+HEARTBEAT_S = 2.0
+REBALANCE_TIMEOUT_S = 30.0
+REQUEST_TIMEOUT_S = 30.0
+PRODUCE_BATCH_BYTES = 2**18
+
+
+def faust_options(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments of `faust.App`.
+
+    Raises:
+        UsageError: credentials cannot be read.
+    """
+    return {
+        "broker": [f"kafka://{server}" for server in client_options(settings)["bootstrap_servers"]],
+        "broker_credentials": _credentials(settings),
+        "broker_client_id": "labelstream",
+        "broker_commit_interval": COMMIT_INTERVAL_S,
+        "broker_max_poll_records": POLL_RECORDS,
+        "broker_session_timeout": SESSION_TIMEOUT_S,
+        "broker_heartbeat_interval": HEARTBEAT_S,
+        "broker_rebalance_timeout": REBALANCE_TIMEOUT_S,
+        "broker_request_timeout": REQUEST_TIMEOUT_S,
+        # What lies outside the log is found out and counted by the consumer thread, never passed over.
+        "consumer_auto_offset_reset": "none",
+        "producer_acks": -1,
+        "producer_compression_type": None if settings.compression == "none" else settings.compression,
+        "producer_linger": 0.0,
+        "producer_max_batch_size": PRODUCE_BATCH_BYTES,
+        "producer_request_timeout": REQUEST_TIMEOUT_S,
+        "producer_threaded": False,
+        "store": "memory://",
+        # Waiting and committing at a rebalance or a stop are ours (BatchConsumer.drain).
+        "stream_wait_empty": False,
+        "table_standby_replicas": 0,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "autodiscover": False,
+    }
+
+
+def _credentials(settings: Settings) -> Any:
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    options = security_options(settings)
+    context = options.get("ssl_context")
+    if settings.security_protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=options["sasl_plain_username"],
+        password=options["sasl_plain_password"],
+        mechanism=options["sasl_mechanism"],
+        ssl_context=context,
+    )
