@@ -18,7 +18,7 @@ from faust.types import TP
 from stream.agent import LabelAgent
 from stream.errors import BrokerError, Fatal, LabelstreamError
 from stream.kafka.batches import live_batches
-from stream.kafka.faust_options import faust_options
+from stream.kafka.faust_options import REBALANCE_TIMEOUT_S, faust_options
 from stream.kafka.publisher import Publisher
 from stream.kafka.transport import COMMIT_TIMEOUT_S, BatchConsumer, BatchTopic, BatchTransport
 from stream.model import Model, scores_shown
@@ -96,7 +96,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
     @property
     def ready(self) -> bool:
         """Whether the group has answered: partitions are assigned, or this worker stands by."""
-        return self._consumer is not None and self.consumer.epoch > 0 and not self.rebalancing
+        return self._consumer is not None and self.consumer.joined
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -106,7 +106,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
         consumer.start_at = self.settings.start_at
         consumer.max_events = self.settings.max_queue_events
         consumer.max_bytes = self.settings.max_queue_bytes
-        consumer.drain_s = self.settings.drain_deadline_s
+        consumer.drain_s = min(self.settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2)
         consumer.on_commit = lambda done: self.metrics.commits.labels("done" if done else "failed").inc()
         consumer.on_offsets_skipped = self._on_offsets_skipped
         return consumer
@@ -191,7 +191,7 @@ async def _watch_when_started(app: LabelstreamApp, starting: "asyncio.Task[None]
 
 
 class _exit_at_last:  # noqa: N801 - reads as a statement
-    """End the process when the body outlives its deadline: Faust and aiokafka wait for a dead broker for ever."""
+    """End the process when the body outlives its deadline: Faust waits for a dead broker for ever."""
 
     def __init__(self, within_s: float, exit_code: int) -> None:
         self._timer = threading.Timer(within_s, self._exit, (within_s, exit_code))

@@ -37,6 +37,8 @@ Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
 Variant = Literal["auto", "fp32", "fp16", "int8", "bf16"]
 InputFormat = Literal["json", "text"]
 
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -103,7 +105,7 @@ class Settings(BaseSettings):
     bundle_store: Path = Field(Path("bundles"), description="folder that holds NAME/VERSION bundles")
     routes: tuple[Route, ...] = Field((), description="several routes; only in the file, as [[routes]]")
     start_at: Literal["earliest", "latest"] = Field(
-        "earliest", description="where a new group starts, and where to go on when retention removed offsets"
+        "earliest", description="where a group starts that has committed nothing"
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "lz4", description="compression of what is published; every kind is read"
@@ -204,6 +206,8 @@ class Settings(BaseSettings):
             raise ValueError(f"topic {sorted(loops)[0]!r} is written by one route and read by another")
         if any(r.delivery == "exactly_once" for r in routes):
             raise ValueError("delivery exactly_once is not available in this version; use at_least_once")
+        if self.redis_url and not self.redis_url.get_secret_value().startswith(REDIS_SCHEMES):
+            raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
         if self.sasl_password and self.sasl_password_file:
             raise ValueError("give sasl_password or sasl_password_file, not both")
         return self

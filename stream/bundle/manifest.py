@@ -41,7 +41,7 @@ class VariantEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The manifest. Readers ignore fields that they do not know; `schema_version` rises when that is unsafe."""
+    """The manifest. Readers ignore unknown fields; `schema_version` rises when that is unsafe."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

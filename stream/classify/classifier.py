@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
-import numpy as np
-
 from stream.bundle import Bundle
 from stream.classify.cache import PredictionCache
 from stream.classify.inputs import Prediction, TextInput
@@ -125,8 +123,7 @@ class Classifier:
     async def _infer_batch(self, tokens: list[Tokens]) -> list[Prediction | Poison]:
         """Infer a batch; one that fails is halved until the rows at fault stand alone."""
         try:
-            with self._observer.timed("infer"):
-                return await self._in(self._session_thread, lambda: self._infer_now(tokens))
+            return await self._in(self._session_thread, lambda: self._infer_now(tokens))
         except Exception as exc:  # noqa: BLE001 - runtimes share no base class; the probe tells whose fault it is
             if len(tokens) > 1:
                 half = len(tokens) // 2
@@ -137,9 +134,11 @@ class Classifier:
     def _infer_now(self, tokens: list[Tokens]) -> list[Prediction | Poison]:
         padded = self._tokeniser.pad(tokens)
         rows, width = next(iter(padded.values())).shape
-        logits = np.asarray(self._runtime.infer(padded))
+        with self._observer.timed("infer"):
+            logits = self._runtime.infer(padded)
         self._observer.inferred(rows, sum(len(t) for t in tokens), rows * width)
-        return predictions(logits, self._manifest.temperature)
+        with self._observer.timed("postprocess"):
+            return predictions(logits, self._manifest.temperature)
 
     async def _probe(self) -> None:
         """A text that is known to work: if it fails too, no record is to blame."""
@@ -150,7 +149,7 @@ class Classifier:
             raise DeviceError(
                 f"the model on {self._runtime.device} stopped answering",
                 why=f"{type(exc).__name__}: {' '.join(str(exc).split())[:200]}",
-                mend="check the device and its memory; nothing was committed, events are read again after a restart",
+                mend="check the device and its memory; the events are read again after a restart",
             ) from exc
         if isinstance(answer, Poison):
             raise DeviceError(

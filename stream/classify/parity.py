@@ -43,12 +43,16 @@ def read_reference(bundle: Bundle) -> tuple[list[TextInput], Logits]:
             TextInput(row["text"], row.get("text_pair"), row.get("metadata"))
             for row in map(orjson.loads, lines)
         ]
-        if logits.shape != (len(rows), len(bundle.manifest.labels)):
-            raise ValueError(f"{len(rows)} texts, but logits of shape {logits.shape}")
     except (OSError, KeyError, ValueError) as exc:
         raise BundleError(
             f"the reference of {bundle.path} cannot be read", why=str(exc), mend="export the bundle again"
         ) from exc
+    if logits.shape != (len(rows), len(bundle.manifest.labels)):
+        raise BundleError(
+            f"the reference of {bundle.path} does not fit its labels",
+            why=f"{len(rows)} texts, {len(bundle.manifest.labels)} labels, logits of shape {logits.shape}",
+            mend="export the bundle again",
+        )
     return rows, logits
 
 

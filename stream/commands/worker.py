@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 def worker(settings: Settings) -> None:
     """Classify the events of the input topic and publish labels.
 
-    Stops on SIGTERM or Ctrl-C after finishing and committing what is in flight. Exit codes: 3 bundle, 4 broker
-    or topics, 5 stalled, 6 fenced, 7 device.
+    Stops on SIGTERM or Ctrl-C after finishing and committing what is in flight. Exit codes: 3 bundle,
+    4 broker or topics, 5 stalled, 6 fenced, 7 device.
 
         labelstream worker --bundle support
 

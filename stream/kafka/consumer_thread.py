@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -92,10 +92,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                     timeout=min(timeout or POLL_S, POLL_S),
                     max_records=max_records,
                 )
-            except (OffsetOutOfRangeError, NoOffsetForPartitionError):
-                # The reset policy is `none`: nothing is passed over without being counted.
-                await self._seek_to_start(consumer)
-                return Fetched()
+            except OffsetOutOfRangeError as exc:
+                await self._skip_removed(consumer, exc.args[0])
+                drained = {}
+            except NoOffsetForPartitionError:
+                # aiokafka looked for a position before `begin` has set it.
+                drained = {}
             fetched = Fetched(drained)
             fetched.epoch = self.position_epoch
             return fetched
@@ -105,11 +107,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return await self.call_thread(self._begin)  # type: ignore[no-any-return]
 
     async def _begin(self) -> Mapping[TP, Position]:
+        consumer = self._ensure_consumer()
         async with self._position_lock:
-            return await self._seek_to_start(self._ensure_consumer())
-
-    async def _seek_to_start(self, consumer: Any) -> Mapping[TP, Position]:
-        try:
+            self.position_epoch += 1
             assigned = list(consumer.assignment())
             if not assigned:
                 return {}
@@ -119,18 +119,21 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             for tp in assigned:
                 committed = await consumer.committed(tp)
                 position = start_position(committed, beginnings[tp], ends[tp], self.consumer.start_at)
-                consumer.seek(tp, position.offset)
+                self._seek_counting(consumer, tp, position.offset, position.skipped)
                 positions[TP(tp.topic, tp.partition)] = position
-            self._report_skipped(positions)
             return positions
-        finally:
-            self.position_epoch += 1
 
-    def _report_skipped(self, positions: Mapping[TP, Position]) -> None:
-        report: Callable[[TP, int], None] = self.consumer.on_offsets_skipped
+    async def _skip_removed(self, consumer: Any, positions: Mapping[TopicPartition, int]) -> None:
+        """Go on at the beginning of logs whose next offset retention has removed meanwhile."""
+        beginnings = await consumer.beginning_offsets(list(positions))
         for tp, position in positions.items():
-            if position.skipped:
-                report(tp, position.skipped)
+            self._seek_counting(consumer, tp, beginnings[tp], beginnings[tp] - position)
+
+    def _seek_counting(self, consumer: Any, tp: TopicPartition, offset: int, skipped: int) -> None:
+        # The reset policy is `none`: nothing is passed over without being counted.
+        consumer.seek(tp, offset)
+        if skipped > 0:
+            self.consumer.on_offsets_skipped(TP(tp.topic, tp.partition), skipped)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit, and say honestly whether it succeeded; a failure is tried again at the next interval."""

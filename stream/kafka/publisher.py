@@ -60,7 +60,7 @@ class Publisher:
             raise BrokerError(
                 f"the broker did not confirm records for {', '.join(sorted({r.topic for r in waiting}))}",
                 why=f"no confirmation within {self._deadline_s:g} s",
-                mend="check the broker's health; nothing was committed, the events are read again after a restart",
+                mend="check the broker's health; the events are read again after a restart",
             ) from None
 
     async def _partition_counts(self, records: list[Outgoing]) -> dict[str, int]:
@@ -124,10 +124,10 @@ def refusal(error: KafkaError, topic: str) -> Fatal:
         return BrokerError(
             f"a record is too large for {topic}",
             why="the topic's max.message.bytes is smaller than the record with its headers",
-            mend=f"raise max.message.bytes of {topic} (labelstream topics check shows it); nothing was dropped",
+            mend=f"raise max.message.bytes of {topic}, see labelstream topics check; nothing was dropped",
         )
     return BrokerError(
         f"the broker refused records for {topic}",
         why=f"{type(error).__name__}: {error}",
-        mend=f"check the topic and its permissions: labelstream topics check; nothing was committed",
+        mend="check the topic and its permissions: labelstream topics check; nothing was committed",
     )

@@ -54,6 +54,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.in_flight_events = 0
         self.in_flight_bytes = 0
         self.progress = 0
+        self.joined = False
         self._space = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -109,7 +110,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.queued_bytes += batch.size_bytes
         self.progress += 1
         message = ConsumerMessage(
-            *(tp.topic, tp.partition, first, 0.0, 0, (), None, None, None, 0, 0, tp),
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=first,
+            timestamp=0.0,
+            timestamp_type=0,
+            headers=(),
+            key=None,
+            value=None,
+            checksum=None,
+            tp=tp,
             # A stream passes over events of another generation.
             generation_id=self.app.consumer_generation_id,
         )
@@ -192,9 +202,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             for tp, p in positions.items()
             if self._channel(tp.topic)
         }
+        self.joined = True
 
     def _new_epoch(self) -> None:
         self.epoch += 1
+        self.joined = False
         self.ranges = {}
         self.queued_events = self.queued_bytes = self.in_flight_events = self.in_flight_bytes = 0
         self._idle.set()
@@ -208,17 +220,21 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.stop_flow()
         self.app.flow_control.suspend()
         dropped = self._drop_queued()
+        if self.in_flight_events:
+            await self._await_idle(why, within_s)
+        try:
+            await asyncio.wait_for(self.commit(), COMMIT_TIMEOUT_S)
+        except TimeoutError:
+            log.warning("drain: the commit was not answered, events may be repeated", why=why)
+        log.info("drained", why=why, released_events=dropped + self.in_flight_events)
+
+    async def _await_idle(self, why: str, within_s: float) -> None:
         try:
             await asyncio.wait_for(self._idle.wait(), within_s)
         except TimeoutError:
             log.warning(
                 "drain: batches unfinished, they will be read again", why=why, events=self.in_flight_events
             )
-        try:
-            await asyncio.wait_for(self.commit(), COMMIT_TIMEOUT_S)
-        except TimeoutError:
-            log.warning("drain: the commit was not answered, events may be repeated", why=why)
-        log.info("drained", why=why, released_events=dropped + self.in_flight_events)
 
     def _drop_queued(self) -> int:
         dropped, self.queued_events, self.queued_bytes = self.queued_events, 0, 0
@@ -232,6 +248,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self.drain("partitions revoked", self.drain_s)
         self._new_epoch()
         await super().on_partitions_revoked(revoked)
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust looks for stalls event by event; `stream.watch` does it for batches."""
 
     async def on_task_error(self, exc: BaseException) -> None:
         """Faust commits here; nothing may be committed because something failed."""

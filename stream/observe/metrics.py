@@ -33,7 +33,6 @@ class Metrics:
         self.cache = self._counter("cache_requests", "Cache look-ups by tier and result.", "tier", "result")
         self.commits = self._counter("commits", "Offset commits by result.", "result")
         self.rebalances = self._counter("rebalances", "Assignments received.")
-        self.retries = self._counter("retries", "Attempts repeated.", "what")
         self.offsets_skipped = self._counter(
             "offsets_skipped", "Offsets that retention removed unread.", "topic", "partition"
         )

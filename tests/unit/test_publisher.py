@@ -32,7 +32,7 @@ class FakeProducer:
         self.room = room
         self.sent: list[tuple[str, int, list[dict[str, Any]]]] = []
         self.confirmations: list[asyncio.Future[None]] = []
-        self.outcome: BaseException | None | str = None
+        self.outcome: BaseException | str | None = None
 
     async def partitions_for(self, topic: str) -> set[int]:
         return set(range(self.partitions[topic]))
@@ -81,7 +81,7 @@ async def test_publish_waits_for_the_confirmation() -> None:
     producer = FakeProducer({"texts": 4, "labels": 4})
     producer.outcome = "silent"
     publishing = asyncio.create_task(Publisher(lambda: producer, 5).publish([outgoing()]))
-    while not producer.confirmations:
+    for _ in range(10):
         await asyncio.sleep(0)
     assert not publishing.done()
     producer.confirmations[0].set_result(None)

@@ -40,7 +40,8 @@ def test_routes_come_from_the_file(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.write_text(
         '[[routes]]\nname = "a"\ninput_topic = "a.in"\noutput_topic = "a.out"\nbundle = "x"\n'
-        '[[routes]]\nname = "b"\ninput_topic = "b.in"\noutput_topic = "b.out"\nbundle = "y@2"\ninput_format = "text"\n'
+        '[[routes]]\nname = "b"\ninput_topic = "b.in"\noutput_topic = "b.out"\nbundle = "y@2"\n'
+        'input_format = "text"\n'
     )
     first, second = load_settings(config=file).effective_routes
     assert (first.dead_topic, second.bundle, second.input_format) == ("a.in.dead", "y@2", "text")
@@ -77,6 +78,7 @@ def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
         ({"max_queue_bytes": "64 apples"}, "max_queue_bytes"),
         ({"input_topic": "t", "output_topic": "t"}, "three different topics"),
         ({"delivery": "exactly_once"}, "exactly_once"),
+        ({"redis_url": "cache:6379"}, "redis_url"),
     ],
 )
 def test_a_refused_value_is_named(flags: dict[str, str], told: str) -> None:

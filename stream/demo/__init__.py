@@ -1,0 +1,1 @@
+"""The whole way on embedded parts: train, serve, produce, watch labels arrive."""

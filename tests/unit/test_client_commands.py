@@ -1,0 +1,234 @@
+"""produce, tail and doctor without a broker: what they read, what they send, what they show."""
+
+import asyncio
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.errors import MessageSizeTooLargeError
+
+from stream.commands.checks import Finding, examine
+from stream.commands.event_source import Event, EventSource, Form
+from stream.commands.tail import dead_cells, label_cells
+from stream.errors import BrokerError, UsageError
+from stream.kafka.sender import Sender
+from stream.settings import load_settings
+from tests.unit.records import FakeRecord
+
+
+async def read(path: Path | str, form: Form) -> tuple[list[Event], EventSource]:
+    with EventSource(str(path), form) as source:
+        return [event async for events in source.events() for event in events], source
+
+
+async def test_json_lines_keep_every_byte_even_when_broken(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b'{"text":  "a"}\n{broken\n\n\xff\xfe\r\n"b" ')
+    events, source = await read(file, Form("json"))
+    assert [event.value for event in events] == [b'{"text":  "a"}', b"{broken", b"\xff\xfe", b'"b" ']
+    assert source.not_json == 2
+    assert source.position == source.size == file.stat().st_size
+
+
+async def test_a_line_longer_than_a_chunk_stays_whole(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    long = json.dumps({"text": "x" * 2**20}).encode()
+    file.write_bytes(long + b"\n" + long)
+    events, _ = await read(file, Form("json"))
+    assert [event.value for event in events] == [long, long]
+
+
+async def test_the_key_is_a_field_of_the_event(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text('{"k": "é"}\n{"k": 7}\n{"k": null}\n{}\n[1]\n{broken\n')
+    events, _ = await read(file, Form("json", key_field="k"))
+    assert [event.key for event in events] == ["é".encode(), b"7", None, None, None, None]
+
+
+async def test_text_lines_are_bare_texts(tmp_path: Path) -> None:
+    file = tmp_path / "log.txt"
+    file.write_text("one\n\n two \n")
+    events, source = await read(file, Form("text"))
+    assert [event.value for event in events] == [b"one", b" two "]
+    assert source.not_json == 0
+
+
+async def test_csv_rows_become_events(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.csv"
+    file.write_text('\ufeffticket,message,who\n1,"hi, ""there""\nyou",ann\n,short,bob\n3\n')
+    events, _ = await read(file, Form("csv", "message", "ticket", "who"))
+    assert [json.loads(event.value) for event in events] == [
+        {"id": "1", "text": 'hi, "there"\nyou'},
+        {"text": "short"},
+        {"id": "3", "text": ""},
+    ]
+    assert [event.key for event in events] == [b"ann", b"bob", None]
+
+
+async def test_a_csv_file_without_the_column_says_which_it_has(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.csv"
+    file.write_text("ticket,message\n1,a\n")
+    with pytest.raises(UsageError, match="no column 'text'") as refusal:
+        await read(file, Form("csv"))
+    assert "ticket, message" in refusal.value.why
+
+
+async def test_csv_that_is_not_utf8_is_refused_in_three_lines(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.csv"
+    file.write_bytes(b"text\nna\xefve\n")
+    with pytest.raises(UsageError, match="cannot be read as CSV"):
+        await read(file, Form("csv"))
+
+
+async def test_a_pipe_gives_lines_as_they_come_and_leaves_the_loop_free(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = os.open(pipe, os.O_RDWR)
+    with EventSource(str(pipe), Form("json")) as source:
+        assert source.size is None
+        events = source.events()
+        waiting = asyncio.create_task(anext(events))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        os.write(writing, b'{"text": "now"}\n')
+        assert await waiting == [Event(b'{"text": "now"}')]
+        await events.aclose()
+    os.close(writing)
+
+
+@pytest.mark.parametrize("name", ["none.jsonl", "."])
+def test_what_cannot_be_read_is_a_usage_error(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
+        EventSource(str(tmp_path / name), Form("json"))
+
+
+class FakeProducer:
+    """Takes records; settles their futures at flush, refusing the values in `refused`."""
+
+    refused: tuple[bytes, ...] = ()
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.records: list[tuple[str, bytes, bytes | None, list[tuple[str, bytes]]]] = []
+        self._futures: list[tuple[bytes, asyncio.Future[None]]] = []
+
+    async def send(
+        self, topic: str, *, value: bytes, key: bytes | None, headers: Any
+    ) -> asyncio.Future[None]:
+        self.records.append((topic, value, key, headers))
+        future = asyncio.get_running_loop().create_future()
+        self._futures.append((value, future))
+        return future
+
+    async def flush(self) -> None:
+        for value, future in self._futures:
+            if value in self.refused:
+                future.set_exception(MessageSizeTooLargeError())
+            else:
+                future.set_result(None)
+
+
+class RefusingProducer(FakeProducer):
+    """Its broker does not take the value `big`."""
+
+    refused = (b"big",)
+
+
+async def test_every_confirmed_delivery_is_counted() -> None:
+    made: list[FakeProducer] = []
+
+    def make(**options: Any) -> FakeProducer:
+        made.append(FakeProducer(**options))
+        return made[0]
+
+    sender = Sender(load_settings(), "texts", [("h", b"v")], make)
+    await sender.send(b"a", b"k")
+    await sender.send(b"b")
+    assert (sender.sent, sender.confirmed) == (2, 0)
+    await sender.finish()
+    assert (sender.sent, sender.confirmed) == (2, 2)
+    assert made[0].records == [("texts", b"a", b"k", [("h", b"v")]), ("texts", b"b", None, [("h", b"v")])]
+    assert made[0].options["acks"] == "all"
+    assert made[0].options["enable_idempotence"] is True
+
+
+async def test_a_refused_delivery_is_an_error_that_says_how_many_are_safe() -> None:
+    sender = Sender(load_settings(), "texts", [], RefusingProducer)
+    for value in (b"a", b"big", b"c"):
+        await sender.send(value)
+    with pytest.raises(BrokerError, match="2 are confirmed") as failure:
+        await sender.finish()
+    assert failure.value.why.startswith("MessageSizeTooLarge")
+    with pytest.raises(BrokerError):
+        await sender.send(b"d")
+
+
+def test_a_label_event_is_shown_with_its_source() -> None:
+    event = {"id": "t-1", "label": "billing", "score": 0.98123, "cached": True}
+    source = {"source": {"topic": "texts", "partition": 2, "offset": 9}}
+    cells = label_cells(FakeRecord(json.dumps(event | source).encode()))  # type: ignore[arg-type]
+    assert cells[1:] == ["t-1", "billing", "0.9812", "yes", "2@9"]
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [(None, "(tombstone)"), (b"{", "(not JSON)"), (b"[1]", "(not a label event)"), (b'{"score": "x"}', "-")],
+)
+def test_records_that_are_no_label_events_are_shown_too(value: bytes | None, label: str) -> None:
+    assert label_cells(FakeRecord(value))[1:] == ["-", label, "-", "-", "3@1041"]  # type: ignore[arg-type]
+
+
+def test_a_dead_letter_shows_reason_and_origin() -> None:
+    names = {
+        "topic": b"texts",
+        "partition": b"3",
+        "offset": b"7",
+        "reason": b"decode",
+        "message": b"not \xff",
+    }
+    headers = [("labelstream-id", b"t-9"), *((f"labelstream-error-{name}", v) for name, v in names.items())]
+    cells = dead_cells(FakeRecord(b"\xff", headers=tuple(headers)))  # type: ignore[arg-type]
+    assert cells[1:] == ["t-9", "decode", "texts 3@7", "not \N{REPLACEMENT CHARACTER}"]
+
+
+def found(**flags: Any) -> dict[str, Finding]:
+    # Nothing listens on port 1, and no answer is waited for: the settings are refused before.
+    settings = load_settings({"broker": "no-port", **flags})
+    return {finding.check: finding for finding in examine(settings)}
+
+
+def test_doctor_goes_on_after_a_failure_and_skips_what_hangs_on_it(tmp_path: Path) -> None:
+    findings = found(bundle_store=tmp_path)
+    assert list(findings) == ["settings", "broker", "topics", "redis", "bundle", "device", "web port", "disk"]
+    assert (findings["settings"].verdict, findings["settings"].exit_code) == ("FAIL", 2)
+    assert findings["broker"].verdict == findings["topics"].verdict == "skip"
+    assert (findings["bundle"].verdict, findings["bundle"].exit_code) == ("FAIL", 3)
+    assert findings["redis"].verdict == findings["device"].verdict == findings["disk"].verdict == "ok"
+
+
+def test_doctor_names_a_device_that_is_not_there(tmp_path: Path) -> None:
+    device = found(bundle_store=tmp_path, device="openvino")["device"]
+    assert (device.verdict, device.exit_code) == ("FAIL", 7)
+
+
+def test_a_taken_web_port_is_a_warning(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        finding = found(bundle_store=tmp_path, web_port=taken.getsockname()[1])["web port"]
+    assert finding.verdict == "warn"
+    assert "web_port" in finding.mend
+
+
+def test_a_redis_that_is_down_is_a_warning_without_its_password(tmp_path: Path) -> None:
+    finding = found(bundle_store=tmp_path, redis_url="redis://:s3cret@127.0.0.1:1/0")["redis"]
+    assert finding.verdict == "warn"
+    assert "127.0.0.1:1" in finding.detail
+    assert "s3cret" not in finding.detail + finding.mend
+
+
+def test_a_web_token_file_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
+    findings = found(broker="127.0.0.1:1", bundle_store=tmp_path, web_token_file=tmp_path / "none")
+    assert "web_token_file" in findings["settings"].detail
+    assert findings["broker"].verdict == "skip"

@@ -1,0 +1,194 @@
+"""Waiting for topics, planning them, and judging those that exist: all without a broker or a clock."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from stream.errors import BrokerError, UsageError
+from stream.kafka.topic_check import judge_topics
+from stream.kafka.topic_setup import MAX_BYTES, RETENTION_MS, needed_dead_bytes, plan_topics
+from stream.kafka.topics import Cluster, TopicShape, wait_for_topics
+from stream.settings import Settings, load_settings
+
+DOWN = BrokerError("broker b:1 does not answer", why="connection refused", mend="start it")
+MIB = 2**20
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.pauses: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+class Answers:
+    """A broker that gives these answers in turn, the last one for ever."""
+
+    def __init__(self, *answers: Cluster | Exception) -> None:
+        self._answers = list(answers)
+        self.timeouts: list[float] = []
+
+    async def __call__(self, settings: Settings, timeout_s: float) -> Cluster:
+        self.timeouts.append(timeout_s)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def cluster(brokers: int = 1, **topics: int) -> Cluster:
+    shapes = {name.replace("_", "."): TopicShape(count, 1) for name, count in topics.items()}
+    return Cluster(tuple(f"b:{n}" for n in range(brokers)), shapes, creates_topics=True)
+
+
+async def wait(answers: Answers, clock: Clock, deadline_s: float = 10, **more: object) -> dict[str, int]:
+    settings = load_settings({"broker": "b:1"})
+    return await wait_for_topics(
+        settings,
+        settings.effective_routes,
+        deadline_s,
+        clock=clock,
+        sleep=clock.sleep,
+        ask=answers,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+async def test_topics_that_are_there_are_counted_at_once() -> None:
+    clock, answers = Clock(), Answers(cluster(texts=6, labels=6, texts_dead=3, other=1))
+    with capture_logs() as logs:
+        assert await wait(answers, clock) == {"texts": 6, "labels": 6, "texts.dead": 3}
+    assert (clock.pauses, logs) == ([], [])
+
+
+async def test_a_broker_and_topics_that_come_late_are_waited_for_with_one_warning() -> None:
+    clock = Clock()
+    answers = Answers(DOWN, DOWN, cluster(texts=1), cluster(texts=1, labels=1, texts_dead=1))
+    waited: list[BrokerError] = []
+    with capture_logs() as logs:
+        assert await wait(answers, clock, on_wait=waited.append) == {"texts": 1, "labels": 1, "texts.dead": 1}
+    assert clock.pauses == [0.1, 0.2, 0.4]
+    assert [entry["log_level"] for entry in logs] == ["warning"]
+    assert [error.what for error in waited[:2]] == [DOWN.what] * 2
+    assert "labels, texts.dead" in waited[2].what
+
+
+async def test_a_broker_that_stays_away_ends_the_wait_at_the_deadline() -> None:
+    clock, answers = Clock(), Answers(DOWN)
+    with pytest.raises(BrokerError, match="b:1 does not answer") as failure:
+        await wait(answers, clock, deadline_s=10)
+    assert failure.value.exit_code == 4
+    assert failure.value.why == "connection refused; waited 10 s"
+    assert failure.value.mend == "start it"
+    assert clock.now <= 110
+    assert max(clock.pauses) == 2
+    assert max(answers.timeouts) <= 5
+    assert answers.timeouts[-1] < 2
+
+
+async def test_a_missing_topic_is_named_with_the_command_that_makes_it() -> None:
+    with pytest.raises(BrokerError, match=r"has no topic labels, texts\.dead") as failure:
+        await wait(Answers(cluster(texts=1)), Clock(), deadline_s=1)
+    assert failure.value.mend == "labelstream topics create"
+
+
+async def test_a_wrong_setting_is_not_waited_for() -> None:
+    clock = Clock()
+    with pytest.raises(UsageError):
+        await wait(Answers(UsageError("no")), clock)
+    assert clock.pauses == []
+
+
+def test_new_topics_share_the_partition_count() -> None:
+    plans = plan_topics(load_settings(), cluster(), {}, partitions=6)
+    assert [(plan.name, plan.partitions, plan.replication) for plan in plans] == [
+        ("texts", 6, 1),
+        ("labels", 6, 1),
+        ("texts.dead", 6, 1),
+    ]
+    assert {plan.configs["compression.type"] for plan in plans} == {"producer"}
+    assert all(RETENTION_MS not in plan.configs for plan in plans)
+
+
+def test_an_existing_input_decides_the_partitions_and_stays_as_it_is() -> None:
+    plans = plan_topics(load_settings(), cluster(brokers=5, texts=12), {}, partitions=6)
+    assert [(plan.name, plan.partitions, plan.replication) for plan in plans] == [
+        ("labels", 12, 3),
+        ("texts.dead", 12, 3),
+    ]
+
+
+def test_retention_and_replication_can_be_chosen() -> None:
+    (plan, *_) = plan_topics(
+        load_settings(), cluster(brokers=3), {}, partitions=1, replication=2, retention_hours=1.5
+    )
+    assert plan.replication == 2
+    assert plan.configs[RETENTION_MS] == "5400000"
+
+
+def test_routes_that_share_an_output_topic_make_it_once() -> None:
+    def route(name: str) -> dict[str, str]:
+        return {"name": name, "input_topic": f"in-{name}", "output_topic": "labels", "bundle": "b"}
+
+    settings = load_settings({"routes": (route("a"), route("b"))})
+    names = [plan.name for plan in plan_topics(settings, cluster(), {}, partitions=1)]
+    assert names == ["in-a", "labels", "in-a.dead", "in-b", "in-b.dead"]
+
+
+@pytest.mark.parametrize(
+    ("max_event_bytes", "input_limit", "needed"),
+    [
+        (1 * MIB, 0, 2 * MIB),
+        (4 * MIB, 0, 4 * MIB + 64 * 1024),
+        (1 * MIB, 8 * MIB, 8 * MIB + 64 * 1024),
+    ],
+)
+def test_a_dead_topic_takes_whatever_its_input_can_hold(
+    max_event_bytes: int, input_limit: int, needed: int
+) -> None:
+    assert needed_dead_bytes(max_event_bytes, input_limit) == needed
+    settings = load_settings({"max_event_bytes": max_event_bytes})
+    there, limits = (cluster(texts=1), {"texts": input_limit}) if input_limit else (cluster(), {})
+    plans = {plan.name: plan for plan in plan_topics(settings, there, limits, partitions=1)}
+    assert int(plans["texts.dead"].configs[MAX_BYTES]) >= needed
+
+
+def test_what_was_planned_is_judged_well() -> None:
+    settings = load_settings({"max_event_bytes": 5 * MIB})
+    plans = plan_topics(settings, cluster(), {}, partitions=6)
+    there = Cluster(
+        ("b:1",), {plan.name: TopicShape(plan.partitions, 1) for plan in plans}, creates_topics=True
+    )
+    reports = judge_topics(settings, there, {plan.name: plan.configs for plan in plans})
+    assert [(report.role, report.warnings) for report in reports] == [
+        ("input", ()),
+        ("output", ()),
+        ("dead", ()),
+    ]
+
+
+def test_other_partition_counts_are_warned_of_with_the_mend() -> None:
+    reports = judge_topics(load_settings(), cluster(texts=6, labels=3, texts_dead=8), {})
+    _, output, dead = reports
+    assert "--topic labels --partitions 6" in output.warnings[0][1]
+    assert "cannot be taken away" in dead.warnings[0][1]
+
+
+def test_a_dead_topic_that_is_too_small_is_warned_of() -> None:
+    configs = {"texts": {MAX_BYTES: "8388608"}, "texts.dead": {MAX_BYTES: "2097152"}}
+    reports = judge_topics(load_settings(), cluster(texts=1, labels=1, texts_dead=1), configs)
+    (wrong, mend) = reports[2].warnings[0]
+    assert "2097152" in wrong
+    assert f"{MAX_BYTES}={8 * MIB + 64 * 1024}" in mend
+
+
+def test_a_missing_topic_has_no_shape() -> None:
+    reports = judge_topics(load_settings(), cluster(texts=1), {})
+    assert [report.name for report in reports if report.shape is None] == ["labels", "texts.dead"]
