@@ -1,0 +1,54 @@
+# Targets name the job. `make demo` and `make test` install what they need into .venv first.
+PYTHON ?= python3
+VENV   ?= .venv
+DATA   ?=
+bin    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench kafka format clean
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+demo: $(VENV)/installed-demo ## train on the sample, start broker and worker, watch labels arrive
+	@$(bin)/labelstream demo
+
+test: $(VENV)/installed-dev ## all tests, on real Apache Kafka and Redis
+	@$(bin)/python -m pytest
+
+check: $(VENV)/installed-dev ## lint, types, import arrows, fast tests
+	$(bin)/ruff check stream trainer tests
+	$(bin)/ruff format --check stream trainer tests
+	$(bin)/mypy
+	$(bin)/lint-imports --no-cache
+	$(bin)/python -m pytest -q tests/unit tests/property -m "not slow and not apache and not redis"
+
+bench: $(VENV)/installed-dev ## planned batches against arrival order, as ratios; DATA=file.csv for own texts
+	@$(bin)/python -m tests.bench.classify $(DATA)
+
+kafka: $(VENV)/installed-dev ## a real Apache Kafka on 127.0.0.1:9092, until Ctrl-C
+	@$(bin)/python -m tests.kafka
+
+format: $(VENV)/installed-dev ## put the code into its format
+	$(bin)/ruff check --fix stream trainer tests
+	$(bin)/ruff format stream trainer tests
+
+clean: ## remove the environment, the demo's folder and all caches
+	rm -rf $(VENV) .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(bin)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: Python 3.11 or newer is needed; name it: make PYTHON=python3.12 demo"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "error: the venv module is incomplete; on Debian: apt-get install python3-venv"; exit 2; }
+
+$(VENV)/installed-demo: pyproject.toml constraints.txt | $(bin)/python
+	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
+	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,trainer,demo]'
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(bin)/python
+	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
+	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,trainer,demo,dev]'
+	@touch $@ $(VENV)/installed-demo

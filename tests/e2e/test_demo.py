@@ -1,0 +1,95 @@
+"""`labelstream demo` as a person runs it, to its end and interrupted, with a bundle that is there."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stream.bundle.store import digest
+from stream.sample import sample_path
+from tests.real.process import pid_alive
+from tests.real.tiny_bundle import TEXTS, save_tiny_base
+from tests.real.wait import until
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo folder whose bundle says that it was made from the sample; its weights are random."""
+    from trainer.package import About, build_bundle, staging_folder, write_splits
+    from trainer.quiet import silence_libraries
+
+    silence_libraries()
+    folder = tmp_path_factory.mktemp("demo")
+    model, tokenizer = save_tiny_base(folder / "base")
+    with staging_folder(folder / "bundles", "support") as staging:
+        rows = [(n, f"t-{n:04}", "test" if n % 10 == 0 else "train") for n in range(1, 961)]
+        write_splits(staging / "splits.csv", rows)
+        about = About("support", data={"sha256": digest(sample_path())})
+        build_bundle(staging, model, tokenizer, TEXTS, 64, about, folder / "bundles")
+    return folder
+
+
+def demo(folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "stream", "demo", "--folder", str(folder), "--rate", "400"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below one, as /proc tells."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    found: set[int] = set()
+    while True:
+        more = {child for child, parent in parents.items() if parent in found | {pid}} - found
+        if not more:
+            return found
+        found |= more
+
+
+@pytest.mark.slow
+def test_the_demo_shows_labels_dead_letters_cache_hits_and_ends_clean(folder: Path) -> None:
+    process = demo(folder)
+    children = until(lambda: descendants(process.pid), 30, "the demo's processes")
+    said, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert re.search(r"events in +1086", said)
+    assert re.search(r"labelled +1080 ", said)
+    assert re.search(r"dead-lettered +6 +\(2 decode, 1 empty, 3 schema\)", said)
+    assert re.search(r"cache hits +local: [1-9]", said)
+    assert re.search(r"latency +p50 \d+ ms, p99 \d+ ms", said)
+    assert re.search(r"accuracy +[\d.]+% on \d+ events that training never saw", said)
+    assert not [pid for pid in children if pid_alive(pid)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["broker:", "worker:", "events:"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_at_any_moment_it_leaves_no_process(
+    folder: Path, moment: str, number: signal.Signals
+) -> None:
+    process = demo(folder)
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), True)
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if moment in line:
+            break
+    children = descendants(process.pid)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), seen
+    until(lambda: not [pid for pid in children if pid_alive(pid)], 10, "the end of all its processes")

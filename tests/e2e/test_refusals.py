@@ -1,0 +1,168 @@
+"""What `worker` and `doctor` say when something is wrong: what, why, the mend, the exit code."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stream.bundle import Bundle
+from tests.pipeline import make_route, tiny_bundle
+from tests.real.embedded import EmbeddedBroker
+from tests.real.process import free_ports
+
+__all__ = ["tiny_bundle"]
+
+
+def labelstream(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "stream", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
+    """The exit code, and all parts of the message, in three lines and without a traceback."""
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert "Traceback" not in said
+    for part in parts:
+        assert part in said, said
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address where no broker listens."""
+    (port,) = free_ports(1)
+    return f"127.0.0.1:{port}"
+
+
+def test_worker_with_the_broker_down(tiny_bundle: Bundle, nobody: str) -> None:
+    done = labelstream(
+        "worker", "--broker", nobody, "--bundle", tiny_bundle.path, "--web-port", 0, "--retry-deadline-s", 2
+    )
+    refused(done, 4, f"error: broker {nobody} does not answer", "why:", "waited 2 s", "mend:")
+
+
+def test_doctor_with_the_broker_down(tiny_bundle: Bundle, nobody: str) -> None:
+    done = labelstream("doctor", "--broker", nobody, "--bundle", tiny_bundle.path, "--web-port", 0)
+    refused(done, 4, "does not answer", "FAIL", "digests match")
+
+
+def test_worker_with_a_topic_missing(tiny_bundle: Bundle, embedded_broker: EmbeddedBroker) -> None:
+    done = labelstream(
+        *("worker", "--broker", embedded_broker.address, "--bundle", tiny_bundle.path, "--web-port", 0),
+        *("--retry-deadline-s", 1, "--input-topic", "nowhere"),
+    )
+    refused(done, 4, "has no topic nowhere", "labelstream topics create")
+
+
+def test_doctor_with_redis_down_is_a_warning(
+    tiny_bundle: Bundle, embedded_broker: EmbeddedBroker, nobody: str
+) -> None:
+    route = make_route(embedded_broker, "doctor")
+    done = labelstream(
+        *("doctor", "--broker", embedded_broker.address, "--bundle", tiny_bundle.path, "--web-port", 0),
+        *("--input-topic", route, "--output-topic", f"{route}.labels", "--dead-topic", f"{route}.dead"),
+        *("--redis-url", f"redis://{nobody}/0"),
+    )
+    refused(done, 0, "redis", "warn", "goes on without it", "redis_url")
+
+
+@pytest.mark.parametrize("command", ["worker", "doctor"])
+def test_bundle_missing(command: str, embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    route = make_route(embedded_broker, "missing")
+    done = labelstream(
+        *(
+            command,
+            "--broker",
+            embedded_broker.address,
+            "--bundle",
+            "none",
+            "--bundle-store",
+            tmp_path,
+            "--web-port",
+            0,
+        ),
+        *("--input-topic", route, "--output-topic", f"{route}.labels", "--dead-topic", f"{route}.dead"),
+    )
+    refused(done, 3, "bundle 'none' was not found", "labelstream train")
+
+
+@pytest.mark.parametrize("command", ["worker", "doctor"])
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "tokenizer.json", "reference.npz"])
+def test_a_changed_byte_is_refused_by_file_name(
+    command: str, name: str, tiny_bundle: Bundle, embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    route = make_route(embedded_broker, "changed")
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_bundle.path, copy)
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    done = labelstream(
+        *(command, "--broker", embedded_broker.address, "--bundle", copy, "--web-port", 0),
+        *("--input-topic", route, "--output-topic", f"{route}.labels", "--dead-topic", f"{route}.dead"),
+    )
+    refused(done, 3, f"{name} in the bundle", "was changed", "SHA-256")
+
+
+@pytest.mark.parametrize("command", ["worker", "doctor"])
+def test_an_unknown_setting(command: str) -> None:
+    done = labelstream(command, LABELSTREAM_BROKR="x:1")
+    refused(
+        done,
+        2,
+        "error: unknown setting in the environment: LABELSTREAM_BROKR",
+        "mend: did you mean LABELSTREAM_BROKER?",
+    )
+
+
+def test_an_unknown_flag() -> None:
+    refused(labelstream("worker", "--brokr", "x:1"), 2, "--brokr")
+
+
+@pytest.mark.parametrize("command", ["worker", "doctor"])
+def test_a_device_that_is_not_there(
+    command: str, tiny_bundle: Bundle, embedded_broker: EmbeddedBroker
+) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA; run with the extra cpu to see the refusal")
+    route = make_route(embedded_broker, "device")
+    done = labelstream(
+        *(
+            command,
+            "--broker",
+            embedded_broker.address,
+            "--bundle",
+            tiny_bundle.path,
+            "--web-port",
+            0,
+            "--device",
+            "cuda",
+        ),
+        *("--input-topic", route, "--output-topic", f"{route}.labels", "--dead-topic", f"{route}.dead"),
+    )
+    refused(done, 7, "device cuda is not available", "--device auto")
+
+
+def test_a_web_port_that_is_taken(tiny_bundle: Bundle, embedded_broker: EmbeddedBroker) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = labelstream(
+            "worker", "--broker", embedded_broker.address, "--bundle", tiny_bundle.path, "--web-port", port
+        )
+    refused(done, 2, f"cannot listen on 127.0.0.1:{port}", "--web-port")

@@ -1,0 +1,87 @@
+"""What tests start can be ended and started again, and does not outlive them."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.real.parts import unavailable
+from tests.real.process import Child, EndedError, Folder, free_ports, pid_alive
+from tests.real.redis import RedisServer
+from tests.real.wait import until
+
+
+def test_redis_answers_and_starts_again_at_the_same_url(redis_server: RedisServer) -> None:
+    assert redis_server.version
+    assert redis_server.info()["uptime_in_seconds"] >= 0
+    url, first = redis_server.url, redis_server.info()["process_id"]
+    redis_server.kill()
+    assert not redis_server.alive
+    redis_server.start()
+    assert redis_server.info()["process_id"] != first
+    redis_server.restart()
+    assert redis_server.url == url
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    if not server.owned:
+        unavailable("an existing Redis is not ours to kill")
+    yield server
+    server.close()
+
+
+def test_kill_and_close_leave_no_process_and_no_folder(own_redis: RedisServer) -> None:
+    own_redis.start()
+    pid = own_redis.info()["process_id"]
+    assert pid_alive(pid)
+    own_redis.kill()
+    assert not pid_alive(pid)
+    own_redis.close()
+    assert not Path(own_redis.url.removeprefix("unix://")).parent.exists()
+
+
+_STARTS_AND_WAITS = """
+import signal
+from tests.real.embedded import EmbeddedBroker
+broker = EmbeddedBroker()
+broker.start()
+broker.pause()
+print(broker._child.pid, broker._folder.path, flush=True)
+signal.pause()
+"""
+
+
+def test_nothing_outlives_a_test_process_that_is_killed() -> None:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", _STARTS_AND_WAITS], stdout=subprocess.PIPE, text=True, cwd=root
+    ) as tests:
+        assert tests.stdout is not None
+        pid, folder = tests.stdout.readline().split()
+        assert pid_alive(int(pid))
+        tests.send_signal(signal.SIGKILL)
+    until(lambda: not pid_alive(int(pid)), 10, "end of the broker after its test process was killed")
+    until(lambda: not Path(folder).exists(), 10, "removal of the broker's folder")
+
+
+def test_a_component_that_cannot_start_says_what_it_printed() -> None:
+    folder = Folder("broken")
+    child = Child("thing", [sys.executable, "-c", "raise SystemExit('no such luck')"], folder.path / "log")
+    child.start()
+    with pytest.raises(EndedError, match="no such luck"):
+        until(child.check, 10, "its end")
+    folder.remove()
+
+
+def test_ports_are_free_and_outside_the_range_of_outgoing_connections() -> None:
+    first, second = free_ports(2)
+    assert first != second
+    limits = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    if limits.exists():
+        low, high = map(int, limits.read_text().split())
+        assert not low <= first <= high or low <= 2048
