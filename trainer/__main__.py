@@ -1,0 +1,5 @@
+"""`python -m trainer` is `labelstream`."""
+
+from stream.cli import main
+
+main()
