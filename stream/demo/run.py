@@ -15,7 +15,7 @@ from stream.bundle import latest_version, open_bundle
 from stream.bundle.store import Bundle, digest
 from stream.demo.events import DemoEvent, demo_events, held_out_ids
 from stream.demo.parts import cache_hits, labelstream, running_worker
-from stream.demo.screen import live_view, summary
+from stream.demo.screen import clipped_lines, live_view, summary
 from stream.demo.tally import Tally
 from stream.errors import BrokerError, BundleError
 from stream.kafka.devbroker import DevBroker
@@ -103,9 +103,12 @@ async def send_and_watch(
         )
         await consumer.seek_to_beginning()
         producing = asyncio.create_task(produce(address, events, rate, tally))
-        with Live(
-            live_view(tally, len(events), texts), console=console, refresh_per_second=REFRESHES_PER_S
-        ) as live:
+        with (
+            clipped_lines(console),
+            Live(
+                live_view(tally, len(events), texts), console=console, refresh_per_second=REFRESHES_PER_S
+            ) as live,
+        ):
             async with asyncio.timeout(len(events) / rate + BACK_DEADLINE_S):
                 while tally.finished < len(events) or not producing.done():
                     await receive(consumer, tally)

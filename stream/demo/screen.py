@@ -1,8 +1,10 @@
 """What the demo shows: labels as they arrive, then a summary."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -11,6 +13,26 @@ from rich.text import Text
 from stream.demo.tally import Tally
 
 NEWEST_ROWS = 12
+WRAP_OFF, WRAP_ON = "\x1b[?7l", "\x1b[?7h"
+
+
+@contextmanager
+def clipped_lines(console: Console) -> Iterator[None]:
+    """Long lines are cut by the terminal meanwhile.
+
+    Terminals disagree on the width of emoji and of some scripts; a line that wraps would spoil the redrawing.
+    """
+    _switch(console, WRAP_OFF)
+    try:
+        yield
+    finally:
+        _switch(console, WRAP_ON)
+
+
+def _switch(console: Console, sequence: str) -> None:
+    if console.is_terminal and not console.legacy_windows:
+        console.file.write(sequence)
+        console.file.flush()
 
 
 def live_view(tally: Tally, total: int, texts: dict[str, str]) -> Group:
