@@ -107,9 +107,14 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
         consumer.max_events = self.settings.max_queue_events
         consumer.max_bytes = self.settings.max_queue_bytes
         consumer.drain_s = min(self.settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2)
-        consumer.on_commit = lambda done: self.metrics.commits.labels("done" if done else "failed").inc()
+        consumer.on_waited = self.metrics.stage.labels("queue").observe
+        consumer.on_commit = self._on_commit
         consumer.on_offsets_skipped = self._on_offsets_skipped
         return consumer
+
+    def _on_commit(self, done: bool, seconds: float) -> None:
+        self.metrics.commits.labels("done" if done else "failed").inc()
+        self.metrics.stage.labels("commit").observe(seconds)
 
     def _on_offsets_skipped(self, tp: TP, offsets: int) -> None:
         self.metrics.offsets_skipped.labels(tp.topic, str(tp.partition)).inc(offsets)

@@ -36,12 +36,23 @@ class Owner(Protocol):
 class RecordBatch:
     """Records of one partition in offset order, and the offset range they stand for."""
 
-    __slots__ = ("__weakref__", "_owner", "epoch", "records", "size_bytes", "span")
+    __slots__ = ("__weakref__", "_owner", "delivered_at", "epoch", "records", "size_bytes", "span")
 
-    def __init__(self, records: Sequence[Record], span: OffsetRange, epoch: int, owner: Owner) -> None:
+    def __init__(
+        self, records: Sequence[Record], span: OffsetRange, epoch: int, owner: Owner, delivered_at: float
+    ) -> None:
+        """
+        Args:
+            records: in offset order, at least one.
+            span: the offsets they stand for.
+            epoch: the assignment that they were read in.
+            owner: takes the acknowledgement.
+            delivered_at: monotonic seconds.
+        """
         self.records = records
         self.span = span
         self.epoch = epoch
+        self.delivered_at = delivered_at
         self.size_bytes = sum(len(r.value or b"") + len(r.key or b"") for r in records)
         self._owner = owner
 

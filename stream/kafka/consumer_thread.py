@@ -29,6 +29,14 @@ class Fetched(dict[TopicPartition, list[Any]]):
     epoch = 0
 
 
+def seek_back(consumer: Any, fetched: Fetched, position_epoch: int) -> None:
+    """Set the positions of assigned partitions back to the first record drained, unless a seek came since."""
+    if fetched.epoch == position_epoch:
+        for tp, records in fetched.items():
+            if tp in consumer.assignment():
+                consumer.seek(tp, records[0].offset)
+
+
 class Position:
     """Where reading of a partition begins: `offset`, and what the group had committed, if anything.
 
@@ -122,6 +130,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 self._seek_counting(consumer, tp, position.offset, position.skipped)
                 positions[TP(tp.topic, tp.partition)] = position
             return positions
+
+    async def put_back(self, fetched: Fetched) -> None:
+        """Undo a drain whose records were not handed out, so that they are read again."""
+        await self.call_thread(self._put_back, fetched)
+
+    async def _put_back(self, fetched: Fetched) -> None:
+        async with self._position_lock:
+            seek_back(self._ensure_consumer(), fetched, self.position_epoch)
 
     async def _skip_removed(self, consumer: Any, positions: Mapping[TopicPartition, int]) -> None:
         """Go on at the beginning of logs whose next offset retention has removed meanwhile."""

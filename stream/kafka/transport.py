@@ -8,6 +8,7 @@ this touches are asserted by a test, and Faust, mode and aiokafka are pinned (do
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import monotonic
 from typing import Any
 
 import faust
@@ -42,8 +43,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     max_events = 20_000
     max_bytes = 64 * 2**20
     drain_s = 10.0
-    on_commit: Callable[[bool], None] = staticmethod(lambda _: None)
-    on_offsets_skipped: Callable[[TP, int], None] = staticmethod(lambda _tp, _n: None)
+    on_waited: Callable[[float], None] = staticmethod(lambda _seconds: None)
+    on_commit: Callable[[bool, float], None] = staticmethod(lambda _done, _seconds: None)
+    on_offsets_skipped: Callable[[TP, int], None] = staticmethod(lambda _tp, _offsets: None)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,8 +88,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             fetched = await self._getmany(active_partitions=active, timeout=timeout)
         finally:
             self.not_waiting_next_records.set()
-        if not self.flow_active or epoch != self.epoch or fetched.epoch != self._thread.position_epoch:
-            # Read before a seek or while partitions move: the seek that follows reads them again.
+        current = epoch == self.epoch and fetched.epoch == self._thread.position_epoch
+        if not (current and self.joined and self.flow_active):
+            await self._thread.put_back(fetched)
             return None, None
         ordinary = {}
         for tp, records in fetched.items():
@@ -104,7 +107,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _deliver(self, tp: TP, records: list[Record], channel: BatchTopic) -> None:
         first, next_offset = records[0].offset, records[-1].offset + 1
-        batch = RecordBatch(records, self.ranges[tp].open(first, next_offset), self.epoch, self)
+        batch = RecordBatch(records, self.ranges[tp].open(first, next_offset), self.epoch, self, monotonic())
         self._read_offset[tp] = next_offset
         self.queued_events += len(batch)
         self.queued_bytes += batch.size_bytes
@@ -135,6 +138,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.in_flight_events += len(batch)
         self.in_flight_bytes += batch.size_bytes
         self._idle.clear()
+        self.on_waited(monotonic() - batch.delivered_at)
         return True
 
     def acknowledge(self, batch: RecordBatch) -> bool:
@@ -180,9 +184,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if others:
             done = await super()._commit_offsets(others, start_new_transaction=start_new_transaction)
         if ours:
-            epoch = self.epoch
+            epoch, began = self.epoch, monotonic()
             committed = await self._thread.commit(ours)
-            self.on_commit(committed)
+            self.on_commit(committed, monotonic() - began)
             if committed and epoch == self.epoch:
                 for tp, at in ours.items():
                     self.ranges[tp].committed = at
@@ -223,10 +227,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if self.in_flight_events:
             await self._await_idle(why, within_s)
         try:
-            await asyncio.wait_for(self.commit(), COMMIT_TIMEOUT_S)
+            await asyncio.wait_for(self._commit_all(), COMMIT_TIMEOUT_S)
         except TimeoutError:
             log.warning("drain: the commit was not answered, events may be repeated", why=why)
         log.info("drained", why=why, released_events=dropped + self.in_flight_events)
+
+    async def _commit_all(self) -> None:
+        # A commit that runs already does not know what was acknowledged since it began.
+        await self.maybe_wait_for_commit_to_finish()
+        await self.commit()
 
     async def _await_idle(self, why: str, within_s: float) -> None:
         try:

@@ -96,7 +96,9 @@ class Setup:
             FakeRecord(value, key=b"k", headers=(("h", b"1"),), partition=partition, offset=first + at)
             for at, value in enumerate(values)
         ]
-        return RecordBatch(records, OffsetRange(first, first + len(records)), self.owner.epoch, self.owner)
+        return RecordBatch(
+            records, OffsetRange(first, first + len(records)), self.owner.epoch, self.owner, 0.0
+        )
 
     async def run(self, *batches: RecordBatch) -> None:
         async def handed_out() -> AsyncIterator[RecordBatch]:

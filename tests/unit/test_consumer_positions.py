@@ -4,10 +4,12 @@ import inspect
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import TopicPartition
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
-from stream.kafka.consumer_thread import start_position
+from stream.kafka.consumer_thread import Fetched, seek_back, start_position
+from tests.unit.records import FakeRecord
 
 UPGRADE = (
     "the pinned Faust or aiokafka was changed: read docs/adr/0002, compare stream/kafka/transport.py and "
@@ -33,6 +35,32 @@ def test_start_position(committed: int | None, start_at: str, offset: int, skipp
     position = start_position(committed, beginning=100, end=900, start_at=start_at)
     assert (position.offset, position.skipped) == (offset, skipped)
     assert position.committed == (committed if offset == committed else None)
+
+
+class FakeConsumer:
+    """Partition 0 is assigned; notes where it is told to go."""
+
+    def __init__(self) -> None:
+        self.sought: dict[TopicPartition, int] = {}
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition("texts", 0)}
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.sought[tp] = offset
+
+
+@pytest.mark.parametrize(("epoch", "sought"), [(4, {TopicPartition("texts", 0): 7}), (3, {})])
+def test_records_that_are_not_handed_out_are_read_again(
+    epoch: int, sought: dict[TopicPartition, int]
+) -> None:
+    fetched = Fetched(
+        {TopicPartition("texts", n): [FakeRecord(b"", partition=n, offset=7 + n)] for n in range(2)}
+    )
+    fetched.epoch = epoch
+    consumer = FakeConsumer()
+    seek_back(consumer, fetched, position_epoch=4)
+    assert consumer.sought == sought
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""What the documentation shows is what the code does."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import orjson
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from stream.errors import Reason
+from stream.observe.metrics import Metrics
+from stream.schemas import load_schema
+from stream.settings import load_settings
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
+PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (PROJECT / "docs").glob("*.md"))]
+RECORDS = (PROJECT / "docs" / "records.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_examples_of_the_record_contract_fit_their_schemas() -> None:
+    event, label = (orjson.loads(block) for block in blocks(README, "json"))
+    jsonschema.validate(event, load_schema("event.v1"))
+    label["model"]["digest"] = label["model"]["digest"].replace("…", "0" * 64)
+    jsonschema.validate(label, load_schema("label.v1"))
+    assert label["id"] == event["id"]
+
+
+def test_the_readme_names_the_command_that_ci_runs() -> None:
+    assert "make test" in README
+    assert re.search(r"^make test$", (PROJECT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+def test_the_settings_file_of_the_documentation_is_accepted(tmp_path: Path) -> None:
+    (example,) = blocks(OPERATIONS, "toml")
+    tomllib.loads(example)
+    file = tmp_path / "labelstream.toml"
+    file.write_text(example)
+    assert [route.name for route in load_settings(config=file).effective_routes] == ["mail", "chat"]
+
+
+def test_the_documented_metrics_are_the_exposed_ones() -> None:
+    exposed = {family.name for family in text_string_to_metric_families(Metrics().exposition().decode())}
+    ours = {n for n in exposed if n.startswith("labelstream_") and not n.endswith("_created")}
+    documented = {name.removesuffix("_total") for name in re.findall(r"labelstream_[a-z_]+", OPERATIONS)}
+    assert documented == ours
+
+
+def test_the_documented_reasons_are_the_closed_list() -> None:
+    section = RECORDS.split("## Dead letters")[1]
+    assert set(re.findall(r"^\| `([a-z-]+)` \| ", section, re.MULTILINE)) == set(Reason)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert ((PROJECT / page).parent / target).exists(), target
