@@ -5,8 +5,6 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -135,10 +133,11 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         """Finish and commit what is in flight, then let Faust stop its services."""
-        with suppress(Exception):
-            if self.consumer.ranges:
-                await self.consumer.drain("stop", 0 if self.fatal else self.settings.drain_deadline_s)
-        await super().on_stop()
+        try:
+            if self._consumer is not None and self._consumer.ranges:
+                await self._consumer.drain("stop", 0 if self.fatal else self.settings.drain_deadline_s)
+        finally:
+            await super().on_stop()
 
 
 class LabelstreamWorker(faust.Worker):  # type: ignore[misc]
@@ -236,11 +235,3 @@ def told(error: BaseException) -> LabelstreamError:
 
 def _unforeseen(error: BaseException) -> BaseException | None:
     return None if isinstance(error, LabelstreamError | KafkaError) else error
-
-
-def build_app(settings: Settings, metrics: Metrics, models: Sequence[tuple[Route, Model]]) -> LabelstreamApp:
-    """An app with a route for each model."""
-    app = LabelstreamApp(settings, metrics)
-    for route, model in models:
-        app.add_route(route, model)
-    return app

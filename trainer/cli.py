@@ -1,12 +1,14 @@
 """`labelstream train`: early refusals, then on to `trainer.run`; nothing heavy is imported before."""
 
 import re
-from importlib.resources import files
+import signal
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
 from stream.errors import UsageError
+from stream.sample import sample_path
 from trainer import flags
 from trainer.base_model import resolve_base_model, stay_offline
 from trainer.data import read_data
@@ -43,8 +45,10 @@ def train(
 
         labelstream train reviews.jsonl --base-model distilbert-base-uncased --epochs 3 --learning-rate 5e-5
     """
+    # By default SIGTERM would leave checkpoints and a half-made bundle behind.
+    signal.signal(signal.SIGTERM, _terminated)
     _check_task(task)
-    path = Path(str(files("stream.sample") / "support.csv")) if data == "sample" else Path(data)
+    path = sample_path() if data == "sample" else Path(data)
     bundle_name = _bundle_name(name, path)
     console = Console()
     read = read_data(path, text_column=text_column, label_column=label_column, group_column=group_column)
@@ -63,6 +67,10 @@ def train(
     show_data(console, read)
     recipe = Recipe(epochs, batch_size, learning_rate, max_length, seed)
     run(read, Request(bundle_name, bundle_store, base, recipe), console)
+
+
+def _terminated(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _check_task(task: str) -> None:

@@ -1,7 +1,6 @@
 """Fine-tuning with the Hugging Face Trainer: the checkpoint with the best validation macro-F1 wins."""
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from stream.runtime import usable_cores
 from trainer.progress import Stages
 from trainer.recipe import PATIENCE, Recipe
 
@@ -92,7 +92,7 @@ def finetune(
         recipe: the hyper-parameters.
         stages: where progress is shown.
     """
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(usable_cores())
     steps = recipe.steps_per_epoch(len(train))
     with TemporaryDirectory(prefix="labelstream-train-") as checkpoints:
         arguments = TrainingArguments(

@@ -2,9 +2,8 @@
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack, suppress
-from time import monotonic
-from typing import Any
+from collections.abc import Coroutine
+from contextlib import suppress
 
 import structlog
 
@@ -27,17 +26,19 @@ def worker(settings: Settings) -> None:
 
         labelstream worker --config labelstream.toml
     """
+    # Faust takes a second to import, which `--help` and a wrong setting need not wait for.
     from stream.observe.logs import configure_logs
+    from stream.worker import run_worker
 
     configure_logs(settings.log_level, settings.log_format)
-    stopped_by = asyncio.run(_until_signalled(settings))
+    stopped_by = asyncio.run(_until_signalled(run_worker(settings)))
     if stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
 
 
-async def _until_signalled(settings: Settings) -> signal.Signals | None:
+async def _until_signalled(running: Coroutine[None, None, None]) -> signal.Signals | None:
     loop = asyncio.get_running_loop()
-    serving = asyncio.create_task(serve(settings))
+    serving = asyncio.create_task(running)
     received: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
@@ -52,61 +53,3 @@ async def _until_signalled(settings: Settings) -> signal.Signals | None:
     with suppress(asyncio.CancelledError):
         await serving
     return received[0] if received else None
-
-
-async def serve(settings: Settings) -> None:
-    """Build everything once, run, and take it down in reverse.
-
-    Raises:
-        Fatal: why the worker could not start or go on.
-    """
-    from stream import __version__
-    from stream.app import build_app, run_app
-    from stream.classify.cache import RedisCache, connect_redis
-    from stream.kafka.topics import wait_for_topics
-    from stream.model import Model, load_model
-    from stream.observe.metrics import Metrics
-    from stream.observe.web import WebPort
-    from stream.settings import Route
-
-    metrics = Metrics()
-    models: list[tuple[Route, Model]] = []
-    state: dict[str, Any] = {}
-    async with AsyncExitStack() as stack:
-        web = WebPort(
-            metrics,
-            is_ready=lambda: "app" in state and state["app"].ready,
-            info=lambda: {
-                "version": __version__,
-                "settings": settings.public(),
-                "routes": [
-                    {
-                        "name": route.name,
-                        "bundle": model.bundle.reference,
-                        "digest": model.bundle.digest,
-                        "variant": model.variant,
-                        "device": model.device,
-                        "provider": model.provider,
-                    }
-                    for route, model in models
-                ],
-            },
-            token_file=settings.web_token_file,
-        )
-        port = await web.start(settings.web_host, settings.web_port)
-        stack.push_async_callback(web.stop)
-        log.info("listening", url=f"http://{settings.web_host}:{port}")
-        shared = None
-        if settings.redis_url is not None:
-            shared = RedisCache(
-                connect_redis(settings.redis_url.get_secret_value()), settings.cache_ttl_s, monotonic
-            )
-            stack.push_async_callback(shared.close)
-        for route in settings.effective_routes:
-            model = await load_model(route, settings, shared, metrics)
-            stack.callback(model.classifier.close)
-            models.append((route, model))
-        await wait_for_topics(settings, settings.effective_routes, settings.retry_deadline_s)
-        state["app"] = build_app(settings, metrics, models)
-        log.info("worker started", version=__version__, group=settings.group, broker=settings.broker)
-        await run_app(state["app"])

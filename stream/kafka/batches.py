@@ -4,25 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from stream.kafka.ranges import OffsetRange
-
-
-class Record(Protocol):
-    """A record as aiokafka gives it: raw bytes, timestamp in milliseconds since the epoch."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+from stream.records import Record
 
 
 class Owner(Protocol):

@@ -29,6 +29,15 @@ class Fetched(dict[TopicPartition, list[Any]]):
     epoch = 0
 
 
+def _stable_end(consumer: Any, tp: TopicPartition) -> int | None:
+    try:
+        end: int | None = consumer.last_stable_offset(tp)
+    except (AssertionError, AttributeError):
+        # Asked from the worker's thread: a rebalance in the consumer's took the partition away meanwhile.
+        return None
+    return end
+
+
 def seek_back(consumer: Any, fetched: Fetched, position_epoch: int) -> None:
     """Set the positions of assigned partitions back to the first record drained, unless a seek came since."""
     if fetched.epoch == position_epoch:
@@ -130,6 +139,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 self._seek_counting(consumer, tp, position.offset, position.skipped)
                 positions[TP(tp.topic, tp.partition)] = position
             return positions
+
+    def stable_ends(self) -> dict[TP, int]:
+        """The last stable offset of each assigned partition, as far as a fetch has told it."""
+        consumer = self._ensure_consumer()
+        ends = {tp: _stable_end(consumer, tp) for tp in consumer.assignment()}
+        return {TP(tp.topic, tp.partition): end for tp, end in ends.items() if end is not None}
 
     async def put_back(self, fetched: Fetched) -> None:
         """Undo a drain whose records were not handed out, so that they are read again."""

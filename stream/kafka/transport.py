@@ -17,9 +17,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from stream.kafka.batches import Record, RecordBatch
+from stream.kafka.batches import RecordBatch
 from stream.kafka.consumer_thread import BatchConsumerThread
 from stream.kafka.ranges import PartitionRanges
+from stream.records import Record
 
 COMMIT_TIMEOUT_S = 5.0
 
@@ -157,9 +158,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return batch.epoch != self.epoch
 
     def lag(self) -> dict[TP, int]:
-        """Events between the end of each assigned partition and what is safe to commit."""
-        ends = {tp: self.highwater(tp) for tp in self.ranges}
-        return {tp: max(0, end - self.ranges[tp].base) for tp, end in ends.items() if end is not None}
+        """Events between the last stable offset of each assigned partition and what is safe to commit."""
+        ends = self._thread.stable_ends()
+        return {tp: max(0, ends.get(tp, 0) - ranges.base) for tp, ranges in self.ranges.items()}
 
     # ---- committing --------------------------------------------------------------------------------
 
@@ -226,9 +227,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         dropped = self._drop_queued()
         if self.in_flight_events:
             await self._await_idle(why, within_s)
-        try:
-            await asyncio.wait_for(self._commit_all(), COMMIT_TIMEOUT_S)
-        except TimeoutError:
+        # Not wait_for: Faust swallows the cancellation, and a dead broker would be waited for.
+        committing = asyncio.create_task(self._commit_all())
+        done, _ = await asyncio.wait({committing}, timeout=COMMIT_TIMEOUT_S)
+        if not done:
             log.warning("drain: the commit was not answered, events may be repeated", why=why)
         log.info("drained", why=why, released_events=dropped + self.in_flight_events)
 

@@ -24,6 +24,13 @@ BEST_FOR = {
 }
 
 
+def usable_cores() -> int:
+    """Cores that this process may use, where the system tells, else all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def choose_device(wanted: str) -> str:
     """Resolve `auto` to the best device there is; refuse a device that is not there.
 
@@ -83,7 +90,7 @@ class OnnxRuntime:
             DeviceError: the session cannot be opened there, or silently fell back to another device.
         """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = threads or usable_cores()
         options.log_severity_level = 3
         wanted = PROVIDERS[device]
         try:

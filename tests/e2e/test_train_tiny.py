@@ -158,9 +158,11 @@ def test_a_changed_byte_is_refused_by_name(room: Path, bundle: Bundle) -> None:
     assert "onnx/model.onnx" in checked.stderr
 
 
-def test_an_interrupt_leaves_nothing_behind(room: Path) -> None:
-    scratch = room / "scratch"
-    scratch.mkdir()
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_nothing_behind(
+    room: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    scratch = tmp_path
     write_tickets(room / "many.csv", 20_000)
     process = subprocess.Popen(
         [
@@ -179,10 +181,10 @@ def test_an_interrupt_leaves_nothing_behind(room: Path) -> None:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert list(scratch.glob("labelstream-train-*")) == []
     assert not (room / "interrupted").exists()

@@ -1,0 +1,44 @@
+"""Our settings in Faust's words."""
+
+from pathlib import Path
+
+import faust
+import pytest
+
+from stream.kafka.faust_options import faust_options
+from stream.settings import load_settings
+
+
+def test_an_app_can_be_made_of_them() -> None:
+    app = faust.App("g", **faust_options(load_settings({"broker": "one:9092,two:9093"})))
+    assert [str(url) for url in app.conf.broker_consumer] == ["kafka://one:9092", "kafka://two:9093"]
+    assert app.conf.producer_compression_type == "lz4"
+    assert app.conf.consumer_auto_offset_reset == "none"
+    assert app.conf.web_enabled is False
+
+
+def test_no_compression() -> None:
+    assert faust_options(load_settings({"compression": "none"}))["producer_compression_type"] is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind"),
+    [
+        ("SSL", faust.SSLCredentials),
+        ("SASL_PLAINTEXT", faust.SASLCredentials),
+        ("SASL_SSL", faust.SASLCredentials),
+    ],
+)
+def test_credentials(protocol: str, kind: type, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("hunter2\n")
+    flags = {"security_protocol": protocol, "sasl_username": "me", "sasl_password_file": str(password)}
+    found = faust_options(load_settings(flags))["broker_credentials"]
+    assert isinstance(found, kind)
+    assert found.protocol.value == protocol
+    if kind is faust.SASLCredentials:
+        assert (found.username, found.password) == ("me", "hunter2")
+
+
+def test_plaintext_has_none() -> None:
+    assert faust_options(load_settings())["broker_credentials"] is None
