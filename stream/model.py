@@ -14,7 +14,7 @@ from stream.settings import Route, Settings
 
 # Rows and padded tokens of one inference where the settings name none.
 BATCH_ROWS = {"cpu": 64, "openvino": 64, "cuda": 512, "tensorrt": 512}
-BATCH_TOKENS = {"cpu": 1_024, "openvino": 1_024, "cuda": 32_768, "tensorrt": 32_768}
+BATCH_TOKENS = {"cpu": 512, "openvino": 512, "cuda": 32_768, "tensorrt": 32_768}
 SCORES_SHOWN = 20
 
 log = structlog.get_logger(__name__)

@@ -113,6 +113,9 @@ async def send_and_watch(
                 while tally.finished < len(events) or not producing.done():
                     await receive(consumer, tally)
                     live.update(live_view(tally, len(events), texts))
+        if not console.is_terminal:
+            # There the last picture is written without the end of its last line.
+            console.print()
         await producing
     except TimeoutError:
         raise BrokerError(

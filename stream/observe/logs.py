@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Callable
+from time import monotonic
 from typing import Literal
 
 import structlog
@@ -9,6 +11,29 @@ import structlog
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # These repeat each heartbeat and metadata refresh at info, and an unreachable broker at error.
 CHATTY = ("aiokafka", "faust", "mode", "kafka", "asyncio")
+REPEAT_AFTER_S = 30.0
+MOST_MESSAGES = 1_000
+
+
+class SeldomFilter(logging.Filter):
+    """Lets the libraries repeat a message every 30 s at most; a lost broker is told ten times a second."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._told: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record may pass; ours always may."""
+        if record.name.partition(".")[0] not in CHATTY:
+            return True
+        key, now = (record.name, str(record.msg)), self._clock()
+        if now - self._told.get(key, -REPEAT_AFTER_S) < REPEAT_AFTER_S:
+            return False
+        if len(self._told) >= MOST_MESSAGES:
+            self._told.clear()
+        self._told[key] = now
+        return True
 
 
 def configure_logs(level: str, fmt: Literal["auto", "json", "console"]) -> None:
@@ -26,6 +51,7 @@ def configure_logs(level: str, fmt: Literal["auto", "json", "console"]) -> None:
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(SeldomFilter())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
