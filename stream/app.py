@@ -5,6 +5,8 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -180,7 +182,7 @@ async def run_app(app: LabelstreamApp) -> None:
             app.fail(worker.crash_reason)
     finally:
         exit_code = app.fatal.exit_code if app.fatal else HUNG_EXIT_CODE
-        with _exit_at_last(app.settings.drain_deadline_s + COMMIT_TIMEOUT_S + EXIT_GRACE_S, exit_code):
+        with exit_at_last(app.settings.drain_deadline_s + COMMIT_TIMEOUT_S + EXIT_GRACE_S, exit_code):
             for task in (starting, ended, watching):
                 task.cancel()
             await worker.stop()
@@ -194,26 +196,24 @@ async def _watch_when_started(app: LabelstreamApp, starting: "asyncio.Task[None]
     await Watch(app.consumer, app.metrics, app.settings.stall_exit_s, monotonic, app.fail).run()
 
 
-class _exit_at_last:  # noqa: N801 - reads as a statement
+@contextmanager
+def exit_at_last(within_s: float, exit_code: int) -> Iterator[None]:
     """End the process when the body outlives its deadline: Faust waits for a dead broker for ever."""
+    timer = threading.Timer(within_s, _exit_hung, (within_s, exit_code))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
-    def __init__(self, within_s: float, exit_code: int) -> None:
-        self._timer = threading.Timer(within_s, self._exit, (within_s, exit_code))
-        self._timer.daemon = True
 
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    @staticmethod
-    def _exit(within_s: float, exit_code: int) -> None:
-        sys.stderr.write(
-            f"error: the worker did not stop within {within_s:g} s and was ended; nothing was lost\n"
-        )
-        sys.stderr.flush()
-        os._exit(exit_code)
+def _exit_hung(within_s: float, exit_code: int) -> None:
+    sys.stderr.write(
+        f"error: the worker did not stop within {within_s:g} s and was ended; nothing was lost\n"
+    )
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def told(error: BaseException) -> LabelstreamError:
