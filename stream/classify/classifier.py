@@ -59,6 +59,7 @@ class Classifier:
         self._observer = observer
         self._max_rows = max_rows
         self._max_tokens = max_tokens
+        self._in_flight: dict[str, asyncio.Future[Prediction | Poison]] = {}
         self._tokeniser = Tokeniser(bundle)
         self._session_thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
         self._tokenise_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
@@ -85,7 +86,7 @@ class Classifier:
     async def classify(self, rows: Sequence[TextInput]) -> list[Prediction | Poison]:
         """Predictions in the rows' order; a row that makes the model fail gets `Poison`.
 
-        Equal rows are inferred once.
+        Equal rows are inferred once, also when another call is inferring them just now.
 
         Raises:
             DeviceError: the model fails on a text that it answered before: the device is at fault.
@@ -95,12 +96,39 @@ class Classifier:
             known: dict[str, Prediction | Poison] = {}
             known.update(await self._cache.get_many(list(dict.fromkeys(keys))))
         missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
-        if missing:
-            found = await self._infer(list(missing.values()))
-            fresh = dict(zip(missing, found, strict=True))
-            self._cache.remember(good(fresh))
-            known |= fresh
+        elsewhere = {key: self._in_flight[key] for key in missing if key in self._in_flight}
+        known |= await self._infer_first({key: row for key, row in missing.items() if key not in elsewhere})
+        for key, result in elsewhere.items():
+            known[key] = await asyncio.shield(result)
         return [known[key] for key in keys]
+
+    async def _infer_first(self, missing: dict[str, TextInput]) -> dict[str, Prediction | Poison]:
+        """Infer rows that nobody is inferring, and let others wait for the results."""
+        loop = asyncio.get_running_loop()
+        promised: dict[str, asyncio.Future[Prediction | Poison]] = {
+            key: loop.create_future() for key in missing
+        }
+        self._in_flight |= promised
+        try:
+            found = await self._infer(list(missing.values())) if missing else []
+        except Exception as exc:
+            for promise in promised.values():
+                promise.set_exception(exc)
+                # Whoever waits gets it too; when nobody does, it is raised here all the same.
+                promise.exception()
+            raise
+        except asyncio.CancelledError:
+            for promise in promised.values():
+                promise.cancel()
+            raise
+        finally:
+            for key in promised:
+                del self._in_flight[key]
+        fresh = dict(zip(missing, found, strict=True))
+        self._cache.remember(good(fresh))
+        for key, result in fresh.items():
+            promised[key].set_result(result)
+        return fresh
 
     async def share(self, rows: Iterable[TextInput], results: Iterable[Prediction | Poison]) -> None:
         """Write what was inferred to the shared cache."""

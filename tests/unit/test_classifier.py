@@ -1,5 +1,6 @@
 """From text to prediction around a runtime of the test's own."""
 
+import asyncio
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -87,6 +88,29 @@ async def test_equal_rows_are_inferred_once_and_then_come_from_the_cache(tmp_pat
     again = await classifier.classify(rows("good", "bad"))
     assert observer.rows == 2
     assert [isinstance(r, Prediction) and r.cached for r in again] == [True, True]
+
+
+async def test_a_text_in_flight_is_waited_for_and_not_inferred_again(tmp_path: Path) -> None:
+    classifier, _, observer = build(tmp_path, local=0)
+    both = await asyncio.gather(
+        classifier.classify(rows("good", "bad")), classifier.classify(rows("bad", "word"))
+    )
+    assert observer.rows == 3
+    assert [r.cached for results in both for r in results if isinstance(r, Prediction)] == [False] * 4
+    assert both[0][1] == both[1][0]
+    await classifier.classify(rows("bad"))
+    assert observer.rows == 4, "without a cache it is inferred again once nobody is at it"
+
+
+async def test_whoever_waits_for_a_text_learns_of_the_failure(tmp_path: Path) -> None:
+    classifier, runtime, _ = build(tmp_path)
+    runtime.broken = True
+    failures = await asyncio.gather(
+        classifier.classify(rows("good")), classifier.classify(rows("good")), return_exceptions=True
+    )
+    assert [type(failure) for failure in failures] == [DeviceError, DeviceError]
+    runtime.broken = False
+    assert await labels(classifier, "good") == ["good"]
 
 
 async def test_a_row_that_makes_the_model_fail_is_found_and_stands_alone(tmp_path: Path) -> None:
