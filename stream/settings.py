@@ -120,7 +120,9 @@ class Settings(BaseSettings):
 
     device: Device = Field("auto", description="where the model runs; anything but auto must be there")
     variant: Variant = Field("auto", description="precision of the model file; auto: the best for the device")
-    linger_ms: float = Field(5, ge=0, description="longest wait for a fuller batch, milliseconds")
+    linger_ms: float = Field(
+        5, ge=0, description="longest wait for a fuller batch, milliseconds; this version never waits"
+    )
     max_batch_rows: int | None = Field(None, gt=0, description="rows of one inference; default by device")
     max_batch_tokens: int | None = Field(
         None, gt=0, description="padded tokens of one inference (longest x rows); default by device"
