@@ -65,11 +65,9 @@ app = typer.Typer(
 
 @app.callback()
 def labelstream(
-    ctx: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Fine-tune a text classifier, prove its export, run it on Kafka without losing an event."""
-    ctx.obj = {"debug": debug}
 
 
 def show_error(error: LabelstreamError) -> None:
@@ -87,6 +85,7 @@ def show_error(error: LabelstreamError) -> None:
 
 def main() -> NoReturn:
     """Run the command line and leave with the exit code that the outcome asks for."""
+    # Errors leave typer before its context can be asked.
     debug = "--debug" in sys.argv
     try:
         sys.exit(app(standalone_mode=True) or 0)

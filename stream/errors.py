@@ -1,7 +1,8 @@
 """What can go wrong, sorted by what has to happen next.
 
-The class alone decides: `Retriable` is tried again within a deadline, `Poison` sends its record to the
-dead-letter topic, `Fatal` ends the process with its exit code and commits nothing past the fault.
+The class alone decides: `Poison` sends its record to the dead-letter topic, `Fatal` ends the process with its
+exit code and commits nothing past the fault. What may pass by itself is tried again where it happens, within
+a deadline, and is fatal after it (docs/adr/0003).
 """
 
 from enum import StrEnum
@@ -35,10 +36,6 @@ class LabelstreamError(Exception):
         self.what = what
         self.why = why
         self.mend = mend
-
-
-class Retriable(LabelstreamError):
-    """May pass by itself: tried again with back-off until the deadline, then fatal."""
 
 
 class Poison(LabelstreamError):

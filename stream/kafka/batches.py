@@ -55,7 +55,7 @@ class RecordBatch:
         return self._owner.is_released(self)
 
     def take(self) -> bool:
-        """Begin work on the batch; False when it was released while it waited."""
+        """Begin work on the batch; False when it was released, or flow was stopped, while it waited."""
         return self._owner.take(self)
 
     def acknowledge(self) -> bool:

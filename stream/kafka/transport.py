@@ -132,7 +132,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     # ---- what an agent does with a batch -----------------------------------------------------------
 
     def take(self, batch: RecordBatch) -> bool:
-        if self.is_released(batch):
+        if self.is_released(batch) or not self.flow_active:
+            # While flow is stopped a drain may have counted and committed already.
             return False
         self.queued_events -= len(batch)
         self.queued_bytes -= batch.size_bytes

@@ -3,9 +3,6 @@
 from importlib.resources import files
 from pathlib import Path
 
-TEXT_COLUMN = "text"
-LABEL_COLUMN = "intent"
-
 
 def sample_path() -> Path:
     """The CSV with the columns id, time, channel, text, intent."""
