@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from stream.kafka.faust_options import PRODUCE_BATCH_BYTES
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.kafka import ApacheKafka
 from tests.real.reconcile import label_ids, missing, repeated
@@ -138,3 +139,20 @@ def test_offsets_that_retention_removes_under_a_running_worker_are_counted(
     skipped = worker.metric("labelstream_offsets_skipped_total", topic=route, partition="0")
     labelled = sum(apache_kafka.end_offsets(worker.labels).values())
     assert labelled + skipped == 31
+
+
+def test_a_record_larger_than_a_produce_batch_becomes_a_dead_letter_with_its_bytes(
+    apache_kafka: ApacheKafka, start_worker: StartWorker
+) -> None:
+    route = make_route(apache_kafka, "large")
+    worker = start_worker(apache_kafka, route)
+    large = random.Random(1).randbytes(700_000)
+    assert len(large) > 2 * PRODUCE_BATCH_BYTES
+    apache_kafka.produce(route, b"{broken", large, b"{broken too", event(1)[1], partition=0)
+    until(lambda: apache_kafka.end_offsets(worker.dead)[0] == 3, BACK_S, "3 dead letters")
+    until(lambda: apache_kafka.end_offsets(worker.labels)[0] == 1, BACK_S, "the label behind them")
+    assert [record.value for record in apache_kafka.records(worker.dead)] == [
+        b"{broken",
+        large,
+        b"{broken too",
+    ]

@@ -17,6 +17,7 @@ from stream.kafka.devbroker import DevBroker
 from tests.real.embedded import EmbeddedBroker
 from tests.real.kafka import ApacheKafka
 from tests.real.redis import RedisServer
+from tests.real.wait import until
 
 Broker = EmbeddedBroker | ApacheKafka
 DEADLINE_S = 30
@@ -320,14 +321,15 @@ def test_the_development_broker_ends_with_its_parent() -> None:
     forget = f"{script}; import os; os._exit(0)"
     done = subprocess.run([sys.executable, "-c", forget], check=True, capture_output=True, timeout=DEADLINE_S)
     host, _, port = done.stdout.decode().strip().rpartition(":")
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
+
+    def listens() -> bool:
         try:
             socket.create_connection((host, int(port)), 1).close()
         except OSError:
-            return
-        time.sleep(0.05)
-    pytest.fail("it still listens")
+            return False
+        return True
+
+    until(lambda: not listens(), DEADLINE_S, "the end of the development broker")
 
 
 def test_the_development_broker_says_its_address_stops_when_told_and_is_silent() -> None:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from stream.classify.parity import infer_all, read_reference
 from stream.classify.tokenise import Tokeniser
 from stream.runtime import OnnxRuntime
 from tests.real.tiny_bundle import TEXTS, save_tiny_base
+from tests.real.wait import until
 
 pytestmark = pytest.mark.slow
 ROWS = 120
@@ -176,11 +176,12 @@ def test_an_interrupt_leaves_nothing_behind(
         text=True,
     )
     try:
-        deadline = time.monotonic() + 90
-        while not list(scratch.glob("labelstream-train-*")):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(
+            lambda: process.poll() is not None or list(scratch.glob("labelstream-train-*")),
+            90,
+            "the first checkpoint folder",
+        )
+        assert process.poll() is None, process.communicate()
         process.send_signal(number)
         process.communicate(timeout=60)
     finally:
