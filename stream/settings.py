@@ -118,8 +118,17 @@ class Settings(BaseSettings):
     cache_ttl_s: int = Field(86_400, gt=0, description="seconds that a Redis entry lives")
     cache_local_entries: int = Field(100_000, ge=0, description="entries of the in-process cache; 0: off")
 
-    device: Device = Field("auto", description="where the model runs; anything but auto must be there")
-    variant: Variant = Field("auto", description="precision of the model file; auto: the best for the device")
+    device: Device = Field(
+        "auto", description="where the model runs; auto: the fastest usable; anything else must be there"
+    )
+    variant: Variant = Field(
+        "auto", description="precision of the model; auto: the fastest that the bundle has for the device"
+    )
+    sessions: int | None = Field(
+        None,
+        gt=0,
+        description="inferences side by side; default 1, on openvino 2; with several GPUs: their number",
+    )
     linger_ms: float = Field(
         5, ge=0, description="longest wait for a fuller batch, milliseconds; this version never waits"
     )

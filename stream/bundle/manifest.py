@@ -29,13 +29,13 @@ class Parity(BaseModel):
 
 
 class VariantEntry(BaseModel):
-    """One precision of the model: its file and its proof."""
+    """One precision of the model: its file and its proof; `device` is what it was made for."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     file: str
     precision: Precision
-    device: Literal["any", "cpu", "cuda"] = "any"
+    device: Literal["any", "cpu", "cuda", "openvino"] = "any"
     size_bytes: int = Field(gt=0)
     parity: Parity
 

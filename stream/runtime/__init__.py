@@ -1,6 +1,26 @@
 """Who multiplies: sessions that turn padded token ids into logits."""
 
-from stream.runtime.base import Padded, Runtime
-from stream.runtime.onnx import OnnxRuntime, choose_device, choose_variant, usable_cores
+from stream.runtime.base import Logits, Padded, Runtime
+from stream.runtime.choice import Choice, check_device, choose, usable_devices, verifiable
+from stream.runtime.cores import usable_cores
+from stream.runtime.former import choose_device, choose_variant
+from stream.runtime.onnx import OnnxRuntime
+from stream.runtime.opening import open_runtimes
+from stream.runtime.warm_up import warm_shapes
 
-__all__ = ["OnnxRuntime", "Padded", "Runtime", "choose_device", "choose_variant", "usable_cores"]
+__all__ = [
+    "Choice",
+    "Logits",
+    "OnnxRuntime",
+    "Padded",
+    "Runtime",
+    "check_device",
+    "choose",
+    "choose_device",
+    "choose_variant",
+    "open_runtimes",
+    "usable_cores",
+    "usable_devices",
+    "verifiable",
+    "warm_shapes",
+]

@@ -14,10 +14,18 @@ Logits = npt.NDArray[np.float32]
 
 
 class Runtime(Protocol):
-    """A loaded model. One thread owns it; `infer` is called from that thread only."""
+    """A loaded model. One thread owns it; `infer` is called from that thread only.
+
+    Attributes:
+        device: cpu, cuda, tensorrt or openvino.
+        provider: the library's own name for what computes.
+        pad_multiple: widths are best rounded up to a multiple of this, as far as the bundle's maximum length
+            allows; 1: not at all. Rounding trades padding for shapes that come again.
+    """
 
     device: str
     provider: str
+    pad_multiple: int
 
     def infer(self, inputs: Padded) -> Logits:
         """Compute logits, float32 [rows, labels].

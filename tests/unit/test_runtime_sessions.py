@@ -1,0 +1,163 @@
+"""Real sessions of ONNX Runtime and OpenVINO on the CPU; the GPU's are stood in for by fakes that say so."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from stream.bundle import Bundle
+from stream.classify.inputs import TextInput
+from stream.classify.parity import infer_all, read_reference
+from stream.classify.tokenise import Tokeniser
+from stream.errors import DeviceError
+from stream.runtime import Choice, OnnxRuntime, Padded, open_runtimes, opening, warm_shapes
+from stream.runtime import onnx as onnx_module
+from stream.runtime.machine import ThisMachine
+from stream.runtime.onnx import provider_options, run_bound
+from stream.runtime.openvino import open_streams
+from tests.real.tiny_bundle import TEXTS, make_tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_tiny_bundle(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def padded(tiny: Bundle) -> Padded:
+    tokeniser = Tokeniser(tiny)
+    return tokeniser.pad(tokeniser.encode([TextInput(text) for text in TEXTS]))
+
+
+def test_sessions_side_by_side_divide_the_cores_and_say_the_same(
+    tiny: Bundle, padded: Padded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "usable_cores", lambda: 4)
+    first, second = open_runtimes(tiny, Choice("cpu", "fp32", ""), sessions=2)
+    assert (first.device, first.provider, first.pad_multiple) == ("cpu", "CPUExecutionProvider", 1)
+    assert isinstance(first, OnnxRuntime)
+    assert first._session.get_session_options().intra_op_num_threads == 2
+    np.testing.assert_array_equal(first.infer(padded), second.infer(padded))
+
+
+def test_one_session_is_the_default_on_cpu(tiny: Bundle) -> None:
+    assert len(open_runtimes(tiny, Choice("cpu", "fp32", ""))) == 1
+
+
+def test_bound_inputs_give_the_logits_that_run_gives(tiny: Bundle, padded: Padded) -> None:
+    session = onnxruntime.InferenceSession(tiny.path / "onnx/model.onnx", providers=["CPUExecutionProvider"])
+    bound = run_bound(session, padded, "cpu", 0)
+    np.testing.assert_array_equal(bound, OnnxRuntime(tiny, "fp32").infer(padded))
+
+
+def test_a_file_that_is_no_graph_is_a_device_error_with_its_reason(tiny: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx/model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(DeviceError, match="could not be loaded on cpu") as told:
+        OnnxRuntime(Bundle(tmp_path, tiny.manifest, ""), "fp32")
+    assert told.value.why
+
+
+class FakeCudaSession:
+    """Stands in for an InferenceSession: opens on whatever `works` says and remembers how it was asked."""
+
+    works = "CUDAExecutionProvider"
+    asked: list[dict[str, Any]]
+
+    def __init__(self, path: str, **asked: Any) -> None:
+        type(self).asked.append(asked)
+
+    def get_providers(self) -> list[str]:
+        return [self.works, "CPUExecutionProvider"]
+
+    def get_inputs(self) -> list[Any]:
+        return []
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> type[FakeCudaSession]:
+    fake = type("Fake", (FakeCudaSession,), {"asked": []})
+    monkeypatch.setattr(onnx_module.onnxruntime, "InferenceSession", fake)
+    return fake
+
+
+def test_sessions_go_round_the_gpus(
+    tiny: Bundle, fake_cuda: type[FakeCudaSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    opened = open_runtimes(tiny, Choice("cuda", "fp32", ""), sessions=3)
+    assert {runtime.pad_multiple for runtime in opened} == {8}
+    providers = [asked["providers"] for asked in fake_cuda.asked]
+    assert [first[0] for first, *_ in providers] == ["CUDAExecutionProvider"] * 3
+    assert [first[1]["device_id"] for first, *_ in providers] == ["0", "1", "0"]
+    assert {asked["enable_fallback"] for asked in fake_cuda.asked} == {0}
+
+
+def test_a_quiet_fall_back_to_the_cpu_is_an_error(
+    tiny: Bundle, fake_cuda: type[FakeCudaSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_cuda, "works", "CPUExecutionProvider")
+    with pytest.raises(DeviceError, match="fell back to CPUExecutionProvider") as told:
+        OnnxRuntime(tiny, "fp32", "cuda")
+    assert told.value.exit_code == 7
+
+
+def test_gpu_options_keep_fp32_exact_and_fp16_fast() -> None:
+    assert provider_options("cuda", "fp32", 1) == {"device_id": "1", "use_tf32": "0"}
+    assert provider_options("tensorrt", "fp16", 0)["trt_fp16_enable"] == "True"
+    assert provider_options("tensorrt", "fp32", 0)["trt_fp16_enable"] == "False"
+    assert provider_options("cpu", "fp32", 0) == {}
+
+
+def test_openvino_in_fp32_says_what_torch_said_on_every_stream(tiny: Bundle) -> None:
+    rows, reference = read_reference(tiny)
+    streams = open_streams(tiny, "fp32", 2)
+    assert [(stream.device, stream.provider) for stream in streams] == [("openvino", "OpenVINO CPU")] * 2
+    for stream in streams:
+        np.testing.assert_allclose(infer_all(stream, Tokeniser(tiny), rows), reference, atol=1e-4)
+
+
+def test_openvino_in_bf16_rounds_and_only_that(tiny: Bundle) -> None:
+    if not ThisMachine().has_bf16():
+        pytest.skip("this CPU has no bf16 instructions")
+    rows, reference = read_reference(tiny)
+    (stream,) = open_streams(tiny, "bf16", 1)
+    moved = np.abs(infer_all(stream, Tokeniser(tiny), rows) - reference).max()
+    assert 1e-4 < moved < 0.25
+
+
+def test_a_result_survives_the_next_inference(tiny: Bundle, padded: Padded) -> None:
+    (stream,) = open_streams(tiny, "fp32", 1)
+    first = stream.infer(padded)
+    kept = first.copy()
+    stream.infer({name: array[::-1].copy() for name, array in padded.items()})
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_openvino_that_is_missing_names_its_extra(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(DeviceError) as told:
+        open_streams(tiny, "fp32")
+    assert "labelstream[cpu,openvino]" in told.value.mend
+
+
+@pytest.mark.parametrize(
+    ("rows", "tokens", "longest", "multiple"), [(64, 512, 256, 1), (512, 32_768, 509, 8)]
+)
+def test_warm_shapes_are_few_span_what_the_planner_makes_and_stay_within_its_bounds(
+    rows: int, tokens: int, longest: int, multiple: int
+) -> None:
+    shapes = warm_shapes(rows, tokens, longest, multiple)
+    assert len(shapes) == len(set(shapes)) <= 12
+    assert all(1 <= r <= rows and w <= longest and (r == 1 or r * w <= tokens) for r, w in shapes)
+    assert all(w % multiple == 0 or w == longest for _, w in shapes)
+    assert shapes[0][0] * shapes[0][1] == max(r * w for r, w in shapes)
+    assert max(w for _, w in shapes) == longest
+    assert shapes[-1][0] == 1
+
+
+def test_a_model_of_short_rows_has_its_one_width(tmp_path: Path) -> None:
+    assert warm_shapes(4, 8, 3, 1) == [(2, 3), (1, 3)]
