@@ -65,7 +65,7 @@ def _proof(manifest: Manifest) -> str:
         parity = entry.parity
         lines.append(
             f"- `{entry.file}` ({name}): largest logit difference from PyTorch "
-            f"{parity.max_abs_logit_diff:.1e} (allowed {parity.tolerance:.0e}), "
+            f"{parity.max_abs_logit_diff:.1e} (allowed {parity.tolerance:g}), "
             f"the same label for {parity.label_agreement:.2%} of {parity.rows} reference texts."
         )
     return (

@@ -19,6 +19,7 @@ from trainer.card import model_card
 from trainer.export import export_onnx
 from trainer.inference import torch_logits
 from trainer.parity import prove, reference_texts, unproven, write_reference
+from trainer.variants import VARIANTS, VariantRecipe, add_variants
 
 ONNX_FILE = "onnx/model.onnx"
 VARIANT = "fp32"
@@ -81,8 +82,12 @@ def build_bundle(
     about: About,
     store: Path,
     stage: Callable[[str, int], Callable[[int], None]] = lambda _name, _total: lambda _done: None,
+    variants: Sequence[VariantRecipe] = VARIANTS,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
     """Export, prove and publish a trained classifier.
+
+    A variant besides fp32 that cannot be made, or is over its tolerance, is left out with a warning.
 
     Args:
         staging: from `staging_folder`; files that are already there become part of the bundle.
@@ -93,9 +98,11 @@ def build_bundle(
         about: the manifest's other fields.
         store: the bundle store.
         stage: opens a stage of so many units and returns what is told of the units done.
+        variants: what to make from the fp32 graph.
+        warn: told in one line of a variant that was left out.
 
     Raises:
-        BundleError: the graph does not fit the worker or is over its tolerance; nothing was published.
+        BundleError: the fp32 graph does not fit the worker or is over its tolerance; nothing was published.
     """
     model = model.cpu().float()
     rows = reference_texts(texts, tokenizer, max_length)
@@ -128,7 +135,8 @@ def build_bundle(
     )
     parity = prove(Bundle(staging, draft, digest=""), VARIANT, told)
     entry = draft.variants[VARIANT].model_copy(update={"parity": parity})
-    manifest = draft.model_copy(update={"variants": {VARIANT: entry}})
+    proven = draft.model_copy(update={"variants": {VARIANT: entry}})
+    manifest = add_variants(staging, proven, variants, stage, warn)
     (staging / "metrics.json").write_bytes(orjson.dumps(about.metrics, option=orjson.OPT_INDENT_2) + b"\n")
     (staging / "README.md").write_text(model_card(manifest, about.metrics), encoding="utf-8")
     return publish(staging, manifest, store)

@@ -15,6 +15,7 @@ from stream.classify.parity import (
     infer_all,
     largest_differences,
     read_reference,
+    terms,
     within_tolerance,
 )
 from stream.classify.tokenise import Tokeniser
@@ -42,14 +43,16 @@ AWKWARD = (
 )
 
 
-def unproven(rows: int) -> Parity:
-    """The fp32 gate's terms with a result that fails them, for a graph that was not measured yet."""
+def unproven(
+    rows: int, tolerance: float = FP32_TOLERANCE, min_label_agreement: float = FP32_LABEL_AGREEMENT
+) -> Parity:
+    """A gate's terms, fp32's by default, with a result that fails them: for a graph not measured yet."""
     return Parity(
         rows=rows,
         max_abs_logit_diff=float(np.finfo(np.float32).max),
-        tolerance=FP32_TOLERANCE,
+        tolerance=tolerance,
         label_agreement=0,
-        min_label_agreement=FP32_LABEL_AGREEMENT,
+        min_label_agreement=min_label_agreement,
     )
 
 
@@ -76,8 +79,13 @@ def write_reference(folder: Path, texts: Sequence[str], logits: Logits) -> None:
     np.savez_compressed(folder / REFERENCE_LOGITS, logits=logits.astype(np.float32))
 
 
-def prove(draft: Bundle, variant: str, progress: Callable[[int], None] = lambda _: None) -> Parity:
+def measure(
+    draft: Bundle, variant: str, progress: Callable[[int], None] = lambda _: None
+) -> tuple[Parity, str]:
     """Measure a variant the way the worker will run it: its tokens, its batches, its runtime.
+
+    What is made for a GPU is measured on the CPU too: there the rounding of its numbers shows, the kernels of
+    the GPU do not.
 
     Args:
         draft: a folder with tokenizer, graph and reference; its manifest carries the gate's terms.
@@ -85,12 +93,13 @@ def prove(draft: Bundle, variant: str, progress: Callable[[int], None] = lambda 
         progress: told how many rows were done.
 
     Returns:
-        What was measured, within the terms.
+        What was measured, and, when that is over the terms, one line that says by how much and where.
 
     Raises:
-        BundleError: the variant is over its tolerance; the rows that moved furthest are named.
+        BundleError: the trained model's logits are not finite.
+        DeviceError: the graph cannot be loaded.
     """
-    terms = draft.manifest.variants[variant].parity
+    tolerance, min_label_agreement = terms(draft.manifest, variant)
     rows, reference = read_reference(draft)
     if not np.isfinite(reference).all():
         raise BundleError(
@@ -99,19 +108,36 @@ def prove(draft: Bundle, variant: str, progress: Callable[[int], None] = lambda 
             mend="train again with a smaller --learning-rate",
         )
     found = infer_all(OnnxRuntime(draft, variant), Tokeniser(draft), rows, progress)
-    parity = compare(
-        reference, found, tolerance=terms.tolerance, min_label_agreement=terms.min_label_agreement
+    parity = compare(reference, found, tolerance=tolerance, min_label_agreement=min_label_agreement)
+    if within_tolerance(parity):
+        return parity, ""
+    worst = [
+        f"row {moved.row} ({moved.text[:30]!a}) by {moved.logit_diff:.3g}"
+        for moved in largest_differences(rows, reference, found)
+        if not moved.logit_diff <= tolerance
+    ]
+    over = (
+        f"largest logit difference {parity.max_abs_logit_diff:.3g} (allowed {tolerance:g}), same label for "
+        f"{parity.label_agreement:.2%} of {parity.rows} texts (asked for {min_label_agreement:.0%})"
     )
-    if not within_tolerance(parity):
-        worst = [
-            f"row {moved.row} ({moved.text[:30]!a}) by {moved.logit_diff:.3g}"
-            for moved in largest_differences(rows, reference, found)
-            if not moved.logit_diff <= terms.tolerance
-        ]
+    return parity, "; ".join([over, *worst])
+
+
+def prove(draft: Bundle, variant: str, progress: Callable[[int], None] = lambda _: None) -> Parity:
+    """Measure a variant that a bundle cannot do without.
+
+    Returns:
+        What was measured, within the terms.
+
+    Raises:
+        BundleError: the variant is over its tolerance; the rows that moved furthest are named.
+        DeviceError: the graph cannot be loaded.
+    """
+    parity, over = measure(draft, variant, progress)
+    if over:
         raise BundleError(
             f"variant {variant} does not say what the trained model said",
-            why=f"tolerance {terms.tolerance:g} logits, same label for {parity.label_agreement:.2%}; "
-            "moved most: " + "; ".join(worst),
+            why=over,
             mend="nothing was published; try other versions of torch and optimum-onnx, or another base model",
         )
     return parity

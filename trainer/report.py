@@ -120,7 +120,8 @@ def show_result(console: Console, bundle: Bundle, metrics: Mapping[str, Any]) ->
     for name, entry in bundle.manifest.variants.items():
         lines.append(
             f"parity     {name}: largest logit difference {entry.parity.max_abs_logit_diff:.1e} "
-            f"(allowed {entry.parity.tolerance:.0e}) over {entry.parity.rows} texts"
+            f"(allowed {entry.parity.tolerance:g}), same label for {entry.parity.label_agreement:.1%} "
+            f"of {entry.parity.rows} texts"
         )
     store = bundle.path.parent.parent
     where = "" if str(store) == "bundles" else f" --bundle-store {store}"

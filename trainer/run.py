@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from transformers import set_seed
 
 from stream.bundle import Bundle
@@ -82,6 +83,7 @@ def run(data: Data, request: Request, console: Console) -> Bundle:
                 About(request.name, _data_facts(data, splits), metrics),
                 request.store,
                 stages.stage,
+                warn=lambda line: console.print(f"[yellow]{escape(line)}[/]"),
             )
     show_per_label(console, test)
     show_result(console, bundle, metrics)

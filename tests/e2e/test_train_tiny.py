@@ -81,9 +81,19 @@ def test_the_output_says_what_happened_without_control_codes_or_noise(
     assert "labelstream worker --bundle tickets" in trained.stdout
 
 
+def test_each_variant_is_in_the_bundle_or_the_output_says_why_not(
+    bundle: Bundle, trained: subprocess.CompletedProcess[str]
+) -> None:
+    for name in ("fp32", "fp16", "int8"):
+        assert (name in bundle.manifest.variants) == (f"variant {name} is left out" not in trained.stdout)
+        assert (name in bundle.manifest.variants) == (f"parity     {name}: " in trained.stdout)
+
+
 def test_the_bundle_verifies_without_torch(room: Path, bundle: Bundle) -> None:
     checked = labelstream("verify", "tickets", cwd=room)
     assert checked.returncode == 0, checked.stderr
+    assert "bf16" in checked.stdout, "neither run nor named as not run"
+    assert "not run: tensorrt" in checked.stdout
     code = "import sys, stream.commands.verify; print('torch' in sys.modules)"
     asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert asked.stdout.strip() == "False"

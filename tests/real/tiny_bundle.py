@@ -60,7 +60,7 @@ def save_tiny_base(folder: Path, texts: list[str] = TEXTS, labels: list[str] = L
 
 
 def make_tiny_bundle(store: Path, name: str = "tiny") -> Bundle:
-    """Add a version of a tiny untrained bundle to a store; the trainer's libraries are needed."""
+    """Add a version of a tiny untrained bundle, fp32 only, to a store; the trainer's libraries are needed."""
     from tempfile import TemporaryDirectory
 
     from trainer.package import About, build_bundle, staging_folder
@@ -69,4 +69,4 @@ def make_tiny_bundle(store: Path, name: str = "tiny") -> Bundle:
     silence_libraries()
     with TemporaryDirectory() as base, staging_folder(store, name) as staging:
         model, tokenizer = save_tiny_base(Path(base))
-        return build_bundle(staging, model, tokenizer, TEXTS, 64, About(name), store)
+        return build_bundle(staging, model, tokenizer, TEXTS, 64, About(name), store, variants=())
