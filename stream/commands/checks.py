@@ -155,19 +155,22 @@ def _bundle(settings: Settings) -> Iterator[Finding]:
 
 def _device(settings: Settings) -> Iterator[Finding]:
     from stream.bundle import open_bundle
-    from stream.runtime import OnnxRuntime, choose_device, choose_variant
+    from stream.runtime import check_device, choose, open_runtimes, usable_devices
 
-    device = choose_device(settings.device)
+    check_device(settings.device)
+    usable = f"usable here: {', '.join(usable_devices())}"
     for spec, wanted in dict.fromkeys((r.bundle, r.variant) for r in settings.effective_routes):
         try:
             bundle = open_bundle(spec, settings.bundle_store)
         except LabelstreamError:
-            yield Finding("device", "ok", f"{device}; the variant depends on the bundle")
+            yield Finding("device", "ok", f"{usable}; what is chosen depends on the bundle")
             continue
-        variant = choose_variant(bundle.manifest, wanted, device)
-        # Opening the session is what shows a driver that is not there.
-        provider = OnnxRuntime(bundle, variant, device).provider
-        yield Finding("device", "ok", f"{device}: {bundle.reference} runs as {variant} on {provider}")
+        choice = choose(bundle.manifest, settings.device, wanted)
+        # Opening the sessions is what shows a driver that is not there.
+        runtimes = open_runtimes(bundle, choice, settings.sessions)
+        sessions = f"{len(runtimes)} session{'s' if len(runtimes) > 1 else ''} on {runtimes[0].provider}"
+        detail = f"{bundle.reference} runs as {choice.device} {choice.variant}, {sessions}: {choice.why}"
+        yield Finding("device", "ok", f"{detail}. {usable}")
 
 
 def _web_port(settings: Settings) -> Iterator[Finding]:
