@@ -1,6 +1,6 @@
 """Which device runs which variant: the fastest pair that machine and bundle allow, or the one asked for.
 
-The order rests on measurements (docs/adr/0008).
+The order rests on measurements (docs/adr/0007).
 """
 
 from collections.abc import Iterable, Iterator
@@ -81,7 +81,7 @@ def check_device(device: str, machine: Machine | None = None) -> None:
         DeviceError: with the reason and the mend.
     """
     if device != "auto" and (wrong := (machine or ThisMachine()).problem(device)):
-        raise DeviceError(f"device {device} cannot be used here", why=wrong.why, mend=wrong.mend)
+        raise DeviceError(f"device {device} is not available", why=wrong.why, mend=wrong.mend)
 
 
 def usable_devices(machine: Machine | None = None) -> list[str]:

@@ -114,8 +114,8 @@ def session_options(threads: int) -> Any:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that spin between operators take the cores that the event loop reads and publishes on: 5 to 15%
-    # faster on an idle machine, a third slower beside a thread that is busy half of the time.
+    # Threads that spin between operators take the cores that the event loop reads and publishes on: up to a
+    # fifth faster on an idle machine, 0.6 times as fast on a shared one (docs/adr/0007).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return options

@@ -66,7 +66,7 @@ def open_streams(bundle: Bundle, variant: str, streams: int | None = None) -> li
         compiled = _compile(str(bundle.path / entry.file), PRECISION_HINTS[variant], streams, cores)
     except ModuleNotFoundError as exc:
         raise DeviceError(
-            "device openvino cannot be used here",
+            "device openvino is not available",
             why=f"the Python module {exc.name} is missing",
             mend="pip install 'labelstream[cpu,openvino]'",
         ) from None

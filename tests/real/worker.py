@@ -54,6 +54,9 @@ class WorkerProcess:
             "web_port": self.port,
             "log_level": "info",
             "retry_deadline_s": 30,
+            # Labels are compared with fp32's to five digits, whatever else this machine could run faster.
+            "device": "cpu",
+            "variant": "fp32",
             **settings,
         }
         flags = [
