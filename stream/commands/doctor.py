@@ -22,6 +22,7 @@ STYLES = {"ok": "green", "warn": "yellow", "skip": "dim", "FAIL": "bold red"}
     "redis_url",
     "device",
     "variant",
+    "sessions",
     "web_host",
     "web_port",
     "max_event_bytes",
