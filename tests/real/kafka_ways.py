@@ -13,6 +13,8 @@ from tests.real.process import Child
 
 BROKER = "LABELSTREAM_TEST_BROKER"
 CLUSTER_ID = "bGFiZWxzdHJlYW10ZXN0cw"
+# A broker that starts fast and stays small, at the cost of its speed.
+QUICK_START = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 class Runner(Protocol):
@@ -44,6 +46,7 @@ class Container:
 
     engine: str
     version: str
+    java_options: tuple[str, ...] = ("-Xmx512m",)
 
     @property
     def found(self) -> str:
@@ -54,7 +57,7 @@ class Container:
         """A container with its data inside; its image formats what is not formatted."""
         settings = server_properties(port, controller, "/var/lib/kafka/data/logs")
         environment = {_variable(name): value for name, value in settings.items()}
-        environment |= {"CLUSTER_ID": CLUSTER_ID, "KAFKA_HEAP_OPTS": "-Xmx512m"}
+        environment |= {"CLUSTER_ID": CLUSTER_ID, "KAFKA_HEAP_OPTS": " ".join(self.java_options)}
         return ContainerChild(self.engine, f"apache/kafka:{self.version}", environment)
 
 
@@ -65,6 +68,7 @@ class Jars:
     java: str
     jars: tuple[Path, ...]
     version: str
+    java_options: tuple[str, ...] = QUICK_START
 
     @property
     def found(self) -> str:
@@ -76,7 +80,7 @@ class Jars:
         settings = server_properties(port, controller, str(folder / "data"))
         file = folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        java = [self.java, "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]
+        java = [self.java, *self.java_options, "-cp"]
         java += [os.pathsep.join(map(str, self.jars)), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         tool = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(file)]
         subprocess.run(tool, check=True, capture_output=True, timeout=60)

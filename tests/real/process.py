@@ -48,6 +48,11 @@ class Child:
         """Whether it runs (paused counts as running)."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; None while it runs or before it was started."""
+        return None if self._process is None else self._process.poll()
+
     def start(self) -> None:
         """Start it; readiness is the caller's to judge."""
         assert not self.alive, f"{self.name} runs already"

@@ -27,6 +27,7 @@ class WorkerProcess:
         group: str | None = None,
         python: Path = Path(sys.executable),
         cwd: Path | None = None,
+        program: tuple[str, ...] = ("stream", "worker"),
         **settings: object,
     ) -> None:
         """
@@ -37,6 +38,7 @@ class WorkerProcess:
             group: consumer group; by default named after the route.
             python: the interpreter, and so the environment, that runs it.
             cwd: the folder it runs in.
+            program: the module that is run, and what stands before the flags.
             settings: any other setting by its name.
         """
         self.route = route
@@ -63,7 +65,7 @@ class WorkerProcess:
             part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))
         ]
         self._child = Child(
-            "labelstream worker", [str(python), "-m", "stream", "worker", *flags], self.folder.path / "log"
+            "labelstream worker", [str(python), "-m", *program, *flags], self.folder.path / "log"
         )
 
     def start(self, ready: bool = True) -> Self:
@@ -98,6 +100,19 @@ class WorkerProcess:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._child.pid
+
+    def check(self) -> None:
+        """Raise with the log's end when it ended by itself."""
+        self._child.check()
+
+    def exposition(self) -> str:
+        """The text of /metrics."""
+        return self._get("/metrics")
 
     def kill(self) -> None:
         """kill -9."""
