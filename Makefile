@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?=
+BENCH  ?=
 bin    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -23,8 +24,8 @@ check: $(VENV)/installed-dev ## lint, types, import arrows, fast tests
 	$(bin)/lint-imports --no-cache
 	$(bin)/python -m pytest -q tests/unit tests/property -m "not slow and not apache and not redis"
 
-bench: $(VENV)/installed-dev ## planned batches against arrival order, as ratios; DATA=file.csv for own texts
-	@$(bin)/python -m tests.bench.classify $(DATA)
+bench: $(VENV)/installed-dev ## ours and its rivals side by side on Apache Kafka; DATA=folder, BENCH="free --quick"
+	@$(bin)/python -m tests.bench $(if $(DATA),--data $(DATA)) $(BENCH)
 
 kafka: $(VENV)/installed-dev ## a real Apache Kafka on 127.0.0.1:9092, until Ctrl-C
 	@$(bin)/python -m tests.kafka
@@ -34,7 +35,7 @@ format: $(VENV)/installed-dev ## put the code into its format
 	$(bin)/ruff format stream trainer tests
 
 clean: ## remove the environment, the demo's folder and all caches
-	rm -rf $(VENV) .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(bin)/python:

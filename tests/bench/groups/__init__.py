@@ -1,0 +1,24 @@
+"""The groups of rows, by the name that chooses them."""
+
+from collections.abc import Callable
+
+from tests.bench.context import Bench
+from tests.bench.groups import cache, free, memory, minilm
+from tests.bench.report import Section
+
+Group = Callable[[Bench], Section]
+
+GROUPS: dict[str, Group] = {
+    "free": free.run,
+    "cache": cache.run,
+    "minilm": minilm.run,
+    "memory": memory.run,
+}
+"""In the order in which they run and stand in the report."""
+
+TITLES = {
+    "free": free.TITLE,
+    "cache": cache.TITLE,
+    "minilm": minilm.TITLE,
+    "memory": memory.TITLE,
+}

@@ -1,0 +1,52 @@
+"""Does the worker's memory stay where it is?"""
+
+from tests.bench.backlog import Backlog, Measured, backlog, work_off
+from tests.bench.bundles import bundle_of
+from tests.bench.context import Bench, failures
+from tests.bench.events import small_events
+from tests.bench.report import Section, Table, at_most
+from tests.bench.stats import Sample, memory_steps
+from tests.bench.ways import FREE_WORKER, Ours
+
+TITLE = "Memory over two million events"
+EVENTS = 2_000_000
+QUICK = 200_000
+LIMIT_S = 300.0
+METHOD = (
+    "The free-model worker of above, caches off; its resident memory is sampled ten times a second. The two"
+    " million events are counted after a warm-up of a tenth as many. The table is the run that moved most."
+)
+
+
+def run(bench: Bench) -> Section:
+    """Run the group."""
+    counted = bench.size(EVENTS, QUICK)
+    count = counted + counted // 10
+    ours = Ours(bundle_of(bench, "tiny").bundle.path, FREE_WORKER)
+
+    def measure(work: Backlog) -> Measured:
+        return work_off(bench, ours, work, LIMIT_S)
+
+    found = bench.alternate(
+        TITLE, {"labelstream": measure}, lambda _: backlog(bench, "memory", small_events(count), count)
+    )
+    done = Section(TITLE, METHOD, notes=failures(found))
+    every = [memory_steps(m.trace, count - counted, count) for runs in found.values() for m in runs.done]
+    if every:
+        worst = max(every, key=_moved)
+        rows = [
+            [
+                f"{step.events:,}",
+                f"{step.rss_bytes / 2**20:.1f}",
+                f"{step.rss_bytes / worst[0].rss_bytes - 1:+.1%}",
+            ]
+            for step in worst
+        ]
+        done.tables.append(Table("", ["events labelled", "resident MiB", "against the first line"], rows))
+        done.checks.append(at_most("largest change of memory", 100 * _moved(worst), 5, "%"))
+    return done
+
+
+def _moved(steps: list[Sample]) -> float:
+    start = steps[0].rss_bytes
+    return max(abs(step.rss_bytes / start - 1) for step in steps)

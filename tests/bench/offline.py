@@ -1,0 +1,68 @@
+"""The bound of a model: the worker's session driven offline over texts sorted by length, no Kafka.
+
+python -m tests.bench.offline BUNDLE VARIANT DEVICE TEXTS SECONDS. Prints one line of JSON.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import orjson
+
+from stream.bundle import open_bundle
+from stream.classify.inputs import TextInput
+from stream.classify.planner import plan
+from stream.classify.tokenise import Tokeniser
+from stream.model import BATCH_ROWS, BATCH_TOKENS
+from stream.runtime import OnnxRuntime, choose_device, choose_variant
+from tests.bench.texts import read_texts
+
+TRIAL = 512
+"""Texts of the trial that tells how many fill the time."""
+
+
+def main(bundle: str, variant: str, device: str, file: str, seconds: float) -> dict[str, float | str]:
+    """Infer as many of the texts as fill the time; tokenising is timed apart, sorting and padding count.
+
+    Returns:
+        texts, tokens (real ones), infer_s, tokenise_s, cpu_s (of infer_s), fill (real by padded tokens),
+        variant and device as chosen.
+    """
+    opened = open_bundle(bundle, Path(bundle).parent)
+    device = choose_device(device)
+    variant = choose_variant(opened.manifest, variant, device)
+    tokeniser, runtime = Tokeniser(opened), OnnxRuntime(opened, variant, device)
+    texts = [TextInput(text) for text in read_texts(Path(file))]
+    began = time.perf_counter()
+    tokens = tokeniser.encode(texts)
+    tokenise_s = time.perf_counter() - began
+
+    def run(count: int) -> tuple[float, float, float]:
+        began, cpu = time.perf_counter(), time.process_time()
+        lengths = [len(tokens[at]) for at in range(count)]
+        batches = plan(lengths, max_rows=BATCH_ROWS[device], max_tokens=BATCH_TOKENS[device])
+        for batch in batches:
+            runtime.infer(tokeniser.pad([tokens[at] for at in batch]))
+        padded = sum(len(batch) * max(lengths[at] for at in batch) for batch in batches)
+        return time.perf_counter() - began, time.process_time() - cpu, sum(lengths) / padded
+
+    trial = min(TRIAL, len(texts))
+    run(trial)
+    trial_s, _, _ = run(trial)
+    count = max(trial, min(len(texts), int(trial / trial_s * seconds)))
+    infer_s, cpu_s, fill = run(count)
+    return {
+        "texts": count,
+        "tokens": sum(len(tokens[at]) for at in range(count)),
+        "infer_s": infer_s,
+        "tokenise_s": tokenise_s * count / len(texts),
+        "cpu_s": cpu_s,
+        "fill": fill,
+        "variant": variant,
+        "device": device,
+    }
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    print(orjson.dumps(main(given[0], given[1], given[2], given[3], float(given[4]))).decode(), flush=True)
