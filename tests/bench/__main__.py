@@ -31,7 +31,8 @@ def main(
     compression: Annotated[str, typer.Option(help="Of all that is produced: none, lz4, …")] = "none",
     work: Annotated[Path, typer.Option(help="Folder that keeps models between runs.")] = Path(".bench"),
     report: Annotated[
-        Path | None, typer.Option(help=f"Where tables go; default: {REPORT}, of a quick run WORK/quick.md.")
+        Path | None,
+        typer.Option(help=f"Where tables go; default: {REPORT}, WORK/trial.md with --quick or --row."),
     ] = None,
 ) -> None:
     """Run groups of rows side by side on Apache Kafka, show tables, write the report.
@@ -51,7 +52,7 @@ def main(
     options = Options(
         1 if quick else repeats, quick, device, data, work.resolve(), compression, tuple(row or ())
     )
-    file = report or (work / "quick.md" if quick else REPORT)
+    file = report or (work / "trial.md" if quick or row else REPORT)
     command = shlex.join(["python", "-m", "tests.bench", *sys.argv[1:]])
     bars = (
         TextColumn("{task.description}"),
@@ -73,6 +74,10 @@ def main(
                     continue
                 told = [*bench.about_kafka(), f"compression {compression}"]
                 show(console, section)
+                if not any(table.rows for table in section.tables):
+                    # What an earlier run found is worth more than a list of failures.
+                    failed = True
+                    continue
                 write(file, {name: section.markdown(provenance(command, options.repeats, told))})
         finally:
             bench.close()
@@ -94,13 +99,15 @@ def write(file: Path, sections: dict[str, str]) -> None:
     """Merge sections into the report; groups that it lacks get a line that says so."""
     document = file.read_text(encoding="utf-8") if file.exists() else ""
     order = list(GROUPS)
-    absent = {
-        name: f"## {TITLES[name]}\n\nNot run yet: `python -m tests.bench {name}`."
-        for name in missing(document, order)
-        if name not in sections
-    }
+    absent = {name: f"## {TITLES[name]}\n\n{_absent(name)}" for name in missing(document, order)}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(merge(document, absent | sections, order), encoding="utf-8")
+
+
+def _absent(name: str) -> str:
+    if name == NEEDS_GPU:
+        return f"Not run yet, no GPU was at hand: `python -m tests.bench {name} --device cuda`."
+    return f"Not run yet: `python -m tests.bench {name}`."
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The bundles of the benchmarks: made once, kept in the work folder, told apart by their kind."""
+"""The bundles of the benchmarks: made once by each version of the trainer, kept in the work folder."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Made:
 def bundle_of(bench: Bench, kind: str) -> Made:
     """The bundle of a kind (see tests.bench.make_bundle), made if the work folder does not have it."""
     work = bench.options.work
-    told = work / f"{kind}.json"
+    told = work / f"{kind}-{_recipe()}.json"
     if not told.exists():
         bench.tell(f"making the bundle {kind}, once")
         # Texts of all sets, so that variants which need some to be calibrated see both kinds.
@@ -35,3 +36,10 @@ def bundle_of(bench: Bench, kind: str) -> Made:
     made = json.loads(told.read_text())
     folder = made.get("model")
     return Made(open_bundle(made["bundle"], work / "bundles"), Path(folder) if folder else None)
+
+
+def _recipe() -> str:
+    """A digest of the sources that make a bundle."""
+    root = Path(__file__).parents[2]
+    files = [*sorted((root / "trainer").glob("*.py")), Path(__file__).with_name("make_bundle.py")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]

@@ -15,6 +15,7 @@ from tests.real.tiny_bundle import make_tiny_bundle
 
 LABELS = [f"label-{number}" for number in range(77)]
 MAX_LENGTH = 256
+RANDOM_MAX_LENGTH = 512
 SHAPES = {
     "bert-base": {
         "hidden_size": 768,
@@ -64,7 +65,7 @@ def _minilm(store: Path, folder: Path, texts: list[str]) -> Bundle:
     torch.manual_seed(7)
     model = load_classifier(base, tokenizer, LABELS).eval()
     _spread_head(model, tokenizer, texts)
-    bundle = _build("minilm", store, model, tokenizer, texts)
+    bundle = _build("minilm", store, model, tokenizer, texts, MAX_LENGTH)
     # The pipeline loads only architectures of its own library; this one differs from ours in its head alone.
     settings = {"num_labels": len(LABELS), "id2label": dict(enumerate(LABELS))}
     plain = AutoModelForSequenceClassification.from_pretrained(base.source, **settings)
@@ -121,16 +122,17 @@ def _random(kind: str, store: Path, folder: Path, texts: list[str]) -> Bundle:
     model = BertForSequenceClassification(config).eval()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return _build(kind, store, model, tokenizer, texts)
+    tokenizer.model_max_length = RANDOM_MAX_LENGTH
+    return _build(kind, store, model, tokenizer, texts, RANDOM_MAX_LENGTH)
 
 
-def _build(name: str, store: Path, model: Any, tokenizer: Any, texts: list[str]) -> Bundle:
+def _build(name: str, store: Path, model: Any, tokenizer: Any, texts: list[str], max_length: int) -> Bundle:
     from trainer.package import About, build_bundle, staging_folder
     from trainer.quiet import silence_libraries
 
     silence_libraries()
     with staging_folder(store, name) as staging:
-        return build_bundle(staging, model, tokenizer, texts, MAX_LENGTH, About(name), store)
+        return build_bundle(staging, model, tokenizer, texts, max_length, About(name), store)
 
 
 if __name__ == "__main__":

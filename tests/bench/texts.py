@@ -39,6 +39,15 @@ def unique_texts(texts: list[str], count: int) -> list[str]:
     return [f"{texts[number % len(texts)]} {number}" for number in range(count)]
 
 
+def random_texts(bundle: Path, count: int, mean_tokens: int) -> list[str]:
+    """Random words of one token each, in numbers about a mean that counts the two special tokens."""
+    vocabulary = orjson.loads((bundle / "tokenizer.json").read_bytes())["model"]["vocab"]
+    words = [word for word in vocabulary if word.isascii() and word.isalpha() and len(word) > 2]
+    chance = random.Random(7)
+    lengths = [max(1, round(chance.gammavariate(2, (mean_tokens - 2) / 2))) for _ in range(count)]
+    return [" ".join(chance.choices(words, k=length)) for length in lengths]
+
+
 def write_texts(file: Path, texts: list[str]) -> Path:
     """Write a JSON string a line, for another process."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -72,8 +72,12 @@ class WorkerProcess:
         """Start, and by default wait until it has joined its group."""
         self._child.start()
         if ready:
-            until(self._ready, READY_S, "the worker's /ready")
+            self.await_ready(READY_S)
         return self
+
+    def await_ready(self, deadline_s: float) -> None:
+        """Wait until it has joined its group."""
+        until(self._ready, deadline_s, "the worker's /ready")
 
     def _ready(self) -> bool:
         self._child.check()

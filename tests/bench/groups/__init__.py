@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.bench.context import Bench
-from tests.bench.groups import cache, free, memory, minilm
+from tests.bench.groups import cache, free, gpu, latency, memory, minilm
 from tests.bench.report import Section
 
 Group = Callable[[Bench], Section]
@@ -12,7 +12,9 @@ GROUPS: dict[str, Group] = {
     "free": free.run,
     "cache": cache.run,
     "minilm": minilm.run,
+    "latency": latency.run,
     "memory": memory.run,
+    "gpu": gpu.run,
 }
 """In the order in which they run and stand in the report."""
 
@@ -20,5 +22,7 @@ TITLES = {
     "free": free.TITLE,
     "cache": cache.TITLE,
     "minilm": minilm.TITLE,
+    "latency": latency.TITLE,
     "memory": memory.TITLE,
+    "gpu": gpu.TITLE,
 }

@@ -35,8 +35,8 @@ METHOD = (
     "all-MiniLM-L6-v2 with an untrained head of 77 labels, at most 256 tokens. Every text is unique (the set"
     " is repeated, with a number at the end of each text) and caches are off. Measured as the free model is,"
     " 24 s each. The bound is the very session of the worker, driven offline for as long, over texts that"
-    " were tokenised before and sorted by length, with the worker's batch budget and nothing else at work. The"
-    " arithmetic's bound is the real tokens' multiplications at the rate that ONNX Runtime multiplies"
+    " were tokenised before and sorted by length, with the worker's batch budget and nothing else at work."
+    " The arithmetic's bound is the real tokens' multiplications at the rate that ONNX Runtime multiplies"
     " float32 matrices of 2048 x 2048 here."
 )
 
