@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.real.parts import unique
 from tests.real.process import Child, Folder
@@ -52,7 +52,7 @@ class Ours:
     @contextmanager
     def __call__(self, place: Place) -> Iterator[WorkerProcess]:
         """Start it, without waiting until it is ready, and kill it afterwards."""
-        settings: dict[str, object] = {
+        settings: dict[str, Any] = {
             "output_topic": place.target,
             "dead_topic": f"{place.target}.dead",
             "compression": place.compression,

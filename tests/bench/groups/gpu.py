@@ -2,6 +2,7 @@
 
 import math
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,9 +29,10 @@ PADDED, SORTED = "PyTorch SDPA, padded, rows of 128", "PyTorch SDPA, sorted by l
 METHOD = (
     "Random weights, random words of one token each, lengths gamma-distributed about the mean. The session"
     " alone has its texts tokenised before and sorted by length; without Kafka tokenising, planning and"
-    " inferring follow one another in one process; through Kafka is the worker, measured as the free model is. PyTorch"
-    " has its texts tokenised before: padded in arrival order, or sorted and cut into batches by our planner."
-    " The bound is the real tokens' multiplications at the rate of PyTorch's own large matrix product."
+    " inferring follow one another in one process; through Kafka is the worker, measured as the free model"
+    " is. PyTorch has its texts tokenised before: padded in arrival order, or sorted and cut into batches by"
+    " our planner. The bound is the real tokens' multiplications at the rate of PyTorch's own large matrix"
+    " product."
 )
 
 
@@ -93,7 +95,7 @@ def run_one(bench: Bench, name: str, made: Made, file: Path) -> dict[str, Runs[R
         with backlog(bench, "gpu", text_events(texts), len(texts)) as work:
             return Rated(work_off(bench, ours, work, seconds).steady.rate)
 
-    ways = {
+    ways: dict[str, Callable[[None], Rated]] = {
         ALONE: session,
         KAFKA: through_kafka,
         PADDED: partial(torch, order="padded"),
