@@ -18,8 +18,6 @@ POLL_S = 0.1
 FIRST_S = 180.0
 """Seconds until the first output: loading and warming a model takes its time."""
 STALL_S = 60.0
-STEPS = 12
-"""Steps of output that make a run long enough."""
 
 # The broker frees deleted topics at once, not a minute later: a run writes more than the disk should hold.
 TOPIC = {"file_delete_delay_ms": 1000}
@@ -107,10 +105,9 @@ def watch(
 ) -> list[Sample]:
     """Samples of a process and its output topic, until all events are out or the time is over.
 
-    A way that publishes in few large steps gets up to three times as long.
+    A way whose output comes in bursts too large to tell a rate gets up to three times as long.
     """
     samples: list[Sample] = []
-    steps = 0
     began = moved = time.monotonic()
     first = None
     while True:
@@ -121,13 +118,20 @@ def watch(
             first = now
         if not samples or done > samples[-1].events:
             moved = now
-            steps += 1
         samples.append(sample(running.pid, now, done))
         bench.advance(done, events)
         if done >= events:
             return samples
-        if first is not None and now - first > (limit_s if steps >= STEPS else 3 * limit_s):
+        if first is not None and now - first > limit_s and (now - first > 3 * limit_s or _enough(samples)):
             return samples
         if now - moved > (FIRST_S if first is None else STALL_S):
             raise TimeoutError(f"{done:,} of {events:,} events after {now - began:.0f} s, and no more come")
         time.sleep(POLL_S)
+
+
+def _enough(samples: list[Sample]) -> bool:
+    try:
+        steady(samples)
+    except ValueError:
+        return False
+    return True

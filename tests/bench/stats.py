@@ -38,8 +38,8 @@ class Steady:
     seconds: float
 
 
-LEAST_STEPS = 5
-"""Steps of output that a rate can be told from."""
+LONGEST_SILENCE = 1 / 5
+"""Share of the span without output, past which the fitted slope may be off by more than 5%."""
 
 
 def steady(samples: Sequence[Sample], first: float = 0.10, last: float = 0.95) -> Steady:
@@ -55,17 +55,31 @@ def steady(samples: Sequence[Sample], first: float = 0.10, last: float = 0.95) -
         last: share up to which it counts.
 
     Raises:
-        ValueError: there were fewer than five steps of output in between.
+        ValueError: the output came in bursts too large for the time that was watched.
     """
     total = samples[-1].events if samples else 0
     within = [s for s in samples if total and first * total <= s.events <= last * total]
-    steps = len({s.events for s in within})
-    if steps < LEAST_STEPS:
-        raise ValueError(f"{total:,} events in {steps} steps are too few to tell a rate")
     at = [s.at_s for s in within]
+    span = at[-1] - at[0] if at else 0.0
+    silence = _longest_silence(within)
+    if not span or silence > LONGEST_SILENCE * span:
+        raise ValueError(
+            f"{total:,} events came in bursts too large to tell a rate, {silence:.1f} of {span:.1f} s silent"
+        )
     rate = statistics.linear_regression(at, [s.events for s in within]).slope
     cores = statistics.linear_regression(at, [s.cpu_s for s in within]).slope
-    return Steady(rate, cores / rate * 1e6, at[-1] - at[0])
+    return Steady(rate, cores / rate * 1e6, span)
+
+
+def _longest_silence(samples: Sequence[Sample]) -> float:
+    """Seconds in which the events stood still."""
+    longest, since = 0.0, samples[0] if samples else None
+    for sample in samples:
+        assert since is not None
+        longest = max(longest, sample.at_s - since.at_s)
+        if sample.events > since.events:
+            since = sample
+    return longest
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tests.real.worker import WorkerProcess
 
 TITLE = "Cache hits"
 EVENTS = 600_000
-QUICK = 40_000
+QUICK = 100_000
 LRU_TEXTS = 10_000
 LIMIT_S = 60.0
 REDIS, LRU = "Redis tier, LRU off", "LRU tier"
