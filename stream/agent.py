@@ -4,15 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from stream.classify.classifier import Classifier
-from stream.classify.inputs import TextInput
 from stream.kafka.batches import RecordBatch
-from stream.kafka.publisher import Publisher
+from stream.kafka.delivery import Delivery
 from stream.kafka.turns import Turn, Turns
 from stream.observe.metrics import Metrics
-from stream.outcomes import OutcomeWriter, join
+from stream.outcomes import OutcomeWriter
 from stream.records import Decoder, Event
-
-BATCHES_AT_ONCE = 8
 
 
 class LabelAgent:
@@ -30,26 +27,33 @@ class LabelAgent:
         decoder: Decoder,
         classifier: Classifier,
         writer: OutcomeWriter,
-        publisher: Publisher,
+        delivery: Delivery,
         metrics: Metrics,
         fail: Callable[[BaseException], None],
     ) -> None:
         self._decoder = decoder
         self._classifier = classifier
         self._writer = writer
-        self._publisher = publisher
+        self._delivery = delivery
         self._metrics = metrics
         self._received = metrics.events_in.labels(route)
         self._fail = fail
         self._failed = False
         self._turns = Turns()
-        self._slots = asyncio.Semaphore(BATCHES_AT_ONCE)
         self._running: set[asyncio.Task[None]] = set()
+        self._unfinished = 0
+        self._space = asyncio.Event()
+
+    async def room(self) -> None:
+        """Wait until so few events are unfinished that more are welcome."""
+        while self._unfinished >= self._classifier.window_events:
+            self._space.clear()
+            await self._space.wait()
 
     async def run(self, batches: AsyncIterator[RecordBatch]) -> None:
         """Work on several batches at once; those of one partition are published in offset order."""
         async for batch in batches:
-            await self._slots.acquire()
+            self._unfinished += len(batch)
             turn = self._turns.draw((batch.topic, batch.partition))
             task = asyncio.create_task(self._finish(batch, turn))
             self._running.add(task)
@@ -63,20 +67,20 @@ class LabelAgent:
             self._fail(exc)
         finally:
             turn.give_up()
-            self._slots.release()
+            self._unfinished -= len(batch)
+            self._space.set()
 
     async def _label(self, batch: RecordBatch, turn: Turn) -> None:
         self._received.inc(len(batch))
         with self._metrics.timed("decode"):
-            decoded = [self._decoder.decode(record) for record in batch.records]
-        rows = [TextInput(item.text) for item in decoded if isinstance(item, Event)]
-        results = await self._classifier.classify(rows)
-        outcomes = join(decoded, results)
+            decoded = self._decoder.decode_all(batch.records)
+        answers = await self._classifier.classify([item.text for item in decoded if type(item) is Event])
+        written = self._writer.write(batch.topic, batch.partition, decoded, answers.results)
         async with turn.taken():
-            if batch.released or self._failed:
+            if self._failed:
                 return
             with self._metrics.timed("publish"):
-                await self._publisher.publish([self._writer.outgoing(outcome) for outcome in outcomes])
-            if batch.acknowledge():
-                self._writer.count(outcomes)
-        await self._classifier.share(rows, results)
+                delivered = await self._delivery.deliver(batch, written.records)
+        if delivered:
+            self._writer.count(written)
+        await self._classifier.share(answers)

@@ -18,10 +18,11 @@ from faust.types import TP
 from stream.agent import LabelAgent
 from stream.errors import BrokerError, Fatal, LabelstreamError
 from stream.kafka.batches import live_batches
+from stream.kafka.delivery import AtLeastOnce
 from stream.kafka.faust_options import REBALANCE_TIMEOUT_S, faust_options
 from stream.kafka.publisher import Publisher
 from stream.kafka.transport import COMMIT_TIMEOUT_S, BatchConsumer, BatchTopic, BatchTransport
-from stream.model import Model, scores_shown
+from stream.model import Model
 from stream.observe.metrics import Metrics
 from stream.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder
@@ -75,22 +76,23 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
                     digest=model.bundle.digest,
                     variant=model.variant,
                 ),
-                manifest.labels,
-                scores_shown(self.settings, model),
                 self.metrics,
             ),
-            Publisher(lambda: self.producer._producer, self.settings.retry_deadline_s),
+            AtLeastOnce(Publisher(lambda: self.producer._producer, self.settings.retry_deadline_s)),
             self.metrics,
             self.fail,
         )
 
         async def label(stream: Any) -> None:
             try:
-                await agent.run(live_batches(stream))
+                await agent.run(live_batches(stream, agent.room))
             except Exception as exc:  # noqa: BLE001 - Faust would restart the agent and go on past the fault
                 self.fail(exc)
 
         topic = BatchTopic(self, topics=[route.input_topic], key_serializer="raw", value_serializer="raw")
+        topic.events_at_once = lambda: model.classifier.events_at_once
+        # What lies read and cold costs more than what comes when it is wanted.
+        topic.read_ahead = lambda: 2 * model.classifier.window_events
         self.agent(topic, name=f"label-{route.name}")(label)
 
     @property

@@ -1,21 +1,28 @@
 """A route's model: its bundle, loaded on a device, behind a classifier."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from stream.bundle import Bundle, open_bundle
 from stream.classify.cache import KeyMaker, LocalCache, PredictionCache, SharedCache
-from stream.classify.classifier import Classifier
+from stream.classify.classifier import Classifier, Tokenising
+from stream.classify.planner import Limits
+from stream.classify.postprocess import PostProcessor
+from stream.classify.tokenise import Tokeniser
 from stream.observe.metrics import Metrics
-from stream.runtime import OnnxRuntime, choose_device, choose_variant
+from stream.runtime import Runtime, choose, open_runtimes, warm_shapes
 from stream.settings import Route, Settings
 
 # Rows and padded tokens of one inference where the settings name none.
 BATCH_ROWS = {"cpu": 64, "openvino": 64, "cuda": 512, "tensorrt": 512}
 BATCH_TOKENS = {"cpu": 512, "openvino": 512, "cuda": 32_768, "tensorrt": 32_768}
 SCORES_SHOWN = 20
+# The share of the time for draining that the work waiting for the model may take.
+WINDOW_OF_DRAIN = 0.4
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +38,14 @@ class Model:
     classifier: Classifier
 
 
+class LoadModel(Protocol):
+    """How a worker comes by a model."""
+
+    async def __call__(
+        self, route: Route, settings: Settings, shared: SharedCache | None, metrics: Metrics
+    ) -> Model: ...
+
+
 async def load_model(route: Route, settings: Settings, shared: SharedCache | None, metrics: Metrics) -> Model:
     """Check the bundle, load it, warm it up.
 
@@ -39,40 +54,66 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
         DeviceError: the device is not there, or does not answer.
     """
     bundle = await asyncio.to_thread(open_bundle, route.bundle, settings.bundle_store)
-    device = choose_device(settings.device)
-    variant = choose_variant(bundle.manifest, route.variant, device)
-    runtime = await asyncio.to_thread(OnnxRuntime, bundle, variant, device)
-    cache = PredictionCache(
-        KeyMaker(bundle, variant),
-        LocalCache(settings.cache_local_entries),
-        shared,
-        len(bundle.manifest.labels),
-        metrics.cache_result,
+    manifest = bundle.manifest
+    choice = choose(manifest, settings.device, route.variant)
+    runtimes = await asyncio.to_thread(open_runtimes, bundle, choice, settings.sessions)
+    limits = Limits(
+        settings.max_batch_rows or BATCH_ROWS[choice.device],
+        settings.max_batch_tokens or BATCH_TOKENS[choice.device],
+        runtimes[0].pad_multiple,
     )
-    classifier = Classifier(
-        bundle,
-        runtime,
-        cache,
-        metrics,
-        max_rows=settings.max_batch_rows or BATCH_ROWS[device],
-        max_tokens=settings.max_batch_tokens or BATCH_TOKENS[device],
+    tokeniser = Tokeniser(bundle)
+    classifier = make_classifier(
+        bundle, choice.variant, runtimes, tokeniser, limits, settings, shared, metrics
     )
-    await classifier.warm_up()
+    await classifier.warm_up(
+        warm_shapes(limits.max_rows, limits.max_tokens, manifest.max_length, limits.width_multiple)
+    )
+    provider = runtimes[0].provider
     metrics.bundle.labels(
-        route.name, bundle.manifest.name, bundle.manifest.version, bundle.digest, variant, runtime.provider
+        route.name, manifest.name, manifest.version, bundle.digest, choice.variant, provider
     ).set(1)
     log.info(
         "model loaded",
         route=route.name,
         bundle=bundle.reference,
         digest=bundle.digest,
-        variant=variant,
-        device=device,
-        asked_for={"device": settings.device, "variant": route.variant},
+        variant=choice.variant,
+        device=choice.device,
+        why=choice.why,
+        sessions=len(runtimes),
     )
-    return Model(bundle, variant, device, runtime.provider, classifier)
+    return Model(bundle, choice.variant, choice.device, provider, classifier)
 
 
-def scores_shown(settings: Settings, model: Model) -> int:
-    """How many labels a label event names in scores."""
-    return settings.top_k or min(SCORES_SHOWN, len(model.bundle.manifest.labels))
+def make_classifier(
+    bundle: Bundle,
+    variant: str,
+    runtimes: Sequence[Runtime],
+    tokeniser: Tokenising,
+    limits: Limits,
+    settings: Settings,
+    shared: SharedCache | None,
+    metrics: Metrics,
+) -> Classifier:
+    """A bundle's runtimes behind cache and batcher, as the settings want them."""
+    labels = bundle.manifest.labels
+    postprocessor = PostProcessor(bundle.manifest, settings.top_k or min(SCORES_SHOWN, len(labels)))
+    cache = PredictionCache(
+        KeyMaker(bundle, variant),
+        LocalCache(settings.cache_local_entries),
+        shared,
+        len(labels),
+        postprocessor.restored,
+        metrics.cache_result,
+    )
+    return Classifier(
+        runtimes,
+        tokeniser,
+        postprocessor,
+        cache,
+        metrics,
+        limits,
+        linger_s=settings.linger_ms / 1000,
+        window_s=settings.drain_deadline_s * WINDOW_OF_DRAIN,
+    )

@@ -1,34 +1,33 @@
 """What became of each record of a batch, and what is written for it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from time import time_ns
 
 from stream.classify.inputs import Prediction
-from stream.classify.postprocess import label_fields
-from stream.errors import Poison
+from stream.errors import Poison, Reason
 from stream.kafka.publisher import Outgoing
 from stream.observe.metrics import Metrics
-from stream.records import DeadLetter, Event, LabelEncoder, Tombstone, dead_letter, tombstone
+from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone, dead_letter, tombstone
 from stream.settings import Route
 
-Labelled = tuple[Event, Prediction]
-Outcome = Labelled | DeadLetter | Tombstone
 
+@dataclass(slots=True)
+class Written:
+    """The records that a batch leads to, by topic in offset order, and what there is to count.
 
-def join(
-    decoded: Iterable[Event | DeadLetter | Tombstone], results: Iterable[Prediction | Poison]
-) -> list[Outcome]:
-    """Join records and the results of their events again, in offset order."""
-    waiting = iter(results)
-    outcomes: list[Outcome] = []
-    for item in decoded:
-        if not isinstance(item, Event):
-            outcomes.append(item)
-        elif isinstance(result := next(waiting), Poison):
-            outcomes.append(DeadLetter(item.record, item.id, result.reason, str(result)))
-        else:
-            outcomes.append((item, result))
-    return outcomes
+    `labelled` holds the input timestamps of the labelled events, milliseconds since the epoch.
+    """
+
+    records: dict[str, list[Outgoing]] = field(default_factory=dict)
+    labelled: list[int] = field(default_factory=list)
+    dead: Counter[Reason] = field(default_factory=Counter)
+    tombstones: int = 0
+
+    def out(self, topic: str) -> list[Outgoing]:
+        """What goes to a topic."""
+        return self.records.setdefault(topic, [])
 
 
 class OutcomeWriter:
@@ -39,46 +38,65 @@ class OutcomeWriter:
         route: Route,
         group: str,
         encoder: LabelEncoder,
-        labels: list[str],
-        top_k: int,
         metrics: Metrics,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now_ms: Callable[[], int] = lambda: time_ns() // 1_000_000,
     ) -> None:
         self._route = route
         self._group = group
         self._encoder = encoder
-        self._labels = labels
-        self._top_k = top_k
         self._metrics = metrics
-        self._now = now
+        self._now_ms = now_ms
 
-    def outgoing(self, outcome: Outcome) -> Outgoing:
-        """The one record that an outcome leads to."""
-        value: bytes | None
-        if isinstance(outcome, DeadLetter):
-            record, headers = outcome.record, dead_letter(outcome, self._group)
-            topic, value = self._route.dead_topic, record.value
-        elif isinstance(outcome, Tombstone):
-            record, headers = outcome.record, tombstone(outcome)
-            topic, value = self._route.output_topic, None
-        else:
-            event, prediction = outcome
-            record, headers = event.record, self._encoder.headers(event)
-            fields = label_fields(prediction, self._labels, self._top_k)
-            value = self._encoder.value(event, fields, cached=prediction.cached, labelled_at=self._now())
-            topic = self._route.output_topic
-        return Outgoing(topic, record.topic, record.partition, record.key, value, headers, record.timestamp)
+    def write(
+        self, topic: str, partition: int, decoded: Iterable[Decoded], results: Iterable[Prediction | Poison]
+    ) -> Written:
+        """The one record that each decoded record leads to, in offset order.
 
-    def count(self, outcomes: Iterable[Outcome]) -> None:
-        """Count outcomes; called once for each, after confirmation."""
-        route, now_ms = self._route.name, self._now().timestamp() * 1000
-        for outcome in outcomes:
-            if isinstance(outcome, DeadLetter):
-                self._metrics.events.labels(route, "dead").inc()
-                self._metrics.dead_letters.labels(route, outcome.reason.value).inc()
-            elif isinstance(outcome, Tombstone):
-                self._metrics.events.labels(route, "tombstone").inc()
-            else:
-                self._metrics.events.labels(route, "labelled").inc()
-                age_s = max(0.0, now_ms - outcome[0].record.timestamp) / 1000
-                self._metrics.event_age.labels(route).observe(age_s)
+        Args:
+            topic: where the records were read.
+            partition: its partition.
+            decoded: the records.
+            results: one for each event among them, in order.
+        """
+        written = Written()
+        value = self._encoder.batch(topic, partition, self._now_ms())
+        headers, following = self._encoder.headers, iter(results).__next__
+        out, stamps = written.out(self._route.output_topic), written.labelled
+        for item in decoded:
+            if type(item) is Event:
+                result = following()
+                record = item.record
+                if type(result) is Prediction:
+                    stamps.append(record.timestamp)
+                    members, _, cached = result
+                    out.append((record.key, value(item, members, cached), headers(item), record.timestamp))
+                elif isinstance(result, Poison):
+                    self._bury(written, DeadLetter(record, item.id, result.reason, str(result)))
+            elif isinstance(item, DeadLetter):
+                self._bury(written, item)
+            elif isinstance(item, Tombstone):
+                written.tombstones += 1
+                record = item.record
+                out.append((record.key, None, tombstone(item), record.timestamp))
+        return written
+
+    def _bury(self, written: Written, dead: DeadLetter) -> None:
+        record = dead.record
+        written.dead[dead.reason] += 1
+        written.out(self._route.dead_topic).append(
+            (record.key, record.value, dead_letter(dead, self._group), record.timestamp)
+        )
+
+    def count(self, written: Written) -> None:
+        """Count what was written; called once for each batch, after confirmation."""
+        route, metrics = self._route.name, self._metrics
+        for outcome, number in (
+            ("labelled", len(written.labelled)),
+            ("dead", written.dead.total()),
+            ("tombstone", written.tombstones),
+        ):
+            if number:
+                metrics.events.labels(route, outcome).inc(number)
+        for reason, number in written.dead.items():
+            metrics.dead_letters.labels(route, reason.value).inc(number)
+        metrics.event_age.observe(route, written.labelled, self._now_ms())

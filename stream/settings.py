@@ -130,7 +130,7 @@ class Settings(BaseSettings):
         description="inferences side by side; default 1, on openvino 2; with several GPUs: their number",
     )
     linger_ms: float = Field(
-        5, ge=0, description="longest wait for a fuller batch, milliseconds; this version never waits"
+        5, ge=0, description="longest wait for a fuller batch, milliseconds; none when few events come"
     )
     max_batch_rows: int | None = Field(None, gt=0, description="rows of one inference; default by device")
     max_batch_tokens: int | None = Field(

@@ -10,7 +10,7 @@ from stream import __version__
 from stream.app import LabelstreamApp, run_app
 from stream.classify.cache import RedisCache, connect_redis
 from stream.kafka.topics import wait_for_topics
-from stream.model import Model, load_model
+from stream.model import LoadModel, Model, load_model
 from stream.observe.metrics import Metrics
 from stream.observe.web import WebPort
 from stream.settings import Route, Settings
@@ -48,7 +48,7 @@ class Worker:
         return {"version": __version__, "settings": self.settings.public(), "routes": routes}
 
 
-async def run_worker(settings: Settings) -> None:
+async def run_worker(settings: Settings, load: LoadModel = load_model) -> None:
     """Load the models, wait for the topics, label events until cancelled.
 
     Raises:
@@ -72,7 +72,7 @@ async def run_worker(settings: Settings) -> None:
             shared = RedisCache(client, settings.cache_ttl_s, monotonic)
             stack.push_async_callback(shared.close)
         for route in routes:
-            model = await load_model(route, settings, shared, worker.metrics)
+            model = await load(route, settings, shared, worker.metrics)
             stack.callback(model.classifier.close)
             worker.models.append((route, model))
         await wait_for_topics(settings, routes, settings.retry_deadline_s)

@@ -2,10 +2,11 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, Protocol, cast
 
-import orjson
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -13,9 +14,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from stream.bundle import Bundle
-from stream.classify.inputs import Prediction, TextInput
+from stream.classify.inputs import ModelInput, Prediction, canonical
+from stream.classify.postprocess import SCORE_BYTES
 
 VERSION = 1
+STORED_VERSION = b"\x02"
+CHECK_BYTES = 4
 TIMEOUT_S = 0.5
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
@@ -23,6 +27,8 @@ LONGEST_PAUSE_S = 30.0
 Tier = Literal["local", "redis"]
 Result = Literal["hit", "miss", "invalid", "error"]
 Count = Callable[[Tier, Result, int], None]
+Key = bytes
+"""BLAKE2b-128 of the canonical input."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,9 +46,14 @@ class KeyMaker:
     def __init__(self, bundle: Bundle, variant: str) -> None:
         self._prefix = f"labelstream:{VERSION}:{bundle.short_digest}:{variant}:"
 
-    def key(self, row: TextInput) -> str:
-        """The key of a row; the hash is BLAKE2b-128 of the canonical input."""
-        return self._prefix + hashlib.blake2b(row.canonical(), digest_size=16).hexdigest()
+    def keys(self, rows: Iterable[ModelInput]) -> list[Key]:
+        """The hashes of rows, which suffice within one worker."""
+        blake2b = hashlib.blake2b
+        return [blake2b(canonical(row), digest_size=16).digest() for row in rows]
+
+    def shared(self, key: Key) -> str:
+        """The name under which other workers find it."""
+        return self._prefix + key.hex()
 
 
 class LocalCache:
@@ -54,26 +65,32 @@ class LocalCache:
             entries: most entries held; 0 switches the tier off.
         """
         self._entries = entries
-        self._scores: dict[str, tuple[float, ...]] = {}
+        # Not a dict: finding its first key passes over every key that was removed before it.
+        self._known: OrderedDict[Key, Prediction] = OrderedDict()
 
-    def get(self, key: str) -> tuple[float, ...] | None:
-        """The scores under a key, which become the most recently used."""
-        scores = self._scores.pop(key, None)
-        if scores is not None:
-            self._scores[key] = scores
-        return scores
+    @property
+    def on(self) -> bool:
+        """Whether it holds anything at all."""
+        return self._entries > 0
 
-    def put(self, key: str, scores: tuple[float, ...]) -> None:
-        """Remember scores; the least recently used entry leaves when there is no room."""
+    def get(self, key: Key) -> Prediction | None:
+        """The prediction under a key, which becomes the most recently used."""
+        found = self._known.get(key)
+        if found is not None:
+            self._known.move_to_end(key)
+        return found
+
+    def put(self, key: Key, prediction: Prediction) -> None:
+        """Remember a prediction; the least recently used entry leaves when there is no room."""
         if not self._entries:
             return
-        self._scores.pop(key, None)
-        if len(self._scores) >= self._entries:
-            del self._scores[next(iter(self._scores))]
-        self._scores[key] = scores
+        self._known[key] = Prediction(prediction.members, prediction.scores, cached=True)
+        self._known.move_to_end(key)
+        if len(self._known) > self._entries:
+            self._known.popitem(last=False)
 
     def __len__(self) -> int:
-        return len(self._scores)
+        return len(self._known)
 
 
 class RedisCache:
@@ -146,25 +163,19 @@ def connect_redis(url: str) -> Redis:
     return client
 
 
-def encode_scores(scores: tuple[float, ...]) -> bytes:
-    """The stored form: a versioned JSON object without ids, times or text."""
-    return orjson.dumps({"v": VERSION, "scores": scores})
+def encode_stored(prediction: Prediction) -> bytes:
+    """The stored form: version, CRC-32, then every label's score; no ids, times or text."""
+    return STORED_VERSION + zlib.crc32(prediction.scores).to_bytes(CHECK_BYTES, "little") + prediction.scores
 
 
-def decode_scores(value: bytes, labels: int) -> tuple[float, ...] | None:
-    """Read a stored value; None when it is not what `encode_scores` writes for that many labels."""
-    try:
-        found: Any = orjson.loads(value)
-    except orjson.JSONDecodeError:
+def decode_stored(value: bytes, labels: int) -> bytes | None:
+    """The scores of a stored value; None when it is not what `encode_stored` writes for that many labels."""
+    scores = value[1 + CHECK_BYTES :]
+    if value[:1] != STORED_VERSION or len(scores) != SCORE_BYTES * labels:
         return None
-    if not isinstance(found, dict) or found.get("v") != VERSION:
+    if zlib.crc32(scores) != int.from_bytes(value[1 : 1 + CHECK_BYTES], "little"):
         return None
-    scores = found.get("scores")
-    if not isinstance(scores, list) or len(scores) != labels:
-        return None
-    if not all(type(s) in (float, int) and 0 <= s <= 1 for s in scores):
-        return None
-    return tuple(float(s) for s in scores)
+    return scores
 
 
 class PredictionCache:
@@ -176,6 +187,7 @@ class PredictionCache:
         local: LocalCache,
         shared: SharedCache | None,
         labels: int,
+        restored: Callable[[Sequence[bytes]], list[Prediction]],
         count: Count = lambda _tier, _result, _n: None,
     ) -> None:
         """
@@ -184,46 +196,65 @@ class PredictionCache:
             local: the in-process tier.
             shared: the Redis tier, if any.
             labels: scores that a valid entry has.
+            restored: makes predictions of stored scores (`PostProcessor.restored`).
             count: told how many keys met which result in which tier.
         """
         self._keys = keys
         self._local = local
         self._shared = shared
         self._labels = labels
+        self._restored = restored
         self._count = count
 
-    def key(self, row: TextInput) -> str:
-        """The key of a row."""
-        return self._keys.key(row)
+    @property
+    def on(self) -> bool:
+        """Whether there is any tier to look into."""
+        return self._local.on or self._shared is not None
 
-    async def get_many(self, keys: Sequence[str]) -> dict[str, Prediction]:
-        """What is known for these keys; at most one round trip."""
-        known = {key: scores for key in keys if (scores := self._local.get(key)) is not None}
-        self._count("local", "hit", len(known))
-        self._count("local", "miss", len(keys) - len(known))
-        missing = [key for key in keys if key not in known]
-        if self._shared is not None and missing:
-            known |= await self._from_shared(self._shared, missing)
-        return {key: Prediction(scores, cached=True) for key, scores in known.items()}
+    def keys(self, rows: Iterable[ModelInput]) -> list[Key]:
+        """The keys of rows."""
+        return self._keys.keys(rows)
 
-    async def _from_shared(self, shared: SharedCache, keys: list[str]) -> dict[str, tuple[float, ...]]:
-        values = await shared.get_many(keys)
-        self._count("redis", "error", len(keys) - len(values))
-        found = {}
-        for key, value in zip(keys, values, strict=False):
-            scores = decode_scores(value, self._labels) if value is not None else None
-            self._count("redis", "hit" if scores else "miss" if value is None else "invalid", 1)
-            if scores is not None:
-                found[key] = scores
-                self._local.put(key, scores)
+    async def get_many(self, keys: Sequence[Key]) -> list[Prediction | None]:
+        """What is known for these keys, None where nothing is; at most one round trip."""
+        found: list[Prediction | None] = [None] * len(keys)
+        if self._local.on:
+            get = self._local.get
+            found = [get(key) for key in keys]
+            misses = found.count(None)
+            self._count("local", "hit", len(keys) - misses)
+            self._count("local", "miss", misses)
+        if self._shared is not None and None in found:
+            missing = [at for at, known in enumerate(found) if known is None]
+            shared = await self._from_shared(self._shared, [keys[at] for at in missing])
+            for at, known in zip(missing, shared, strict=True):
+                found[at] = known
         return found
 
-    def remember(self, predictions: Mapping[str, Prediction]) -> None:
-        """Keep fresh predictions in process."""
-        for key, prediction in predictions.items():
-            self._local.put(key, prediction.scores)
+    async def _from_shared(self, shared: SharedCache, keys: list[Key]) -> list[Prediction | None]:
+        name = self._keys.shared
+        values = await shared.get_many([name(key) for key in keys])
+        labels = self._labels
+        scores = [decode_stored(value, labels) if value is not None else None for value in values]
+        predictions = self._restored([known for known in scores if known is not None])
+        misses = values.count(None)
+        self._count("redis", "error", len(keys) - len(values))
+        self._count("redis", "miss", misses)
+        self._count("redis", "invalid", len(values) - misses - len(predictions))
+        self._count("redis", "hit", len(predictions))
+        waiting = iter(predictions)
+        found = [None if known is None else next(waiting) for known in scores]
+        for key, prediction in zip(keys, found, strict=False):
+            if prediction is not None:
+                self._local.put(key, prediction)
+        return found + [None] * (len(keys) - len(found))
 
-    async def share(self, predictions: Mapping[str, Prediction]) -> None:
+    def remember(self, key: Key, prediction: Prediction) -> None:
+        """Keep a fresh prediction in process."""
+        self._local.put(key, prediction)
+
+    async def share(self, predictions: Mapping[Key, Prediction]) -> None:
         """Write fresh predictions to Redis; at most one round trip."""
-        if self._shared is not None:
-            await self._shared.put_many({key: encode_scores(p.scores) for key, p in predictions.items()})
+        if self._shared is not None and predictions:
+            name = self._keys.shared
+            await self._shared.put_many({name(key): encode_stored(p) for key, p in predictions.items()})

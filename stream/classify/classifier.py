@@ -1,23 +1,26 @@
 """Text to prediction: cache, tokenise, plan, infer, post-process."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol, TypeVar
 
-from stream.bundle import Bundle
-from stream.classify.cache import PredictionCache
-from stream.classify.inputs import Prediction, TextInput
-from stream.classify.planner import plan
-from stream.classify.postprocess import check_task, predictions
-from stream.classify.tokenise import Tokeniser, Tokens
+from stream.classify.batcher import Batcher, Group, Lane, Result, Row
+from stream.classify.cache import Key, PredictionCache
+from stream.classify.inputs import ModelInput, Prediction
+from stream.classify.planner import Limits
+from stream.classify.postprocess import PostProcessor
+from stream.classify.tokenise import Tokens
 from stream.errors import DeviceError, Poison, Reason
-from stream.runtime import Runtime
+from stream.runtime import Padded, Runtime
+from stream.runtime.base import Logits
 
 T = TypeVar("T")
 
-PROBE = TextInput("warm up")
+PROBE = "warm up"
 
 
 class Observer(Protocol):
@@ -27,156 +30,205 @@ class Observer(Protocol):
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None: ...
 
 
+class Tokenising(Protocol):
+    """What is used of `Tokeniser`."""
+
+    def encode_inputs(self, inputs: Sequence[ModelInput]) -> Sequence[Tokens]: ...
+    def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> Padded: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What `classify` found: a result a row, and what other workers do not know yet."""
+
+    results: Sequence[Result]
+    fresh: Mapping[Key, Prediction]
+
+
 class Classifier:
-    """Classifies rows with one bundle. One thread owns the session; another tokenises."""
+    """Classifies rows with one bundle.
+
+    One thread tokenises and each runtime has one of its own; both release the interpreter lock while they
+    work. Laying out arrays and reading logits hold that lock anyway, so they stay in the event loop, as all
+    state does; another batch runs meanwhile.
+    """
 
     def __init__(
         self,
-        bundle: Bundle,
-        runtime: Runtime,
+        runtimes: Sequence[Runtime],
+        tokeniser: Tokenising,
+        postprocessor: PostProcessor,
         cache: PredictionCache,
         observer: Observer,
+        limits: Limits,
         *,
-        max_rows: int,
-        max_tokens: int,
+        linger_s: float,
+        window_s: float,
     ) -> None:
         """
         Args:
-            bundle: the model's bundle.
-            runtime: its session; used by this classifier's thread only.
+            runtimes: the bundle's sessions; each gets a thread that alone uses it.
+            tokeniser: the bundle's.
+            postprocessor: the bundle's.
             cache: looked into first, filled afterwards.
             observer: told durations and batch sizes.
-            max_rows: most rows of one inference.
-            max_tokens: most padded tokens of one inference.
-
-        Raises:
-            BundleError: the task cannot be served, or the tokenizer cannot be loaded.
+            limits: what an inference may hold.
+            linger_s: longest that a row waits for a fuller batch, seconds.
+            window_s: seconds of work that may wait for the model.
         """
-        check_task(bundle.manifest)
-        self._manifest = bundle.manifest
-        self._runtime = runtime
+        self._tokeniser = tokeniser
+        self._postprocessor = postprocessor
         self._cache = cache
         self._observer = observer
-        self._max_rows = max_rows
-        self._max_tokens = max_tokens
-        self._in_flight: dict[str, asyncio.Future[Prediction | Poison]] = {}
-        self._tokeniser = Tokeniser(bundle)
-        self._session_thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
+        self._width_multiple = limits.width_multiple
+        self._lanes = [Lane(runtime) for runtime in runtimes]
         self._tokenise_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
+        self._batcher = Batcher(
+            self._lanes,
+            self._infer_batch,
+            limits,
+            linger_s=linger_s,
+            window_s=window_s,
+            clock=monotonic,
+            call_later=lambda pause, work: asyncio.get_running_loop().call_later(pause, work),
+        )
 
     def close(self) -> None:
-        """End both threads."""
-        self._session_thread.shutdown(wait=False, cancel_futures=True)
-        self._tokenise_thread.shutdown(wait=False, cancel_futures=True)
+        """End all threads."""
+        for thread in (self._tokenise_thread, *(lane.thread for lane in self._lanes)):
+            thread.shutdown(wait=False, cancel_futures=True)
 
-    async def warm_up(self) -> None:
-        """Run the largest shape that will be planned, so that the first event does not pay for it.
+    @property
+    def events_at_once(self) -> int:
+        """How many events a record batch should hold for its results to come soon."""
+        return self._batcher.pace.rows_at_once
+
+    @property
+    def window_events(self) -> int:
+        """How many events may be worked on at once: enough to plan well, few enough to finish soon."""
+        return self._batcher.pace.window_rows
+
+    async def warm_up(self, shapes: Iterable[tuple[int, int]]) -> None:
+        """Run these shapes, (rows, tokens), in every lane, so that no event pays for a first time.
 
         Raises:
             DeviceError: the device cannot do it.
         """
-        longest = self._manifest.max_length
-        rows = max(1, min(self._max_rows, self._max_tokens // longest))
-        long_text = TextInput(PROBE.text + " word" * longest)
-        tokens = await self._in(self._tokenise_thread, lambda: self._tokeniser.encode([long_text] * rows))
-        if not await self._in(self._session_thread, lambda: self._infer_now(tokens)):
-            raise DeviceError("the model gave no answer", mend="verify the bundle: labelstream verify")
-        await self._probe()
+        word = PROBE.split(maxsplit=1)[0]
+        for rows, width in shapes:
+            text = " ".join([word] * width)
+            tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, [text] * rows)
+            for lane in self._lanes:
+                await self._warm(lane, tokens)
+        for lane in self._lanes:
+            await self._probe(lane)
 
-    async def classify(self, rows: Sequence[TextInput]) -> list[Prediction | Poison]:
-        """Predictions in the rows' order; a row that makes the model fail gets `Poison`.
+    async def _warm(self, lane: Lane, tokens: Sequence[Tokens]) -> None:
+        try:
+            await self._infer_now(lane, tokens)
+        except Exception as exc:
+            shape = f"{len(tokens)} rows of {len(tokens[0])} tokens"
+            raise DeviceError(
+                f"the model on {lane.runtime.device} cannot compute {shape}",
+                why=_one_line(exc),
+                mend="lower --max-batch-tokens or --max-batch-rows, or check the device and its memory",
+            ) from exc
+        self._batcher.pace.note(len(tokens), lane.newly_busy_s())
 
-        Equal rows are inferred once, also when another call is inferring them just now.
+    async def classify(self, inputs: Sequence[ModelInput]) -> Answers:
+        """A result for each input, in order; one that makes the model fail gets `Poison`.
+
+        Equal inputs are inferred once, also when another call is inferring them just now.
 
         Raises:
             DeviceError: the model fails on a text that it answered before: the device is at fault.
         """
-        with self._observer.timed("cache"):
-            keys = [self._cache.key(row) for row in rows]
-            known: dict[str, Prediction | Poison] = {}
-            known.update(await self._cache.get_many(list(dict.fromkeys(keys))))
-        missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
-        elsewhere = {key: self._in_flight[key] for key in missing if key in self._in_flight}
-        known |= await self._infer_first({key: row for key, row in missing.items() if key not in elsewhere})
-        for key, result in elsewhere.items():
-            known[key] = await asyncio.shield(result)
-        return [known[key] for key in keys]
+        results: list[Result | None] = [None] * len(inputs)
+        keys: list[Key] = []
+        missing: Sequence[int] = range(len(inputs))
+        if self._cache.on and inputs:
+            with self._observer.timed("cache"):
+                keys = self._cache.keys(inputs)
+                results = [*await self._cache.get_many(keys)]
+                missing = [at for at, known in enumerate(results) if known is None]
+                self._batcher.pace.note(len(inputs) - len(missing), 0.0)
+        await self._infer_missing(inputs, results, missing)
+        answers = [result for result in results if result is not None]
+        return Answers(answers, self._remember(keys, answers))
 
-    async def _infer_first(self, missing: dict[str, TextInput]) -> dict[str, Prediction | Poison]:
-        """Infer rows that nobody is inferring, and let others wait for the results."""
-        loop = asyncio.get_running_loop()
-        promised: dict[str, asyncio.Future[Prediction | Poison]] = {
-            key: loop.create_future() for key in missing
+    async def share(self, answers: Answers) -> None:
+        """Write what was inferred to the shared cache."""
+        await self._cache.share(answers.fresh)
+
+    def _remember(self, keys: list[Key], results: list[Result]) -> dict[Key, Prediction]:
+        fresh = {
+            key: result
+            for key, result in zip(keys, results, strict=False)
+            if type(result) is Prediction and not result.cached
         }
-        self._in_flight |= promised
-        try:
-            found = await self._infer(list(missing.values())) if missing else []
-        except Exception as exc:
-            for promise in promised.values():
-                promise.set_exception(exc)
-                # Whoever waits gets it too; when nobody does, it is raised here all the same.
-                promise.exception()
-            raise
-        except asyncio.CancelledError:
-            for promise in promised.values():
-                promise.cancel()
-            raise
-        finally:
-            for key in promised:
-                del self._in_flight[key]
-        fresh = dict(zip(missing, found, strict=True))
-        self._cache.remember(good(fresh))
-        for key, result in fresh.items():
-            promised[key].set_result(result)
+        for key, prediction in fresh.items():
+            self._cache.remember(key, prediction)
         return fresh
 
-    async def share(self, rows: Iterable[TextInput], results: Iterable[Prediction | Poison]) -> None:
-        """Write what was inferred to the shared cache."""
-        fresh = {
-            self._cache.key(row): result
-            for row, result in zip(rows, results, strict=True)
-            if isinstance(result, Prediction) and not result.cached
-        }
-        await self._cache.share(fresh)
+    async def _infer_missing(
+        self, inputs: Sequence[ModelInput], results: list[Result | None], missing: Sequence[int]
+    ) -> None:
+        if not missing:
+            return
+        group = Group(results, len(missing), asyncio.get_running_loop().create_future())
+        fresh = self._batcher.join(group, inputs, missing)
+        if fresh:
+            await self._tokenise(fresh)
+        await group.done
 
-    async def _infer(self, rows: list[TextInput]) -> list[Prediction | Poison]:
-        with self._observer.timed("tokenise"):
-            tokens = await self._in(self._tokenise_thread, lambda: self._tokeniser.encode(rows))
-        results: list[Prediction | Poison | None] = [None] * len(rows)
-        for batch in plan([len(t) for t in tokens], max_rows=self._max_rows, max_tokens=self._max_tokens):
-            for at, result in zip(batch, await self._infer_batch([tokens[at] for at in batch]), strict=True):
-                results[at] = result
-        return [result for result in results if result is not None]
+    async def _tokenise(self, fresh: list[Row]) -> None:
+        try:
+            with self._observer.timed("tokenise"):
+                inputs = [row.model_input for row in fresh]
+                tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, inputs)
+        except BaseException as exc:
+            self._batcher.fail(fresh, exc)
+            raise
+        self._batcher.add(fresh, tokens)
 
-    async def _infer_batch(self, tokens: list[Tokens]) -> list[Prediction | Poison]:
+    async def _infer_batch(self, lane: Lane, tokens: Sequence[Tokens]) -> list[Result]:
         """Infer a batch; one that fails is halved until the rows at fault stand alone."""
         try:
-            return await self._in(self._session_thread, lambda: self._infer_now(tokens))
+            return await self._infer_now(lane, tokens)
         except Exception as exc:  # noqa: BLE001 - runtimes share no base class; the probe tells whose fault it is
             if len(tokens) > 1:
                 half = len(tokens) // 2
-                return await self._infer_batch(tokens[:half]) + await self._infer_batch(tokens[half:])
-            await self._probe()
+                return [
+                    *await self._infer_batch(lane, tokens[:half]),
+                    *await self._infer_batch(lane, tokens[half:]),
+                ]
+            await self._probe(lane)
             return [Poison(Reason.MODEL, f"the model failed on this text: {type(exc).__name__}")]
 
-    def _infer_now(self, tokens: list[Tokens]) -> list[Prediction | Poison]:
-        padded = self._tokeniser.pad(tokens)
+    async def _infer_now(self, lane: Lane, tokens: Sequence[Tokens]) -> list[Result]:
+        padded = self._tokeniser.pad(tokens, self._width_multiple)
+        logits = await self._in(lane.thread, self._multiply, lane, padded)
         rows, width = next(iter(padded.values())).shape
-        with self._observer.timed("infer"):
-            logits = self._runtime.infer(padded)
-        self._observer.inferred(rows, sum(len(t) for t in tokens), rows * width)
+        self._observer.inferred(rows, sum(map(len, tokens)), rows * width)
         with self._observer.timed("postprocess"):
-            return predictions(logits, self._manifest.temperature)
+            return self._postprocessor.predictions(logits)
 
-    async def _probe(self) -> None:
+    def _multiply(self, lane: Lane, padded: Padded) -> Logits:
+        began = monotonic()
+        with self._observer.timed("infer"):
+            logits = lane.runtime.infer(padded)
+        lane.busy_s += monotonic() - began
+        return logits
+
+    async def _probe(self, lane: Lane) -> None:
         """A text that is known to work: if it fails too, no record is to blame."""
-        tokens = await self._in(self._tokenise_thread, lambda: self._tokeniser.encode([PROBE]))
+        tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, [PROBE])
         try:
-            (answer,) = await self._in(self._session_thread, lambda: self._infer_now(tokens))
+            (answer,) = await self._infer_now(lane, tokens)
         except Exception as exc:
             raise DeviceError(
-                f"the model on {self._runtime.device} stopped answering",
-                why=f"{type(exc).__name__}: {' '.join(str(exc).split())[:200]}",
+                f"the model on {lane.runtime.device} stopped answering",
+                why=_one_line(exc),
                 mend="check the device and its memory; the events are read again after a restart",
             ) from exc
         if isinstance(answer, Poison):
@@ -184,10 +236,9 @@ class Classifier:
                 "the model gives no finite logits", mend="verify the bundle: labelstream verify"
             )
 
-    async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(thread, work)
+    async def _in(self, thread: ThreadPoolExecutor, work: Callable[..., T], *given: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, work, *given)
 
 
-def good(results: dict[str, Prediction | Poison]) -> dict[str, Prediction]:
-    """Only the predictions."""
-    return {key: result for key, result in results.items() if isinstance(result, Prediction)}
+def _one_line(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())[:200]}"

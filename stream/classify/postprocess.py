@@ -1,15 +1,21 @@
 """Logits to predictions: the one place where a task's activation is decided."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from stream.bundle import Manifest
 from stream.classify.inputs import Prediction
 from stream.errors import BundleError, Poison, Reason
 from stream.runtime.base import Logits
 
-DIGITS = 6
+MILLIONTHS = 1_000_000
+SCORE_BYTES = 4
 SUPPORTED_TASKS = ("single-label",)
+
+Millionths = npt.NDArray[np.uint32]
 
 
 def check_task(manifest: Manifest) -> None:
@@ -35,26 +41,60 @@ def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return result
 
 
-def predictions(logits: Logits, temperature: float = 1.0) -> list[Prediction | Poison]:
-    """Turn logits, float32 [rows, labels], into a prediction a row.
+class PostProcessor:
+    """Turns the logits of one bundle into predictions, whole batches at a time."""
 
-    A row with a logit that is not finite has no honest score; it becomes poison instead.
-    """
-    finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
-    scores = softmax(np.where(finite[:, None], logits, 0.0) / temperature).round(DIGITS).tolist()
-    return [
-        Prediction(tuple(row))
-        if good
-        else Poison(Reason.MODEL, "the model's logits for this text are not finite")
-        for row, good in zip(scores, finite.tolist(), strict=True)
-    ]
+    def __init__(self, manifest: Manifest, top_k: int) -> None:
+        """
+        Args:
+            manifest: the bundle's.
+            top_k: labels named in `scores`, best first.
+
+        Raises:
+            BundleError: the task cannot be served.
+        """
+        check_task(manifest)
+        self._labels = manifest.labels
+        self._temperature = manifest.temperature
+        self._top_k = top_k
+
+    def predictions(self, logits: Logits) -> list[Prediction | Poison]:
+        """A prediction for each row of logits, float32 [rows, labels].
+
+        A row with a logit that is not finite has no honest score; it becomes poison instead.
+        """
+        finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
+        scores = softmax(np.where(finite[:, None], logits, 0.0) / self._temperature)
+        found = self._encoded(np.rint(scores * MILLIONTHS).astype("<u4"), cached=False)
+        if finite.all():
+            return [*found]
+        return [
+            prediction if good else Poison(Reason.MODEL, "the model's logits for this text are not finite")
+            for prediction, good in zip(found, finite.tolist(), strict=True)
+        ]
+
+    def restored(self, stored: Sequence[bytes]) -> list[Prediction]:
+        """Predictions from `Prediction.scores`, as they come out of a cache tier; none is longer or shorter
+        than four bytes a label.
+        """
+        if not stored:
+            return []
+        scores = np.frombuffer(b"".join(stored), dtype="<u4").reshape(len(stored), len(self._labels))
+        return self._encoded(scores, cached=True)
+
+    def _encoded(self, scores: Millionths, *, cached: bool) -> list[Prediction]:
+        """Label, score and scores (best first, ties in the labels' order) of scores [rows, labels]."""
+        order = np.argsort(-scores.astype(np.int64), axis=1, kind="stable")[:, : self._top_k]
+        best = np.take_along_axis(scores, order, axis=1) / MILLIONTHS
+        name, dumps = self._labels.__getitem__, orjson.dumps
+        found = []
+        for at, values, packed in zip(order.tolist(), best.tolist(), _rows(scores), strict=True):
+            names = [*map(name, at)]
+            said = {"label": names[0], "score": values[0], "scores": dict(zip(names, values, strict=True))}
+            found.append(Prediction(dumps(said)[1:-1], packed, cached))
+        return found
 
 
-def label_fields(prediction: Prediction, labels: list[str], top_k: int) -> dict[str, object]:
-    """The fields of a label event that come from the model: label, score, scores (best first)."""
-    best = sorted(range(len(labels)), key=lambda at: (-prediction.scores[at], at))[:top_k]
-    return {
-        "label": labels[best[0]],
-        "score": prediction.scores[best[0]],
-        "scores": {labels[at]: prediction.scores[at] for at in best},
-    }
+def _rows(scores: Millionths) -> list[bytes]:
+    """Each row's bytes."""
+    return np.ascontiguousarray(scores).view(f"V{SCORE_BYTES * scores.shape[1]}").ravel().tolist()

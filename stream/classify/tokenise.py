@@ -1,6 +1,7 @@
 """Text to token ids with the bundle's own tokenizer, and rows to padded arrays."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import tokenizers
 
 from stream.bundle import Bundle
-from stream.classify.inputs import TextInput
+from stream.classify.inputs import ModelInput, TextInput
 from stream.errors import BundleError
 from stream.runtime.base import Padded
 
@@ -45,27 +46,38 @@ class Tokeniser:
         self._tokenizer.no_padding()
         self._inputs = manifest.inputs
         self._pad_id = manifest.pad_token_id
+        self._max_length = manifest.max_length
 
     def encode(self, rows: Sequence[TextInput]) -> list[Tokens]:
         """Tokenise rows; releases the interpreter lock while it works."""
-        pairs = [row.text if row.text_pair is None else (row.text, row.text_pair) for row in rows]
-        encoded: list[Tokens] = self._tokenizer.encode_batch_fast(pairs)
+        return self.encode_inputs([row.model_input for row in rows])
+
+    def encode_inputs(self, inputs: Sequence[ModelInput]) -> list[Tokens]:
+        """Tokenise texts and pairs of texts; releases the interpreter lock while it works."""
+        encoded: list[Tokens] = self._tokenizer.encode_batch_fast(inputs)
         return encoded
 
-    def pad(self, rows: Sequence[Tokens]) -> Padded:
-        """Lay rows into int64 arrays [rows, longest], padded on the right, for the graph's inputs."""
-        shape = (len(rows), max(len(row) for row in rows))
-        ids = np.full(shape, self._pad_id, dtype=np.int64)
-        mask = np.zeros(shape, dtype=np.int64)
-        types = np.zeros(shape, dtype=np.int64)
-        for at, row in enumerate(rows):
-            width = len(row)
-            ids[at, :width] = row.ids
-            mask[at, :width] = 1
-            types[at, :width] = row.type_ids
-        arrays: dict[str, npt.NDArray[np.int64]] = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "token_type_ids": types,
-        }
-        return {name: arrays[name] for name in self._inputs}
+    def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> Padded:
+        """Lay rows into int64 arrays [rows, tokens], padded on the right, for the graph's inputs.
+
+        Args:
+            rows: at least one.
+            width_multiple: the longest row's tokens are rounded up to a multiple of this, but never past the
+                bundle's maximum length.
+        """
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        longest = int(lengths.max())
+        width = max(longest, min(self._max_length, -(-longest // width_multiple) * width_multiple))
+        real = np.arange(width) < lengths[:, None]
+        return {name: self._laid_out(name, rows, real) for name in self._inputs}
+
+    def _laid_out(
+        self, name: str, rows: Sequence[Tokens], real: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.int64]:
+        if name == "attention_mask":
+            return real.astype(np.int64)
+        ids = name == "input_ids"
+        laid_out = np.full(real.shape, self._pad_id if ids else 0, dtype=np.int64)
+        flat = chain.from_iterable(row.ids if ids else row.type_ids for row in rows)
+        laid_out[real] = np.fromiter(flat, dtype=np.int64, count=int(real.sum()))
+        return laid_out

@@ -1,6 +1,6 @@
 """What an agent receives: the records of one partition that were read together."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from stream.kafka.ranges import OffsetRange
@@ -35,7 +35,7 @@ class RecordBatch:
         self.span = span
         self.epoch = epoch
         self.delivered_at = delivered_at
-        self.size_bytes = sum(len(r.value or b"") + len(r.key or b"") for r in records)
+        self.size_bytes = sum([len(r.value or b"") + len(r.key or b"") for r in records])
         self._owner = owner
 
     def __len__(self) -> int:
@@ -67,13 +67,15 @@ class RecordBatch:
         return self._owner.acknowledge(self)
 
 
-async def live_batches(stream: Any) -> AsyncIterator[RecordBatch]:
-    """The batches of a Faust stream that are still ours to work on.
+async def live_batches(stream: Any, room: Callable[[], Awaitable[None]]) -> AsyncIterator[RecordBatch]:
+    """The batches of a Faust stream that are still ours to work on, each when there is room for it.
 
-    Faust acknowledges an event in a `finally` of its stream, also when the agent raised; that is switched
-    off here, a batch is acknowledged by `RecordBatch.acknowledge` alone.
+    What waits for room is not in flight yet, so nobody waits for it when a partition is taken away. Faust
+    acknowledges an event in a `finally` of its stream, also when the agent raised; that is switched off here,
+    a batch is acknowledged by `RecordBatch.acknowledge` alone.
     """
     stream.enable_acks = False
     async for batch in stream:
+        await room()
         if batch.take():
             yield batch

@@ -7,13 +7,13 @@ import faust
 from stream.kafka.connection import client_options, security_options
 from stream.settings import Settings
 
-POLL_RECORDS = 1_000
+POLL_RECORDS = 8_192
 COMMIT_INTERVAL_S = 1.0
 SESSION_TIMEOUT_S = 10.0
 HEARTBEAT_S = 2.0
 REBALANCE_TIMEOUT_S = 30.0
 REQUEST_TIMEOUT_S = 30.0
-PRODUCE_BATCH_BYTES = 2**18
+PRODUCE_BATCH_BYTES = 2**19
 
 
 def faust_options(settings: Settings) -> dict[str, Any]:

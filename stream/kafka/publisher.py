@@ -2,27 +2,18 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream.errors import BrokerError, Fatal, FencedError
+from stream.records import Headers
 
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A record to be written, and where it came from; the timestamp is in milliseconds."""
-
-    topic: str
-    source_topic: str
-    source_partition: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    timestamp: int
+Outgoing = tuple[bytes | None, bytes | None, Headers, int]
+"""A record to be written: key, value, headers, timestamp in milliseconds."""
 
 
 class Publisher:
@@ -41,68 +32,82 @@ class Publisher:
         self._deadline_s = deadline_s
         self._by_key = DefaultPartitioner()
 
-    async def publish(self, records: Iterable[Outgoing]) -> None:
+    async def publish(
+        self, source: str, source_partition: int, records: Mapping[str, Sequence[Outgoing]]
+    ) -> None:
         """Write records and wait until the broker has confirmed every one; order is kept per partition.
+
+        Args:
+            source: the topic of the records that these came from.
+            source_partition: its partition.
+            records: by topic.
 
         Raises:
             BrokerError: not confirmed within the deadline, or refused for good.
             FencedError: another producer took over.
         """
-        targets: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
-        waiting = list(records)
         try:
             async with asyncio.timeout(self._deadline_s):
-                counts = await self._partition_counts(waiting)
-                for record in waiting:
-                    targets[record.topic, self._partition(record, counts)].append(record)
-                await _all_confirmed(self._write(topic, at, batch) for (topic, at), batch in targets.items())
+                sources = await self._partition_count(source)
+                writes = [
+                    self._write(topic, at, part)
+                    for topic, waiting in records.items()
+                    if waiting
+                    for at, part in self._by_partition(
+                        waiting, source_partition, sources, await self._partition_count(topic)
+                    ).items()
+                ]
+                await _all_confirmed(writes)
         except TimeoutError:
             raise BrokerError(
-                f"the broker did not confirm records for {', '.join(sorted({r.topic for r in waiting}))}",
+                f"the broker did not confirm records for {', '.join(sorted(records))}",
                 why=f"no confirmation within {self._deadline_s:g} s",
                 mend="check the broker's health; the events are read again after a restart",
             ) from None
 
-    async def _partition_counts(self, records: list[Outgoing]) -> dict[str, int]:
-        topics = {topic for record in records for topic in (record.topic, record.source_topic)}
-        return {topic: len(await self._producer().partitions_for(topic)) for topic in topics}
+    async def _partition_count(self, topic: str) -> int:
+        return len(await self._producer().partitions_for(topic))
 
-    def _partition(self, record: Outgoing, counts: dict[str, int]) -> int:
+    def _by_partition(
+        self, records: Sequence[Outgoing], source_partition: int, sources: int, targets: int
+    ) -> Mapping[int, Sequence[Outgoing]]:
         """The source's partition number when the counts match, else by key, as Kafka's clients do."""
-        count = counts[record.topic]
-        if count == counts[record.source_topic]:
-            return record.source_partition
-        if record.key is None:
-            return record.source_partition % count
-        everyone = list(range(count))
-        chosen: int = self._by_key(record.key, everyone, everyone)
+        if sources == targets:
+            return {source_partition: records}
+        everyone = list(range(targets))
+        chosen: dict[int, list[Outgoing]] = defaultdict(list)
+        for record in records:
+            key = record[0]
+            at = source_partition % targets if key is None else self._by_key(key, everyone, everyone)
+            chosen[at].append(record)
         return chosen
 
-    async def _write(self, topic: str, partition: int, records: list[Outgoing]) -> None:
+    async def _write(self, topic: str, partition: int, records: Sequence[Outgoing]) -> None:
         producer = self._producer()
-        builder = producer.create_batch()
         confirmations = []
         try:
-            for record in records:
-                while not _append(builder, record):
-                    confirmations.append(await producer.send_batch(builder, topic, partition=partition))
-                    builder = producer.create_batch()
-            confirmations.append(await producer.send_batch(builder, topic, partition=partition))
+            written = 0
+            while written < len(records):
+                builder = producer.create_batch()
+                written += fill(builder, records, written)
+                confirmations.append(await producer.send_batch(builder, topic, partition=partition))
             await _all_confirmed(confirmations)
         except KafkaError as exc:
             raise refusal(exc, topic) from exc
 
 
-def _append(builder: Any, record: Outgoing) -> bool:
-    return (
-        builder.append(
-            timestamp=record.timestamp if record.timestamp >= 0 else None,
-            key=record.key,
-            value=record.value,
-            headers=record.headers,
-        )
-        is not None
-    )
+def fill(builder: Any, records: Sequence[Outgoing], start: int) -> int:
+    """Append records from `start` on to an aiokafka batch, as many as fit, and say how many.
+
+    Goes to the encoder below `BatchBuilder.append`, which spends half as much again on each record.
+    """
+    append, count = builder._builder.append, 0
+    for key, value, headers, timestamp in islice(records, start, None):
+        if append(count, timestamp if timestamp >= 0 else None, key, value, headers) is None:
+            break
+        count += 1
+    builder._relative_offset = count
+    return count
 
 
 async def _all_confirmed(waiting: Iterable[Any]) -> None:

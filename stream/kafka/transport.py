@@ -7,6 +7,7 @@ this touches are asserted by a test, and Faust, mode and aiokafka are pinned (do
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Any
@@ -28,7 +29,21 @@ log = structlog.get_logger(__name__)
 
 
 class BatchTopic(faust.Topic):  # type: ignore[misc]
-    """Marks a topic whose agent receives `RecordBatch` objects instead of single events."""
+    """Marks a topic whose agent receives `RecordBatch` objects instead of single events.
+
+    `events_at_once` tells how many events one of them should hold, `read_ahead` how many may wait for the
+    agent before its partitions pause.
+    """
+
+    events_at_once: Callable[[], int] = staticmethod(lambda: 1_000)
+    read_ahead: Callable[[], int] = staticmethod(lambda: 4_096)
+
+    def clone(self, **changes: Any) -> "BatchTopic":
+        """As Faust does when an agent begins to read: what is read from is the clone."""
+        clone: BatchTopic = super().clone(**changes)
+        clone.events_at_once = self.events_at_once
+        clone.read_ahead = self.read_ahead
+        return clone
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
@@ -54,6 +69,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.epoch = 0
         self.queued_events = 0
         self.queued_bytes = 0
+        self._queued_of: Counter[str] = Counter()
         self.in_flight_events = 0
         self.in_flight_bytes = 0
         self.progress = 0
@@ -78,7 +94,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def _wait_next_records(self, timeout: float) -> tuple[dict[TP, list[Any]] | None, set[TP] | None]:
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        active = {tp for tp in self._get_active_partitions() if not (self.full and self._channel(tp.topic))}
+        active = {tp for tp in self._get_active_partitions() if not self._pausing(tp.topic)}
         if not active:
             self._space.clear()
             await self.wait_first(self._space.wait(), self.suspend_flow.wait(), timeout=0.2)
@@ -99,8 +115,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if channel is None:
                 ordinary[tp] = records
             else:
-                self._deliver(TP(tp.topic, tp.partition), records, channel)
+                at_once = channel.events_at_once()
+                for start in range(0, len(records), at_once):
+                    self._deliver(TP(tp.topic, tp.partition), records[start : start + at_once], channel)
         return ordinary or None, active
+
+    def _pausing(self, topic: str) -> bool:
+        channel = self._channel(topic)
+        return channel is not None and (self.full or self._queued_of[topic] >= channel.read_ahead())
 
     def _channel(self, topic: str) -> BatchTopic | None:
         channels = self.app.topics._topic_name_index.get(topic, ())
@@ -111,6 +133,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         batch = RecordBatch(records, self.ranges[tp].open(first, next_offset), self.epoch, self, monotonic())
         self._read_offset[tp] = next_offset
         self.queued_events += len(batch)
+        self._queued_of[tp.topic] += len(batch)
         self.queued_bytes += batch.size_bytes
         self.progress += 1
         message = ConsumerMessage(
@@ -136,7 +159,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             # While flow is stopped a drain may have counted and committed already.
             return False
         self.queued_events -= len(batch)
+        self._queued_of[batch.topic] -= len(batch)
         self.queued_bytes -= batch.size_bytes
+        self._space.set()
         self.in_flight_events += len(batch)
         self.in_flight_bytes += batch.size_bytes
         self._idle.clear()
@@ -215,6 +240,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.joined = False
         self.ranges = {}
         self.queued_events = self.queued_bytes = self.in_flight_events = self.in_flight_bytes = 0
+        self._queued_of.clear()
         self._idle.set()
         self._space.set()
 
@@ -250,6 +276,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _drop_queued(self) -> int:
         dropped, self.queued_events, self.queued_bytes = self.queued_events, 0, 0
+        self._queued_of.clear()
         for channel in self.app.topics:
             if isinstance(channel, BatchTopic):
                 channel.queue.clear()

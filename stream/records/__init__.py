@@ -3,12 +3,14 @@
 from stream.records.dead_letters import dead_letter
 from stream.records.decode import Decoder
 from stream.records.encode import LabelEncoder, tombstone
-from stream.records.events import DeadLetter, Event, Record, Tombstone, event_id
+from stream.records.events import DeadLetter, Decoded, Event, Headers, Record, Tombstone, event_id
 
 __all__ = [
     "DeadLetter",
+    "Decoded",
     "Decoder",
     "Event",
+    "Headers",
     "LabelEncoder",
     "Record",
     "Tombstone",

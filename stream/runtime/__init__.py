@@ -3,7 +3,6 @@
 from stream.runtime.base import Logits, Padded, Runtime
 from stream.runtime.choice import Choice, check_device, choose, usable_devices, verifiable
 from stream.runtime.cores import usable_cores
-from stream.runtime.former import choose_device, choose_variant
 from stream.runtime.onnx import OnnxRuntime
 from stream.runtime.opening import open_runtimes
 from stream.runtime.warm_up import warm_shapes
@@ -16,8 +15,6 @@ __all__ = [
     "Runtime",
     "check_device",
     "choose",
-    "choose_device",
-    "choose_variant",
     "open_runtimes",
     "usable_cores",
     "usable_devices",

@@ -117,6 +117,8 @@ def session_options(threads: int) -> Any:
     # Threads that spin between operators take the cores that the event loop reads and publishes on: up to a
     # fifth faster on an idle machine, 0.6 times as fast on a shared one (docs/adr/0007).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A pattern is kept for every shape that ever came, which is memory that grows and no time that is saved.
+    options.enable_mem_pattern = False
     options.log_severity_level = 3
     return options
 

@@ -101,7 +101,7 @@ def _spread_head(model: Any, tokenizer: Any, texts: list[str]) -> None:
             KMeans(count, n_init=1, random_state=7).fit(every.numpy()).cluster_centers_, dtype=torch.float32
         )
         # The nearest centre has the largest logit; the factor gives logits of a trained head's size.
-        factor = 10 / (every @ centres.T - (centres**2).sum(1) / 2).std()
+        factor = 4 / (every @ centres.T - (centres**2).sum(1) / 2).std()
         model.classifier.weight[:count] = factor * centres
         model.classifier.bias[:count] = -factor * (centres**2).sum(1) / 2
 

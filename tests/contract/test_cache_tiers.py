@@ -3,6 +3,8 @@
 import orjson
 import redis
 
+from stream.bundle import Bundle
+from stream.classify.cache import decode_stored
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.embedded import EmbeddedBroker
 from tests.real.redis import RedisServer
@@ -18,7 +20,10 @@ def await_labels(broker: EmbeddedBroker, topic: str, count: int) -> None:
 
 
 def test_repeated_texts_come_from_the_process_and_from_redis_after_a_restart(
-    embedded_broker: EmbeddedBroker, redis_server: RedisServer, start_worker: StartWorker
+    embedded_broker: EmbeddedBroker,
+    redis_server: RedisServer,
+    start_worker: StartWorker,
+    tiny_bundle: Bundle,
 ) -> None:
     route = make_route(embedded_broker, "tiers")
     first = start_worker(embedded_broker, route, redis_url=redis_server.url, cache_ttl_s=500)
@@ -32,7 +37,7 @@ def test_repeated_texts_come_from_the_process_and_from_redis_after_a_restart(
     keys = client.keys(f"labelstream:1:{first.info()['routes'][0]['digest'][7:23]}:fp32:*")
     assert len(keys) == 40
     assert 400 < client.ttl(keys[0]) <= 500
-    assert orjson.loads(client.get(keys[0]))["v"] == 1
+    assert decode_stored(client.get(keys[0]), len(tiny_bundle.manifest.labels)) is not None
     first.stop()
     calls = client.info("commandstats")
     second = start_worker(embedded_broker, route, redis_url=redis_server.url, cache_local_entries=0)
@@ -56,7 +61,8 @@ def test_a_value_that_was_spoilt_is_computed_again(
     embedded_broker.produce(route, event(1)[1], partition=0)
     await_labels(embedded_broker, worker.labels, 1)
     (key,) = until(lambda: client.keys("labelstream:*"), BACK_S, "the cached value")
-    client.set(key, b'{"v":1,"scores":[2,-1]}')
+    stored = client.get(key)
+    client.set(key, stored[:-1] + bytes([stored[-1] ^ 1]))
     embedded_broker.produce(route, event(1)[1], partition=0)
     await_labels(embedded_broker, worker.labels, 2)
     assert worker.metric("labelstream_cache_requests_total", tier="redis", result="invalid") == 1

@@ -1,30 +1,178 @@
-"""Every row is planned exactly once and no batch is over its budget."""
+"""Every row is planned exactly once, no batch is over its budget, and nobody is overtaken for ever."""
 
+import json
+import random
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.classify.planner import plan
+from stream.classify.planner import Limits, Waiting, plan
 
 LENGTHS = st.lists(st.integers(1, 512), max_size=300)
+LIMITS = st.builds(
+    Limits,
+    max_rows=st.integers(1, 64),
+    max_tokens=st.integers(1, 4096),
+    width_multiple=st.sampled_from([1, 8, 64]),
+    packed=st.booleans(),
+)
+# None takes a batch, a list adds items of these lengths. Few lengths, so that many are equal.
+STEPS = st.lists(st.none() | st.lists(st.integers(1, 12), max_size=30), max_size=30)
+SETS = json.loads((Path(__file__).parent / "lengths.json").read_text())
+WAITING_ROWS = 512
 
 
-@given(LENGTHS, st.integers(1, 64), st.integers(1, 4096))
-def test_every_row_once_within_budget(lengths: list[int], max_rows: int, max_tokens: int) -> None:
-    batches = plan(lengths, max_rows=max_rows, max_tokens=max_tokens)
+def charged(lengths: list[int], limits: Limits) -> int:
+    """What the runtime computes for a batch."""
+    if limits.packed:
+        return sum(lengths)
+    return -(-max(lengths) // limits.width_multiple) * limits.width_multiple * len(lengths)
+
+
+def assert_within(lengths: list[int], limits: Limits) -> None:
+    assert lengths
+    assert len(lengths) <= limits.max_rows
+    assert charged(lengths, limits) <= limits.max_tokens or len(lengths) == 1
+
+
+def planned(lengths: list[int], limits: Limits, **waited: object) -> list[list[int]]:
+    """`plan` with the limits' fields."""
+    return plan(
+        lengths,
+        max_rows=limits.max_rows,
+        max_tokens=limits.max_tokens,
+        width_multiple=limits.width_multiple,
+        packed=limits.packed,
+        **waited,  # type: ignore[arg-type]
+    )
+
+
+@given(LENGTHS, LIMITS)
+def test_every_row_once_within_budget(lengths: list[int], limits: Limits) -> None:
+    batches = planned(lengths, limits)
     assert sorted(at for batch in batches for at in batch) == list(range(len(lengths)))
     for batch in batches:
-        assert len(batch) <= max_rows
-        cost = max(lengths[at] for at in batch) * len(batch)
-        assert cost <= max_tokens or len(batch) == 1
+        assert_within([lengths[at] for at in batch], limits)
 
 
-@given(LENGTHS)
-def test_rows_of_equal_length_keep_their_order(lengths: list[int]) -> None:
-    planned = [at for batch in plan(lengths, max_rows=7, max_tokens=900) for at in batch]
+@given(LENGTHS, LIMITS)
+def test_rows_of_equal_length_keep_their_order(lengths: list[int], limits: Limits) -> None:
+    order = [at for batch in planned(lengths, limits) for at in batch]
     for length in set(lengths):
-        same = [at for at in planned if lengths[at] == length]
+        same = [at for at in order if lengths[at] == length]
         assert same == sorted(same)
+
+
+@given(STEPS, LIMITS)
+def test_a_queue_that_is_filled_while_it_is_emptied_is_fair(
+    steps: list[list[int] | None], limits: Limits
+) -> None:
+    waiting: Waiting[int] = Waiting(limits)
+    lengths: list[int] = []
+    left: list[int] = []
+    taken: list[int] = []
+
+    def take() -> None:
+        assert waiting.first == left[0]
+        batch = waiting.take()
+        assert left[0] in batch, "whoever came first is in the very next batch"
+        assert_within([lengths[item] for item in batch], limits)
+        for item in batch:
+            left.remove(item)
+        taken.extend(batch)
+
+    for step in steps:
+        if step is not None:
+            added = range(len(lengths), len(lengths) + len(step))
+            waiting.add(added, step)
+            lengths.extend(step)
+            left.extend(added)
+        elif left:
+            take()
+        assert len(waiting) == len(left)
+        assert waiting.tokens == sum(lengths[item] for item in left)
+    while left:
+        take()
+    assert sorted(taken) == list(range(len(lengths)))
+    for length in set(lengths):
+        same = [item for item in taken if lengths[item] == length]
+        assert same == sorted(same), "of equal length, whoever came first goes first"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_from_an_empty_queue_nothing_can_be_taken(packed: bool) -> None:
+    waiting: Waiting[str] = Waiting(Limits(4, 100, packed=packed))
+    waiting.add(["a"], [3])
+    assert waiting.take() == ["a"]
+    with pytest.raises(IndexError):
+        waiting.take()
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 64), st.floats(0, 1)), max_size=60),
+    LIMITS,
+    st.floats(0, 1),
+)
+def test_a_row_is_held_back_only_while_it_is_young_and_a_batch_is_not_full(
+    rows: list[tuple[int, float]], limits: Limits, linger_s: float
+) -> None:
+    lengths, ages = [length for length, _ in rows], [age for _, age in rows]
+    batches = planned(lengths, limits, ages_s=ages, linger_s=linger_s)
+    gone = {at for batch in batches for at in batch}
+    held = set(range(len(rows))) - gone
+    assert sum(map(len, batches)) == len(gone)
+    assert all(ages[at] < linger_s for at in held)
+    assert len(held) < limits.max_rows
+    assert sum(lengths[at] for at in held) < limits.max_tokens or not held
+    waiting, oldest_first = set(range(len(rows))), sorted(range(len(rows)), key=lambda at: -ages[at])
+    for batch in batches:
+        full = len(waiting) >= limits.max_rows or sum(lengths[at] for at in waiting) >= limits.max_tokens
+        first = next(at for at in oldest_first if at in waiting)
+        assert full or ages[first] >= linger_s, "a batch that could become fuller left too early"
+        waiting -= set(batch)
 
 
 def test_similar_lengths_share_a_batch() -> None:
     assert plan([3, 90, 4, 88], max_rows=2, max_tokens=1000) == [[0, 2], [3, 1]]
+
+
+def drawn(name: str, count: int, seed: int) -> list[int]:
+    """Lengths as they are distributed in a data set."""
+    counts = SETS[name]
+    return random.Random(seed).choices([*map(int, counts)], weights=[*counts.values()], k=count)
+
+
+def fill_ratio(batches: list[list[int]]) -> float:
+    """Real tokens by computed tokens."""
+    return sum(map(sum, batches)) / sum(max(batch) * len(batch) for batch in batches)
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("seed", range(5))
+def test_with_512_waiting_nine_of_ten_computed_tokens_are_real(name: str, seed: int) -> None:
+    """At 512 tokens and 64 rows, with lengths as they are in two public sets of texts.
+
+    These are the test questions of banking77 by PolyAI and the Women's E-Commerce Clothing Reviews. The
+    figures are how often each length occurs, in tokens of all-MiniLM-L6-v2's vocabulary, cut at 256.
+    """
+    lengths = drawn(name, WAITING_ROWS, seed)
+    batches = plan(lengths, max_rows=64, max_tokens=512)
+    assert fill_ratio([[lengths[at] for at in batch] for batch in batches]) >= 0.9
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("seed", range(2))
+def test_it_stays_so_while_as_many_come_as_leave(name: str, seed: int) -> None:
+    waiting: Waiting[int] = Waiting(Limits(64, 512))
+    first = drawn(name, WAITING_ROWS, seed)
+    later = iter(drawn(name, 4_000, seed + 100))
+    waiting.add(first, first)
+    batches = []
+    while len(waiting) == WAITING_ROWS:
+        batches.append(waiting.take())
+        next_ones = [length for _, length in zip(batches[-1], later, strict=False)]
+        waiting.add(next_ones, next_ones)
+    assert sum(map(len, batches)) > 3_900
+    assert fill_ratio(batches) >= 0.9

@@ -1,16 +1,18 @@
 """The agent acknowledges a batch after its publication, or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 import pytest
 
 from stream.agent import LabelAgent
-from stream.classify.inputs import Prediction, TextInput
-from stream.errors import BrokerError, Poison, Reason
+from stream.classify.classifier import Answers
+from stream.classify.inputs import Prediction
+from stream.errors import BrokerError, DeviceError, Poison, Reason
 from stream.kafka.batches import RecordBatch
+from stream.kafka.delivery import AtLeastOnce
 from stream.kafka.publisher import Outgoing
 from stream.kafka.ranges import OffsetRange
 from stream.observe.metrics import Metrics
@@ -42,30 +44,42 @@ class OneOwner:
         return batch.epoch != self.epoch
 
 
+def prediction(text: str) -> Prediction:
+    """Says how long a text is."""
+    label = b"long" if len(text) > 3 else b"short"
+    return Prediction(b'"label":"%b","score":1.0,"scores":{"%b":1.0}' % (label, label), b"")
+
+
 class LengthClassifier:
-    """Predicts by length; texts named `poison` fail; shares nothing."""
+    """Predicts by length; texts named `poison` fail; notes what it is to share."""
 
-    async def classify(self, rows: Sequence[TextInput]) -> list[Prediction | Poison]:
-        return [
-            Poison(Reason.MODEL, "failed")
-            if row.text == "poison"
-            else Prediction((0.9, 0.1) if len(row.text) > 3 else (0.2, 0.8))
-            for row in rows
-        ]
+    def __init__(self) -> None:
+        self.window_events = 1_000
+        self.asked: list[str] = []
+        self.shared: list[Answers] = []
 
-    async def share(self, rows: object, results: object) -> None:
-        pass
+    async def classify(self, texts: Sequence[str]) -> Answers:
+        self.asked.extend(texts)
+        results = [Poison(Reason.MODEL, "failed") if t == "poison" else prediction(t) for t in texts]
+        return Answers(results, {b"key": prediction("fresh")})
+
+    async def share(self, answers: Answers) -> None:
+        self.shared.append(answers)
 
 
 class RecordingPublisher:
     """Keeps what is published; fails or waits when the test says so."""
 
     def __init__(self) -> None:
-        self.published: list[list[Outgoing]] = []
+        self.published: list[Mapping[str, Sequence[Outgoing]]] = []
+        self.sources: list[tuple[str, int]] = []
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
 
-    async def publish(self, records: list[Outgoing]) -> None:
+    async def publish(
+        self, source: str, source_partition: int, records: Mapping[str, Sequence[Outgoing]]
+    ) -> None:
+        self.sources.append((source, source_partition))
         if self.gate:
             await self.gate.wait()
         if self.error:
@@ -79,14 +93,14 @@ class Setup:
         self.publisher: Any = RecordingPublisher()
         self.metrics = Metrics()
         self.failures: list[BaseException] = []
-        classifier: Any = LengthClassifier()
+        self.classifier: Any = LengthClassifier()
         encoder = LabelEncoder(name="b", version="1", digest="sha256:" + "0" * 64, variant="fp32")
         self.agent = LabelAgent(
             "r",
             Decoder(input_format="json", max_event_bytes=1000, max_text_chars=1000),
-            classifier,
-            OutcomeWriter(ROUTE, "g", encoder, ["long", "short"], 2, self.metrics),
-            self.publisher,
+            self.classifier,
+            OutcomeWriter(ROUTE, "g", encoder, self.metrics),
+            AtLeastOnce(self.publisher),
             self.metrics,
             self.failures.append,
         )
@@ -127,12 +141,16 @@ async def test_every_record_has_exactly_one_outcome_and_offset_order_is_kept() -
     )
     await setup.settle()
     (written,) = setup.publisher.published
-    assert [w.topic for w in written] == ["labels", "texts.dead", "labels", "texts.dead", "labels"]
-    assert [orjson.loads(w.value)["label"] for w in (written[0], written[4])] == ["long", "short"]
-    assert written[1].value == b"{broken"
-    assert written[2].value is None
-    assert dict(written[3].headers)["labelstream-error-reason"] == b"model"
-    assert all(w.key == b"k" and w.headers[0] == ("h", b"1") for w in written)
+    labels, dead = written["labels"], written["texts.dead"]
+    assert written.keys() == {"labels", "texts.dead"}
+    assert setup.publisher.sources == [("texts", 0)]
+    assert [orjson.loads(labels[at][1])["label"] for at in (0, 2)] == ["long", "short"]
+    assert [orjson.loads(labels[at][1])["source"]["offset"] for at in (0, 2)] == [0, 4]
+    assert labels[1][1] is None
+    assert [value for _, value, _, _ in dead] == [b"{broken", b'{"text":"poison"}']
+    assert [dict(headers)["labelstream-error-reason"] for _, _, headers, _ in dead] == [b"decode", b"model"]
+    assert all(key == b"k" and headers[0] == ("h", b"1") for key, _, headers, _ in [*labels, *dead])
+    assert setup.classifier.asked == ["hello", "poison", "hi"]
     assert [setup.count(o) for o in ("labelled", "dead", "tombstone")] == [2, 2, 1]
     assert [(s.first, s.next_offset) for s in setup.owner.acknowledged] == [(0, 5)]
 
@@ -144,9 +162,14 @@ async def test_nothing_is_acknowledged_before_the_broker_has_confirmed() -> None
     for _ in range(20):
         await asyncio.sleep(0)
     assert setup.owner.acknowledged == []
+    assert setup.count("labelled") == 0
+    assert setup.classifier.shared == []
     setup.publisher.gate.set()
     await setup.settle()
     assert len(setup.owner.acknowledged) == 1
+    assert setup.count("labelled") == 1
+    (answers,) = setup.classifier.shared
+    assert answers.fresh == {b"key": prediction("fresh")}
 
 
 @pytest.mark.parametrize("error", [BrokerError("refused"), RuntimeError("a bug")])
@@ -158,7 +181,24 @@ async def test_a_failure_acknowledges_nothing_and_stops_what_comes_after_it(erro
     assert setup.failures == [error]
     assert setup.owner.acknowledged == []
     assert setup.publisher.published == []
+    assert len(setup.publisher.sources) == 1, "what comes after a failure is not even tried"
     assert setup.count("labelled") == 0
+    assert setup.classifier.shared == []
+
+
+async def test_a_model_that_fails_publishes_nothing_and_stops_what_comes_after_it() -> None:
+    setup = Setup()
+
+    async def fail(_texts: Sequence[str]) -> Answers:
+        setup.classifier.classify = LengthClassifier().classify
+        raise DeviceError("the device is gone")
+
+    setup.classifier.classify = fail
+    await setup.run(setup.batch(b'{"text":"hello"}'), setup.batch(b'{"text":"later"}', first=1))
+    await setup.settle()
+    assert [type(failure) for failure in setup.failures] == [DeviceError]
+    assert setup.publisher.sources == []
+    assert setup.owner.acknowledged == []
 
 
 async def test_a_released_batch_is_not_published() -> None:
@@ -167,13 +207,56 @@ async def test_a_released_batch_is_not_published() -> None:
     setup.owner.epoch += 1
     await setup.run(batch)
     await setup.settle()
-    assert setup.publisher.published == []
+    assert setup.publisher.sources == []
     assert setup.failures == []
+    assert setup.count("labelled") == 0
+
+
+async def test_a_batch_that_is_released_while_it_is_published_is_not_counted() -> None:
+    setup = Setup()
+    setup.publisher.gate = asyncio.Event()
+    await setup.run(setup.batch(b'{"text":"hello"}'))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    setup.owner.epoch += 1
+    setup.publisher.gate.set()
+    await setup.settle()
+    assert len(setup.publisher.published) == 1
+    assert setup.owner.acknowledged == []
+    assert setup.count("labelled") == 0
+    assert setup.failures == []
+
+
+async def test_there_is_no_room_while_a_whole_window_is_unfinished() -> None:
+    setup = Setup()
+    setup.classifier.window_events = 4
+    setup.publisher.gate = asyncio.Event()
+    await asyncio.wait_for(setup.agent.room(), 5)
+    await setup.run(setup.batch(b'{"text":"a"}', b'{"text":"b"}'))
+    await asyncio.wait_for(setup.agent.room(), 5)
+    await setup.run(setup.batch(b'{"text":"c"}', b'{"text":"d"}', first=2))
+    waiting = asyncio.create_task(setup.agent.room())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    setup.publisher.gate.set()
+    await asyncio.wait_for(waiting, 5)
+    await setup.settle()
+
+
+async def test_a_failed_batch_makes_room_too() -> None:
+    setup = Setup()
+    setup.classifier.window_events = 1
+    setup.publisher.error = BrokerError("refused")
+    await setup.run(setup.batch(b'{"text":"a"}'))
+    await asyncio.wait_for(setup.agent.room(), 5)
+    assert len(setup.failures) == 1
 
 
 async def test_batches_of_a_partition_are_published_in_order() -> None:
     setup = Setup()
     await setup.run(*(setup.batch(b'{"text":"hello"}', first=at) for at in range(30)))
     await setup.settle()
-    offsets = [orjson.loads(w.value)["source"]["offset"] for (w,) in setup.publisher.published]
+    written = [record for records in setup.publisher.published for record in records["labels"]]
+    offsets = [orjson.loads(value)["source"]["offset"] for _, value, _, _ in written]
     assert offsets == list(range(30))

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
@@ -14,13 +17,18 @@ from stream.classify.cache import (
     LocalCache,
     PredictionCache,
     RedisCache,
-    decode_scores,
-    encode_scores,
+    SharedCache,
+    decode_stored,
+    encode_stored,
 )
-from stream.classify.inputs import Prediction, TextInput
+from stream.classify.inputs import ModelInput, Prediction, canonical
+from stream.classify.postprocess import PostProcessor
 
 BUNDLE = Bundle(Path("unused"), Manifest.model_construct(name="support", version="3"), "sha256:" + "ab" * 32)
 KEYS = KeyMaker(BUNDLE, "fp32")
+POSTPROCESSOR = PostProcessor(
+    Manifest.model_construct(task="single-label", labels=["no", "yes"], temperature=1.0), 2
+)
 
 
 class FakeShared:
@@ -53,97 +61,170 @@ class BrokenRedis:
         return [None for _ in keys]
 
 
-def cache(local: int = 10, shared: FakeShared | None = None) -> tuple[PredictionCache, dict[str, int]]:
+def predictions(count: int = 1) -> list[Prediction]:
+    """Different predictions, as the model makes them."""
+    logits = np.array([[at, 1.0] for at in range(count)], dtype=np.float32)
+    return [result for result in POSTPROCESSOR.predictions(logits) if isinstance(result, Prediction)]
+
+
+def known(prediction: Prediction) -> Prediction:
+    """How a cache tier gives a prediction back."""
+    return prediction._replace(cached=True)
+
+
+def cache(local: int = 10, shared: SharedCache | None = None) -> tuple[PredictionCache, dict[str, int]]:
     counted: dict[str, int] = {}
 
     def count(tier: str, result: str, n: int) -> None:
         if n:
             counted[f"{tier} {result}"] = counted.get(f"{tier} {result}", 0) + n
 
-    return PredictionCache(KEYS, LocalCache(local), shared, 2, count), counted
+    return PredictionCache(KEYS, LocalCache(local), shared, 2, POSTPROCESSOR.restored, count), counted
 
 
-def test_the_key_names_model_variant_and_input() -> None:
-    key = KEYS.key(TextInput("hi"))
-    assert key.startswith("labelstream:1:abababababababab:fp32:")
-    assert len(key.rsplit(":", 1)[1]) == 32
+def test_the_shared_key_names_model_variant_and_input() -> None:
+    (key,) = KEYS.keys(["hi"])
+    assert len(key) == 16
+    assert KEYS.shared(key) == f"labelstream:1:abababababababab:fp32:{key.hex()}"
+    other = KeyMaker(BUNDLE, "int8")
+    assert other.shared(key) != KEYS.shared(key)
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        TextInput("hi "),
-        TextInput("hi", "there"),
-        TextInput("hi", None, {"a": 1}),
-        TextInput("é"),
-        TextInput("e\u0301"),
-    ],
-)
-def test_inputs_that_the_tokenizer_sees_differently_have_different_keys(other: TextInput) -> None:
-    assert len({KEYS.key(row) for row in (TextInput("hi"), TextInput("é"), other)}) >= 2
-    assert KEYS.key(TextInput("é")) != KEYS.key(TextInput("e\u0301"))
+def test_inputs_that_the_tokenizer_sees_differently_have_different_keys() -> None:
+    rows: list[ModelInput] = [
+        "hi",
+        "hi ",
+        ("hi", "there"),
+        ("hi", ""),
+        '["hi","there",null]',
+        "\u00e9",
+        "e\u0301",
+        "",
+    ]
+    assert len(set(KEYS.keys(rows))) == len(rows)
+    assert KEYS.keys(["hi", "hi"]) == KEYS.keys(["hi"]) * 2
 
 
-def test_the_order_of_metadata_does_not_matter() -> None:
-    one, two = {"a": 1, "b": 2}, {"b": 2, "a": 1}
-    assert KEYS.key(TextInput("hi", None, one)) == KEYS.key(TextInput("hi", None, two))
+def test_an_input_is_written_with_room_for_metadata() -> None:
+    """Keys of earlier versions, which wrote metadata that was never there, stay the same."""
+    assert canonical("hi") == b'["hi",null,null]'
+    assert canonical(("hi", "there")) == b'["hi","there",null]'
 
 
 def test_the_least_recently_used_entry_leaves() -> None:
+    one, two, three = predictions(3)
     local = LocalCache(2)
-    local.put("a", (1.0,))
-    local.put("b", (2.0,))
-    assert local.get("a") == (1.0,)
-    local.put("c", (3.0,))
-    assert local.get("b") is None
-    assert local.get("a") == (1.0,)
+    local.put(b"a", one)
+    local.put(b"b", two)
+    assert local.get(b"a") == known(one)
+    local.put(b"c", three)
+    assert local.get(b"b") is None
+    assert local.get(b"a") == known(one)
+    assert local.get(b"c") == known(three)
     assert len(local) == 2
+
+
+def test_an_entry_that_is_put_again_is_used_again() -> None:
+    one, two, three = predictions(3)
+    local = LocalCache(2)
+    local.put(b"a", one)
+    local.put(b"b", two)
+    local.put(b"a", one)
+    local.put(b"c", three)
+    assert [local.get(key) is not None for key in (b"a", b"b", b"c")] == [True, False, True]
 
 
 def test_no_entries_switch_the_local_tier_off() -> None:
     local = LocalCache(0)
-    local.put("a", (1.0,))
-    assert local.get("a") is None
+    assert not local.on
+    local.put(b"a", predictions()[0])
+    assert local.get(b"a") is None
+    assert len(local) == 0
+
+
+def test_a_cache_without_any_tier_is_off() -> None:
+    assert not cache(local=0)[0].on
+    assert cache(local=1)[0].on
+    assert cache(local=0, shared=FakeShared())[0].on
+
+
+@given(st.binary(min_size=4, max_size=400).filter(lambda scores: len(scores) % 4 == 0))
+def test_what_is_stored_is_what_is_read(scores: bytes) -> None:
+    stored = encode_stored(Prediction(b"", scores))
+    labels = len(scores) // 4
+    assert stored[0] == 2, "the version"
+    assert decode_stored(stored, labels) == scores
+    assert decode_stored(stored, labels + 1) is None
+    assert decode_stored(stored, labels - 1) is None
+    assert decode_stored(stored[:-1], labels) is None
+    assert decode_stored(stored + b"\0", labels) is None
+
+
+@given(st.data(), st.integers(1, 20))
+def test_no_byte_may_be_another(data: st.DataObject, labels: int) -> None:
+    scores = data.draw(st.binary(min_size=4 * labels, max_size=4 * labels))
+    stored = bytearray(encode_stored(Prediction(b"", scores)))
+    stored[data.draw(st.integers(0, len(stored) - 1))] ^= data.draw(st.integers(1, 255))
+    assert decode_stored(bytes(stored), labels) is None
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_raise(value: bytes) -> None:
+    found = decode_stored(value, 2)
+    assert found is None or encode_stored(Prediction(b"", found)) == value
 
 
 @pytest.mark.parametrize(
     "value",
-    [
-        b"",
-        b"not json",
-        b"[]",
-        b'{"v":2,"scores":[0.5,0.5]}',
-        b'{"v":1,"scores":[1.0]}',
-        b'{"v":1,"scores":[0.5,"0.5"]}',
-        b'{"v":1,"scores":[0.5,true]}',
-        b'{"v":1,"scores":[1.5,-0.5]}',
-        b'{"v":1,"scores":[null,0.5]}',
-        b'{"v":1}',
-    ],
+    [b"", b"\x02", b"not stored by us", b'{"v":1,"scores":[0.5,0.5]}', b"\x01" + b"\0" * 12],
 )
 async def test_a_value_that_does_not_validate_is_a_miss(value: bytes) -> None:
-    assert decode_scores(value, 2) is None
-    door, counted = cache(shared=FakeShared({"k": value}))
-    assert await door.get_many(["k"]) == {}
-    assert counted == {"local miss": 1, "redis invalid": 1}
-
-
-def test_what_is_stored_is_what_is_read() -> None:
-    assert decode_scores(encode_scores((0.981, 0.019)), 2) == (0.981, 0.019)
+    keys = KEYS.keys(["a", "b"])
+    (good,) = predictions()
+    door, counted = cache(
+        shared=FakeShared({KEYS.shared(keys[0]): value, KEYS.shared(keys[1]): encode_stored(good)})
+    )
+    assert await door.get_many(keys) == [None, known(good)]
+    assert counted == {"local miss": 2, "redis invalid": 1, "redis hit": 1}
 
 
 async def test_one_round_trip_for_reading_and_one_for_writing() -> None:
     shared = FakeShared()
     door, counted = cache(shared=shared)
-    assert await door.get_many(["a", "b"]) == {}
-    fresh = {"a": Prediction((0.9, 0.1)), "b": Prediction((0.2, 0.8))}
-    await door.share(fresh)
+    keys = KEYS.keys(["a", "b", "c"])
+    assert await door.get_many(keys[:2]) == [None, None]
+    one, two = predictions(2)
+    await door.share({keys[0]: one, keys[1]: two})
     assert shared.trips == 2
-    found = await door.get_many(["a", "b"])
-    assert found == {"a": Prediction((0.9, 0.1), cached=True), "b": Prediction((0.2, 0.8), cached=True)}
-    assert await door.get_many(["a"]) == {"a": Prediction((0.9, 0.1), cached=True)}
+    assert await door.get_many([keys[1], keys[2], keys[0]]) == [known(two), None, known(one)]
     assert shared.trips == 3
-    assert counted == {"local miss": 4, "redis miss": 2, "redis hit": 2, "local hit": 1}
+    assert await door.get_many(keys[:1]) == [known(one)]
+    assert shared.trips == 3, "what Redis knew is known in process from then on"
+    assert counted == {"local miss": 5, "redis miss": 3, "redis hit": 2, "local hit": 1}
+
+
+async def test_what_is_remembered_is_not_asked_for_and_nothing_fresh_is_no_trip() -> None:
+    shared = FakeShared()
+    door, counted = cache(shared=shared)
+    keys = KEYS.keys(["a"])
+    (one,) = predictions()
+    door.remember(keys[0], one)
+    assert await door.get_many(keys) == [known(one)]
+    await door.share({})
+    assert shared.trips == 0
+    assert counted == {"local hit": 1}
+
+
+async def test_with_the_local_tier_off_nothing_is_counted_for_it() -> None:
+    shared = FakeShared()
+    door, counted = cache(local=0, shared=shared)
+    keys = KEYS.keys(["a"])
+    (one,) = predictions()
+    door.remember(keys[0], one)
+    await door.share({keys[0]: one})
+    for _ in range(2):
+        assert await door.get_many(keys) == [known(one)]
+    assert counted == {"redis hit": 2}
 
 
 async def test_away_redis_is_said_once_left_alone_and_found_again() -> None:
@@ -165,10 +246,28 @@ async def test_away_redis_is_said_once_left_alone_and_found_again() -> None:
     assert [entry["event"] for entry in logs] == ["redis is away, going on without it", "redis is back"]
 
 
+async def test_a_redis_that_comes_back_starts_with_a_short_pause_again() -> None:
+    now = 100.0
+    client: Any = BrokenRedis()
+    tier = RedisCache(client, 60, lambda: now)
+    for pause in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
+        await tier.get_many(["k"])
+        now += pause - 0.1
+        asked = client.asked
+        await tier.get_many(["k"])
+        assert client.asked == asked, f"asked before {pause} s were over"
+        now += 0.2
+    client.broken = False
+    assert await tier.get_many(["k"]) == [None]
+    client.broken = True
+    assert await tier.get_many(["k"]) == []
+    now += 1.1
+    client.broken = False
+    assert await tier.get_many(["k"]) == [None]
+
+
 async def test_without_redis_every_key_is_an_error_of_that_tier() -> None:
     client: Any = BrokenRedis()
-    counted: list[tuple[str, str, int]] = []
-    tier = RedisCache(client, 60, lambda: 0.0)
-    door = PredictionCache(KEYS, LocalCache(9), tier, 2, lambda *seen: counted.append(seen))
-    assert await door.get_many(["a", "b"]) == {}
-    assert ("redis", "error", 2) in counted
+    door, counted = cache(shared=RedisCache(client, 60, lambda: 0.0))
+    assert await door.get_many(KEYS.keys(["a", "b"])) == [None, None]
+    assert counted == {"local miss": 2, "redis error": 2}

@@ -1,20 +1,24 @@
 """From text to prediction around a runtime of the test's own."""
 
 import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stream.classify.cache import KeyMaker, LocalCache, PredictionCache
+from stream.classify.cache import Key, KeyMaker, LocalCache, PredictionCache, SharedCache
 from stream.classify.classifier import Classifier
-from stream.classify.inputs import Prediction, TextInput
+from stream.classify.inputs import ModelInput, Prediction
+from stream.classify.planner import Limits
+from stream.classify.postprocess import PostProcessor
+from stream.classify.tokenise import Tokeniser
 from stream.errors import DeviceError, Poison, Reason
 from stream.runtime.base import Logits, Padded
 from tests.unit.small_bundle import WORDS, small_bundle
 
-GOOD, POISON = WORDS.index("good"), WORDS.index("poison")
+GOOD, BAD, POISON = WORDS.index("good"), WORDS.index("bad"), WORDS.index("poison")
 
 
 class WordRuntime:
@@ -22,27 +26,33 @@ class WordRuntime:
 
     device = "cpu"
     provider = "test"
+    pad_multiple = 1
 
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []
         self.broken = False
+        self.most_rows = 100
+        self.senseless = False
 
     def infer(self, inputs: Padded) -> Logits:
         ids = inputs["input_ids"]
         self.batches.append(ids)
-        if self.broken or (ids == POISON).any():
-            raise RuntimeError("the kernel failed")
+        if self.broken or (ids == POISON).any() or len(ids) > self.most_rows:
+            raise RuntimeError("the kernel failed\nat length")
         good = (ids == GOOD).any(axis=1)
-        return np.where(good[:, None], [[0.0, 5.0]], [[5.0, 0.0]]).astype(np.float32)
+        logits = np.where(good[:, None], [[0.0, 5.0]], [[5.0, 0.0]]).astype(np.float32)
+        return np.full_like(logits, np.nan) if self.senseless else logits
 
 
 class Silent:
-    """An observer that is told and does nothing but count real tokens."""
+    """An observer that is told and does nothing but count rows and stages."""
 
     def __init__(self) -> None:
         self.rows = 0
+        self.stages: list[str] = []
 
     def timed(self, stage: str) -> AbstractContextManager[object]:
+        self.stages.append(stage)
         return nullcontext()
 
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None:
@@ -50,94 +60,224 @@ class Silent:
         self.rows += rows
 
 
-def build(tmp_path: Path, local: int = 100) -> tuple[Classifier, WordRuntime, Silent]:
-    bundle, runtime, observer = small_bundle(tmp_path), WordRuntime(), Silent()
-    cache = PredictionCache(KeyMaker(bundle, "fp32"), LocalCache(local), None, 2)
-    return Classifier(bundle, runtime, cache, observer, max_rows=4, max_tokens=32), runtime, observer
+class FakeShared:
+    """A shared tier in memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [self.values.get(key) for key in keys]
+
+    async def put_many(self, values: Mapping[str, bytes]) -> None:
+        self.values.update(values)
 
 
-def rows(*texts: str) -> list[TextInput]:
-    return [TextInput(text) for text in texts]
+class NeverAsked(PredictionCache):
+    """A cache that must not be asked for keys."""
+
+    def keys(self, rows: Iterable[ModelInput]) -> list[Key]:
+        raise AssertionError
 
 
-async def labels(classifier: Classifier, *texts: str) -> list[str]:
-    found = await classifier.classify(rows(*texts))
-    return [
-        str(r.reason.value) if isinstance(r, Poison) else ("good" if r.scores[1] > 0.5 else "bad")
-        for r in found
-    ]
+class Setup:
+    def __init__(
+        self,
+        folder: Path,
+        local: int = 100,
+        shared: SharedCache | None = None,
+        lanes: int = 1,
+        cache: type[PredictionCache] = PredictionCache,
+        window_s: float = 1.0,
+    ) -> None:
+        bundle = small_bundle(folder)
+        self.runtimes = [WordRuntime() for _ in range(lanes)]
+        self.runtime = self.runtimes[0]
+        self.observer = Silent()
+        self.keys = KeyMaker(bundle, "fp32")
+        postprocessor = PostProcessor(bundle.manifest, 2)
+        self.classifier = Classifier(
+            self.runtimes,
+            Tokeniser(bundle),
+            postprocessor,
+            cache(self.keys, LocalCache(local), shared, 2, postprocessor.restored),
+            self.observer,
+            Limits(max_rows=4, max_tokens=32),
+            linger_s=0.0,
+            window_s=window_s,
+        )
+
+    async def results(self, *texts: str) -> list[Prediction | Poison]:
+        return [*(await self.classifier.classify(texts)).results]
+
+    async def labels(self, *texts: str) -> list[str]:
+        return [
+            r.reason.value if isinstance(r, Poison) else r.fields()["label"]
+            for r in await self.results(*texts)
+        ]
+
+    async def cached(self, *texts: str) -> list[bool]:
+        return [isinstance(r, Prediction) and r.cached for r in await self.results(*texts)]
 
 
 async def test_results_come_in_the_rows_order_although_lengths_are_sorted(tmp_path: Path) -> None:
-    classifier, runtime, _ = build(tmp_path)
-    assert await labels(classifier, "bad bad bad good", "bad", "bad good", "bad bad bad", "good") == [
+    setup = Setup(tmp_path)
+    assert await setup.labels("bad bad bad good", "bad", "bad good", "bad bad bad", "good") == [
         "good",
         "bad",
         "good",
         "bad",
         "good",
     ]
-    assert [batch.shape[1] for batch in runtime.batches] == [3, 4]
+    assert [batch.shape for batch in setup.runtime.batches] == [(4, 4), (1, 1)]
+
+
+async def test_nothing_to_classify_is_nothing_to_do(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    assert await setup.results() == []
+    assert setup.runtime.batches == []
 
 
 async def test_equal_rows_are_inferred_once_and_then_come_from_the_cache(tmp_path: Path) -> None:
-    classifier, _, observer = build(tmp_path)
-    first = await classifier.classify(rows("good", "good", "bad"))
-    assert observer.rows == 2
-    assert [isinstance(r, Prediction) and r.cached for r in first] == [False, False, False]
-    again = await classifier.classify(rows("good", "bad"))
-    assert observer.rows == 2
-    assert [isinstance(r, Prediction) and r.cached for r in again] == [True, True]
+    setup = Setup(tmp_path)
+    assert await setup.cached("good", "good", "bad") == [False, False, False]
+    assert setup.observer.rows == 2
+    assert await setup.cached("good", "bad") == [True, True]
+    assert setup.observer.rows == 2
+    assert await setup.labels("word", "good", "bad") == ["bad", "good", "bad"]
+    assert setup.observer.rows == 3, "of a batch that is known in part, only the rest is inferred"
 
 
 async def test_a_text_in_flight_is_waited_for_and_not_inferred_again(tmp_path: Path) -> None:
-    classifier, _, observer = build(tmp_path, local=0)
-    both = await asyncio.gather(
-        classifier.classify(rows("good", "bad")), classifier.classify(rows("bad", "word"))
-    )
-    assert observer.rows == 3
+    setup = Setup(tmp_path, local=0)
+    both = await asyncio.gather(setup.results("good", "bad"), setup.results("bad", "word"))
+    assert setup.observer.rows == 3
     assert [r.cached for results in both for r in results if isinstance(r, Prediction)] == [False] * 4
     assert both[0][1] == both[1][0]
-    await classifier.classify(rows("bad"))
-    assert observer.rows == 4, "without a cache it is inferred again once nobody is at it"
+    await setup.results("bad")
+    assert setup.observer.rows == 4, "without a cache it is inferred again once nobody is at it"
+
+
+async def test_fresh_are_the_predictions_that_the_model_made_just_now(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    first = await setup.classifier.classify(["good", "good", "poison"])
+    (key,) = setup.keys.keys(["good"])
+    assert first.fresh == {key: first.results[0]}
+    again = await setup.classifier.classify(["good"])
+    assert again.fresh == {}
+
+
+async def test_what_is_shared_another_worker_need_not_infer(tmp_path: Path) -> None:
+    shared = FakeShared()
+    one, other = Setup(tmp_path, shared=shared), Setup(tmp_path, shared=shared)
+    answers = await one.classifier.classify(["good", "bad"])
+    assert shared.values == {}, "nothing is shared before the broker has the labels"
+    await one.classifier.share(answers)
+    assert await other.cached("good", "bad", "word") == [True, True, False]
+    assert other.observer.rows == 1
+
+
+async def test_without_a_tier_the_cache_is_not_asked(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, local=0, cache=NeverAsked)
+    answers = await setup.classifier.classify(["good"])
+    assert len(answers.results) == 1
+    assert answers.fresh == {}
+    assert "cache" not in setup.observer.stages
+    with pytest.raises(AssertionError):
+        await Setup(tmp_path, local=1, cache=NeverAsked).results("good")
 
 
 async def test_whoever_waits_for_a_text_learns_of_the_failure(tmp_path: Path) -> None:
-    classifier, runtime, _ = build(tmp_path)
-    runtime.broken = True
-    failures = await asyncio.gather(
-        classifier.classify(rows("good")), classifier.classify(rows("good")), return_exceptions=True
-    )
+    setup = Setup(tmp_path)
+    setup.runtime.broken = True
+    failures = await asyncio.gather(setup.results("good"), setup.results("good"), return_exceptions=True)
     assert [type(failure) for failure in failures] == [DeviceError, DeviceError]
-    runtime.broken = False
-    assert await labels(classifier, "good") == ["good"]
+    setup.runtime.broken = False
+    assert await setup.labels("good") == ["good"]
 
 
-async def test_a_row_that_makes_the_model_fail_is_found_and_stands_alone(tmp_path: Path) -> None:
-    classifier, _, _ = build(tmp_path)
-    found = await classifier.classify(rows("good", "bad", "poison", "bad good", "bad bad"))
-    assert [isinstance(r, Poison) for r in found] == [False, False, True, False, False]
-    poison = found[2]
+async def test_a_tokenizer_that_fails_is_told_and_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(tmp_path)
+
+    def fail(_tokeniser: Tokeniser, _inputs: object) -> None:
+        raise ValueError("no tokens")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tokeniser, "encode_inputs", fail)
+        failures = await asyncio.gather(setup.results("good"), setup.results("good"), return_exceptions=True)
+    assert [type(failure) for failure in failures] == [ValueError, ValueError]
+    assert await setup.labels("good") == ["good"]
+
+
+@pytest.mark.parametrize("at", range(9))
+async def test_a_row_that_makes_the_model_fail_is_found_and_stands_alone(tmp_path: Path, at: int) -> None:
+    setup = Setup(tmp_path)
+    texts = ["good", "bad", "bad good", "bad bad", "word", "word good", "word word", "up"]
+    texts.insert(at, "poison bad")
+    found = await setup.results(*texts)
+    assert [isinstance(r, Poison) for r in found] == [place == at for place in range(9)]
+    poison = found[at]
     assert isinstance(poison, Poison)
     assert poison.reason is Reason.MODEL
     assert "poison" not in str(poison), "a dead letter's message never holds the text"
+    assert await setup.labels("poison bad") == ["model"], "poison is not remembered"
+
+
+async def test_several_poisoned_rows_of_a_batch_are_all_found(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    assert await setup.labels("poison", "good", "poison bad", "bad") == ["model", "good", "model", "bad"]
 
 
 async def test_a_device_that_fails_on_everything_is_fatal_and_no_record_is_blamed(tmp_path: Path) -> None:
-    classifier, runtime, _ = build(tmp_path)
-    runtime.broken = True
+    setup = Setup(tmp_path)
+    setup.runtime.broken = True
     with pytest.raises(DeviceError) as told:
-        await classifier.classify(rows("good", "bad"))
+        await setup.results("good", "bad")
     assert told.value.exit_code == 7
+    assert told.value.why == "RuntimeError: the kernel failed at length"
 
 
-async def test_warm_up_runs_the_largest_shape(tmp_path: Path) -> None:
-    classifier, runtime, _ = build(tmp_path)
-    await classifier.warm_up()
-    assert runtime.batches[0].shape == (4, 8)
+async def test_a_device_that_has_lost_its_mind_is_fatal_too(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    setup.runtime.senseless = True
+    with pytest.raises(DeviceError, match="no finite logits"):
+        await setup.classifier.warm_up([])
+    with pytest.raises(DeviceError, match="no finite logits"):
+        await setup.classifier.warm_up([(1, 4)])
+
+
+async def test_warm_up_runs_every_shape_in_every_lane(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, lanes=2)
+    await setup.classifier.warm_up([(4, 8), (1, 3)])
+    for runtime in setup.runtimes:
+        assert [batch.shape for batch in runtime.batches] == [(4, 8), (1, 3), (1, 2)]
+
+
+async def test_a_shape_that_the_device_cannot_compute_is_told_with_its_mend(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    setup.runtime.most_rows = 2
+    with pytest.raises(DeviceError, match="4 rows of 8 tokens") as told:
+        await setup.classifier.warm_up([(4, 8), (1, 3)])
+    assert "max-batch-rows" in told.value.mend
+    assert "RuntimeError: the kernel failed" in told.value.why
+
+
+async def test_two_lanes_work_at_the_same_time(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, lanes=2)
+    assert await setup.labels(*(f"good {word}" for word in "abcdefgh")) == ["good"] * 8
+    assert [len(runtime.batches) for runtime in setup.runtimes] == [1, 1]
 
 
 async def test_texts_are_cut_at_the_bundles_maximum_length(tmp_path: Path) -> None:
-    classifier, runtime, _ = build(tmp_path)
-    await classifier.classify(rows("bad " * 100))
-    assert runtime.batches[0].shape == (1, 8)
+    setup = Setup(tmp_path)
+    await setup.results("bad " * 100)
+    assert setup.runtime.batches[0].shape == (1, 8)
+
+
+async def test_what_may_wait_follows_the_models_pace(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, window_s=0.0)
+    await setup.results("good")
+    assert setup.classifier.window_events == 8, "two batches for the lane, however slow the model is"
+    assert setup.classifier.events_at_once > 0

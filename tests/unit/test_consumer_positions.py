@@ -2,11 +2,16 @@
 
 import inspect
 
+import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
+from faust.streams import Stream
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
+from mode.utils.queues import FlowControlQueue
 
 from stream.kafka.consumer_thread import Fetched, seek_back, start_position
 from tests.unit.records import FakeRecord
@@ -73,7 +78,16 @@ def test_records_that_are_not_handed_out_are_read_again(
         (faust_consumer.Consumer, "_get_active_partitions"),
         (faust_consumer.Consumer, "perform_seek"),
         (faust_consumer.Consumer, "on_partitions_revoked"),
+        (faust_consumer.Consumer, "verify_event_path"),
+        (faust_consumer.Consumer, "maybe_wait_for_commit_to_finish"),
+        (faust_consumer.Consumer, "stop_flow"),
+        (faust_consumer.Consumer, "flow_active"),
+        (driver.Consumer, "on_task_error"),
+        (driver.Consumer, "wait_first"),
+        (driver.Consumer, "_getmany"),
         (driver.Consumer, "_new_consumer_thread"),
+        (driver.AIOKafkaConsumerThread, "call_thread"),
+        (driver.AIOKafkaConsumerThread, "getmany"),
         (driver.AIOKafkaConsumerThread, "_fetch_records"),
         (driver.AIOKafkaConsumerThread, "_create_worker_consumer"),
         (driver.AIOKafkaConsumerThread, "_commit"),
@@ -82,6 +96,16 @@ def test_records_that_are_not_handed_out_are_read_again(
         (AIOKafkaProducer, "create_batch"),
         (AIOKafkaProducer, "send_batch"),
         (AIOKafkaProducer, "partitions_for"),
+        (AIOKafkaConsumer, "last_stable_offset"),
+        (faust.App, "_new_transport"),
+        (faust.App, "_new_consumer"),
+        (faust.App, "_create_directories"),
+        (faust.App, "create_event"),
+        (faust.App, "on_rebalance_start"),
+        (faust.App, "consumer_generation_id"),
+        (FlowControlQueue, "force_put_nowait"),
+        (FlowControlQueue, "clear"),
+        (DefaultRecordBatchBuilder, "append"),
     ],
 )
 def test_the_private_names_are_there(owner: type, name: str) -> None:
@@ -101,3 +125,43 @@ def test_the_attributes_that_are_set_are_read_by_the_libraries() -> None:
         "not_waiting_next_records",
     ):
         assert f"self.{name}" in initial, f"Consumer.{name}: {UPGRADE}"
+
+
+def test_a_producers_batch_is_filled_below_its_own_append() -> None:
+    batch = BatchBuilder(1_000, 0)
+    assert type(batch._builder) is DefaultRecordBatchBuilder, UPGRADE
+    assert batch._relative_offset == 0, UPGRADE
+    assert batch._builder.append(0, 1_000, b"k", b"v", [("h", b"1")]) is not None, UPGRADE
+    assert batch.record_count() == 0, UPGRADE
+    batch._relative_offset = 1
+    assert batch.record_count() == 1, UPGRADE
+    appending = inspect.getsource(BatchBuilder.append)
+    assert "self._builder.append" in appending, UPGRADE
+    assert "self._relative_offset += 1" in appending, UPGRADE
+
+
+def test_a_record_builder_takes_nothing_but_a_list_of_headers_and_says_when_it_is_full() -> None:
+    builder = BatchBuilder(100, 0)._builder
+    with pytest.raises(TypeError):
+        builder.append(0, 1_000, b"k", b"v", (("h", b"1"),))
+    builder = BatchBuilder(100, 0)._builder
+    assert builder.append(0, 1_000, b"k", b"v" * 500, []) is not None, "the first record always fits"
+    assert builder.append(1, 1_000, b"k", b"v", []) is None, UPGRADE
+
+
+def test_faust_keeps_aiokafkas_producer_where_it_is_looked_for() -> None:
+    source = inspect.getsource(driver.Producer)
+    assert "self._producer = self._new_producer()" in source, UPGRADE
+    assert "aiokafka.AIOKafkaProducer" in inspect.getsource(driver.Producer._new_producer), UPGRADE
+
+
+async def test_faust_finds_the_channels_of_a_topic_by_its_name() -> None:
+    app = faust.App("index", broker="kafka://127.0.0.1:1")
+    topic = app.topic("texts")
+    app.topics.add(topic)
+    await app.topics._update_indices()
+    assert app.topics._topic_name_index["texts"] == {topic}, UPGRADE
+
+
+def test_a_stream_acknowledges_nothing_when_it_is_told_so() -> None:
+    assert "do_ack = self.enable_acks" in inspect.getsource(Stream), UPGRADE

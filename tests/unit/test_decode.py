@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream.errors import Reason
@@ -141,3 +141,76 @@ def test_what_is_decoded_is_what_the_schema_accepts(value: Any) -> None:
 @given(st.binary(max_size=200), st.sampled_from([(), STRUCTURED, BINARY, (("content-type", b"text/plain"),)]))
 def test_no_bytes_raise(value: bytes, headers: Headers) -> None:
     assert isinstance(decode(value, headers), Event | DeadLetter)
+
+
+USUAL = b'{"id":"t-1","text":"hi"}'
+ODD = JSON | st.sampled_from(["", " ", "\n\t", "\u2003\u3000", "\x1c", "\u200b", "x" * 120, 2**64, 0.5])
+ODD_EVENTS = st.dictionaries(
+    st.sampled_from(["id", "text", "text_pair", "metadata", "time", "other"]), ODD, max_size=6
+)
+TEXT_EVENTS = st.fixed_dictionaries({"id": st.text(max_size=5), "text": st.text(max_size=30)})
+HEADER = st.sampled_from(
+    [
+        ("labelstream-id", b""),
+        ("labelstream-id", b"named"),
+        ("labelstream-id", b"\xff"),
+        ("content-type", b""),
+        ("content-type", b"text/plain"),
+        ("content-type", b"application/json"),
+        *STRUCTURED,
+        *BINARY,
+        ("ce_time", b"2026-01-02T03:04:05Z"),
+        ("other", b"1"),
+        ("Content-Type", b"text/plain"),
+    ]
+)
+
+
+@st.composite
+def values(draw: st.DrawFn) -> bytes | None:
+    """Values that are events, nearly events, or nothing of the kind."""
+    if draw(st.integers(0, 5)) == 0:
+        return draw(st.none() | st.binary(max_size=40))
+    value = draw(TEXT_EVENTS | ODD_EVENTS | ODD)
+    try:
+        written = orjson.dumps(value)
+    except TypeError:
+        written = b'{"id":"a","text":"\xed\xa0\x80"}'  # a lone surrogate
+    if written.startswith(b"{") and len(written) > 2 and draw(st.booleans()):
+        again = orjson.dumps(draw(st.sampled_from(["", "again", 7, None])))
+        field = draw(st.sampled_from([b"id", b"text", b"time"]))
+        written = b'%b,"%b":%b}' % (written[:-1], field, again)
+    return written + draw(st.sampled_from([b"", b"", b"", b" ", b"}", b"\xff", b" " * 400]))
+
+
+@given(values(), st.lists(HEADER, max_size=4).map(tuple), st.sampled_from(["json", "text"]))
+@example(USUAL, BINARY[:1], "json")
+@example(USUAL, (("content-type", b"text/plain"),), "json")
+@example(USUAL, (("labelstream-id", b"named"),), "json")
+@example(USUAL, (), "text")
+@example(b'{"id":"t-1","text":"hi","time":7}', (), "json")
+@example(b'{"id":"t-1","text":"hi","metadata":[]}', (), "json")
+@example(b'{"id":"t-1","text":"hi","text_pair":7}', (), "json")
+@example(b'{"id":"t-1","text":"hi","text_pair":"ho"}', (), "json")
+@example(b'{"id":"","text":"hi"}', (), "json")
+def test_the_short_way_never_reads_a_record_differently(
+    value: bytes | None, headers: Headers, input_format: str
+) -> None:
+    reader = decoder(input_format, max_event_bytes=350, max_text_chars=100)
+    record = FakeRecord(value, headers=headers)
+    thorough = reader._any(record)
+    assert reader._usual(record) in (None, thorough)
+    assert reader.decode(record) == thorough
+    assert reader.decode_all([record, record]) == [thorough, thorough]
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        (b'{"id":"t-1","text":"hi"}', ()),
+        (b'{"id":"t-1","text":"hi","time":null,"metadata":{"a":1}}', ()),
+        (b'{"id":"t-1","text":"hi","time":"2026-01-02T03:04:05Z"}', (("trace", b"1"),)),
+    ],
+)
+def test_what_is_usual_takes_the_short_way(value: bytes, headers: Headers) -> None:
+    assert decoder()._usual(FakeRecord(value, headers=headers)) is not None

@@ -1,40 +1,118 @@
 """What is published for a record: values that fit the schemas, headers as they came with ours added."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import jsonschema
 import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream import __version__
 from stream.errors import Reason
 from stream.records import DeadLetter, Event, LabelEncoder, Tombstone, dead_letter, tombstone
+from stream.records.encode import Rfc3339
 from stream.schemas import load_schema
 from tests.unit.records import FakeRecord
 
 NOW = datetime(2026, 11, 20, 10, 0, 1, 234567, UTC)
-ENCODER = LabelEncoder(name="support", version="3", digest="sha256:" + "a" * 64, variant="fp32")
+NOW_MS = int(NOW.timestamp() * 1000)
+DIGEST = "sha256:" + "a" * 64
+ENCODER = LabelEncoder(name="support", version="3", digest=DIGEST, variant="fp32")
 FIELDS = {"label": "billing", "score": 0.981, "scores": {"billing": 0.981, "refund": 0.019}}
+MEMBERS = orjson.dumps(FIELDS)[1:-1]
+OURS = [
+    ("labelstream-id", b"t-42"),
+    ("labelstream-model", b"support@3"),
+    ("labelstream-schema", b"label.v1"),
+    ("content-type", b"application/json"),
+]
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+LAST_MS = 253_402_300_799_999
 
 
-def label_value(event: Event) -> dict[str, object]:
-    value: dict[str, object] = orjson.loads(ENCODER.value(event, FIELDS, cached=True, labelled_at=NOW))
+def label_value(event: Event, cached: bool = True) -> dict[str, object]:
+    record = event.record
+    encoded = ENCODER.batch(record.topic, record.partition, NOW_MS)(event, MEMBERS, cached)
+    value: dict[str, object] = orjson.loads(encoded)
     return value
 
 
-def test_a_label_event_fits_its_schema() -> None:
-    value = label_value(Event(FakeRecord(b"{}"), "t-42", "hi", time="2026-11-20T10:00:00Z"))
+def rfc3339(ms: int) -> str:
+    """The standard library's spelling."""
+    time = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_label_event_fits_its_schema(cached: bool) -> None:
+    value = label_value(Event(FakeRecord(b"{}"), "t-42", "hi", time="2026-11-20T10:00:00Z"), cached)
     jsonschema.validate(value, load_schema("label.v1"))
     assert value["id"] == "t-42"
     assert value["time"] == "2026-11-20T10:00:00Z"
     assert value["labelled_at"] == "2026-11-20T10:00:01.234Z"
     assert value["source"] == {"topic": "texts", "partition": 3, "offset": 1041}
-    assert value["cached"] is True
+    assert value["cached"] is cached
     assert list(value["scores"]) == ["billing", "refund"]  # type: ignore[call-overload]
+
+
+@given(
+    TEXT,
+    TEXT,
+    st.none() | TEXT,
+    st.integers(0, 10_000),
+    st.integers(0, 2**62),
+    st.integers(-5, LAST_MS),
+    st.booleans(),
+)
+def test_a_value_put_together_from_parts_is_the_contracts_object(
+    event_id: str, topic: str, time: str | None, partition: int, offset: int, timestamp: int, cached: bool
+) -> None:
+    record = FakeRecord(b"{}", topic=topic, partition=partition, offset=offset, timestamp=timestamp)
+    value = label_value(Event(record, event_id, "hi", time=time), cached)
+    assert value == {
+        "id": event_id,
+        **FIELDS,
+        "model": {"name": "support", "version": "3", "digest": DIGEST, "variant": "fp32"},
+        "cached": cached,
+        "source": {"topic": topic, "partition": partition, "offset": offset},
+        "time": time or rfc3339(max(timestamp, 0)),
+        "labelled_at": "2026-11-20T10:00:01.234Z",
+    }
+    jsonschema.validate(value, load_schema("label.v1"))
+
+
+def test_a_writer_of_a_batch_mixes_up_nothing() -> None:
+    write = ENCODER.batch("texts", 3, NOW_MS)
+    events = [
+        Event(FakeRecord(b"{}", offset=at, timestamp=1000 * (at // 2)), f"t-{at}", "hi") for at in range(6)
+    ]
+    found = [orjson.loads(write(event, MEMBERS, bool(at % 2))) for at, event in enumerate(events)]
+    assert [value["id"] for value in found] == [f"t-{at}" for at in range(6)]
+    assert [value["source"]["offset"] for value in found] == list(range(6))
+    assert [value["cached"] for value in found] == [False, True] * 3
+    assert [value["time"][17:] for value in found] == [f"0{at // 2}.000Z" for at in range(6)]
 
 
 def test_without_a_time_the_record_timestamp_stands_in() -> None:
     assert label_value(Event(FakeRecord(b"{}"), "t-42", "hi"))["time"] == "2025-11-20T10:00:00.000Z"
+
+
+@given(st.lists(st.integers(-10_000, 3_000) | st.integers(-(2**63), 2**63 - 1), max_size=20))
+def test_times_are_those_of_the_standard_library(timestamps: list[int]) -> None:
+    time = Rfc3339()
+    for timestamp in timestamps:
+        wanted = rfc3339(min(max(timestamp, 0), LAST_MS))
+        assert [orjson.loads(time.json(timestamp)) for _ in range(2)] == [wanted, wanted]
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "wanted"),
+    [(-1, "1970-01-01T00:00:00.000Z"), (1_763_632_800_000_000, "9999-12-31T23:59:59.999Z")],
+)
+def test_a_timestamp_that_cannot_be_written_stops_nobody(timestamp: int, wanted: str) -> None:
+    assert label_value(Event(FakeRecord(b"{}", timestamp=timestamp), "t", "hi"))["time"] == wanted
 
 
 def test_input_headers_are_kept_in_order_and_namesakes_replaced() -> None:
@@ -46,19 +124,35 @@ def test_input_headers_are_kept_in_order_and_namesakes_replaced() -> None:
         ("labelstream-id", b"x"),
     )
     found = ENCODER.headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
-    assert list(found) == [
-        ("h", b"1"),
-        ("other", b""),
-        ("h", b"2"),
-        ("labelstream-id", b"t-42"),
-        ("labelstream-model", b"support@3"),
-        ("labelstream-schema", b"label.v1"),
-        ("content-type", b"application/json"),
-    ]
+    assert found == [("h", b"1"), ("other", b""), ("h", b"2"), *OURS]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["h", "other", "Content-Type"]), st.binary(max_size=3))))
+def test_headers_without_namesakes_are_kept_repeated_ones_too(headers: list[tuple[str, bytes]]) -> None:
+    found = ENCODER.headers(Event(FakeRecord(b"{}", headers=tuple(headers)), "t-42", "hi"))
+    assert type(found) is list, "aiokafka takes nothing else"
+    assert found == [*headers, *OURS]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in OURS])
+def test_every_namesake_is_replaced(name: str) -> None:
+    headers = ((name, b"theirs"), ("h", b"1"), (name, b"theirs again"))
+    found = ENCODER.headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
+    assert type(found) is list
+    assert found == [("h", b"1"), *OURS]
+
+
+def test_an_events_headers_are_its_own() -> None:
+    one = ENCODER.headers(Event(FakeRecord(b"{}"), "t-1", "hi"))
+    two = ENCODER.headers(Event(FakeRecord(b"{}"), "t-2", "hi"))
+    assert (one[0], two[0]) == (("labelstream-id", b"t-1"), ("labelstream-id", b"t-2"))
 
 
 def test_a_trace_is_continued_with_a_span_of_our_own() -> None:
-    found = dict(ENCODER.headers(Event(FakeRecord(b"{}", headers=(("traceparent", TRACE),)), "t", "hi")))
+    headers = ENCODER.headers(Event(FakeRecord(b"{}", headers=(("traceparent", TRACE),)), "t", "hi"))
+    found = dict(headers)
+    assert type(headers) is list
+    assert len(found) == len(headers)
     assert found["traceparent"] != TRACE
     assert found["traceparent"].split(b"-")[1] == TRACE.split(b"-")[1]
     assert len(found["traceparent"]) == len(TRACE)

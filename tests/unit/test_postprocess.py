@@ -1,4 +1,6 @@
-"""Logits to scores: stable, finite, and in the labels' order."""
+"""Logits to predictions: stable, finite, best first, and the same again from a cache."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,9 +8,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from stream.bundle import Manifest
 from stream.classify.inputs import Prediction
-from stream.classify.postprocess import label_fields, predictions, softmax
-from stream.errors import Poison, Reason
+from stream.classify.postprocess import PostProcessor, check_task, softmax
+from stream.errors import BundleError, Poison, Reason
+from tests.unit.small_bundle import small_bundle
+
+NAMES = ["a", "b", "ç", 'd "quoted"', "e"]
+FINITE = arrays(
+    np.float32,
+    st.tuples(st.integers(1, 6), st.just(len(NAMES))),
+    # Few values, so that there are ties.
+    elements=st.floats(-20, 20, width=32) | st.sampled_from([-3.0, 0.0, 2.0]),
+)
+
+
+def manifest(labels: list[str] = NAMES, temperature: float = 1.0) -> Manifest:
+    return Manifest.model_construct(
+        name="n", version="1", task="single-label", labels=labels, temperature=temperature
+    )
+
+
+def predicted(postprocessor: PostProcessor, logits: object) -> list[Prediction]:
+    found = postprocessor.predictions(np.array(logits, dtype=np.float32))
+    assert all(isinstance(result, Prediction) for result in found)
+    return [result for result in found if isinstance(result, Prediction)]
 
 
 @given(arrays(np.float32, (3, 5), elements=st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False)))
@@ -22,28 +46,84 @@ def test_softmax_is_shifted_by_the_maximum_not_by_the_largest_magnitude() -> Non
     assert softmax(np.array([[-1000.0, 0.0]], dtype=np.float32)).tolist() == [[0.0, 1.0]]
 
 
+@given(FINITE, st.integers(1, len(NAMES)), st.sampled_from([1.0, 0.5, 2.5]))
+def test_scores_are_the_softmax_in_six_digits_best_first_and_ties_in_the_labels_order(
+    logits: np.ndarray, top_k: int, temperature: float
+) -> None:
+    found = predicted(PostProcessor(manifest(temperature=temperature), top_k), logits)
+    for prediction, exact in zip(found, softmax(logits / temperature).tolist(), strict=True):
+        fields = prediction.fields()
+        rounded = [round(score * 1e6) / 1e6 for score in exact]
+        best = sorted(range(len(NAMES)), key=lambda at: (-rounded[at], at))[:top_k]
+        assert list(fields) == ["label", "score", "scores"]
+        assert list(fields["scores"].items()) == [
+            (NAMES[at], pytest.approx(rounded[at], abs=1e-12)) for at in best
+        ]
+        assert fields["label"] == NAMES[best[0]]
+        assert fields["score"] == fields["scores"][fields["label"]]
+        assert all(score == round(score, 6) for score in fields["scores"].values())
+
+
+@given(FINITE, st.integers(1, len(NAMES)))
+def test_what_a_cache_gives_back_says_the_same(logits: np.ndarray, top_k: int) -> None:
+    postprocessor = PostProcessor(manifest(), top_k)
+    found = predicted(postprocessor, logits)
+    again = postprocessor.restored([prediction.scores for prediction in found])
+    assert [prediction.members for prediction in again] == [prediction.members for prediction in found]
+    assert [prediction.scores for prediction in again] == [prediction.scores for prediction in found]
+    assert {prediction.cached for prediction in found} == {False}
+    assert {prediction.cached for prediction in again} == {True}
+
+
+def test_stored_scores_do_not_depend_on_how_many_are_shown() -> None:
+    logits = [[0.0, 1.0, 2.0, 3.0, 4.0]]
+    (few,) = predicted(PostProcessor(manifest(), 1), logits)
+    (all_of_them,) = predicted(PostProcessor(manifest(), 5), logits)
+    (shown,) = PostProcessor(manifest(), 5).restored([few.scores])
+    assert shown.members == all_of_them.members
+    assert len(few.scores) == 4 * len(NAMES)
+
+
+def test_of_nothing_nothing_is_restored() -> None:
+    assert PostProcessor(manifest(), 5).restored([]) == []
+
+
 def test_temperature_flattens() -> None:
-    logits = np.array([[2.0, 0.0]], dtype=np.float32)
-    sharp, flat = predictions(logits)[0], predictions(logits, temperature=2.0)[0]
-    assert isinstance(sharp, Prediction)
-    assert isinstance(flat, Prediction)
-    assert sharp.scores == (0.880797, 0.119203)
-    assert flat.scores == (0.731059, 0.268941)
+    sharp, flat = (
+        predicted(PostProcessor(manifest(["a", "b"], temperature), 2), [[2.0, 0.0]])[0].fields()["scores"]
+        for temperature in (1.0, 2.0)
+    )
+    assert sharp == {"a": 0.880797, "b": 0.119203}
+    assert flat == {"a": 0.731059, "b": 0.268941}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_row_with_a_logit_that_is_not_finite_is_poison_alone(bad: float) -> None:
-    first, second = predictions(np.array([[bad, 0.0], [3.0, 0.0]], dtype=np.float32))
-    assert isinstance(first, Poison)
-    assert first.reason is Reason.MODEL
-    assert isinstance(second, Prediction)
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_row_with_a_logit_that_is_not_finite_is_poison_alone(bad: float, at: int) -> None:
+    logits = np.array([[3.0, 0.0], [0.0, 3.0], [3.0, 0.0]], dtype=np.float32)
+    wanted = PostProcessor(manifest(["a", "b"]), 2).predictions(logits)
+    logits[at, 1] = bad
+    found = PostProcessor(manifest(["a", "b"]), 2).predictions(logits)
+    poison = found.pop(at)
+    assert isinstance(poison, Poison)
+    assert poison.reason is Reason.MODEL
+    del wanted[at]
+    assert found == wanted
 
 
 def test_fields_name_the_best_labels_first_and_no_more_than_top_k() -> None:
-    fields = label_fields(Prediction((0.1, 0.7, 0.2)), ["a", "b", "c"], top_k=2)
-    assert fields == {"label": "b", "score": 0.7, "scores": {"b": 0.7, "c": 0.2}}
-    assert list(fields["scores"]) == ["b", "c"]  # type: ignore[call-overload]
+    (prediction,) = predicted(PostProcessor(manifest(["a", "b", "c"]), 2), np.log([[0.1, 0.7, 0.2]]))
+    assert prediction.members == b'"label":"b","score":0.7,"scores":{"b":0.7,"c":0.2}'
 
 
 def test_of_equal_scores_the_first_label_wins() -> None:
-    assert label_fields(Prediction((0.5, 0.5)), ["a", "b"], top_k=2)["label"] == "a"
+    (prediction,) = predicted(PostProcessor(manifest(["a", "b"]), 2), [[1.0, 1.0]])
+    assert prediction.fields() == {"label": "a", "score": 0.5, "scores": {"a": 0.5, "b": 0.5}}
+
+
+def test_another_task_is_refused(tmp_path: Path) -> None:
+    other = small_bundle(tmp_path).manifest.model_copy(update={"task": "multi-label"})
+    with pytest.raises(BundleError, match="multi-label"):
+        check_task(other)
+    with pytest.raises(BundleError, match="multi-label"):
+        PostProcessor(other, 2)

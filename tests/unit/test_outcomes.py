@@ -1,0 +1,106 @@
+"""What is written for each record of a batch, and what is counted once the broker has it."""
+
+from collections.abc import Sequence
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.classify.inputs import Prediction
+from stream.errors import Poison, Reason
+from stream.observe.metrics import Metrics
+from stream.outcomes import OutcomeWriter, Written
+from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone
+from stream.settings import Route
+from tests.unit.records import FakeRecord
+
+ROUTE = Route(name="r", input_topic="texts", output_topic="labels", bundle="b")
+NOW_MS = 1_763_632_800_250
+GOOD = Prediction(b'"label":"good","score":1.0,"scores":{"good":1.0}', b"")
+KINDS = st.lists(st.sampled_from(["labelled", "cached", "poison", "dead", "tombstone"]), max_size=20)
+
+
+class Setup:
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        encoder = LabelEncoder(name="b", version="1", digest="sha256:" + "0" * 64, variant="fp32")
+        self.writer = OutcomeWriter(ROUTE, "g", encoder, self.metrics, lambda: NOW_MS)
+
+    def write(self, kinds: Sequence[str]) -> Written:
+        """Records whose key is their offset."""
+        decoded: list[Decoded] = []
+        results: list[Prediction | Poison] = []
+        for at, kind in enumerate(kinds):
+            record = FakeRecord(
+                b"raw", key=b"%d" % at, headers=(("h", b"1"),), offset=at, timestamp=1000 + at
+            )
+            if kind == "tombstone":
+                decoded.append(Tombstone(record, f"t-{at}"))
+            elif kind == "dead":
+                decoded.append(DeadLetter(record, f"t-{at}", Reason.DECODE, "not JSON"))
+            else:
+                decoded.append(Event(record, f"t-{at}", "hi"))
+                results.append(
+                    Poison(Reason.MODEL, "failed")
+                    if kind == "poison"
+                    else GOOD._replace(cached=kind == "cached")
+                )
+        return self.writer.write("texts", 3, decoded, results)
+
+    def sample(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"labelstream_{name}", {"route": "r", **labels}) or 0
+
+
+@given(KINDS)
+def test_every_record_leads_to_one_record_in_offset_order(kinds: list[str]) -> None:
+    records = Setup().write(kinds).records
+    offsets = {topic: [int(record[0] or b"") for record in written] for topic, written in records.items()}
+    dead = [at for at, kind in enumerate(kinds) if kind in ("dead", "poison")]
+    assert offsets.pop("texts.dead", []) == dead
+    assert offsets == {"labels": [at for at in range(len(kinds)) if at not in dead]}
+    for written in records.values():
+        for key, _, headers, timestamp in written:
+            assert timestamp == 1000 + int(key or b"")
+            assert headers[0] == ("h", b"1")
+            assert ("labelstream-id", b"t-%b" % (key or b"")) in headers
+            assert type(headers) is list
+
+
+def test_each_kind_has_its_value() -> None:
+    records = Setup().write(["labelled", "cached", "tombstone", "dead", "poison"]).records
+    inferred, cached, gone = (record[1] for record in records["labels"])
+    assert gone is None
+    for at, value in enumerate((inferred, cached)):
+        label = orjson.loads(value or b"")
+        assert (label["label"], label["cached"]) == ("good", bool(at))
+        assert label["source"] == {"topic": "texts", "partition": 3, "offset": at}
+        assert label["labelled_at"] == "2025-11-20T10:00:00.250Z"
+    broken, poisoned = records["texts.dead"]
+    assert broken[1] == poisoned[1] == b"raw"
+    assert dict(broken[2])["labelstream-error-reason"] == b"decode"
+    assert dict(poisoned[2])["labelstream-error-reason"] == b"model"
+    assert dict(poisoned[2])["labelstream-error-message"] == b"failed"
+
+
+@given(KINDS)
+def test_nothing_is_counted_before_it_is_confirmed_and_everything_once(kinds: list[str]) -> None:
+    setup = Setup()
+    written = setup.write(kinds)
+    assert [setup.sample("events_total", outcome=o) for o in ("labelled", "dead", "tombstone")] == [0, 0, 0]
+    assert setup.sample("event_age_seconds_count") == 0
+    setup.writer.count(written)
+    labelled = kinds.count("labelled") + kinds.count("cached")
+    dead = kinds.count("dead") + kinds.count("poison")
+    assert setup.sample("events_total", outcome="labelled") == labelled
+    assert setup.sample("events_total", outcome="dead") == dead
+    assert setup.sample("events_total", outcome="tombstone") == kinds.count("tombstone")
+    assert setup.sample("dead_letters_total", reason="decode") == kinds.count("dead")
+    assert setup.sample("dead_letters_total", reason="model") == kinds.count("poison")
+    assert setup.sample("event_age_seconds_count") == labelled
+
+
+def test_the_age_is_that_at_the_confirmation() -> None:
+    setup = Setup()
+    setup.writer.count(setup.write(["labelled", "dead", "tombstone"]))
+    assert setup.sample("event_age_seconds_sum") == pytest.approx((NOW_MS - 1000) / 1000)
