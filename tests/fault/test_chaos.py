@@ -13,7 +13,7 @@ from tests.real.worker import WorkerProcess
 
 __all__ = ["start_worker", "tiny_bundle"]
 
-ACTIONS = 10
+ACTIONS = 8
 # A longer run: LABELSTREAM_TEST_CHAOS_SEEDS=1,2,3 make test
 SEEDS = [int(seed) for seed in os.environ.get("LABELSTREAM_TEST_CHAOS_SEEDS", "11").split(",")]
 MOST_WORKERS = 3
