@@ -80,7 +80,7 @@ def maker(stem: str, file: str | None) -> Callable[[int], bytes]:
         return small_event
     texts = read_texts(Path(file))
     return lambda number: orjson.dumps(
-        {"id": f"{stem}-{number}", "text": f"{texts[number % len(texts)]} {stem} {number}"}
+        {"id": f"{stem}-{number}", "text": f"{texts[number % len(texts)]} {number}"}
     )
 
 
