@@ -1,5 +1,8 @@
 """Faust as it comes, with the options of its documentation that make it faster."""
 
+import tempfile
+from pathlib import Path
+
 import faust
 
 from tests.bench.rivals.job import Job
@@ -15,6 +18,8 @@ def make_app(job: Job) -> tuple[faust.App, faust.TopicT, faust.TopicT]:
         job.group,
         broker=f"kafka://{job.broker}",
         store="memory://",
+        # Faust makes its folder whether there are tables or not; not where the benchmark was started.
+        datadir=str(Path(tempfile.gettempdir()) / "labelstream-bench-faust"),
         key_serializer="raw",
         value_serializer="raw",
         web_enabled=False,
