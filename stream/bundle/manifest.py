@@ -1,11 +1,12 @@
 """`labelstream.json`, the manifest: what a bundle holds and what was proven of it."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["single-label", "multi-label", "regression", "pair", "token"]
+Head = Literal["single-label", "multi-label", "regression", "token"]
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -40,8 +41,95 @@ class VariantEntry(BaseModel):
     parity: Parity
 
 
+class NumericColumn(BaseModel):
+    """A metadata column of numbers: two graph columns, (value - mean) / std and 1.0 where it is missing.
+
+    A missing number stands at the mean.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    kind: Literal["numeric"] = "numeric"
+    name: str
+    mean: float
+    std: float = Field(gt=0)
+
+    @property
+    def width(self) -> int:
+        """Graph columns that it takes."""
+        return 2
+
+
+class CategoricalColumn(BaseModel):
+    """A metadata column of names: one graph column, 0 missing, 1 never seen in training, then `values`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    kind: Literal["categorical"] = "categorical"
+    name: str
+    values: list[str]
+
+    @property
+    def width(self) -> int:
+        """Graph columns that it takes."""
+        return 1
+
+
+MetadataColumn = Annotated[NumericColumn | CategoricalColumn, Field(discriminator="kind")]
+
+
+class TargetScale(BaseModel):
+    """What a regression model learnt: a logit of 0 means `mean`, of 1 means `mean + std`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    mean: float = 0.0
+    std: float = Field(default=1.0, gt=0)
+
+
+class Windows(BaseModel):
+    """How a text longer than the maximum length is read: in overlapping windows, their logits pooled.
+
+    `stride` is the number of tokens that neighbours share; `most` bounds the windows of a text, what lies
+    behind them is cut.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    stride: int = Field(ge=0)
+    pooling: Literal["mean", "max"] = "mean"
+    most: int = Field(default=16, gt=0)
+
+
+class SpanRules(BaseModel):
+    """How token labels become spans.
+
+    `scheme`: `bio` joins B-X and I-X to spans of type X; `word` makes every word a span whose type is its
+    label (part-of-speech tags). `subwords`: whether a word's label is its first sub-word's (`first`), or
+    every sub-word has a say of its own (`all`).
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    scheme: Literal["bio", "word"] = "bio"
+    subwords: Literal["first", "all"] = "first"
+
+
 class Manifest(BaseModel):
-    """The manifest. Readers ignore unknown fields; `schema_version` rises when that is unsafe."""
+    """The manifest. Readers ignore unknown fields; `schema_version` rises when that is unsafe.
+
+    Attributes:
+        task: the head; `pair` is single-label over two texts.
+        text_pair: whether the model reads two texts; always so for the task `pair`.
+        labels: names in the order of the logits; for a regression one name, of what is measured.
+        values: for ordinal labels, the number that each label stands for.
+        thresholds: for multi-label, the probability from which on a label is given.
+        abstain_below: a best probability under it gives no label.
+        target: for a regression, what its logit means.
+        metadata: the columns that the model reads beside the text, in the graph's order.
+        windows: how long texts are read; None means that they are cut.
+        spans: for the task `token`.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -54,8 +142,14 @@ class Manifest(BaseModel):
     inputs: list[str] = Field(min_length=1, description="graph inputs, all int64 [rows, tokens]")
     pad_token_id: int = Field(default=0, ge=0)
     temperature: float = Field(default=1.0, gt=0)
+    text_pair: bool = False
+    values: list[float] | None = None
     thresholds: dict[str, float] | None = None
-    metadata: dict[str, Any] | None = None
+    abstain_below: float | None = Field(default=None, gt=0, le=1)
+    target: TargetScale | None = None
+    metadata: list[MetadataColumn] | None = None
+    windows: Windows | None = None
+    spans: SpanRules | None = None
     variants: dict[str, VariantEntry] = Field(min_length=1)
     files: dict[str, str] = Field(default_factory=dict, description="path in the bundle -> sha256:<hex>")
     data: dict[str, Any] = Field(default_factory=dict)
@@ -65,7 +159,30 @@ class Manifest(BaseModel):
     created_at: datetime
 
     @model_validator(mode="after")
-    def _labels_unique(self) -> Self:
+    def _fits_together(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must be unique")
+        if self.values is not None and len(self.values) != len(self.labels):
+            raise ValueError("values must name one number for each label")
+        if self.thresholds is not None and set(self.thresholds) != set(self.labels):
+            raise ValueError("thresholds must name one number for each label")
+        if self.task == "regression" and len(self.labels) != 1:
+            raise ValueError("a regression has one label: the name of what is measured")
+        if self.task == "token" and (self.takes_pair or self.metadata):
+            raise ValueError("token classification takes one text and no metadata")
         return self
+
+    @property
+    def head(self) -> Head:
+        """The task without regard to how many texts it reads."""
+        return "single-label" if self.task == "pair" else self.task
+
+    @property
+    def takes_pair(self) -> bool:
+        """Whether the model reads two texts."""
+        return self.text_pair or self.task == "pair"
+
+    @property
+    def metadata_width(self) -> int:
+        """Columns of the graph's input `metadata`."""
+        return sum(column.width for column in self.metadata or ())
