@@ -6,9 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 
 ARRIVAL_BITS = 48
+# Besides its tokens, a batch costs as much time as this part of its budget: 20 to 30 of 512 tokens, measured.
+BATCH_COST = 16
 ARRIVAL_MASK = (1 << ARRIVAL_BITS) - 1
 
 
@@ -108,6 +112,7 @@ class Waiting(Generic[T]):
         # What is left at the short end may be little: it takes on longer rows as long as they fit.
         while low == 0 and high < len(keys) and self._limits.rows(keys[high] >> ARRIVAL_BITS) > high:
             high += 1
+        low, high = self._worth_it(low, anchor, high)
         # The shortest length of the cut may go on below it, and there lie the items that came earlier.
         shortest = keys[low] >> ARRIVAL_BITS
         run = bisect_left(keys, shortest << ARRIVAL_BITS)
@@ -117,6 +122,30 @@ class Waiting(Generic[T]):
         del keys[run_end:high]
         del keys[run : run + of_shortest]
         return taken
+
+    def _worth_it(self, low: int, anchor: int, high: int) -> tuple[int, int]:
+        """Narrow a cut to the part that wastes least, the anchor in it; the rest goes better by itself.
+
+        A batch costs its padding and a fixed time besides, here counted in tokens. With few rows waiting,
+        a full batch would stretch from the shortest to the longest, and half of it would be padding.
+        """
+        keys = self._keys
+        if keys[low] >> ARRIVAL_BITS == keys[high - 1] >> ARRIVAL_BITS:
+            return low, high
+        lengths = np.array(keys[low:high]) >> ARRIVAL_BITS
+        # Rows of one length are worth taking all or none, so cuts lie where the length changes.
+        cuts = np.flatnonzero(np.diff(lengths)) + 1
+        at = anchor - low
+        starts = np.concatenate(([0], cuts[cuts < at], [at]))
+        ends = np.concatenate((cuts[cuts > at], [high - low]))
+        before = np.concatenate(([0], np.cumsum(lengths)))
+        multiple = self._limits.width_multiple
+        widths = -(-lengths[ends - 1] // multiple) * multiple
+        real = before[ends] - before[starts][:, None]
+        computed = (ends - starts[:, None]) * widths
+        gain = real / (computed + self._limits.max_tokens / BATCH_COST)
+        start, end = np.unravel_index(int(gain.argmax()), gain.shape)
+        return low + int(starts[start]), low + int(ends[end])
 
     def _take_packed(self) -> list[int]:
         taken: list[int] = []
