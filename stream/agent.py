@@ -1,12 +1,12 @@
 """What happens to an event: decode, classify, publish, acknowledge. In this order, nothing in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from stream.classify.classifier import Classifier
 from stream.kafka.batches import RecordBatch
-from stream.kafka.delivery import Delivery
-from stream.kafka.turns import Turn, Turns
+from stream.kafka.delivery import Delivery, Finished
+from stream.kafka.lines import Lines, Place
 from stream.observe.metrics import Metrics
 from stream.outcomes import OutcomeWriter
 from stream.records import Decoder, Event
@@ -39,7 +39,7 @@ class LabelAgent:
         self._received = metrics.events_in.labels(route)
         self._fail = fail
         self._failed = False
-        self._turns = Turns()
+        self._lines = Lines(self._deliver)
         self._running: set[asyncio.Task[None]] = set()
         self._unfinished = 0
         self._space = asyncio.Event()
@@ -54,33 +54,43 @@ class LabelAgent:
         """Work on several batches at once; those of one partition are published in offset order."""
         async for batch in batches:
             self._unfinished += len(batch)
-            turn = self._turns.draw((batch.topic, batch.partition))
-            task = asyncio.create_task(self._finish(batch, turn))
+            place = self._lines.join((batch.topic, batch.partition))
+            task = asyncio.create_task(self._finish(batch, place))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _finish(self, batch: RecordBatch, turn: Turn) -> None:
+    async def _finish(self, batch: RecordBatch, place: Place[Finished]) -> None:
         try:
-            await self._label(batch, turn)
+            await self._label(batch, place)
         except Exception as exc:  # noqa: BLE001 - whatever it is: nothing is committed past it, the worker ends
-            self._failed = True
-            self._fail(exc)
+            self._stop(exc)
         finally:
-            turn.give_up()
+            self._lines.leave(place)
             self._unfinished -= len(batch)
             self._space.set()
 
-    async def _label(self, batch: RecordBatch, turn: Turn) -> None:
+    async def _label(self, batch: RecordBatch, place: Place[Finished]) -> None:
         self._received.inc(len(batch))
         with self._metrics.timed("decode"):
             decoded = self._decoder.decode_all(batch.records)
         answers = await self._classifier.classify([item.text for item in decoded if type(item) is Event])
         written = self._writer.write(batch.topic, batch.partition, decoded, answers.results)
-        async with turn.taken():
-            if self._failed:
-                return
-            with self._metrics.timed("publish"):
-                delivered = await self._delivery.deliver(batch, written.records)
-        if delivered:
+        if await self._lines.go(place, Finished(batch, written.records)):
             self._writer.count(written)
-        await self._classifier.share(answers)
+            await self._classifier.share(answers)
+
+    async def _deliver(self, group: Sequence[Finished]) -> Sequence[bool]:
+        """Publish and acknowledge neighbouring batches of a partition; nothing after a failure."""
+        if self._failed:
+            return [False] * len(group)
+        try:
+            with self._metrics.timed("publish"):
+                return await self._delivery.deliver(group)
+        except Exception as exc:
+            self._stop(exc)
+            raise
+
+    def _stop(self, exc: Exception) -> None:
+        if not self._failed:
+            self._failed = True
+            self._fail(exc)

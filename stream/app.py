@@ -20,6 +20,7 @@ from stream.errors import BrokerError, Fatal, LabelstreamError
 from stream.kafka.batches import live_batches
 from stream.kafka.delivery import AtLeastOnce
 from stream.kafka.faust_options import REBALANCE_TIMEOUT_S, faust_options
+from stream.kafka.patience import Patience
 from stream.kafka.publisher import Publisher
 from stream.kafka.transport import COMMIT_TIMEOUT_S, BatchConsumer, BatchTopic, BatchTransport
 from stream.model import Model
@@ -47,6 +48,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
         self.settings = settings
         self.metrics = metrics
         self.fatal: LabelstreamError | None = None
+        self._models: list[Model] = []
         self.ended = asyncio.Event()
 
     def fail(self, error: BaseException) -> None:
@@ -59,6 +61,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
     def add_route(self, route: Route, model: Model) -> None:
         """Connect an input topic to an agent."""
         manifest = model.bundle.manifest
+        self._models.append(model)
         agent = LabelAgent(
             route.name,
             Decoder(
@@ -108,11 +111,16 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
         consumer.start_at = self.settings.start_at
         consumer.max_events = self.settings.max_queue_events
         consumer.max_bytes = self.settings.max_queue_bytes
+        consumer.patience = Patience(self.settings.linger_ms / 1000, monotonic, self._busy_s)
         consumer.drain_s = min(self.settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2)
         consumer.on_waited = self.metrics.stage.labels("queue").observe
         consumer.on_commit = self._on_commit
         consumer.on_offsets_skipped = self._on_offsets_skipped
         return consumer
+
+    def _busy_s(self) -> float:
+        """Seconds of work that the least busy model has."""
+        return min((model.classifier.busy_s for model in self._models), default=0.0)
 
     def _on_commit(self, done: bool, seconds: float) -> None:
         self.metrics.commits.labels("done" if done else "failed").inc()

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -14,7 +16,7 @@ from stream.classify.planner import Limits
 from stream.classify.postprocess import PostProcessor
 from stream.classify.tokenise import Tokeniser
 from stream.observe.metrics import Metrics
-from stream.runtime import Runtime, choose, open_runtimes, warm_shapes
+from stream.runtime import Runtime, choose, give_way, open_runtimes, warm_shapes
 from stream.settings import Route, Settings
 
 # Rows and padded tokens of one inference where the settings name none.
@@ -56,7 +58,9 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
     bundle = await asyncio.to_thread(open_bundle, route.bundle, settings.bundle_store)
     manifest = bundle.manifest
     choice = choose(manifest, settings.device, route.variant)
-    runtimes = await asyncio.to_thread(open_runtimes, bundle, choice, settings.sessions)
+    with ThreadPoolExecutor(1, initializer=give_way) as opener:
+        open_all = partial(open_runtimes, bundle, choice, settings.sessions)
+        runtimes = await asyncio.get_running_loop().run_in_executor(opener, open_all)
     limits = Limits(
         settings.max_batch_rows or BATCH_ROWS[choice.device],
         settings.max_batch_tokens or BATCH_TOKENS[choice.device],
@@ -114,6 +118,7 @@ def make_classifier(
         cache,
         metrics,
         limits,
-        linger_s=settings.linger_ms / 1000,
+        # Events gather where they are read.
+        linger_s=0.0,
         window_s=settings.drain_deadline_s * WINDOW_OF_DRAIN,
     )

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from stream.classify.inputs import ModelInput, Prediction
-from stream.classify.pace import ArrivalRate, Pace
+from stream.classify.pace import Pace
 from stream.classify.planner import Limits, Waiting
 from stream.classify.tokenise import Tokens
 from stream.errors import Poison
-from stream.runtime import Runtime
+from stream.observe.rate import Rate
+from stream.runtime import Runtime, give_way
 
 Result = Prediction | Poison
 
@@ -71,7 +72,7 @@ class Lane:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="infer", initializer=give_way)
         self.batches = 0
         self.busy_s = 0.0
         self._counted_s = 0.0
@@ -116,13 +117,18 @@ class Batcher:
         self._call_later = call_later
         self._waiting: Waiting[Row] = Waiting(limits)
         self._known: dict[ModelInput, Row] = {}
-        self._arrivals = ArrivalRate()
+        self._arrivals = Rate()
         self.pace = Pace(len(lanes), limits.max_rows, window_s)
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._known)
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds that all its rows will take; 0 before the first batch."""
+        return len(self._known) / self.pace.rows_per_s
 
     def join(self, group: Group, inputs: Sequence[ModelInput], places: Iterable[int]) -> list[Row]:
         """Let a group wait for the results of the inputs at these places.

@@ -21,6 +21,7 @@ from stream.runtime.base import Logits
 T = TypeVar("T")
 
 PROBE = "warm up"
+TOKENISE_ROWS = 4_096
 
 
 class Observer(Protocol):
@@ -83,6 +84,8 @@ class Classifier:
         self._width_multiple = limits.width_multiple
         self._lanes = [Lane(runtime) for runtime in runtimes]
         self._tokenise_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
+        self._untokenised: list[Row] = []
+        self._tokenising: asyncio.Task[None] | None = None
         self._batcher = Batcher(
             self._lanes,
             self._infer_batch,
@@ -102,6 +105,11 @@ class Classifier:
     def events_at_once(self) -> int:
         """How many events a record batch should hold for its results to come soon."""
         return self._batcher.pace.rows_at_once
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds for which the model has work already, as far as its pace is known."""
+        return self._batcher.busy_s
 
     @property
     def window_events(self) -> int:
@@ -178,18 +186,32 @@ class Classifier:
         group = Group(results, len(missing), asyncio.get_running_loop().create_future())
         fresh = self._batcher.join(group, inputs, missing)
         if fresh:
-            await self._tokenise(fresh)
+            self._untokenised += fresh
+            if self._tokenising is None:
+                self._tokenising = asyncio.create_task(self._tokenise_waiting())
         await group.done
 
-    async def _tokenise(self, fresh: list[Row]) -> None:
+    async def _tokenise_waiting(self) -> None:
+        """Tokenise what waits for it, calls together: another thread is expensive to wake up."""
+        try:
+            while self._untokenised:
+                rows = self._untokenised[:TOKENISE_ROWS]
+                del self._untokenised[:TOKENISE_ROWS]
+                await self._tokenise(rows)
+        finally:
+            self._tokenising = None
+
+    async def _tokenise(self, rows: list[Row]) -> None:
         try:
             with self._observer.timed("tokenise"):
-                inputs = [row.model_input for row in fresh]
+                inputs = [row.model_input for row in rows]
                 tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, inputs)
         except BaseException as exc:
-            self._batcher.fail(fresh, exc)
-            raise
-        self._batcher.add(fresh, tokens)
+            self._batcher.fail(rows, exc)
+            if not isinstance(exc, Exception):
+                raise
+        else:
+            self._batcher.add(rows, tokens)
 
     async def _infer_batch(self, lane: Lane, tokens: Sequence[Tokens]) -> list[Result]:
         """Infer a batch; one that fails is halved until the rows at fault stand alone."""

@@ -1,8 +1,7 @@
-"""How fast rows come in, and how fast the model gets through them."""
+"""How fast the model gets through its rows, and how much may wait for it."""
 
 import math
 
-MEMORY_S = 1.0
 LEAST_ROWS_AT_ONCE = 16
 MOST_ROWS_AT_ONCE = 4_096
 SHARE_AT_ONCE = 4
@@ -11,23 +10,6 @@ SECONDS_AT_ONCE = 0.1
 # events would fall out of the processor's caches between one stage and the next.
 ENOUGH_ROWS = 2_048
 ENOUGH_BATCHES = 8
-
-
-class ArrivalRate:
-    """Arrivals a second, averaged with exponentially fading weight over about a second."""
-
-    def __init__(self) -> None:
-        self._rate = 0.0
-        self._at = -math.inf
-
-    def note(self, arrivals: int, now_s: float) -> None:
-        """Count arrivals at a moment (monotonic seconds)."""
-        self._rate = self.per_s(now_s) + arrivals / MEMORY_S
-        self._at = now_s
-
-    def per_s(self, now_s: float) -> float:
-        """The rate as seen from a moment."""
-        return self._rate * math.exp((self._at - now_s) / MEMORY_S) if self._rate else 0.0
 
 
 class Pace:

@@ -17,7 +17,8 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ensure_aiokafka_TP
 from faust.types import TP
 
-FETCH_MAX_WAIT_MS = 20
+from stream.kafka.patience import IDLE_MAX_WAIT_MS
+
 POLL_S = 0.2
 
 log = structlog.get_logger(__name__)
@@ -90,7 +91,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Faust fixes both: 1500 ms are latency, and aborted transactions are not events.
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._fetch_max_wait_ms = IDLE_MAX_WAIT_MS
         consumer._isolation_level = "read_committed"
         return consumer
 
@@ -117,7 +118,16 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 drained = {}
             fetched = Fetched(drained)
             fetched.epoch = self.position_epoch
+            self._set_patience(consumer, sum(map(len, fetched.values())))
             return fetched
+
+    def _set_patience(self, consumer: Any, events: int) -> None:
+        patience = self.consumer.patience
+        if events:
+            patience.read(events)
+        wait = patience.wait
+        consumer._fetcher._fetch_min_bytes = wait.min_bytes
+        consumer._fetcher._fetch_max_wait_ms = wait.max_wait_ms
 
     async def begin(self) -> Mapping[TP, Position]:
         """Set the position of every assigned partition from what the group has committed."""

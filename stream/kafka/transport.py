@@ -20,6 +20,7 @@ from faust.types.tuples import ConsumerMessage
 
 from stream.kafka.batches import RecordBatch
 from stream.kafka.consumer_thread import BatchConsumerThread
+from stream.kafka.patience import Patience
 from stream.kafka.ranges import PartitionRanges
 from stream.records import Record
 
@@ -59,6 +60,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     max_events = 20_000
     max_bytes = 64 * 2**20
     drain_s = 10.0
+    patience = Patience(0.0, monotonic)
     on_waited: Callable[[float], None] = staticmethod(lambda _seconds: None)
     on_commit: Callable[[bool, float], None] = staticmethod(lambda _done, _seconds: None)
     on_offsets_skipped: Callable[[TP, int], None] = staticmethod(lambda _tp, _offsets: None)

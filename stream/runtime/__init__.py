@@ -5,6 +5,7 @@ from stream.runtime.choice import Choice, check_device, choose, usable_devices, 
 from stream.runtime.cores import usable_cores
 from stream.runtime.onnx import OnnxRuntime
 from stream.runtime.opening import open_runtimes
+from stream.runtime.priority import give_way
 from stream.runtime.warm_up import warm_shapes
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Runtime",
     "check_device",
     "choose",
+    "give_way",
     "open_runtimes",
     "usable_cores",
     "usable_devices",

@@ -15,10 +15,10 @@ from stream.classify.pace import (
     MOST_ROWS_AT_ONCE,
     SECONDS_AT_ONCE,
     SHARE_AT_ONCE,
-    ArrivalRate,
     Pace,
 )
 from stream.classify.planner import Limits
+from stream.observe.rate import Rate
 
 ROWS = 4
 LINGER_S = 0.1
@@ -359,7 +359,7 @@ def test_the_pace_follows_a_model_that_becomes_slower() -> None:
 
 
 def test_the_arrival_rate_fades() -> None:
-    rate = ArrivalRate()
+    rate = Rate()
     assert rate.per_s(5.0) == 0
     for tick in range(1_000):
         rate.note(2, tick / 100)

@@ -129,7 +129,7 @@ async def test_results_come_in_the_rows_order_although_lengths_are_sorted(tmp_pa
         "bad",
         "good",
     ]
-    assert [batch.shape for batch in setup.runtime.batches] == [(4, 4), (1, 1)]
+    assert [batch.shape for batch in setup.runtime.batches] == [(2, 4), (2, 1), (1, 2)]
 
 
 async def test_nothing_to_classify_is_nothing_to_do(tmp_path: Path) -> None:
@@ -165,6 +165,13 @@ async def test_fresh_are_the_predictions_that_the_model_made_just_now(tmp_path: 
     assert first.fresh == {key: first.results[0]}
     again = await setup.classifier.classify(["good"])
     assert again.fresh == {}
+
+
+async def test_calls_that_come_together_are_tokenised_together(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    found = await asyncio.gather(setup.labels("good"), setup.labels("bad"), setup.labels("good good"))
+    assert found == [["good"], ["bad"], ["good"]]
+    assert setup.observer.stages.count("tokenise") == 1
 
 
 async def test_what_is_shared_another_worker_need_not_infer(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import inspect
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
@@ -116,6 +117,9 @@ def test_the_attributes_that_are_set_are_read_by_the_libraries() -> None:
     source = inspect.getsource(AIOKafkaConsumer)
     for name in ("_fetch_max_wait_ms", "_isolation_level"):
         assert source.count(f"self.{name}") >= 2, f"AIOKafkaConsumer.{name}: {UPGRADE}"
+    fetch = inspect.getsource(Fetcher._get_actions_per_node)
+    for name in ("_fetch_min_bytes", "_fetch_max_wait_ms"):
+        assert f"self.{name}" in fetch, f"Fetcher.{name}: {UPGRADE}"
     initial = inspect.getsource(faust_consumer.Consumer.__init__)
     for name in (
         "_read_offset",

@@ -1,4 +1,4 @@
-"""A batch is published and then acknowledged, or neither."""
+"""Batches are published and then acknowledged, or neither."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from stream.errors import BrokerError
 from stream.kafka.batches import RecordBatch
-from stream.kafka.delivery import AtLeastOnce
+from stream.kafka.delivery import AtLeastOnce, Finished
 from stream.kafka.publisher import Outgoing
 from stream.kafka.ranges import OffsetRange
 from tests.unit.records import FakeRecord
@@ -40,8 +40,12 @@ class Story:
         return not self.released
 
     async def deliver(self) -> bool:
+        (delivered,) = await self.deliver_all(Finished(self.batch, RECORDS))
+        return delivered
+
+    async def deliver_all(self, *group: Finished) -> Sequence[bool]:
         publisher: Any = self
-        return await AtLeastOnce(publisher).deliver(self.batch, RECORDS)
+        return await AtLeastOnce(publisher).deliver(group)
 
 
 async def test_a_batch_is_acknowledged_after_its_publication() -> None:
@@ -70,3 +74,15 @@ async def test_what_the_broker_has_not_confirmed_is_not_acknowledged() -> None:
         await story.deliver()
     assert [told[0] for told in story.told if isinstance(told, tuple)] == ["published"]
     assert "acknowledged" not in story.told
+
+
+async def test_neighbours_are_published_together_in_their_order() -> None:
+    story = Story()
+    more: dict[str, list[Outgoing]] = {"labels": [(b"k", b"2", [], 1001)], "dead": [(b"k", b"3", [], 1002)]}
+    assert await story.deliver_all(Finished(story.batch, RECORDS), Finished(story.batch, more)) == [
+        True,
+        True,
+    ]
+    together = {"labels": [*RECORDS["labels"], *more["labels"]], "dead": more["dead"]}
+    assert story.told == [("published", "texts", 3, together), "acknowledged", "acknowledged"]
+    assert [*RECORDS["labels"]] == [(b"k", b"v", [], 1000)], "what a batch led to is left as it was"

@@ -1,0 +1,22 @@
+"""How often something happens."""
+
+import math
+
+MEMORY_S = 1.0
+
+
+class Rate:
+    """Events a second, averaged with exponentially fading weight over about a second."""
+
+    def __init__(self) -> None:
+        self._rate = 0.0
+        self._at = -math.inf
+
+    def note(self, events: int, now_s: float) -> None:
+        """Count events at a moment (monotonic seconds)."""
+        self._rate = self.per_s(now_s) + events / MEMORY_S
+        self._at = now_s
+
+    def per_s(self, now_s: float) -> float:
+        """The rate as seen from a moment."""
+        return self._rate * math.exp((self._at - now_s) / MEMORY_S) if self._rate else 0.0
