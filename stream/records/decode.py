@@ -140,9 +140,7 @@ class Decoder:
         if not fields.text.strip():
             raise Poison(Reason.EMPTY, "text holds nothing but white space")
         if self._takes_pair:
-            _check(
-                fields.text_pair is not None, "text_pair is missing: this route's model compares two texts"
-            )
+            _check(fields.text_pair is not None, "text_pair is missing; the model compares two texts")
             if not fields.text_pair.strip():
                 raise Poison(Reason.EMPTY, "text_pair holds nothing but white space")
         chars = len(fields.text) + len(fields.text_pair or "")
