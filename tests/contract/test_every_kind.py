@@ -71,7 +71,7 @@ def same(said: dict[str, Any], wanted: dict[str, Any]) -> None:
 def test_every_kind_through_one_worker_says_what_predict_says(
     broker: BrokerClient, start_worker: StartWorker, bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
-    routes = {kind.name: make_route(broker, kind.name, partitions=2) for kind in KINDS}
+    routes = {kind.name: make_route(broker, kind.name) for kind in KINDS}
     file = tmp_path / "labelstream.toml"
     file.write_text(
         "".join(
@@ -84,7 +84,7 @@ def test_every_kind_through_one_worker_says_what_predict_says(
     sent = {kind.name: events_of(kind) for kind in KINDS}
     for name, events in sent.items():
         for at, event in enumerate(events):
-            broker.produce(routes[name], orjson.dumps(event), key=event["id"].encode(), partition=at % 2)
+            broker.produce(routes[name], orjson.dumps(event), key=event["id"].encode(), partition=at % 4)
     for name, topic in routes.items():
         until(
             lambda name=name, topic=topic: (
@@ -109,7 +109,7 @@ def test_every_kind_through_one_worker_says_what_predict_says(
 def test_a_pair_route_buries_what_is_no_pair_and_a_text_route_ignores_the_second_text(
     broker: BrokerClient, start_worker: StartWorker, bundles: dict[str, Bundle]
 ) -> None:
-    pair, plain = make_route(broker, "pair", partitions=1), make_route(broker, "plain", partitions=1)
+    pair, plain = make_route(broker, "pair"), make_route(broker, "plain")
     of_pairs = start_worker(broker, pair, bundle=bundles["pair"].path)
     of_texts = start_worker(broker, plain, bundle=bundles["single"].path)
     whole = {"id": "a", "text": "my card", "text_pair": "refund"}
@@ -124,6 +124,10 @@ def test_a_pair_route_buries_what_is_no_pair_and_a_text_route_ignores_the_second
     headers = dict(dead.headers)
     assert headers["labelstream-error-reason"] == b"schema"
     assert headers["labelstream-error-message"] == b"text_pair is missing; the model compares two texts"
+
+
+def _place(span: dict[str, Any]) -> list[Any]:
+    return [span[name] for name in ("type", "start", "end", "text")]
 
 
 def _value(record: Record) -> dict[str, Any]:

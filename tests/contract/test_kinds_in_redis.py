@@ -36,7 +36,7 @@ def test_a_second_worker_finds_in_redis_what_the_first_one_said(
     bundles: dict[str, Bundle],
     name: str,
 ) -> None:
-    route = make_route(embedded_broker, f"redis-{name}", partitions=1)
+    route = make_route(embedded_broker, f"redis-{name}")
     events = events_of(BY_NAME[name])
     distinct = len({orjson.dumps({k: v for k, v in event.items() if k != "id"}) for event in events})
     Redis.from_url(redis_server.url).flushdb()
