@@ -75,13 +75,13 @@ def show(bundle: Spec, *, bundle_store: Store = Path("bundles"), json: Json = Fa
     latest = latest_version(bundle_store, manifest.name)
     told = f"{found.reference}{'  latest' if latest == manifest.version else ''}"
     _line(f"{told}  {found.path}  {_size(size_bytes(found.path))}  {found.digest}")
-    _line(f"created   {said['created_at']}")
-    _line(f"task      {manifest.task}, {len(manifest.labels)} labels: {', '.join(manifest.labels)}")
+    _line(f"created       {said['created_at']}")
+    _line(f"task          {manifest.task}, {len(manifest.labels)} labels: {', '.join(manifest.labels)}")
     for name in ("max_length", "temperature", "abstain_below", "values", "thresholds", "target", "windows"):
         if said.get(name) is not None:
-            _line(f"{name.ljust(9)} {_plain(said[name])}")
+            _line(f"{name.ljust(13)} {_plain(said[name])}")
     for column in manifest.metadata or ():
-        _line(f"metadata  {column.name}, {column.kind}")
+        _line(f"metadata      {column.name}, {column.kind}")
     table = Table(
         "variant", "device", "size", "largest logit difference", "tolerance", "agreement", box=SIMPLE_HEAD
     )

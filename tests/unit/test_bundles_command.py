@@ -78,7 +78,7 @@ def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
 
 def test_show_tells_labels_settings_variants_and_metrics(store: Path) -> None:
     shown = run(store, "show", "single").stdout
-    for told in ("single@2", "latest", "billing, delivery, other", "temperature 1.5", "fp32", "100.00%"):
+    for told in ("single@2", "latest", "billing, delivery, other", "temperature   1.5", "fp32", "100.00%"):
         assert told in shown
     assert "test macro_f1: 0.875" in shown
     found = orjson.loads(run(store, "show", "single@1", "--json").stdout)
