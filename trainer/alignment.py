@@ -1,86 +1,72 @@
-"""Word labels to sub-words and back, by the character offsets that the tokenizer reports."""
+"""Labels of words to the pieces of text that a model tags, and those to its tokens."""
 
 from collections.abc import Mapping, Sequence
 
+from stream.classify.spans import Piece
 from trainer.losses import IGNORED
-from trainer.recipe import Subwords
 
-Offset = tuple[int, int]
+Word = tuple[int, int]
+"""Character start and end."""
 
 
-def words_of_tokens(offsets: Sequence[Offset], words: Sequence[Offset]) -> list[int | None]:
-    """The word that each token is a part of; None for special tokens and for what lies between words.
+def words_of_pieces(pieces: Sequence[Piece], words: Sequence[Word]) -> list[int | None]:
+    """The word that each piece is a part of; None for what lies between words.
 
     Args:
-        offsets: character start and end of each token in the text, as tokenizers report them; both alike for
-            a special token.
-        words: character start and end of each word, in the text's order, not overlapping.
+        pieces: in the text's order.
+        words: in the text's order, none over another.
     """
     found: list[int | None] = []
     at = 0
-    for start, end in offsets:
-        if start == end:
-            found.append(None)
-            continue
-        # A window may start anywhere, but within it tokens come in the text's order.
-        while at < len(words) and words[at][1] <= start:
+    for piece in pieces:
+        while at < len(words) and words[at][1] <= piece.start:
             at += 1
-        found.append(at if at < len(words) and words[at][0] < end else None)
+        found.append(at if at < len(words) and words[at][0] < piece.end else None)
     return found
 
 
-def first_tokens(offsets: Sequence[Offset], words: Sequence[Offset]) -> dict[int, int]:
-    """The token that each word begins with, by word; a word that is cut off, or has no token, is missing.
+def first_pieces(pieces: Sequence[Piece], words: Sequence[Word]) -> dict[int, int]:
+    """The place of the piece that each word begins with, by word.
 
-    A window that starts in the middle of a word does not begin it.
+    Missing are words that are cut off or have no piece, and the word in whose middle a window begins.
     """
     found: dict[int, int] = {}
-    for token, word in enumerate(words_of_tokens(offsets, words)):
-        if word is None or word in found:
-            continue
-        inside = offsets[token][0] > words[word][0]
-        begins_window = all(start == end for start, end in offsets[:token]) if inside else False
-        if not begins_window:
-            found[word] = token
+    for at, word in enumerate(words_of_pieces(pieces, words)):
+        if word is not None and word not in found and (at or pieces[at].start <= words[word][0]):
+            found[word] = at
     return found
 
 
-def align(
-    offsets: Sequence[Offset],
-    words: Sequence[Offset],
-    targets: Sequence[int],
-    *,
-    inside: Mapping[int, int],
-    subwords: Subwords,
+def piece_targets(
+    pieces: Sequence[Piece], words: Sequence[Word], targets: Sequence[int], inside: Mapping[int, int]
 ) -> list[int]:
-    """A target for each token.
+    """The label number of each piece, -100 for one between words.
+
+    A word's first piece bears the word's label. Its others, as where the tokenizer parts at a hyphen and the
+    data does not, bear what goes on with it.
 
     Args:
-        offsets: of the tokens, special ones included.
-        words: of the words.
+        pieces: what the worker tags of the text.
+        words: what the data tags.
         targets: the label number of each word.
-        inside: what a word's further sub-words bear in place of its own label: the number of I-X for B-X, and
-            itself for every other.
-        subwords: `first` labels the first sub-word of a word alone; `all` the others too, by `inside`.
-
-    Returns:
-        One number a token: a label's, or -100 for a token without a say.
+        inside: the number that goes on with each: of I-X for B-X.
     """
-    first = first_tokens(offsets, words)
-    found = [IGNORED] * len(offsets)
-    for token, word in enumerate(words_of_tokens(offsets, words)):
-        if word is None:
-            continue
-        if first.get(word) == token:
-            found[token] = targets[word]
-        elif subwords == "all":
-            found[token] = inside[targets[word]]
+    first = first_pieces(pieces, words)
+    return [
+        IGNORED if word is None else targets[word] if first.get(word) == at else inside[targets[word]]
+        for at, word in enumerate(words_of_pieces(pieces, words))
+    ]
+
+
+def token_targets(pieces: Sequence[Piece], targets: Sequence[int], tokens: int) -> list[int]:
+    """A target for each of so many tokens: its piece's for a piece's first token, -100 for all others."""
+    found = [IGNORED] * tokens
+    for piece, target in zip(pieces, targets, strict=True):
+        found[piece.at] = target
     return found
 
 
 def inside_of(tags: Sequence[str]) -> dict[int, int]:
-    """For each tag's number the one of its I-X, where the tag is a B-X and there is such an I-X."""
+    """For each tag's number what goes on with it: that of I-X for B-X where there is one, else itself."""
     number = {tag: at for at, tag in enumerate(tags)}
-    return {
-        at: number.get(f"I-{tag[2:]}", at) if tag.startswith("B-") else at for at, tag in enumerate(tags)
-    }
+    return {at: number.get(f"I-{tag[2:]}", at) if tag.startswith("B-") else at for at, tag in enumerate(tags)}

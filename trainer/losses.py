@@ -9,7 +9,6 @@ from torch.nn import functional
 from stream.bundle.manifest import Head
 from trainer.recipe import LossName
 
-
 Loss = Callable[[Any, Any], Any]
 """Logits and targets to the *sum* of the losses of all items; the mean is the caller's to take."""
 
@@ -38,13 +37,13 @@ def make_loss(
 
     Args:
         head: which one.
-        name: `focal` (Lin et al. 2017, "Focal Loss for Dense Object Detection") multiplies each item's loss by
-            (1 - probability of the truth) ** gamma, so that what is known already weighs little.
+        name: `focal` (Lin et al. 2017, "Focal Loss for Dense Object Detection") multiplies each item's loss
+            by (1 - probability of the truth) ** gamma, so that what is known already weighs little.
         weights: for single-label and token one for each label, which multiplies the loss of its rows; for
             multi-label one for each label, which multiplies the loss of its positive rows alone.
         gamma: of the focal loss; 0 makes it the plain one.
-        smoothing: share of a row's target that is spread evenly over all labels (Szegedy et al. 2016), for the
-            cross-entropy alone.
+        smoothing: share of a row's target that is spread evenly over all labels (Szegedy et al. 2016), for
+            the cross-entropy alone.
 
     Raises:
         ValueError: a regression has neither classes to weigh nor probabilities to focus on; only the plain
