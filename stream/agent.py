@@ -1,15 +1,16 @@
 """What happens to an event: decode, classify, publish, acknowledge. In this order, nothing in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from stream.classify.classifier import Classifier
+from stream.classify.inputs import InputReader, ModelInput
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery
 from stream.kafka.turns import Turn, Turns
 from stream.observe.metrics import Metrics
 from stream.outcomes import OutcomeWriter
-from stream.records import Decoder, Event
+from stream.records import Decoded, Decoder, Event
 
 
 class LabelAgent:
@@ -30,7 +31,19 @@ class LabelAgent:
         delivery: Delivery,
         metrics: Metrics,
         fail: Callable[[BaseException], None],
+        reader: InputReader | None = None,
     ) -> None:
+        """
+        Args:
+            route: its name.
+            decoder: bytes to events.
+            classifier: the route's model.
+            writer: outcomes to records.
+            delivery: records to the broker.
+            metrics: the worker's.
+            fail: told the error that ends the worker.
+            reader: takes from an event what the model reads; None where that is the text alone.
+        """
         self._decoder = decoder
         self._classifier = classifier
         self._writer = writer
@@ -38,6 +51,7 @@ class LabelAgent:
         self._metrics = metrics
         self._received = metrics.events_in.labels(route)
         self._fail = fail
+        self._reader = reader
         self._failed = False
         self._turns = Turns()
         self._running: set[asyncio.Task[None]] = set()
@@ -74,7 +88,7 @@ class LabelAgent:
         self._received.inc(len(batch))
         with self._metrics.timed("decode"):
             decoded = self._decoder.decode_all(batch.records)
-        answers = await self._classifier.classify([item.text for item in decoded if type(item) is Event])
+        answers = await self._classifier.classify(self._inputs(decoded))
         written = self._writer.write(batch.topic, batch.partition, decoded, answers.results)
         async with turn.taken():
             if self._failed:
@@ -84,3 +98,8 @@ class LabelAgent:
         if delivered:
             self._writer.count(written)
         await self._classifier.share(answers)
+
+    def _inputs(self, decoded: Sequence[Decoded]) -> Sequence[ModelInput]:
+        if self._reader is None:
+            return [item.text for item in decoded if type(item) is Event]
+        return self._reader.read(item for item in decoded if type(item) is Event)

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from stream.agent import LabelAgent
+from stream.classify.inputs import InputReader
 from stream.errors import BrokerError, Fatal, LabelstreamError
 from stream.kafka.batches import live_batches
 from stream.kafka.delivery import AtLeastOnce
@@ -59,12 +60,14 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
     def add_route(self, route: Route, model: Model) -> None:
         """Connect an input topic to an agent."""
         manifest = model.bundle.manifest
+        reader = InputReader(manifest)
         agent = LabelAgent(
             route.name,
             Decoder(
                 input_format=route.input_format,
                 max_event_bytes=self.settings.max_event_bytes,
                 max_text_chars=self.settings.max_text_chars,
+                takes_pair=manifest.takes_pair,
             ),
             model.classifier,
             OutcomeWriter(
@@ -81,6 +84,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
             AtLeastOnce(Publisher(lambda: self.producer._producer, self.settings.retry_deadline_s)),
             self.metrics,
             self.fail,
+            None if reader.plain else reader,
         )
 
         async def label(stream: Any) -> None:

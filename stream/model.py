@@ -10,9 +10,10 @@ import structlog
 from stream.bundle import Bundle, open_bundle
 from stream.classify.cache import KeyMaker, LocalCache, PredictionCache, SharedCache
 from stream.classify.classifier import Classifier, Tokenising
+from stream.classify.heads import make_head
 from stream.classify.planner import Limits
-from stream.classify.postprocess import PostProcessor
 from stream.classify.tokenise import Tokeniser
+from stream.classify.windows import WindowPool
 from stream.observe.metrics import Metrics
 from stream.runtime import Runtime, choose, open_runtimes, warm_shapes
 from stream.settings import Route, Settings
@@ -20,7 +21,6 @@ from stream.settings import Route, Settings
 # Rows and padded tokens of one inference where the settings name none.
 BATCH_ROWS = {"cpu": 64, "openvino": 64, "cuda": 512, "tensorrt": 512}
 BATCH_TOKENS = {"cpu": 512, "openvino": 512, "cuda": 32_768, "tensorrt": 32_768}
-SCORES_SHOWN = 20
 # The share of the time for draining that the work waiting for the model may take.
 WINDOW_OF_DRAIN = 0.4
 
@@ -97,23 +97,23 @@ def make_classifier(
     metrics: Metrics,
 ) -> Classifier:
     """A bundle's runtimes behind cache and batcher, as the settings want them."""
-    labels = bundle.manifest.labels
-    postprocessor = PostProcessor(bundle.manifest, settings.top_k or min(SCORES_SHOWN, len(labels)))
+    manifest = bundle.manifest
+    head = make_head(manifest, settings.top_k)
     cache = PredictionCache(
         KeyMaker(bundle, variant),
         LocalCache(settings.cache_local_entries),
         shared,
-        len(labels),
-        postprocessor.restored,
+        head,
         metrics.cache_result,
     )
     return Classifier(
         runtimes,
         tokeniser,
-        postprocessor,
+        head,
         cache,
         metrics,
         limits,
         linger_s=settings.linger_ms / 1000,
         window_s=settings.drain_deadline_s * WINDOW_OF_DRAIN,
+        pool=WindowPool(manifest.windows, manifest, head.predictions) if manifest.windows else None,
     )

@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from stream.bundle import Bundle
+from stream.classify.heads import make_head
 from stream.classify.inputs import Prediction, TextInput
 from stream.classify.parity import infer_all
-from stream.classify.postprocess import PostProcessor
 from stream.classify.tokenise import Tokeniser
 from stream.runtime import OnnxRuntime
 from tests.real.client import BrokerClient
@@ -53,7 +53,7 @@ def offline_labels(bundle: Bundle, texts: list[str]) -> list[dict[str, object]]:
     """What the bundle says without Kafka."""
     rows = [TextInput(text) for text in texts]
     logits = infer_all(OnnxRuntime(bundle, "fp32"), Tokeniser(bundle), rows)
-    found = PostProcessor(bundle.manifest, top_k=20).predictions(logits)
+    found = make_head(bundle.manifest).predictions(logits, ())
     return [result.fields() for result in found if isinstance(result, Prediction)]
 
 

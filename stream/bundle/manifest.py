@@ -16,8 +16,10 @@ FILE_NAME = "labelstream.json"
 class Parity(BaseModel):
     """How far a variant's logits lie from PyTorch's over the reference texts, and how far they may.
 
-    `max_abs_logit_diff` and `tolerance` are in logits; `label_agreement` is the share of reference rows
-    whose best label is the same, and `min_label_agreement` the share that the gate asks for.
+    `rows` counts reference rows, for the task `token` their tokens. `max_abs_logit_diff` and `tolerance` are
+    in logits. `label_agreement` is the share of decisions that are the same: the best label of a row or tag
+    of a token; of several labels each one's; for a regression that the logit moved by no more than the
+    tolerance. `min_label_agreement` is the share that the gate asks for.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -139,7 +141,7 @@ class Manifest(BaseModel):
     task: Task
     labels: list[str] = Field(min_length=1)
     max_length: int = Field(gt=0)
-    inputs: list[str] = Field(min_length=1, description="graph inputs, all int64 [rows, tokens]")
+    inputs: list[str] = Field(min_length=1, description="graph inputs by name")
     pad_token_id: int = Field(default=0, ge=0)
     temperature: float = Field(default=1.0, gt=0)
     text_pair: bool = False
@@ -170,6 +172,8 @@ class Manifest(BaseModel):
             raise ValueError("a regression has one label: the name of what is measured")
         if self.task == "token" and (self.takes_pair or self.metadata):
             raise ValueError("token classification takes one text and no metadata")
+        if self.windows is not None and self.takes_pair:
+            raise ValueError("windows are cut of one text; a pair is truncated, the longer text first")
         return self
 
     @property

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 from stream.classify.inputs import ModelInput, Prediction
 from stream.classify.pace import ArrivalRate, Pace
 from stream.classify.planner import Limits, Waiting
 from stream.classify.tokenise import Tokens
+from stream.classify.windows import Outcome
 from stream.errors import Poison
 from stream.runtime import Runtime
 
@@ -61,6 +63,25 @@ class Row:
         return [(self.group, self.at), *(self.others or ())]
 
 
+class Part(Row):
+    """A window of a row's text, which waits and is inferred like a row of its own.
+
+    Attributes:
+        row: the row that gets its result with the last of its parts.
+    """
+
+    __slots__ = ("row",)
+
+    def __init__(self, row: Row) -> None:
+        super().__init__(row.model_input, row.group, row.at)
+        self.row = row
+
+    @property
+    def wanted(self) -> list[tuple[Group, int]]:
+        """Every place that waits for the row."""
+        return self.row.wanted
+
+
 class Lane:
     """A runtime with the one thread that owns it, and room for two batches: one runs, one is prepared.
 
@@ -82,7 +103,7 @@ class Lane:
         return newly
 
 
-Infer = Callable[[Lane, Sequence[Tokens]], Awaitable[list[Result]]]
+Infer = Callable[[Lane, Sequence[Tokens]], Awaitable[Sequence[Outcome]]]
 
 
 class Batcher:
@@ -102,7 +123,8 @@ class Batcher:
         """
         Args:
             lanes: where batches run.
-            infer: runs one batch in a lane; results come in the rows' order.
+            infer: runs one batch in a lane; results come in the rows' order, None for a part whose text has
+                parts that are not inferred yet.
             limits: what a batch may hold.
             linger_s: longest that a row is held back for a fuller batch, seconds.
             window_s: seconds of work that may wait here; more is not asked for.
@@ -151,6 +173,11 @@ class Batcher:
         self._waiting.add(rows, map(len, tokens))
         self._dispatch()
 
+    def add_parts(self, rows: Sequence[Row], windows: Sequence[Sequence[Tokens]]) -> None:
+        """Queue rows whose texts were cut into windows; the planner may part these."""
+        parts = [Part(row) for row, cut in zip(rows, windows, strict=True) for _ in cut]
+        self.add(parts, [tokens for cut in windows for tokens in cut])
+
     def fail(self, rows: Iterable[Row], error: BaseException) -> None:
         """Tell everyone who waits for these rows that there will be no result."""
         for row in rows:
@@ -190,6 +217,7 @@ class Batcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, lane: Lane, rows: list[Row]) -> None:
+        finished = 0
         try:
             results = await self._infer(lane, [row.tokens for row in rows])
         except BaseException as exc:
@@ -197,13 +225,19 @@ class Batcher:
             if not isinstance(exc, Exception):
                 raise
         else:
-            self._deliver(rows, results)
+            finished = self._deliver(rows, results)
         finally:
             lane.batches -= 1
-            self.pace.note(len(rows), lane.newly_busy_s())
+            self.pace.note(finished, lane.newly_busy_s())
             self._dispatch()
 
-    def _deliver(self, rows: list[Row], results: list[Result]) -> None:
+    def _deliver(self, rows: list[Row], outcomes: Sequence[Outcome]) -> int:
+        """Hand out results; returns how many rows have got theirs."""
+        results: Sequence[Result]
+        if type(rows[0]) is Part:
+            rows, results = _finished(rows, outcomes)
+        else:
+            results = cast(Sequence[Result], outcomes)
         forget = self._known.pop
         for row, result in zip(rows, results, strict=True):
             forget(row.model_input, None)
@@ -211,3 +245,15 @@ class Batcher:
             if row.others is not None:
                 for group, at in row.others:
                     group.receive(at, result)
+        return len(rows)
+
+
+def _finished(parts: list[Row], outcomes: Sequence[Outcome]) -> tuple[list[Row], list[Result]]:
+    """The rows whose last part has come, and their results."""
+    rows: list[Row] = []
+    results: list[Result] = []
+    for part, outcome in zip(parts, outcomes, strict=True):
+        if outcome is not None:
+            rows.append(cast(Part, part).row)
+            results.append(outcome)
+    return rows, results

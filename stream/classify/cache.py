@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from stream.bundle import Bundle
+from stream.classify.heads import Head
 from stream.classify.inputs import ModelInput, Prediction, canonical
-from stream.classify.postprocess import SCORE_BYTES
 
 VERSION = 1
 STORED_VERSION = b"\x02"
@@ -164,18 +164,17 @@ def connect_redis(url: str) -> Redis:
 
 
 def encode_stored(prediction: Prediction) -> bytes:
-    """The stored form: version, CRC-32, then every label's score; no ids, times or text."""
+    """The stored form: version, CRC-32, then what the head keeps; no ids, times or text."""
     return STORED_VERSION + zlib.crc32(prediction.scores).to_bytes(CHECK_BYTES, "little") + prediction.scores
 
 
-def decode_stored(value: bytes, labels: int) -> bytes | None:
-    """The scores of a stored value; None when it is not what `encode_stored` writes for that many labels."""
-    scores = value[1 + CHECK_BYTES :]
-    if value[:1] != STORED_VERSION or len(scores) != SCORE_BYTES * labels:
+def decode_stored(value: bytes, fits: Callable[[bytes], bool]) -> bytes | None:
+    """What the head keeps; None when it is not what `encode_stored` writes, or does not fit the head."""
+    kept = value[1 + CHECK_BYTES :]
+    check = int.from_bytes(value[1 : 1 + CHECK_BYTES], "little")
+    if value[:1] != STORED_VERSION or zlib.crc32(kept) != check or not fits(kept):
         return None
-    if zlib.crc32(scores) != int.from_bytes(value[1 : 1 + CHECK_BYTES], "little"):
-        return None
-    return scores
+    return kept
 
 
 class PredictionCache:
@@ -186,8 +185,7 @@ class PredictionCache:
         keys: KeyMaker,
         local: LocalCache,
         shared: SharedCache | None,
-        labels: int,
-        restored: Callable[[Sequence[bytes]], list[Prediction]],
+        head: Head,
         count: Count = lambda _tier, _result, _n: None,
     ) -> None:
         """
@@ -195,15 +193,13 @@ class PredictionCache:
             keys: makes the keys of one bundle and variant.
             local: the in-process tier.
             shared: the Redis tier, if any.
-            labels: scores that a valid entry has.
-            restored: makes predictions of stored scores (`PostProcessor.restored`).
+            head: the bundle's, which can read what it stored.
             count: told how many keys met which result in which tier.
         """
         self._keys = keys
         self._local = local
         self._shared = shared
-        self._labels = labels
-        self._restored = restored
+        self._head = head
         self._count = count
 
     @property
@@ -215,8 +211,13 @@ class PredictionCache:
         """The keys of rows."""
         return self._keys.keys(rows)
 
-    async def get_many(self, keys: Sequence[Key]) -> list[Prediction | None]:
-        """What is known for these keys, None where nothing is; at most one round trip."""
+    async def get_many(self, keys: Sequence[Key], rows: Sequence[ModelInput]) -> list[Prediction | None]:
+        """What is known for these keys, None where nothing is; at most one round trip.
+
+        Args:
+            keys: of the rows.
+            rows: what they were made of.
+        """
         found: list[Prediction | None] = [None] * len(keys)
         if self._local.on:
             get = self._local.get
@@ -226,24 +227,31 @@ class PredictionCache:
             self._count("local", "miss", misses)
         if self._shared is not None and None in found:
             missing = [at for at, known in enumerate(found) if known is None]
-            shared = await self._from_shared(self._shared, [keys[at] for at in missing])
+            shared = await self._from_shared(
+                self._shared, [keys[at] for at in missing], [rows[at] for at in missing]
+            )
             for at, known in zip(missing, shared, strict=True):
                 found[at] = known
         return found
 
-    async def _from_shared(self, shared: SharedCache, keys: list[Key]) -> list[Prediction | None]:
+    async def _from_shared(
+        self, shared: SharedCache, keys: list[Key], rows: list[ModelInput]
+    ) -> list[Prediction | None]:
         name = self._keys.shared
         values = await shared.get_many([name(key) for key in keys])
-        labels = self._labels
-        scores = [decode_stored(value, labels) if value is not None else None for value in values]
-        predictions = self._restored([known for known in scores if known is not None])
+        fits = self._head.fits
+        kept = [decode_stored(value, fits) if value is not None else None for value in values]
+        predictions = self._head.restored(
+            [known for known in kept if known is not None],
+            [row for row, known in zip(rows, kept, strict=False) if known is not None],
+        )
         misses = values.count(None)
         self._count("redis", "error", len(keys) - len(values))
         self._count("redis", "miss", misses)
         self._count("redis", "invalid", len(values) - misses - len(predictions))
         self._count("redis", "hit", len(predictions))
         waiting = iter(predictions)
-        found = [None if known is None else next(waiting) for known in scores]
+        found = [None if known is None else next(waiting) for known in kept]
         for key, prediction in zip(keys, found, strict=False):
             if prediction is not None:
                 self._local.put(key, prediction)

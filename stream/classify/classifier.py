@@ -10,10 +10,11 @@ from typing import Protocol, TypeVar
 
 from stream.classify.batcher import Batcher, Group, Lane, Result, Row
 from stream.classify.cache import Key, PredictionCache
+from stream.classify.heads import Head
 from stream.classify.inputs import ModelInput, Prediction
 from stream.classify.planner import Limits
-from stream.classify.postprocess import PostProcessor
 from stream.classify.tokenise import Tokens
+from stream.classify.windows import Outcome, WindowPool
 from stream.errors import DeviceError, Poison, Reason
 from stream.runtime import Padded, Runtime
 from stream.runtime.base import Logits
@@ -57,27 +58,32 @@ class Classifier:
         self,
         runtimes: Sequence[Runtime],
         tokeniser: Tokenising,
-        postprocessor: PostProcessor,
+        head: Head,
         cache: PredictionCache,
         observer: Observer,
         limits: Limits,
         *,
         linger_s: float,
         window_s: float,
+        pool: WindowPool | None = None,
     ) -> None:
         """
         Args:
             runtimes: the bundle's sessions; each gets a thread that alone uses it.
             tokeniser: the bundle's.
-            postprocessor: the bundle's.
+            head: the bundle's.
             cache: looked into first, filled afterwards.
             observer: told durations and batch sizes.
             limits: what an inference may hold.
             linger_s: longest that a row waits for a fuller batch, seconds.
             window_s: seconds of work that may wait for the model.
+            pool: cuts texts into windows and pools these, if the bundle does; it judges with the same head.
         """
         self._tokeniser = tokeniser
-        self._postprocessor = postprocessor
+        self._pool = pool
+        self._outcomes: Callable[[Logits, Sequence[Tokens]], Sequence[Outcome]] = (
+            pool.outcomes if pool is not None else head.predictions
+        )
         self._cache = cache
         self._observer = observer
         self._width_multiple = limits.width_multiple
@@ -117,9 +123,8 @@ class Classifier:
         word = PROBE.split(maxsplit=1)[0]
         for rows, width in shapes:
             text = " ".join([word] * width)
-            tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, [text] * rows)
             for lane in self._lanes:
-                await self._warm(lane, tokens)
+                await self._warm(lane, await self._first_windows([text] * rows))
         for lane in self._lanes:
             await self._probe(lane)
 
@@ -149,7 +154,7 @@ class Classifier:
         if self._cache.on and inputs:
             with self._observer.timed("cache"):
                 keys = self._cache.keys(inputs)
-                results = [*await self._cache.get_many(keys)]
+                results = [*await self._cache.get_many(keys, inputs)]
                 missing = [at for at, known in enumerate(results) if known is None]
                 self._batcher.pace.note(len(inputs) - len(missing), 0.0)
         await self._infer_missing(inputs, results, missing)
@@ -189,9 +194,17 @@ class Classifier:
         except BaseException as exc:
             self._batcher.fail(fresh, exc)
             raise
-        self._batcher.add(fresh, tokens)
+        if self._pool is None:
+            self._batcher.add(fresh, tokens)
+        else:
+            self._batcher.add_parts(fresh, [*map(self._pool.cut, tokens)])
 
-    async def _infer_batch(self, lane: Lane, tokens: Sequence[Tokens]) -> list[Result]:
+    async def _first_windows(self, texts: Sequence[str]) -> Sequence[Tokens]:
+        """Tokens of texts that go to the model as they are, cut at the maximum length."""
+        tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, texts)
+        return tokens if self._pool is None else [*map(self._pool.first, tokens)]
+
+    async def _infer_batch(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
         """Infer a batch; one that fails is halved until the rows at fault stand alone."""
         try:
             return await self._infer_now(lane, tokens)
@@ -203,15 +216,16 @@ class Classifier:
                     *await self._infer_batch(lane, tokens[half:]),
                 ]
             await self._probe(lane)
-            return [Poison(Reason.MODEL, f"the model failed on this text: {type(exc).__name__}")]
+            poison = Poison(Reason.MODEL, f"the model failed on this text: {type(exc).__name__}")
+            return [poison if self._pool is None else self._pool.spoilt(tokens[0], poison)]
 
-    async def _infer_now(self, lane: Lane, tokens: Sequence[Tokens]) -> list[Result]:
+    async def _infer_now(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
         padded = self._tokeniser.pad(tokens, self._width_multiple)
         logits = await self._in(lane.thread, self._multiply, lane, padded)
-        rows, width = next(iter(padded.values())).shape
+        rows, width = padded["input_ids"].shape
         self._observer.inferred(rows, sum(map(len, tokens)), rows * width)
         with self._observer.timed("postprocess"):
-            return self._postprocessor.predictions(logits)
+            return self._outcomes(logits, tokens)
 
     def _multiply(self, lane: Lane, padded: Padded) -> Logits:
         began = monotonic()
@@ -222,7 +236,7 @@ class Classifier:
 
     async def _probe(self, lane: Lane) -> None:
         """A text that is known to work: if it fails too, no record is to blame."""
-        tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, [PROBE])
+        tokens = await self._first_windows([PROBE])
         try:
             (answer,) = await self._infer_now(lane, tokens)
         except Exception as exc:

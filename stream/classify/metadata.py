@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from stream.bundle.manifest import CategoricalColumn, MetadataColumn, NumericColumn
 
+# So far off, a number says no more, and half precision still holds it.
+MOST_DEVIATIONS = 1e4
 MISSING = 0.0
 UNSEEN = 1.0
 FIRST_VALUE = 2
@@ -34,7 +36,8 @@ class MetadataEncoder:
                 and so is, in a column of numbers, what is not a finite number.
 
         Returns:
-            float32 [rows, columns], a number column taking two of them.
+            float32 [rows, columns], a number column taking two of them: deviations from the mean, at most
+            10,000 either way, and whether it is missing.
         """
         width = sum(column.width for column in self._columns)
         return np.array([self._row(row or {}) for row in rows], dtype=np.float32).reshape(len(rows), width)
@@ -45,11 +48,16 @@ class MetadataEncoder:
             value = row.get(column.name)
             if isinstance(column, NumericColumn):
                 number = as_number(value)
-                found += [0.0, 1.0] if number is None else [(number - column.mean) / column.std, 0.0]
+                found += [0.0, 1.0] if number is None else [_standardised(number, column), 0.0]
             else:
                 name = as_category(value)
                 found.append(MISSING if name is None else places.get(name, UNSEEN))
         return found
+
+
+def _standardised(number: float, column: NumericColumn) -> float:
+    deviations = (number - column.mean) / column.std
+    return max(-MOST_DEVIATIONS, min(deviations, MOST_DEVIATIONS))
 
 
 def as_number(value: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""Logits to predictions: the one place where a task's activation is decided."""
+"""Logits to one label of several: softmax, the score in millionths, the label's members of an event."""
 
 from collections.abc import Sequence
 
@@ -7,29 +7,14 @@ import numpy.typing as npt
 import orjson
 
 from stream.bundle import Manifest
-from stream.classify.inputs import Prediction
-from stream.errors import BundleError, Poison, Reason
+from stream.classify.inputs import ModelInput, Prediction
+from stream.classify.tokenise import Tokens
+from stream.errors import Poison, Reason
 from stream.runtime.base import Logits
 
 MILLIONTHS = 1_000_000
 SCORE_BYTES = 4
-SUPPORTED_TASKS = ("single-label",)
-
 Millionths = npt.NDArray[np.uint32]
-
-
-def check_task(manifest: Manifest) -> None:
-    """Refuse a bundle whose task this version cannot post-process.
-
-    Raises:
-        BundleError: with the tasks that it can.
-    """
-    if manifest.task not in SUPPORTED_TASKS:
-        raise BundleError(
-            f"{manifest.name}@{manifest.version} is a {manifest.task} model",
-            why=f"this version serves: {', '.join(SUPPORTED_TASKS)}",
-            mend="use a newer labelstream, or another bundle",
-        )
 
 
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -41,24 +26,36 @@ def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return result
 
 
+def without_senseless(
+    found: Sequence[Prediction], finite: npt.NDArray[np.bool_]
+) -> list[Prediction | Poison]:
+    """The predictions, with poison in place of those whose logits were not finite, bool [rows]."""
+    if finite.all():
+        return [*found]
+    return [
+        prediction if good else Poison(Reason.MODEL, "the model's logits for this text are not finite")
+        for prediction, good in zip(found, finite.tolist(), strict=True)
+    ]
+
+
 class PostProcessor:
-    """Turns the logits of one bundle into predictions, whole batches at a time."""
+    """The head of plain single-label bundles, whole batches at a time."""
 
     def __init__(self, manifest: Manifest, top_k: int) -> None:
         """
         Args:
             manifest: the bundle's.
             top_k: labels named in `scores`, best first.
-
-        Raises:
-            BundleError: the task cannot be served.
         """
-        check_task(manifest)
         self._labels = manifest.labels
         self._temperature = manifest.temperature
         self._top_k = top_k
 
-    def predictions(self, logits: Logits) -> list[Prediction | Poison]:
+    def predictions(
+        self,
+        logits: Logits,
+        tokens: Sequence[Tokens] = (),  # noqa: ARG002
+    ) -> list[Prediction | Poison]:
         """A prediction for each row of logits, float32 [rows, labels].
 
         A row with a logit that is not finite has no honest score; it becomes poison instead.
@@ -66,17 +63,18 @@ class PostProcessor:
         finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
         scores = softmax(np.where(finite[:, None], logits, 0.0) / self._temperature)
         found = self._encoded(np.rint(scores * MILLIONTHS).astype("<u4"), cached=False)
-        if finite.all():
-            return [*found]
-        return [
-            prediction if good else Poison(Reason.MODEL, "the model's logits for this text are not finite")
-            for prediction, good in zip(found, finite.tolist(), strict=True)
-        ]
+        return without_senseless(found, finite)
 
-    def restored(self, stored: Sequence[bytes]) -> list[Prediction]:
-        """Predictions from `Prediction.scores`, as they come out of a cache tier; none is longer or shorter
-        than four bytes a label.
-        """
+    def fits(self, stored: bytes) -> bool:
+        """Whether a stored form has a score for each label."""
+        return len(stored) == SCORE_BYTES * len(self._labels)
+
+    def restored(
+        self,
+        stored: Sequence[bytes],
+        rows: Sequence[ModelInput] = (),  # noqa: ARG002
+    ) -> list[Prediction]:
+        """Predictions from `Prediction.scores`, as they come out of a cache tier; all of them fit."""
         if not stored:
             return []
         scores = np.frombuffer(b"".join(stored), dtype="<u4").reshape(len(stored), len(self._labels))
@@ -88,13 +86,13 @@ class PostProcessor:
         best = np.take_along_axis(scores, order, axis=1) / MILLIONTHS
         name, dumps = self._labels.__getitem__, orjson.dumps
         found = []
-        for at, values, packed in zip(order.tolist(), best.tolist(), _rows(scores), strict=True):
+        for at, values, packed in zip(order.tolist(), best.tolist(), row_bytes(scores), strict=True):
             names = [*map(name, at)]
             said = {"label": names[0], "score": values[0], "scores": dict(zip(names, values, strict=True))}
             found.append(Prediction(dumps(said)[1:-1], packed, cached))
         return found
 
 
-def _rows(scores: Millionths) -> list[bytes]:
+def row_bytes(scores: Millionths) -> list[bytes]:
     """Each row's bytes."""
     return np.ascontiguousarray(scores).view(f"V{SCORE_BYTES * scores.shape[1]}").ravel().tolist()

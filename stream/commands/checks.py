@@ -142,11 +142,11 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 
 def _bundle(settings: Settings) -> Iterator[Finding]:
     from stream.bundle import open_bundle
-    from stream.classify.postprocess import check_task
+    from stream.classify.heads import check_servable
 
     for spec in dict.fromkeys(route.bundle for route in settings.effective_routes):
         bundle = open_bundle(spec, settings.bundle_store)
-        check_task(bundle.manifest)
+        check_servable(bundle.manifest)
         told = f"{bundle.manifest.task}, {len(bundle.manifest.labels)} labels"
         yield Finding(
             "bundle", "ok", f"{bundle.reference}: {told}, {len(bundle.manifest.files)} digests match"

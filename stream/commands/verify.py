@@ -9,18 +9,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from stream.bundle import open_bundle
+from stream.classify.heads import check_servable
 from stream.classify.parity import (
     compare,
     infer_all,
     largest_differences,
+    read_lengths,
     read_reference,
     terms,
     within_tolerance,
 )
-from stream.classify.postprocess import check_task
 from stream.classify.tokenise import Tokeniser
 from stream.errors import BundleError
 from stream.runtime import open_runtimes, verifiable
+
+# What is counted and what has to stay, by head.
+COLUMNS = {
+    "single-label": ("rows", "same label"),
+    "multi-label": ("rows", "same decisions"),
+    "regression": ("rows", "within tolerance"),
+    "token": ("tokens", "same tag"),
+}
 
 
 def verify(
@@ -38,20 +47,25 @@ def verify(
     """
     console = Console()
     opened = open_bundle(bundle, bundle_store)
-    check_task(opened.manifest)
+    manifest = opened.manifest
+    check_servable(manifest)
     rows, reference = read_reference(opened)
+    lengths = read_lengths(opened, len(rows))
     tokeniser = Tokeniser(opened)
-    table = Table("variant", "device", "rows", "largest logit difference", "tolerance", "same label", "")
+    counted, agreed = COLUMNS[manifest.head]
+    table = Table("variant", "device", counted, "largest logit difference", "tolerance", agreed, "")
     refused = []
-    runs, not_run = verifiable(opened.manifest)
+    runs, not_run = verifiable(manifest)
     columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         for choice in runs:
             task = progress.add_task(f"verify {choice.variant} on {choice.device}", total=len(rows))
             runtime = open_runtimes(opened, choice, sessions=1)[0]
             found = infer_all(runtime, tokeniser, rows, lambda n, task=task: progress.advance(task, n))  # type: ignore[misc]
-            tolerance, agreement = terms(opened.manifest, choice.variant)
-            parity = compare(reference, found, tolerance=tolerance, min_label_agreement=agreement)
+            tolerance, agreement = terms(manifest, choice.variant)
+            parity = compare(
+                reference, found, tolerance=tolerance, min_label_agreement=agreement, manifest=manifest
+            )
             passed = within_tolerance(parity)
             table.add_row(
                 choice.variant,
@@ -63,7 +77,8 @@ def verify(
                 "[green]ok[/]" if passed else "[red]refused[/]",
             )
             if not passed:
-                refused.append((choice, parity, largest_differences(rows, reference, found)[0]))
+                worst = largest_differences(rows, reference, found, lengths=lengths)[0]
+                refused.append((choice, parity, worst))
     console.print(
         f"[bold]{opened.reference}[/]  {opened.path}  {len(opened.manifest.files)} files, digests match"
     )
@@ -75,6 +90,6 @@ def verify(
         raise BundleError(
             f"variant {choice.variant} on {choice.device} does not say what the trained model said",
             why=f"row {worst.row} moved by {worst.logit_diff:.3g} logits; "
-            f"{parity.label_agreement:.2%} of the labels stayed",
+            f"{agreed}: {parity.label_agreement:.2%}",
             mend="export the bundle again, or use another variant",
         )

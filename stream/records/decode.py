@@ -31,17 +31,24 @@ class Decoder:
     """Reads the records of one route."""
 
     def __init__(
-        self, *, input_format: Literal["json", "text"], max_event_bytes: int, max_text_chars: int
+        self,
+        *,
+        input_format: Literal["json", "text"],
+        max_event_bytes: int,
+        max_text_chars: int,
+        takes_pair: bool = False,
     ) -> None:
         """
         Args:
             input_format: how a value without content-type is read.
             max_event_bytes: larger values are not looked into.
             max_text_chars: longer texts (characters, both texts of a pair together) are not labelled.
+            takes_pair: whether the route's bundle reads two texts, so that an event has to have both.
         """
         self._plain = input_format == "text"
         self._max_event_bytes = max_event_bytes
         self._max_text_chars = max_text_chars
+        self._takes_pair = takes_pair
 
     def decode(self, record: Record) -> Decoded:
         """Find out what a record is."""
@@ -59,7 +66,7 @@ class Decoder:
         nothing that `_any` would read differently.
         """
         value = record.value
-        if self._plain or value is None or len(value) > self._max_event_bytes:
+        if self._plain or self._takes_pair or value is None or len(value) > self._max_event_bytes:
             return None
         for name, _ in record.headers:
             if name in TELLING_HEADERS:
@@ -132,6 +139,12 @@ class Decoder:
         _check(fields.time is None or isinstance(fields.time, str), "time must be a string")
         if not fields.text.strip():
             raise Poison(Reason.EMPTY, "text holds nothing but white space")
+        if self._takes_pair:
+            _check(
+                fields.text_pair is not None, "text_pair is missing: this route's model compares two texts"
+            )
+            if not fields.text_pair.strip():
+                raise Poison(Reason.EMPTY, "text_pair holds nothing but white space")
         chars = len(fields.text) + len(fields.text_pair or "")
         if chars > self._max_text_chars:
             raise Poison(

@@ -6,11 +6,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-Padded = Mapping[str, npt.NDArray[np.int64]]
-"""Graph inputs by name, each int64 [rows, tokens]."""
+Padded = Mapping[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]
+"""Graph inputs by name: int64 [rows, tokens], but `metadata` float32 [rows, columns]."""
 
 Logits = npt.NDArray[np.float32]
-"""float32 [rows, labels]."""
+"""float32 [rows, labels]; [rows, tokens, labels] from models that tag tokens."""
 
 
 class Runtime(Protocol):
@@ -28,7 +28,7 @@ class Runtime(Protocol):
     pad_multiple: int
 
     def infer(self, inputs: Padded) -> Logits:
-        """Compute logits, float32 [rows, labels].
+        """Compute logits, float32 [rows, labels] or [rows, tokens, labels].
 
         Raises:
             Exception: whatever the library raises; the caller finds out whether a row or the device failed.

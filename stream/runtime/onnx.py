@@ -80,7 +80,7 @@ class OnnxRuntime:
         self._device_id = device_id
 
     def infer(self, inputs: Padded) -> Logits:
-        """Compute logits, float32 [rows, labels], for int64 [rows, tokens] inputs."""
+        """Compute logits, float32 [rows, labels] or [rows, tokens, labels], of the graph's inputs."""
         taken = {name: inputs[name] for name in self._inputs}
         if self.device == "cpu":
             (logits,) = self._session.run(["logits"], taken)
@@ -90,11 +90,11 @@ class OnnxRuntime:
 
 
 def run_bound(session: Any, inputs: Padded, memory: str, device_id: int) -> Logits:
-    """Run with inputs copied to the device once and logits copied back once, float32 [rows, labels].
+    """Run with inputs copied to the device once and logits copied back once, float32.
 
     Args:
         session: an InferenceSession.
-        inputs: int64 [rows, tokens] arrays for every input of the graph.
+        inputs: an array for every input of the graph.
         memory: where the provider computes: cuda, or cpu.
         device_id: which of them.
     """

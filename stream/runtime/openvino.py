@@ -41,7 +41,7 @@ class OpenVinoRuntime:
         self._inputs = inputs
 
     def infer(self, inputs: Padded) -> Logits:
-        """Compute logits, float32 [rows, labels], for int64 [rows, tokens] inputs."""
+        """Compute logits, float32 [rows, labels] or [rows, tokens, labels], of the graph's inputs."""
         # The inputs outlive the call and need no copy; the result belongs to the request and does.
         self._request.infer({name: inputs[name] for name in self._inputs}, share_inputs=True)
         return np.array(self._request.get_tensor("logits").data, dtype=np.float32)

@@ -1,6 +1,6 @@
 """Two tiers: what is remembered, what is forgotten, and what happens while Redis is away."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,13 @@ KEYS = KeyMaker(BUNDLE, "fp32")
 POSTPROCESSOR = PostProcessor(
     Manifest.model_construct(task="single-label", labels=["no", "yes"], temperature=1.0), 2
 )
+
+
+def sized(labels: int) -> Callable[[bytes], bool]:
+    """Accepts what has a score for each of so many labels."""
+    return PostProcessor(
+        Manifest.model_construct(labels=[str(at) for at in range(labels)], temperature=1.0), 1
+    ).fits
 
 
 class FakeShared:
@@ -79,7 +86,7 @@ def cache(local: int = 10, shared: SharedCache | None = None) -> tuple[Predictio
         if n:
             counted[f"{tier} {result}"] = counted.get(f"{tier} {result}", 0) + n
 
-    return PredictionCache(KEYS, LocalCache(local), shared, 2, POSTPROCESSOR.restored, count), counted
+    return PredictionCache(KEYS, LocalCache(local), shared, POSTPROCESSOR, count), counted
 
 
 def test_the_shared_key_names_model_variant_and_input() -> None:
@@ -153,11 +160,11 @@ def test_what_is_stored_is_what_is_read(scores: bytes) -> None:
     stored = encode_stored(Prediction(b"", scores))
     labels = len(scores) // 4
     assert stored[0] == 2, "the version"
-    assert decode_stored(stored, labels) == scores
-    assert decode_stored(stored, labels + 1) is None
-    assert decode_stored(stored, labels - 1) is None
-    assert decode_stored(stored[:-1], labels) is None
-    assert decode_stored(stored + b"\0", labels) is None
+    assert decode_stored(stored, sized(labels)) == scores
+    assert decode_stored(stored, sized(labels + 1)) is None
+    assert decode_stored(stored, sized(labels - 1)) is None
+    assert decode_stored(stored[:-1], sized(labels)) is None
+    assert decode_stored(stored + b"\0", sized(labels)) is None
 
 
 @given(st.data(), st.integers(1, 20))
@@ -165,12 +172,12 @@ def test_no_byte_may_be_another(data: st.DataObject, labels: int) -> None:
     scores = data.draw(st.binary(min_size=4 * labels, max_size=4 * labels))
     stored = bytearray(encode_stored(Prediction(b"", scores)))
     stored[data.draw(st.integers(0, len(stored) - 1))] ^= data.draw(st.integers(1, 255))
-    assert decode_stored(bytes(stored), labels) is None
+    assert decode_stored(bytes(stored), sized(labels)) is None
 
 
 @given(st.binary(max_size=60))
 def test_no_bytes_raise(value: bytes) -> None:
-    found = decode_stored(value, 2)
+    found = decode_stored(value, sized(2))
     assert found is None or encode_stored(Prediction(b"", found)) == value
 
 
@@ -184,7 +191,7 @@ async def test_a_value_that_does_not_validate_is_a_miss(value: bytes) -> None:
     door, counted = cache(
         shared=FakeShared({KEYS.shared(keys[0]): value, KEYS.shared(keys[1]): encode_stored(good)})
     )
-    assert await door.get_many(keys) == [None, known(good)]
+    assert await door.get_many(keys, ["a", "b"][: len(keys)]) == [None, known(good)]
     assert counted == {"local miss": 2, "redis invalid": 1, "redis hit": 1}
 
 
@@ -192,13 +199,13 @@ async def test_one_round_trip_for_reading_and_one_for_writing() -> None:
     shared = FakeShared()
     door, counted = cache(shared=shared)
     keys = KEYS.keys(["a", "b", "c"])
-    assert await door.get_many(keys[:2]) == [None, None]
+    assert await door.get_many(keys[:2], ["a", "b"]) == [None, None]
     one, two = predictions(2)
     await door.share({keys[0]: one, keys[1]: two})
     assert shared.trips == 2
-    assert await door.get_many([keys[1], keys[2], keys[0]]) == [known(two), None, known(one)]
+    assert await door.get_many([keys[1], keys[2], keys[0]], ["b", "c", "a"]) == [known(two), None, known(one)]
     assert shared.trips == 3
-    assert await door.get_many(keys[:1]) == [known(one)]
+    assert await door.get_many(keys[:1], ["a"]) == [known(one)]
     assert shared.trips == 3, "what Redis knew is known in process from then on"
     assert counted == {"local miss": 5, "redis miss": 3, "redis hit": 2, "local hit": 1}
 
@@ -209,7 +216,7 @@ async def test_what_is_remembered_is_not_asked_for_and_nothing_fresh_is_no_trip(
     keys = KEYS.keys(["a"])
     (one,) = predictions()
     door.remember(keys[0], one)
-    assert await door.get_many(keys) == [known(one)]
+    assert await door.get_many(keys, ["a", "b"][: len(keys)]) == [known(one)]
     await door.share({})
     assert shared.trips == 0
     assert counted == {"local hit": 1}
@@ -223,7 +230,7 @@ async def test_with_the_local_tier_off_nothing_is_counted_for_it() -> None:
     door.remember(keys[0], one)
     await door.share({keys[0]: one})
     for _ in range(2):
-        assert await door.get_many(keys) == [known(one)]
+        assert await door.get_many(keys, ["a", "b"][: len(keys)]) == [known(one)]
     assert counted == {"redis hit": 2}
 
 
@@ -269,5 +276,5 @@ async def test_a_redis_that_comes_back_starts_with_a_short_pause_again() -> None
 async def test_without_redis_every_key_is_an_error_of_that_tier() -> None:
     client: Any = BrokenRedis()
     door, counted = cache(shared=RedisCache(client, 60, lambda: 0.0))
-    assert await door.get_many(KEYS.keys(["a", "b"])) == [None, None]
+    assert await door.get_many(KEYS.keys(["a", "b"]), ["a", "b"]) == [None, None]
     assert counted == {"local miss": 2, "redis error": 2}

@@ -100,7 +100,7 @@ class Setup:
             self.runtimes,
             Tokeniser(bundle),
             postprocessor,
-            cache(self.keys, LocalCache(local), shared, 2, postprocessor.restored),
+            cache(self.keys, LocalCache(local), shared, postprocessor),
             self.observer,
             Limits(max_rows=4, max_tokens=32),
             linger_s=0.0,

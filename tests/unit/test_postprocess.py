@@ -1,7 +1,5 @@
 """Logits to predictions: stable, finite, best first, and the same again from a cache."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,9 +8,8 @@ from hypothesis.extra.numpy import arrays
 
 from stream.bundle import Manifest
 from stream.classify.inputs import Prediction
-from stream.classify.postprocess import PostProcessor, check_task, softmax
-from stream.errors import BundleError, Poison, Reason
-from tests.unit.small_bundle import small_bundle
+from stream.classify.postprocess import PostProcessor, softmax
+from stream.errors import Poison, Reason
 
 NAMES = ["a", "b", "ç", 'd "quoted"', "e"]
 FINITE = arrays(
@@ -119,11 +116,3 @@ def test_fields_name_the_best_labels_first_and_no_more_than_top_k() -> None:
 def test_of_equal_scores_the_first_label_wins() -> None:
     (prediction,) = predicted(PostProcessor(manifest(["a", "b"]), 2), [[1.0, 1.0]])
     assert prediction.fields() == {"label": "a", "score": 0.5, "scores": {"a": 0.5, "b": 0.5}}
-
-
-def test_another_task_is_refused(tmp_path: Path) -> None:
-    other = small_bundle(tmp_path).manifest.model_copy(update={"task": "multi-label"})
-    with pytest.raises(BundleError, match="multi-label"):
-        check_task(other)
-    with pytest.raises(BundleError, match="multi-label"):
-        PostProcessor(other, 2)
