@@ -88,7 +88,7 @@ class Collator:
         self._token = token
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
-        """Tensors of a batch: int64 [windows, tokens] for the model's inputs, `labels`, float32 `metadata`."""
+        """Tensors of a batch: int64 [windows, tokens] for the model's inputs, `labels`, `metadata`."""
         names = [name for name in items[0] if name not in ("labels", "metadata")]
         batch = dict(
             self._tokenizer.pad(

@@ -57,9 +57,10 @@ def evaluate_single(
 
     Returns:
         JSON-ready: rows, accuracy, macro_f1 (mean over the labels that occur in truth or answers), intervals
-        of both (95%), per_label (precision, recall, f1, support), confusion (counts,
-        [true label][guessed label]). Ordinal labels add mae (of the expected value), with its interval, and quadratic_kappa (Cohen
-        1968, over the labels' ranks). An abstain threshold adds answered (share of rows) and accuracy_answered.
+        of both (95%), per_label (precision, recall, f1, support), confusion (counts, true label by guessed
+        label). Ordinal labels add mae (of the expected value), with its interval, and quadratic_kappa (Cohen
+        1968, over the labels' ranks). An abstain threshold adds answered (share of rows) and
+        accuracy_answered.
     """
     guessed = chances.argmax(axis=1)
     decisions = single_decisions(guessed, truth, len(labels))

@@ -88,7 +88,7 @@ def torch_logits(
 
     Returns:
         float32 [rows, labels]; with `token` a list of float32 [tokens of the row, labels], special tokens
-        included; where there are windows, the text's own tokens only, each once.
+        included, and those of a row's windows one behind the other.
     """
     model.eval()
     encoded = encode(tokenizer, rows, max_length, windows)
@@ -100,7 +100,7 @@ def torch_logits(
             found[at] = window[: encoded.lengths[at]] if token else window
         progress(_finished(encoded, batch))
     if token:
-        return join_windows(found, encoded, len(rows), windows)
+        return join_windows(found, encoded.owners, len(rows))
     stacked = np.stack(found) if found else np.zeros((0, model.config.num_labels), np.float32)
     return pool_windows(stacked, encoded.owners, len(rows), windows)
 

@@ -20,8 +20,8 @@ def device_name() -> str:
 def choose_precision(wanted: Precision) -> Chosen:
     """The precision that this machine computes fast and safely in, or the one that was asked for.
 
-    `auto` is bf16 where the device multiplies in it (NVIDIA from Ampere on; CPUs with AVX512-BF16 or AMX, it made a
-    step of MiniLM 2.5 times as fast), fp16 on older NVIDIA GPUs, else fp32.
+    `auto` is bf16 where the device multiplies in it (NVIDIA from Ampere on; CPUs with AVX512-BF16 or AMX,
+    where it made a step of MiniLM 2.5 times as fast), fp16 on older NVIDIA GPUs, else fp32.
 
     Raises:
         DeviceError: fp16 was asked for on something else than an NVIDIA GPU, or bf16 where there is none.

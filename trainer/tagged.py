@@ -9,6 +9,7 @@ import numpy.typing as npt
 from stream.bundle.manifest import SpanRules, Windows
 from stream.classify.inputs import TextInput
 from stream.classify.spans import Piece, Span, each_piece, join_tags, pieces
+from stream.classify.tokenise import RowTokens, TextTokens
 from stream.runtime.base import Logits
 from trainer.activation import probabilities
 from trainer.alignment import first_pieces, inside_of, piece_targets, token_targets
@@ -16,7 +17,7 @@ from trainer.data import Example
 from trainer.encoding import encode
 from trainer.losses import IGNORED
 from trainer.batches import Rows
-from trainer.windows import own_tokens
+from trainer.windows import tokens_of_rows
 
 OUTSIDE = "O"
 JOIN = {"bio": join_tags, "word": each_piece}
@@ -50,8 +51,8 @@ class TaggedRows:
         inside = inside_of(tags)
         encoded = encode(tokenizer, [TextInput(example.text) for example in examples], max_length, windows)
         self._pieces = [
-            pieces(example.text, tokens.offsets, tokens.word_ids, tokens.special_tokens_mask, rules.subwords)
-            for example, tokens in zip(examples, own_tokens(encoded, examples, windows), strict=True)
+            [piece._replace(at=places[piece.at]) for piece in tagged_pieces(tokens, rules)]
+            for tokens, places in tokens_of_rows(encoded, [example.text for example in examples], windows)
         ]
         self._targets = [
             piece_targets(found, example.words, [number[tag] for tag in example.names], inside)
@@ -109,6 +110,11 @@ def _of(logits: Logits, of_row: Sequence[Piece]) -> Logits:
     return logits[[piece.at for piece in of_row]]
 
 
+def tagged_pieces(tokens: TextTokens, rules: SpanRules) -> list[Piece]:
+    """What the worker tags of a text."""
+    return pieces(tokens.text, tokens.offsets, tokens.word_ids, tokens.special_tokens_mask, rules.subwords)
+
+
 def tagged_rows(
     tokenizer: Any,
     examples: Sequence[Example],
@@ -124,9 +130,7 @@ def tagged_rows(
     labels = []
     for owner, tokens in zip(encoded.owners, encoded.encodings, strict=True):
         example = examples[owner]
-        found = pieces(
-            example.text, tokens.offsets, tokens.word_ids, tokens.special_tokens_mask, rules.subwords
-        )
+        found = tagged_pieces(RowTokens(tokens, example.text, None), rules)
         of_pieces = piece_targets(found, example.words, [number[tag] for tag in example.names], inside)
         labels.append(token_targets(found, of_pieces, len(tokens)))
     return Rows(encoded, labels)

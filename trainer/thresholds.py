@@ -23,9 +23,9 @@ def tune_thresholds(
     """A threshold for each label that makes its F1 on these rows high, without believing few rows too much.
 
     A label's best threshold (as in Lipton et al. 2014, "Optimal Thresholding of Classifiers to Maximize F1
-    Measure") rests on its positive rows. With few of them it is chance; so it is drawn, on the logit scale, to
-    the one that is best for all labels together, by weights of n and 10 for a label of n positive rows. A
-    label without any gets that of all together.
+    Measure") rests on its positive rows. With few of them it is chance; so it is drawn, on the logit scale,
+    to the one that is best for all labels together, by weights of n and 10 for a label of n positive rows.
+    A label without any gets that of all together.
 
     Args:
         chances: probabilities [rows, labels].

@@ -1,6 +1,7 @@
 """Windows' logits to rows' logits, by the worker's own rules."""
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -8,7 +9,6 @@ from stream.bundle.manifest import Windows
 from stream.classify.tokenise import RowTokens, TextTokens
 from stream.classify.windows import merge_tokens, pool
 from stream.runtime.base import Logits
-from trainer.data import Example
 from trainer.encoding import Encoded
 
 
@@ -24,55 +24,39 @@ def pool_windows(logits: Logits, owners: Sequence[int], rows: int, windows: Wind
     Returns:
         float32 [rows, labels].
     """
-    if windows is None:
+    if windows is None or not rows:
         return logits
-    starts = np.searchsorted(np.asarray(owners), np.arange(1, rows))
-    return np.stack([pool(part, windows.pooling) for part in np.split(logits, starts)])
+    return np.stack([pool(logits[a:b], windows.pooling) for a, b in pairwise(_starts(owners, rows))])
 
 
-def join_windows(
-    found: Sequence[Logits], encoded: Encoded, rows: int, windows: Windows | None
-) -> list[Logits]:
-    """Put the token logits of each row's windows together, each token from where it stands best.
+def join_windows(found: Sequence[Logits], owners: Sequence[int], rows: int) -> list[Logits]:
+    """The token logits of each row's windows, one behind the other, special tokens included."""
+    return [np.concatenate(found[a:b]) for a, b in pairwise(_starts(owners, rows))]
 
-    Args:
-        found: float32 [tokens, labels] of each window, special tokens included.
-        encoded: the windows.
-        rows: how many rows there are.
-        windows: says how many tokens neighbours share; None for one window a row.
 
-    Returns:
-        For each row float32 [tokens, labels]: all of its tokens, or with `windows` its text's own tokens only.
+def tokens_of_rows(
+    encoded: Encoded, texts: Sequence[str], windows: Windows | None
+) -> list[tuple[TextTokens, list[int]]]:
+    """Each row's tokens, and where in the row of `join_windows` the logits of each of them stand.
+
+    A row in windows has its text's own tokens, each from the window where it stands farthest from a cut.
     """
-    if windows is None:
-        return list(found)
-    return [
-        merge_tokens(
-            [found[at] for at in of_row],
-            [RowTokens(encoded.encodings[at], "", None) for at in of_row],
-            windows.stride,
-        )[0]
-        for of_row in _windows_of_rows(encoded.owners, rows)
+    tokens = [
+        RowTokens(encoding, texts[owner], None)
+        for encoding, owner in zip(encoded.encodings, encoded.owners, strict=True)
     ]
-
-
-def own_tokens(encoded: Encoded, examples: Sequence[Example], windows: Windows | None) -> list[TextTokens]:
-    """The tokens of rows that stand behind each row of `join_windows`' logits."""
     if windows is None:
-        return [
-            RowTokens(encoding, example.text, None)
-            for example, encoding in zip(examples, encoded.encodings, strict=True)
-        ]
-    merged: list[TextTokens] = []
-    for example, of_row in zip(examples, _windows_of_rows(encoded.owners, len(examples)), strict=True):
-        tokens = [RowTokens(encoded.encodings[at], example.text, None) for at in of_row]
-        nothing = [np.zeros((len(window), 1), np.float32) for window in tokens]
-        merged.append(merge_tokens(nothing, tokens, windows.stride)[1])
-    return merged
-
-
-def _windows_of_rows(owners: Sequence[int], rows: int) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in range(rows)]
-    for at, owner in enumerate(owners):
-        found[owner].append(at)
+        return [(row, list(range(len(row)))) for row in tokens]
+    found: list[tuple[TextTokens, list[int]]] = []
+    for a, b in pairwise(_starts(encoded.owners, len(texts))):
+        ends = [0, *accumulate(len(window) for window in tokens[a:b])]
+        places = [np.arange(*span, dtype=np.float32)[:, None] for span in pairwise(ends)]
+        chosen, merged = merge_tokens(places, tokens[a:b], windows.stride)
+        found.append((merged, chosen[:, 0].astype(int).tolist()))
     return found
+
+
+def _starts(owners: Sequence[int], rows: int) -> list[int]:
+    """Where each row's windows begin, and where the last row's end."""
+    starts: list[int] = np.searchsorted(np.asarray(owners), np.arange(rows + 1)).tolist()
+    return starts
