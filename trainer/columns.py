@@ -14,10 +14,22 @@ TIME_NAMES = ("time", "timestamp", "created_at", "date", "datetime")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Column names by role; id, time and group may be missing."""
+    """Column names by role; only text and label are always there.
+
+    Attributes:
+        text: of the text, or of the words.
+        label: of the label; where several columns of 0 and 1 hold the labels, their names with commas.
+        text_pair: of the second text.
+        metadata: what a model may read beside the text.
+        id: kept for the list of splits.
+        time: told in the report.
+        group: its values must not be spread over splits.
+    """
 
     text: str
     label: str
+    text_pair: str | None = None
+    metadata: tuple[str, ...] = ()
     id: str | None = None
     time: str | None = None
     group: str | None = None
@@ -48,7 +60,7 @@ def choose_columns(
             why=f"the file's columns are: {', '.join(present)}",
             mend="give two different columns in --text-column and --label-column",
         )
-    return Columns(text, label, _first(ID_NAMES, present), _first(TIME_NAMES, present), group)
+    return Columns(text, label, id=_first(ID_NAMES, present), time=_first(TIME_NAMES, present), group=group)
 
 
 def _guess(role: str, names: Sequence[str], candidates: Sequence[str], present: Sequence[str]) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 
 from stream.bundle import Bundle, Manifest, VariantEntry, new_staging, publish
+from stream.bundle.manifest import MetadataColumn, SpanRules, TargetScale, Task, Windows
+from stream.classify.inputs import TextInput
 from stream.errors import UsageError
 from trainer.card import model_card
 from trainer.export import export_onnx
@@ -51,6 +53,24 @@ class About:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the manifest says of the task beside the graph; the fields are the manifest's."""
+
+    task: Task
+    labels: list[str]
+    max_length: int
+    text_pair: bool = False
+    values: list[float] | None = None
+    thresholds: dict[str, float] | None = None
+    abstain_below: float | None = None
+    temperature: float = 1.0
+    target: TargetScale | None = None
+    metadata: list[MetadataColumn] | None = None
+    windows: Windows | None = None
+    spans: SpanRules | None = None
+
+
 @contextlib.contextmanager
 def staging_folder(store: Path, name: str) -> Iterator[Path]:
     """A folder to build the next version of `name` in; whatever is not published from it is removed.
@@ -77,13 +97,14 @@ def build_bundle(
     staging: Path,
     model: Any,
     tokenizer: Any,
-    texts: Sequence[str],
-    max_length: int,
+    served: Served,
+    real: Sequence[TextInput],
     about: About,
     store: Path,
     stage: Callable[[str, int], Callable[[int], None]] = lambda _name, _total: lambda _done: None,
     variants: Sequence[VariantRecipe] = VARIANTS,
     warn: Callable[[str], None] = lambda _: None,
+    calibration: Sequence[TextInput] = (),
 ) -> Bundle:
     """Export, prove and publish a trained classifier.
 
@@ -93,8 +114,8 @@ def build_bundle(
         staging: from `staging_folder`; files that are already there become part of the bundle.
         model: a sequence classifier in float32 whose id2label names the labels.
         tokenizer: its fast tokenizer.
-        texts: real texts for the reference, kept in the bundle as reference.jsonl.
-        max_length: tokens after which a text is cut.
+        served: what the manifest says of the task.
+        real: rows for the reference, kept in the bundle as reference.jsonl.
         about: the manifest's other fields.
         store: the bundle store.
         stage: opens a stage of so many units and returns what is told of the units done.
@@ -105,18 +126,26 @@ def build_bundle(
         BundleError: the fp32 graph does not fit the worker or is over its tolerance; nothing was published.
     """
     model = model.cpu().float()
-    rows = reference_texts(texts, tokenizer, max_length)
+    max_length = served.max_length
+    rows = reference_texts([row.text for row in real], tokenizer, max_length)
     told = stage("export", 1)
     _write_configuration(staging, model, tokenizer, max_length)
     inputs = export_onnx(model, staging / ONNX_FILE)
     told(1)
     told = stage("verify", 2 * len(rows))
-    write_reference(staging, rows, torch_logits(model, tokenizer, rows, max_length, told))
+    write_reference(
+        staging,
+        rows,
+        torch_logits(
+            model, tokenizer, [TextInput(row) for row in rows], max_length=max_length, progress=told
+        ),
+    )
     draft = Manifest(
         name=about.name,
-        task="single-label",
-        labels=[model.config.id2label[at] for at in range(model.config.num_labels)],
+        task=served.task,
+        labels=served.labels,
         max_length=max_length,
+        temperature=served.temperature,
         inputs=inputs,
         pad_token_id=tokenizer.pad_token_id,
         variants={

@@ -51,7 +51,10 @@ def show_splits(console: Console, data: Data, splits: Splits) -> None:
     table = Table("label", "rows", "share", *SHARES)
     for column in table.columns[1:]:
         column.justify = "right"
-    counts = {name: Counter(example.label for example in getattr(splits, name)) for name in SHARES}
+    counts = {
+        name: Counter(label for example in getattr(splits, name) for label in example.names)
+        for name in SHARES
+    }
     for label, rows in data.class_counts.items():
         table.add_row(
             Text(label),

@@ -62,12 +62,12 @@ def run(data: Data, request: Request, console: Console) -> Bundle:
             number = {label: at for at, label in enumerate(data.labels)}
 
             def rows(part: list[Example]) -> Rows:
-                return Rows(tokenizer, _texts(part), [number[e.label] for e in part], recipe.max_length)
+                return Rows(tokenizer, _texts(part), [number[e.names[0]] for e in part], recipe.max_length)
 
             outcome = finetune(model, tokenizer, rows(splits.train), rows(splits.validation), recipe, stages)
             told = stages.stage("evaluate", len(splits.test))
             logits = torch_logits(model, tokenizer, _texts(splits.test), recipe.max_length, told)
-            test = evaluate(logits, [number[example.label] for example in splits.test], data.labels)
+            test = evaluate(logits, [number[example.names[0]] for example in splits.test], data.labels)
             metrics = {
                 "training": _training(request, recipe, outcome),
                 "validation": _validation(outcome),

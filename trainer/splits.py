@@ -37,11 +37,11 @@ def split(examples: Sequence[Example], seed: int) -> Splits:
     units = _units(examples)
     random.Random(seed).shuffle(units)
     units.sort(key=len, reverse=True)
-    targets = _targets(Counter(example.label for example in examples))
+    targets = _targets(Counter(name for example in examples for name in example.names))
     have: dict[str, Counter[str]] = {name: Counter() for name in SHARES}
     parts: dict[str, list[Example]] = {name: [] for name in SHARES}
     for unit in units:
-        labels = Counter(example.label for example in unit)
+        labels = Counter(name for example in unit for name in example.names)
         rooms = {name: _room(targets[name], have[name], labels) for name in SHARES}
         chosen = max(rooms, key=rooms.__getitem__)
         have[chosen].update(labels)
@@ -93,10 +93,14 @@ def _check(parts: Mapping[str, Iterable[Example]], examples: Sequence[Example]) 
                 why="too many rows are bound together by group or text",
                 mend=mend,
             )
-    lost = {example.label for example in examples} - {example.label for example in parts["train"]}
+    lost = _names(examples) - _names(parts["train"])
     if lost:
         raise UsageError(
             f"no row of {', '.join(sorted(map(repr, lost)))} is left to train on",
             why="all its rows are bound together with rows of other parts, by group or text",
             mend=mend,
         )
+
+
+def _names(examples: Iterable[Example]) -> set[str]:
+    return {name for example in examples for name in example.names}

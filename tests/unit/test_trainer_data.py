@@ -46,8 +46,8 @@ def test_id_time_and_group_are_kept(tmp_path: Path) -> None:
     ]
     path = write_csv(tmp_path, "\n".join(map(json.dumps, rows)), "data.jsonl")
     data = read_data(path, group_column="customer")
-    assert data.columns == Columns("body", "intent", "id", "time", "customer")
-    assert data.examples[0] == Example(1, "paid twice", "billing", "1", "2026-01-01", "1")
+    assert data.columns == Columns("body", "intent", id="id", time="time", group="customer")
+    assert data.examples[0] == Example(1, "paid twice", "billing", id="1", time="2026-01-01", group="1")
 
 
 def test_parquet_and_numeric_labels(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def parts(splits: Splits) -> dict[str, list[Example]]:
 )
 def test_single_rows_meet_the_shares_exactly(counts: dict[str, int], seed: int) -> None:
     splits = split(examples_of(counts), seed)
-    found = {name: Counter(example.label for example in part) for name, part in parts(splits).items()}
+    found = {name: Counter(example.target for example in part) for name, part in parts(splits).items()}
     for label, n in counts.items():
         held_out = max(1, round(0.1 * n))
         assert found["validation"][label] == found["test"][label] == held_out
@@ -71,7 +71,7 @@ def test_groups_keep_labels_near_their_shares() -> None:
     splits = split(examples, 1)
     assert splits.sizes["train"] == pytest.approx(320, abs=8)
     for part in parts(splits).values():
-        counts = Counter(example.label for example in part)
+        counts = Counter(example.target for example in part)
         assert counts["a"] == pytest.approx(counts["b"], abs=4)
 
 
