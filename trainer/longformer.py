@@ -33,7 +33,11 @@ def longformer_config(config: Any) -> Any:
         def inputs(self) -> dict[str, dict[int, str]]:
             axes = {0: "batch_size", 1: "sequence_length"}
             # No token types: its tokenizers make none, and it knows only one.
-            return {"input_ids": axes, "attention_mask": axes, "global_attention_mask": axes}
+            found = {"input_ids": axes, "attention_mask": axes}
+            if self.task == "token-classification":
+                # Taggers have their own way: that of transformers has no global token, ours always the first.
+                return found
+            return {**found, "global_attention_mask": axes}
 
     return LongformerConfig
 

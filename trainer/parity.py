@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from stream.bundle import Bundle, Manifest, Parity
 from stream.classify.inputs import TextInput
-from stream.classify.labels import label_thresholds
 from stream.classify.parity import (
     compare,
     infer_all,
@@ -18,17 +17,30 @@ from stream.classify.parity import (
     read_reference,
     within_tolerance,
 )
-from stream.classify.tokenise import Tokeniser
+from stream.classify.tokenise import RowTokens, Tokeniser, Tokens
 from stream.errors import BundleError
 from stream.runtime import OnnxRuntime, Runtime
 from stream.runtime.base import Logits
 from stream.runtime.openvino import open_streams
+from trainer.margins import decision_margins, logit_spread
 
 MIXED_ROWS = 8
 
-Metric = Callable[[Logits | list[Logits]], float]
-"""The task's own figure of merit, larger is better: of float32 [validation rows, labels], or for token
-classification of a list of float32 [tokens, labels]. The rows are the first of the reference."""
+Output = Logits | list[Logits]
+"""float32 [rows, labels], or for token classification float32 [tokens, labels] of each row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """The task's own figure of merit.
+
+    Attributes:
+        rows: how many rows it knows the truth of: the first of the reference.
+        score: of the output of these; larger is better.
+    """
+
+    rows: int
+    score: Callable[[Output], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +49,11 @@ class Terms:
 
     Attributes:
         tolerance: largest difference from PyTorch, in logits.
-        min_label_agreement: share of decisions that have to stay; None: all but those that lie nearer to their
-            border than twice the tolerance, which no difference within it could hold to account.
+        min_label_agreement: share of decisions that have to stay; None: all but those that lie nearer to
+            their border than twice the tolerance, which differences within it may move across.
         max_metric_loss: by how much the task's metric may be worse.
-        in_spreads: whether the tolerance counts standard deviations of the reference logits instead of logits;
-            for a regression halves of them.
+        in_spreads: whether the tolerance counts standard deviations of the reference logits instead of
+            logits; for a regression halves of them.
     """
 
     tolerance: float
@@ -68,7 +80,7 @@ def measure(
     draft: Bundle,
     variant: str,
     terms: Terms,
-    metric: Metric | None = None,
+    scorer: Scorer | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[Parity, str]:
     """Measure a variant the way the worker will run it: its tokens, its batches, its runtime.
@@ -81,7 +93,7 @@ def measure(
         draft: a folder with tokenizer, graph and reference.
         variant: a name in the manifest's variants.
         terms: what is asked of it.
-        metric: the task's own, for its loss.
+        scorer: of the task's metric, for its loss.
         progress: told how many rows were done.
 
     Returns:
@@ -103,7 +115,7 @@ def measure(
     else:
         # Which `compare` refuses.
         reference_twice, found_twice = reference, found
-    tolerance = terms.tolerance * (_spread(reference, draft.manifest) if terms.in_spreads else 1.0)
+    tolerance = terms.tolerance * (logit_spread(reference, draft.manifest) if terms.in_spreads else 1.0)
     margins = decision_margins(reference_twice, draft.manifest)
     asked = terms.min_label_agreement
     parity = compare(
@@ -117,7 +129,7 @@ def measure(
     parity = parity.model_copy(
         update={
             "close_rows": _rows_of(close, lengths) if asked is None else None,
-            "metric_loss": _metric_loss(metric, reference, found, lengths, draft.manifest),
+            "metric_loss": _metric_loss(scorer, reference, found, lengths, draft.manifest),
             "max_metric_loss": terms.max_metric_loss,
             "device": runtime.device,
         }
@@ -129,7 +141,7 @@ def prove(
     draft: Bundle,
     variant: str,
     terms: Terms = FP32_TERMS,
-    metric: Metric | None = None,
+    scorer: Scorer | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Parity:
     """Measure a variant that a bundle cannot do without.
@@ -141,7 +153,7 @@ def prove(
         BundleError: the variant is over its tolerance; the rows that moved furthest are named.
         DeviceError: the graph cannot be loaded.
     """
-    parity, over = measure(draft, variant, terms, metric, progress)
+    parity, over = measure(draft, variant, terms, scorer, progress)
     if over:
         raise BundleError(
             f"variant {variant} does not say what the trained model said",
@@ -149,28 +161,6 @@ def prove(
             mend="nothing was published; try other versions of torch and optimum-onnx, or another base model",
         )
     return parity
-
-
-def decision_margins(logits: Logits, manifest: Manifest) -> npt.NDArray[np.float64]:
-    """How far each decision lies from its border: no decision changes while logits move by less than half of it.
-
-    Args:
-        logits: float32 [rows or tokens, labels].
-        manifest: says what a decision is.
-
-    Returns:
-        float64 [rows or tokens]: best logit minus second best; for several labels float64 [rows, labels], twice
-        the distance to the label's threshold; for a regression infinite.
-    """
-    wide = logits.astype(np.float64)
-    if manifest.head == "multi-label":
-        least = np.clip(np.array(label_thresholds(manifest), dtype=np.float64), 1e-12, 1 - 1e-12)
-        return 2 * np.abs(wide - manifest.temperature * np.log(least / (1 - least)))
-    if manifest.head == "regression" or logits.shape[1] < 2:
-        return np.full(len(logits), np.inf)
-    best = np.partition(wide, -2, axis=1)
-    margins: npt.NDArray[np.float64] = best[:, -1] - best[:, -2]
-    return margins
 
 
 def _runtime(draft: Bundle, variant: str) -> Runtime:
@@ -189,12 +179,6 @@ def _check_finite(reference: Logits, rows: Sequence[TextInput]) -> None:
         )
 
 
-def _spread(reference: Logits, manifest: Manifest) -> float:
-    """A standard deviation of the logits, at least a quarter so that a model without opinions has a gate too."""
-    spread = max(0.25, float(reference.std()))
-    return spread / 2 if manifest.head == "regression" else spread
-
-
 def _mixed_batch(
     runtime: Runtime, tokeniser: Tokeniser, rows: Sequence[TextInput], lengths: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], Logits]:
@@ -204,8 +188,8 @@ def _mixed_batch(
         Where their logits stand in the reference, and what was found for them, float32 [places, labels].
     """
     encoded = tokeniser.encode(rows)
-    # A row of several windows has no batch of its own.
-    whole = [at for at, tokens in enumerate(encoded) if not getattr(tokens, "cut", False)]
+    # A row of several windows has no logits of its own to compare.
+    whole = [at for at, tokens in enumerate(encoded) if not _in_windows(tokeniser, tokens)]
     whole.sort(key=lambda at: len(encoded[at]))
     picked = sorted({whole[round(share)] for share in np.linspace(0, len(whole) - 1, MIXED_ROWS)})
     logits = runtime.infer(tokeniser.pad([encoded[at] for at in picked]))
@@ -216,6 +200,10 @@ def _mixed_batch(
     return places.astype(np.int64), logits
 
 
+def _in_windows(tokeniser: Tokeniser, tokens: Tokens) -> bool:
+    return tokeniser.windows is not None and isinstance(tokens, RowTokens) and len(tokens.windows(2)) > 1
+
+
 def _rows_of(marked: npt.NDArray[np.bool_], lengths: npt.NDArray[np.int64]) -> list[int]:
     """Reference rows with a mark among their rows of logits, bool [rows of logits] or [rows, labels]."""
     flat = marked.any(axis=1) if marked.ndim > 1 else marked
@@ -223,18 +211,22 @@ def _rows_of(marked: npt.NDArray[np.bool_], lengths: npt.NDArray[np.int64]) -> l
 
 
 def _metric_loss(
-    metric: Metric | None,
+    scorer: Scorer | None,
     reference: Logits,
     found: Logits,
     lengths: npt.NDArray[np.int64],
     manifest: Manifest,
 ) -> float | None:
-    if metric is None:
+    if scorer is None:
         return None
-    if manifest.head == "token":
-        cuts = np.cumsum(lengths)[:-1]
-        return metric(np.split(reference, cuts)) - metric(np.split(found, cuts))
-    return metric(reference) - metric(found)
+    last = int(lengths[: scorer.rows].sum())
+    cuts = np.cumsum(lengths[: scorer.rows])[:-1]
+
+    def score(logits: Logits) -> float:
+        known = logits[:last]
+        return scorer.score(np.split(known, cuts) if manifest.head == "token" else known)
+
+    return score(reference) - score(found)
 
 
 def _refusal(
@@ -246,8 +238,9 @@ def _refusal(
 ) -> str:
     """By how much, and which rows."""
     told = (
-        f"largest logit difference {parity.max_abs_logit_diff:.3g} (allowed {parity.tolerance:.3g}), same label "
-        f"for {parity.label_agreement:.2%} of {parity.rows} (asked for {parity.min_label_agreement:.2%})"
+        f"largest logit difference {parity.max_abs_logit_diff:.3g} (allowed {parity.tolerance:.3g}), same "
+        f"label for {parity.label_agreement:.2%} of {parity.rows} "
+        f"(asked for {parity.min_label_agreement:.2%})"
     )
     if parity.metric_loss is not None and parity.max_metric_loss is not None:
         told += f", the metric is {parity.metric_loss:.4f} worse (allowed {parity.max_metric_loss:g})"

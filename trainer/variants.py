@@ -8,7 +8,7 @@ from typing import Literal
 from stream.bundle import Bundle, Manifest, VariantEntry
 from stream.errors import DeviceError
 from stream.runtime.base import Padded
-from trainer.parity import Metric, Terms, measure, unproven
+from trainer.parity import Scorer, Terms, measure, unproven
 from trainer.quiet import no_output
 from trainer.static_int8 import can_calibrate, make_int8_static
 
@@ -82,7 +82,7 @@ def add_variants(
     stage: Callable[[str, int], Callable[[int], None]],
     warn: Callable[[str], None],
     calibration: Sequence[Padded] = (),
-    metric: Metric | None = None,
+    scorer: Scorer | None = None,
     rows: int = 1,
 ) -> Manifest:
     """Make variants beside the fp32 graph and keep those that are within their terms.
@@ -94,7 +94,7 @@ def add_variants(
         stage: opens a stage of so many units and returns what is told of the units done.
         warn: told in one line of a variant that was left out; its file is removed.
         calibration: graph inputs of training texts, a row each.
-        metric: the task's own, on the reference's validation rows.
+        scorer: of the task's metric.
         rows: rows of the reference, the units of a stage.
 
     Returns:
@@ -103,7 +103,7 @@ def add_variants(
     manifest = proven
     for recipe in recipes:
         told = stage(f"verify {recipe.name}", rows)
-        entry, left_out = _make(staging, proven, recipe, told, calibration, metric)
+        entry, left_out = _make(staging, proven, recipe, told, calibration, scorer)
         if entry is None:
             (staging / recipe.file).unlink(missing_ok=True)
             warn(f"variant {recipe.name} is left out: {left_out}")
@@ -118,7 +118,7 @@ def _make(
     recipe: VariantRecipe,
     told: Callable[[int], None],
     calibration: Sequence[Padded],
-    metric: Metric | None,
+    scorer: Scorer | None,
 ) -> tuple[VariantEntry | None, str]:
     fp32 = proven.variants["fp32"]
     try:
@@ -134,7 +134,7 @@ def _make(
     )
     try:
         draft = Bundle(staging, _with(proven, recipe.name, entry), digest="")
-        parity, over = measure(draft, recipe.name, recipe.terms, metric, told)
+        parity, over = measure(draft, recipe.name, recipe.terms, scorer, told)
     except DeviceError as exc:
         return None, f"it cannot be loaded: {exc.why}"
     return (None, over) if over else (entry.model_copy(update={"parity": parity}), "")

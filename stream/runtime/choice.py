@@ -22,8 +22,8 @@ FASTEST_FIRST: tuple[Pair, ...] = (
     ("cpu", "fp32"),
     ("openvino", "fp32"),
 )
-# What has to be named to be taken: TensorRT builds engines for minutes at every start; calibrated int8 on ONNX
-# Runtime is no faster than fp32 and fp16 on a CPU slower (there they let parity be measured anywhere).
+# What has to be named to be taken: TensorRT builds engines for minutes at every start; on the CPU of ONNX
+# Runtime calibrated int8 is no faster than fp32, and fp16 slower (they let parity be measured anywhere).
 ON_REQUEST: tuple[Pair, ...] = (
     ("tensorrt", "fp16"),
     ("tensorrt", "fp32"),

@@ -14,7 +14,7 @@ from stream.runtime.machine import load_openvino
 if TYPE_CHECKING:
     import openvino
 
-# What surrounds the int8 matrix products is computed in float32: bf16 was no faster there, and not every CPU has it.
+# What surrounds int8 matrix products is computed in float32: bf16 was no faster, and not every CPU has it.
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8-static": "f32"}
 DEFAULT_STREAMS = 2
 
