@@ -3,9 +3,10 @@
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from stream.runtime.base import Padded
-from stream.runtime.machine import load_openvino
+from stream.runtime.machine import keep_quiet
 from trainer.quiet import no_output
 
 CALIBRATION_ROWS = 300
@@ -37,13 +38,31 @@ def make_int8_static(fp32: Path, file: Path, calibration: Sequence[Padded]) -> N
     import onnx
 
     with no_output():
-        load_openvino()
+        keep_quiet()
         import nncf
 
         quantised = nncf.quantize(
-            onnx.load(fp32),
+            _without_branches(fp32, file),
             nncf.Dataset([dict(row) for row in calibration]),
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(calibration),
         )
         onnx.save(quantised, file)
+
+
+def _without_branches(fp32: Path, scratch: Path) -> Any:
+    """The graph; if it has branches, as scripted parts of DeBERTa leave them, folded away by ONNX Runtime.
+
+    NNCF does not follow names into a branch.
+    """
+    import onnx
+    import onnxruntime
+
+    graph = onnx.load(fp32)
+    if not any(node.op_type == "If" for node in graph.graph.node):
+        return graph
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(scratch)
+    onnxruntime.InferenceSession(str(fp32), options, providers=["CPUExecutionProvider"])
+    return onnx.load(scratch)

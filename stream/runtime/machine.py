@@ -72,12 +72,17 @@ class ThisMachine:
 
 
 def load_openvino() -> Any:
-    """The package openvino, kept from telling its maker of every import over the network."""
-    # None makes the import of a module fail; openvino (and nncf) then go without it.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    """The package openvino, without its telemetry."""
+    keep_quiet()
     import openvino
 
     return openvino
+
+
+def keep_quiet() -> None:
+    """Keep openvino and nncf from telling their maker of every import, if called before both are imported."""
+    # None makes the import of a module fail; both then go without it.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def gpu_count() -> int:
