@@ -9,6 +9,8 @@ from optimum.exporters.onnx import export
 from optimum.exporters.tasks import TasksManager
 
 from stream.errors import BundleError, UsageError
+from trainer.deberta import MODULES as DEBERTAS
+from trainer.deberta import deberta_config
 from trainer.longformer import longformer_config
 from trainer.metadata_input import with_metadata
 from trainer.quiet import no_output
@@ -88,7 +90,11 @@ def _configuration(model: Any, token: bool, metadata_columns: int) -> Any:
     constructor = TasksManager.get_exporter_config_constructor(
         "onnx", model_type=model_type, task=_task(token), library_name="transformers"
     )
-    kind = longformer_config(constructor.func) if model_type == "longformer" else constructor.func
+    kind = constructor.func
+    if model_type == "longformer":
+        kind = longformer_config(kind)
+    elif model_type in DEBERTAS:
+        kind = deberta_config(kind, model_type)
     if metadata_columns:
         kind = with_metadata(kind, metadata_columns)
     return kind(model.config, **constructor.keywords)

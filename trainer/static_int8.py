@@ -38,31 +38,28 @@ def make_int8_static(fp32: Path, file: Path, calibration: Sequence[Padded]) -> N
     import onnx
 
     with no_output():
-        keep_quiet()
-        import nncf
-
-        quantised = nncf.quantize(
-            _without_branches(fp32, file),
-            nncf.Dataset([dict(row) for row in calibration]),
-            model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=len(calibration),
-        )
+        try:
+            quantised = _quantised(onnx.load(fp32), calibration, smooth=True)
+        except AttributeError:
+            # NNCF 3.4 does not find weights that two products share, as in DeBERTa, when it smooths.
+            quantised = _quantised(onnx.load(fp32), calibration, smooth=False)
         onnx.save(quantised, file)
 
 
-def _without_branches(fp32: Path, scratch: Path) -> Any:
-    """The graph; if it has branches, as scripted parts of DeBERTa leave them, folded away by ONNX Runtime.
+def _quantised(graph: Any, calibration: Sequence[Padded], *, smooth: bool) -> Any:
+    keep_quiet()
+    import nncf
+    from nncf.quantization.advanced_parameters import (
+        AdvancedQuantizationParameters,
+        AdvancedSmoothQuantParameters,
+    )
 
-    NNCF does not follow names into a branch.
-    """
-    import onnx
-    import onnxruntime
-
-    graph = onnx.load(fp32)
-    if not any(node.op_type == "If" for node in graph.graph.node):
-        return graph
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(scratch)
-    onnxruntime.InferenceSession(str(fp32), options, providers=["CPUExecutionProvider"])
-    return onnx.load(scratch)
+    # A negative strength turns smoothing off.
+    off = AdvancedQuantizationParameters(smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=-1))
+    return nncf.quantize(
+        graph,
+        nncf.Dataset([dict(row) for row in calibration]),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(calibration),
+        advanced_parameters=None if smooth else off,
+    )

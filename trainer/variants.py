@@ -8,6 +8,7 @@ from typing import Literal
 from stream.bundle import Bundle, Manifest, VariantEntry
 from stream.errors import DeviceError
 from stream.runtime.base import Padded
+from trainer.index_arithmetic import index_arithmetic
 from trainer.parity import Scorer, Terms, measure, unproven
 from trainer.quiet import no_output
 from trainer.static_int8 import can_calibrate, make_int8_static
@@ -52,12 +53,17 @@ def make_int8(fp32: Path, file: Path, _calibration: Sequence[Padded] = ()) -> No
 
 
 def make_fp16(fp32: Path, file: Path, _calibration: Sequence[Padded] = ()) -> None:
-    """Convert weights and arithmetic to fp16; token ids stay int64, metadata and logits float32."""
+    """Convert weights and arithmetic to fp16; token ids stay int64, metadata and logits float32.
+
+    What is rounded to an index stays float32: MPNet's buckets of positions would shift.
+    """
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
+    graph = onnx.load(fp32)
     with no_output():
-        onnx.save(convert_float_to_float16(onnx.load(fp32), keep_io_types=True), file)
+        kept = [*index_arithmetic(graph)]
+        onnx.save(convert_float_to_float16(graph, keep_io_types=True, node_block_list=kept), file)
 
 
 # One standard deviation of the model's own logits: far enough for int8 rounding, not for a broken graph.

@@ -1,5 +1,6 @@
 """Every architecture of the export matrix: a tiny model of random weights and a tokenizer of its kind."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,14 @@ DEBERTA = {
     "type_vocab_size": 0,
     "pooler_hidden_size": 32,
 }
+DEBERTA_1 = {
+    "relative_attention": True,
+    "pos_att_type": ["c2p", "p2c"],
+    "max_relative_positions": -1,
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+    "pooler_hidden_size": 32,
+}
 MODERN = {
     "local_attention": 16,
     "global_attn_every_n_layers": 2,
@@ -63,6 +72,7 @@ ARCHITECTURES = {
     "roberta": Architecture("BPE", {**OFFSET, "type_vocab_size": 1}),
     "modernbert": Architecture("BPE", MODERN),
     "longformer": Architecture("BPE", {**OFFSET, "type_vocab_size": 1, "attention_window": 16}),
+    "deberta": Architecture("BPE", DEBERTA_1),
     "xlm-roberta": Architecture("Unigram", {**OFFSET, "type_vocab_size": 1}),
     "deberta-v2": Architecture("Unigram", DEBERTA),
 }
@@ -124,16 +134,19 @@ def _tokenizer(wanted: Architecture) -> Any:
 
 
 def _word_piece(texts: Iterator[str]) -> tuple[Any, dict[str, str]]:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    words = sorted({word for text in texts for word in re.findall(r"[a-z]{2,}", text)})
+    # Not trained: the trainer's vocabulary differs from run to run.
+    pieces = [*special, *".,?!", *letters, *(f"##{letter}" for letter in letters), *words]
+    vocabulary = {piece: at for at, piece in enumerate(pieces)}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.decoder = decoders.WordPiece()
-    made.train_from_iterator(
-        texts, trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=special, show_progress=False)
-    )
+    made.add_special_tokens(special)
     return _closed(made, "[CLS]", "[SEP]", 1), _names("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
 
 
