@@ -19,6 +19,7 @@ from trainer.losses import Loss
 from trainer.precision import Chosen, device_name
 from trainer.progress import Stages
 from trainer.recipe import Recipe
+from trainer.request import Checkpoints
 from trainer.batches import Rows
 
 NOTES_PER_EPOCH = 10
@@ -51,14 +52,6 @@ class Task:
     loss: Loss
     validate: Validate
     metric: str
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoints:
-    """Where checkpoints are kept; without a folder they are temporary. `resume`: go on from the last one."""
-
-    folder: Path | None = None
-    resume: bool = False
 
 
 class FineTuner(Trainer):  # type: ignore[misc] # transformers has no types
