@@ -56,7 +56,7 @@ def train(
     stay_offline(base)
     try:
         with console.status("loading torch and transformers"):
-            from trainer.report import show_data
+            from trainer.data_report import show_data
             from trainer.run import Request, run
     except ModuleNotFoundError as exc:
         raise UsageError(
