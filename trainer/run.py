@@ -9,9 +9,9 @@ from rich.markup import escape
 from transformers import set_seed
 
 from stream.bundle import Bundle
-from stream.bundle.store import digest
 from trainer.base_model import BaseModel, load_classifier, load_tokenizer, longest_input
-from trainer.data import Data, Example
+from trainer.data import Data, Example, data_digest
+from trainer.data_report import show_lengths, show_splits
 from trainer.evaluate import evaluate
 from trainer.export import check_exportable, export_onnx
 from trainer.finetune import Outcome, Rows, finetune
@@ -20,7 +20,7 @@ from trainer.package import ONNX_FILE, About, build_bundle, staging_folder, writ
 from trainer.progress import Stages
 from trainer.quiet import silence_libraries
 from trainer.recipe import Recipe
-from trainer.report import show_cost, show_lengths, show_per_label, show_result, show_splits
+from trainer.report import show_cost, show_per_label, show_result
 from trainer.splits import SHARES, Splits, split
 
 
@@ -46,7 +46,7 @@ def run(data: Data, request: Request, console: Console) -> Bundle:
         config, tokenizer = load_tokenizer(request.base)
     check_exportable(config.model_type)
     recipe = _capped(request.recipe, longest_input(config, tokenizer))
-    splits = split(data.examples, recipe.seed)
+    splits = split(data, recipe.seed)
     show_splits(console, data, splits)
     encoded = tokenizer([example.text for example in data.examples], truncation=False)
     show_lengths(console, [len(ids) for ids in encoded["input_ids"]], recipe.max_length)
@@ -105,7 +105,7 @@ def _assignments(splits: Splits) -> list[tuple[int, str | None, str]]:
 def _data_facts(data: Data, splits: Splits) -> dict[str, Any]:
     return {
         "file": data.path.name,
-        "sha256": digest(data.path),
+        "sha256": data_digest(data),
         "rows": len(data.examples),
         "left_out": {"no_text": len(data.no_text), "no_label": len(data.no_label)},
         "class_counts": data.class_counts,
