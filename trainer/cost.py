@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from stream.runtime import usable_cores
+from trainer.batches import Rows
 from trainer.losses import Loss
 from trainer.precision import Chosen, autocast, device_name
 from trainer.recipe import Recipe
-from trainer.batches import Rows
 
 TIMED_BATCHES = 3
 FORWARD_SHARE = 0.5

@@ -14,13 +14,14 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from stream.errors import UsageError
 from stream.runtime import usable_cores
+from trainer.batches import Rows
 from trainer.layers import parameter_groups
 from trainer.losses import Loss
 from trainer.precision import Chosen, device_name
 from trainer.progress import Stages
 from trainer.recipe import Recipe
+from trainer.report import figures
 from trainer.request import Checkpoints
-from trainer.batches import Rows
 
 NOTES_PER_EPOCH = 10
 
@@ -38,7 +39,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Objective:
     """What is learnt, apart from the hyper-parameters.
 
     Attributes:
@@ -67,7 +68,8 @@ class FineTuner(Trainer):  # type: ignore[misc] # transformers has no types
         """The figures of the validation part, logged and told to the callbacks as the original's are."""
         found = {f"{metric_key_prefix}_{name}": value for name, value in self._validate(self.model).items()}
         self.log(found)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        self.control: Any = control
         return found
 
 
@@ -87,12 +89,8 @@ class Bar(TrainerCallback):  # type: ignore[misc] # transformers has no types
         self._stages.set(self._task, state.global_step, self._loss, state.max_steps)
 
     def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: dict[str, float], **_: Any) -> None:
-        figures = ", ".join(
-            f"{name.removeprefix('eval_').replace('_', ' ').replace('f1', 'F1').replace('macro ', 'macro-')} "
-            f"{value:.3f}"
-            for name, value in metrics.items()
-        )
-        self._stages.console.print(f"  epoch {round(state.epoch)}: {self._loss}, validation {figures}")
+        named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        self._stages.console.print(f"  epoch {round(state.epoch)}: {self._loss}, validation {figures(named)}")
 
     def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         self._stages.set(self._task, state.global_step, self._loss, state.global_step)
@@ -101,7 +99,7 @@ class Bar(TrainerCallback):  # type: ignore[misc] # transformers has no types
 def finetune(
     model: Any,
     train: Rows,
-    task: Task,
+    objective: Objective,
     recipe: Recipe,
     precision: Chosen,
     stages: Stages,
@@ -114,7 +112,7 @@ def finetune(
     Args:
         model: a classifier with float32 weights.
         train: rows to learn from.
-        task: what is learnt.
+        objective: what is learnt.
         recipe: the hyper-parameters.
         precision: of the arithmetic.
         stages: where progress is shown.
@@ -128,21 +126,21 @@ def finetune(
     kept = checkpoints or Checkpoints()
     with _folder(kept) as folder:
         trainer = FineTuner(
-            task.validate,
+            objective.validate,
             model=model,
-            args=_arguments(folder, recipe, precision, steps, task.metric, kept.folder is not None),
+            args=_arguments(folder, recipe, precision, steps, objective.metric, kept.folder is not None),
             train_dataset=train,
             # Looked at by `validate`; the Trainer only wants to know that there is one.
             eval_dataset=[None],
-            data_collator=task.collate,
-            compute_loss_func=_mean_of(task.loss),
+            data_collator=objective.collate,
+            compute_loss_func=_mean_of(objective.loss),
             optimizers=(_optimizer(model, recipe), None),
             callbacks=[EarlyStoppingCallback(recipe.patience), Bar(stages, steps * recipe.epochs)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=_last(kept.folder) if kept.folder and kept.resume else None)
         state = trainer.state
-    name = f"eval_{task.metric}"
+    name = f"eval_{objective.metric}"
     evaluations = [entry for entry in state.log_history if name in entry]
     best = max(evaluations, key=lambda entry: entry[name])
     return Outcome(round(best["epoch"]), len(evaluations), best[name])

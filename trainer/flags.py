@@ -1,4 +1,4 @@
-"""The flags of `labelstream train` for data and result; Hugging Face's spelling is accepted where it differs."""
+"""The flags of `labelstream train` for data and result; Hugging Face's spellings are accepted."""
 
 from pathlib import Path
 from typing import Annotated
