@@ -107,7 +107,8 @@ def finetune(
 ) -> Outcome:
     """Train the model in place; it ends with the weights of its best epoch.
 
-    Every core that the process may use works.
+    Every core that the process may use works. Between epochs the validation part is computed as the training
+    is, in the same precision.
 
     Args:
         model: a classifier with float32 weights.
@@ -140,6 +141,7 @@ def finetune(
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=_last(kept.folder) if kept.folder and kept.resume else None)
         state = trainer.state
+        _unwrap(trainer, model)
     name = f"eval_{objective.metric}"
     evaluations = [entry for entry in state.log_history if name in entry]
     best = max(evaluations, key=lambda entry: entry[name])
@@ -187,6 +189,13 @@ def _folder(checkpoints: Checkpoints) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="labelstream-train-") as folder:
         yield Path(folder)
+
+
+def _unwrap(trainer: Trainer, model: Any) -> None:
+    """Give the model back its own forward, which computes in the precision of its weights."""
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    # What is left is the class's own, bound, which exporters cannot look into.
+    model.__dict__.pop("forward", None)
 
 
 def _last(folder: Path) -> str:
