@@ -32,7 +32,7 @@ def check_exportable(model_type: str, *, token: bool = False) -> None:
         raise UsageError(
             f"a {model_type} model cannot be exported to ONNX as a {_task(token)} model",
             why="optimum-onnx has no such export",
-            mend="use another base model, for example a BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa or ModernBERT",
+            mend="use another model, for example a BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa or ModernBERT",
         )
 
 

@@ -80,7 +80,7 @@ def make_architecture(name: str, *, token: bool = False) -> tuple[Any, Any]:
     wanted = ARCHITECTURES[name]
     labels = TAGS if token else LABELS
     tokenizer = _tokenizer(wanted)
-    special = {f"{part}_token_id": getattr(tokenizer, f"{part}_token_id") for part in ("pad", "bos", "eos", "cls", "sep")}
+    special = {name: getattr(tokenizer, name) for name in SPECIAL_IDS}
     size = {key: value for key, value in SIZE.items() if name != "distilbert" or key not in _DISTIL_OWN}
     config = AutoConfig.for_model(
         name,
@@ -98,6 +98,7 @@ def make_architecture(name: str, *, token: bool = False) -> tuple[Any, Any]:
     return kind.from_config(config, dtype=torch.float32).eval(), tokenizer
 
 
+SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
 _DISTIL_OWN = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
