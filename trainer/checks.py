@@ -15,7 +15,8 @@ def one_of(flag: str, value: str, choices: Sequence[str]) -> str:
     """
     if value in choices:
         return value
-    near = difflib.get_close_matches(value, choices, n=1)
+    begun = [choice for choice in choices if value and choice.startswith(value)]
+    near = begun or difflib.get_close_matches(value, choices, n=1)
     raise UsageError(
         f"{flag} {value} is not possible",
         why=f"there are: {', '.join(choices)}",

@@ -1,6 +1,6 @@
 """A training from data to bundle, top to bottom."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,7 @@ def run(data: Data, request: Request, console: Console) -> Bundle:
                 stages.stage,
                 warn=lambda line: console.print(f"[yellow]{escape(line)}[/]"),
                 calibration=_inputs(splits.train),
+                metric=_metric(prepared, answers),
             )
     show_per_label(console, metrics["test"])
     show_result(console, bundle, metrics)
@@ -211,6 +212,17 @@ def _judged(
         }
     scores = {name: judge.score(outputs[name], answers) for name, judge in prepared.judges.items()}
     return answers, {"calibration": calibration, **scores}
+
+
+def _metric(prepared: Prepared, answers: Answers) -> Callable[[Sequence[int], Output], float]:
+    """The task's own figure of some validation rows, for the variants' gate."""
+    problem, examples = prepared.problem, prepared.splits.validation
+
+    def metric(places: Sequence[int], output: Output) -> float:
+        judge = problem.judge(prepared.tokenizer, [examples[at] for at in places])
+        return float(judge.score(output, answers, resamples=0)[HEADLINE[problem.head]])
+
+    return metric
 
 
 def _asked(prepared: Prepared, request: Request) -> dict[str, Any]:
