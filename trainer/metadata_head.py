@@ -21,9 +21,10 @@ UNSEEN_SHARE = 0.05
 class MetadataEmbedding(nn.Module):  # type: ignore[misc] # torch is not followed
     """Metadata columns, as `stream.classify.metadata.MetadataEncoder` writes them, to one vector a row.
 
-    A column of numbers passes its two graph columns on, at most ten deviations from the mean. A column of names has its index in the graph as a
-    float; it is cast back and looked up in an embedding (as in Guo and Berkhahn 2016, "Entity Embeddings of
-    Categorical Variables") of about the square root of the number of names.
+    A column of numbers passes its two graph columns on, at most ten deviations from the mean. A column of
+    names has its index in the graph as a float; it is cast back and looked up in an embedding (as in Guo and
+    Berkhahn 2016, "Entity Embeddings of Categorical Variables") of about the square root of the number of
+    names.
 
     Attributes:
         width: numbers in a row's vector.

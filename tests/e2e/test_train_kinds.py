@@ -45,7 +45,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write("several.csv", ("text", "labels"), several)
     write("score.csv", ("text", "other", "score"), [(t, TEXTS[k], 100 + 10 * k) for t, k in rows])
     write("pair.csv", ("premise", "hypothesis", "label"), [(t, TEXTS[k], KINDS[k]) for t, k in rows])
-    ages = [(t, STARS[k // 2], 20 + 9 * k, ("web", "mail", "")[k % 3]) for t, k in rows]
+    ages = [(t, STARS[k // 2], 20 + 9 * k + len(t) / 3, ("web", "mail", "")[k % 3]) for t, k in rows]
     write("stars.csv", ("text", "stars", "age", "channel"), ages)
     with (room / "tagged.conll").open("w") as file:
         for text in texts:
