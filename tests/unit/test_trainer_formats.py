@@ -219,6 +219,30 @@ def test_parquet_of_the_datasets_library_keeps_label_names(tmp_path: Path) -> No
     assert read_data(tmp_path / "data.parquet").labels == ["spam", "ham"]
 
 
+def test_numbered_tags_of_a_data_set_are_named(tmp_path: Path) -> None:
+    import datasets
+
+    tags = datasets.Sequence(datasets.ClassLabel(names=["O", "B-place", "I-place"]))
+    features = datasets.Features({"tokens": datasets.Sequence(datasets.Value("string")), "ner_tags": tags})
+    rows = {"tokens": [["in", "New", "York"], ["Hi"]], "ner_tags": [[0, 1, 2], [0]]}
+    whole = datasets.Dataset.from_dict(rows, features=features)
+    whole.save_to_disk(tmp_path / "set")
+    whole.to_parquet(tmp_path / "set.parquet")
+    for path in (tmp_path / "set", tmp_path / "set.parquet"):
+        data = read_data(path, task="token")
+        assert data.examples[0].target == ("O", "B-place", "I-place")
+        assert data.labels == ["O", "B-place", "I-place"]
+
+
+def test_a_repository_with_its_files_in_a_subfolder(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    file_of(tmp_path, "README.md", "about")
+    for name in ("train-00000-of-00002.csv", "train-00001-of-00002.csv", "test-00000-of-00001.csv"):
+        file_of(tmp_path / "data", name, CSV)
+    data = read_data(tmp_path)
+    assert [example.split for example in data.examples] == ["train"] * 12 + ["test"] * 6
+
+
 def test_a_hub_id_goes_through_the_datasets_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """A local stand-in for the Hub: only the library's loading function is replaced."""
     import datasets

@@ -78,8 +78,9 @@ def test_names_of_numbered_labels_come_from_a_file(tmp_path: Path) -> None:
         read_data(wrong, task="multi-label", label_names=names)
     assert "row 1: '3'" in refused.value.what
     assert "0 to 2" in refused.value.why
-    with pytest.raises(UsageError, match="names a label twice"):
-        read_data(wrong, task="multi-label", label_names=table(tmp_path, "a\na\n", "twice.txt"))
+    for unfit in ("a\na\n", "a\n\nb\n"):
+        with pytest.raises(UsageError, match="names a label twice, or has an empty line"):
+            read_data(wrong, task="multi-label", label_names=table(tmp_path, unfit, "unfit.txt"))
 
 
 def test_numbers_and_those_that_are_none(tmp_path: Path) -> None:
