@@ -1,8 +1,8 @@
 """Altered copies of training texts: words left out, neighbours swapped, characters mistyped.
 
-Word dropout and swaps are two of the operations of Wei and Zou 2019, "EDA: Easy Data Augmentation Techniques for
-Boosting Performance on Text Classification Tasks"; mistyped characters are the noise of Belinkov and Bisk 2018,
-"Synthetic and Natural Noise Both Break Neural Machine Translation".
+Word dropout and swaps are two of the operations of Wei and Zou 2019, "EDA: Easy Data Augmentation Techniques
+for Boosting Performance on Text Classification Tasks"; mistyped characters are the noise of Belinkov and Bisk
+2018, "Synthetic and Natural Noise Both Break Neural Machine Translation".
 """
 
 import random
@@ -30,9 +30,10 @@ def augmented(
 ) -> list[Example]:
     """The examples, then altered copies of them with the same targets and row numbers.
 
-    Each copy is altered by one method, drawn for it. What is drawn depends on the seed, the row and the number
-    of the copy alone, so that other rows may come and go. A text keeps at least one word; one of a single word
-    is altered by noise only, and one that no method alters is not copied. Both texts of a pair are altered.
+    Each copy is altered by one method, drawn for it. What is drawn depends on the seed, the row and the
+    number of the copy alone, so that other rows may come and go. A text keeps at least one word; one of a
+    single word is altered by noise only, and one that comes out unaltered is not copied. Both texts of a pair
+    are altered.
 
     Args:
         examples: training rows; augmented validation or test rows would judge what nobody writes.

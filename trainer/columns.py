@@ -174,7 +174,7 @@ def _check_apart(found: Columns, wanted: Wanted, present: Sequence[str]) -> None
     roles = [found.text, *([found.text_pair] if found.text_pair else []), *labels, *found.metadata]
     for name in roles:
         if roles.count(name) > 1:
-            both = "text and label" if name == found.text and name in labels else "two things at once"
+            both = "both text and label" if name == found.text and name in labels else "two things at once"
             raise UsageError(
                 f"column {name!r} cannot be {both}",
                 why=f"the file's columns are: {', '.join(present)}",

@@ -98,14 +98,10 @@ def _counted(examples: Sequence[Example], *, spans: bool) -> list[str]:
 def _number_table(data: Data, splits: Splits) -> Table:
     table = Table(data.columns.label, "all", *SHARES)
     parts = [splits.train + splits.validation + splits.test, splits.train, splits.validation, splits.test]
-    numbers = [[float(example.target) for example in part if _is_number(example)] for part in parts]
+    numbers = [[e.target for e in part if isinstance(e.target, float)] for part in parts]
     for name, statistic in (("mean", np.mean), ("std", np.std), ("least", np.min), ("most", np.max)):
         table.add_row(name, *(f"{statistic(found):.4g}" if found else "" for found in numbers))
     return table
-
-
-def _is_number(example: Example) -> bool:
-    return isinstance(example.target, float)
 
 
 def show_leaks(console: Console, leaks: Leaks) -> None:
@@ -136,11 +132,13 @@ def show_metadata(console: Console, splits: Splits, columns: Sequence[MetadataCo
     table = Table("metadata", "taken as", "values", *(f"missing: {name}" for name in SHARES))
     missing = {name: missing_shares(getattr(splits, name), columns) for name in SHARES}
     for at, column in enumerate(columns):
-        numeric = isinstance(column, NumericColumn)
-        values = f"mean {column.mean:.4g}, std {column.std:.4g}" if numeric else f"{len(column.values)} names"
+        if isinstance(column, NumericColumn):
+            kind, values = "numbers", f"mean {column.mean:.4g}, std {column.std:.4g}"
+        else:
+            kind, values = "names", f"{len(column.values)} names"
         table.add_row(
             Text(column.name),
-            "numbers" if numeric else "names",
+            kind,
             values,
             *(f"{missing[name][at]:.1%}" for name in SHARES),
         )

@@ -74,4 +74,4 @@ def leaks(splits: Splits) -> Leaks:
                 found.append(Leak("equal", example, name, *equals))
             elif nearest is not None and order[nearest[1]] < order[name]:
                 found.append(Leak("near", example, name, *nearest))
-    return Leaks(found)
+    return Leaks(sorted(found, key=lambda leak: (order[leak.split], leak.example.row)))

@@ -3,11 +3,12 @@
 import bz2
 import gzip
 import lzma
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Literal, TextIO
 
-OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 Quoting = Literal["minimal", "none"]
 
@@ -61,7 +62,6 @@ def open_text(path: Path) -> TextIO:
 
     A byte-order mark, as Excel writes it, is taken off: it would become part of the first column's name.
     """
-    opener = OPENERS.get(path.suffix.lower())
-    if opener is None:
-        return path.open(encoding="utf-8-sig", newline="")
-    return cast(TextIO, opener(path, "rt", encoding="utf-8-sig", newline=""))
+    opener = OPENERS.get(path.suffix.lower(), open)
+    file: TextIO = opener(path, "rt", encoding="utf-8-sig", newline="")
+    return file

@@ -51,9 +51,9 @@ def positive_weights(
 ) -> dict[str, float]:
     """For multi-label, how much a row that has the label counts against one that has not.
 
-    It is what PyTorch's BCEWithLogitsLoss calls `pos_weight`: by `inverse` rows without / rows with the label,
-    by `sqrt_inverse` the root of that, by `effective` the ratio of the effective numbers. A label that no row
-    has, or every row, gets 1.
+    It is what PyTorch's BCEWithLogitsLoss calls `pos_weight`: by `inverse` rows without / rows with the
+    label, by `sqrt_inverse` the root of that, by `effective` the ratio of the effective numbers. A label that
+    no row has, or every row, gets 1.
 
     Args:
         counts: rows that have the label, by label.
@@ -88,8 +88,8 @@ def resampled(examples: Sequence[Example], how: Resampling, seed: int, ratio: fl
 
     Args:
         examples: training rows.
-        how: `over`: rows of small classes are repeated, each as often as the others of its class, give or take
-            one; no row is lost. `under`: rows of large classes are left out at random; none is repeated.
+        how: `over`: rows of small classes are repeated, each as often as the others of its class, give or
+            take one; no row is lost. `under`: rows of large classes are left out at random; none is repeated.
         seed: decides which rows are repeated or left out.
         ratio: rows of the smallest class in relation to the largest afterwards, over 0 to 1. A class that is
             larger than that already (`over`), or smaller (`under`), stays as it is.

@@ -27,17 +27,21 @@ def read_names(file: Path) -> list[str]:
     """The names of labels 0, 1, …, a line each.
 
     Raises:
-        UsageError: the file cannot be read, or two lines are equal.
+        UsageError: the file cannot be read, two lines are equal, or one is empty.
     """
     try:
         with open_text(file) as lines:
-            names = [line.strip() for line in lines if line.strip()]
+            names = [line.strip() for line in lines.read().rstrip().splitlines()]
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(
             f"cannot read {file}", why=str(exc), mend="name a text file, a label's name per line"
         ) from None
-    if len(set(names)) < len(names):
-        raise UsageError(f"{file} names a label twice", why="each line is another label", mend="mend it")
+    if len(set(names)) < len(names) or not all(names):
+        raise UsageError(
+            f"{file} names a label twice, or has an empty line",
+            why="line 1 is the name of label 0, line 2 of label 1, and so on",
+            mend="mend the file, or name another in --label-names",
+        )
     return names
 
 

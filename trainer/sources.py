@@ -109,6 +109,9 @@ def _parts(tables: dict[str, Table]) -> Found:
 
 def _folder(folder: Path, layout: Layout) -> Found:
     files = sorted(_data_files(folder))
+    if not files and (folder / "data").is_dir():
+        # Repositories of the Hub keep their Parquet files there.
+        return _folder(folder / "data", layout)
     splits = {file: split_of(stem_of(file)) for file in files}
     _check_train({file.name: split for file, split in splits.items()}, str(folder))
     passed = [file.name for file, split in splits.items() if split is None]
