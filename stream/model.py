@@ -10,12 +10,12 @@ import structlog
 from stream.bundle import Bundle, open_bundle
 from stream.classify.cache import KeyMaker, LocalCache, PredictionCache, SharedCache
 from stream.classify.classifier import Classifier, Tokenising
-from stream.classify.heads import make_head
+from stream.classify.heads import check_servable, make_head
 from stream.classify.planner import Limits
 from stream.classify.tokenise import Tokeniser
 from stream.classify.windows import WindowPool
 from stream.observe.metrics import Metrics
-from stream.runtime import Runtime, choose, open_runtimes, warm_shapes
+from stream.runtime import Choice, Runtime, choose, open_runtimes, warm_shapes
 from stream.settings import Route, Settings
 
 # Rows and padded tokens of one inference where the settings name none.
@@ -46,16 +46,43 @@ class LoadModel(Protocol):
     ) -> Model: ...
 
 
-async def load_model(route: Route, settings: Settings, shared: SharedCache | None, metrics: Metrics) -> Model:
-    """Check the bundle, load it, warm it up.
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A bundle's parts on a device, not warm yet.
+
+    Attributes:
+        choice: device and variant, and why these.
+        runtimes: a session for each thread that owns one.
+        limits: what an inference may hold there.
+    """
+
+    bundle: Bundle
+    choice: Choice
+    runtimes: Sequence[Runtime]
+    tokeniser: Tokeniser
+    limits: Limits
+    classifier: Classifier
+
+
+async def open_model(
+    spec: str, variant: str, settings: Settings, shared: SharedCache | None, metrics: Metrics
+) -> OpenModel:
+    """Check a bundle and load it as the settings want it.
+
+    Args:
+        spec: a folder, NAME or NAME@VERSION.
+        variant: a precision, or auto.
+        settings: device, store, limits.
+        shared: the shared cache tier, if any.
+        metrics: told what happens.
 
     Raises:
         BundleError: missing, changed, or not servable.
-        DeviceError: the device is not there, or does not answer.
+        DeviceError: the device is not there.
     """
-    bundle = await asyncio.to_thread(open_bundle, route.bundle, settings.bundle_store)
-    manifest = bundle.manifest
-    choice = choose(manifest, settings.device, route.variant)
+    bundle = await asyncio.to_thread(open_bundle, spec, settings.bundle_store)
+    check_servable(bundle.manifest)
+    choice = choose(bundle.manifest, settings.device, variant)
     runtimes = await asyncio.to_thread(open_runtimes, bundle, choice, settings.sessions)
     limits = Limits(
         settings.max_batch_rows or BATCH_ROWS[choice.device],
@@ -66,7 +93,20 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
     classifier = make_classifier(
         bundle, choice.variant, runtimes, tokeniser, limits, settings, shared, metrics
     )
-    await classifier.warm_up(
+    return OpenModel(bundle, choice, runtimes, tokeniser, limits, classifier)
+
+
+async def load_model(route: Route, settings: Settings, shared: SharedCache | None, metrics: Metrics) -> Model:
+    """Check the bundle, load it, warm it up.
+
+    Raises:
+        BundleError: missing, changed, or not servable.
+        DeviceError: the device is not there, or does not answer.
+    """
+    opened = await open_model(route.bundle, route.variant, settings, shared, metrics)
+    bundle, choice, runtimes, limits = opened.bundle, opened.choice, opened.runtimes, opened.limits
+    manifest = bundle.manifest
+    await opened.classifier.warm_up(
         warm_shapes(limits.max_rows, limits.max_tokens, manifest.max_length, limits.width_multiple)
     )
     provider = runtimes[0].provider
@@ -83,7 +123,7 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
         why=choice.why,
         sessions=len(runtimes),
     )
-    return Model(bundle, choice.variant, choice.device, provider, classifier)
+    return Model(bundle, choice.variant, choice.device, provider, opened.classifier)
 
 
 def make_classifier(

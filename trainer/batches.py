@@ -51,6 +51,11 @@ class Rows:
         """Tokens of each window."""
         return self._encoded.lengths
 
+    @property
+    def owners(self) -> list[int]:
+        """The row of each window."""
+        return self._encoded.owners
+
 
 def labelled_rows(
     encoded: Encoded,

@@ -77,3 +77,11 @@ def _first_windows(owners: Sequence[int], most: int) -> list[int]:
         if seen[owner] <= most:
             kept.append(at)
     return kept
+
+
+def token_counts(tokenizer: Any, rows: Sequence[TextInput]) -> list[int]:
+    """Tokens of rows that are not cut."""
+    whole = tokenizer(
+        [row.text if row.text_pair is None else (row.text, row.text_pair) for row in rows], truncation=False
+    )
+    return [len(ids) for ids in whole["input_ids"]]

@@ -14,12 +14,14 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from stream.errors import UsageError
 from stream.runtime import usable_cores
+from trainer.batches import Rows
 from trainer.layers import parameter_groups
 from trainer.losses import Loss
 from trainer.precision import Chosen, device_name
 from trainer.progress import Stages
 from trainer.recipe import Recipe
-from trainer.batches import Rows
+from trainer.report import figures
+from trainer.request import Checkpoints
 
 NOTES_PER_EPOCH = 10
 
@@ -37,7 +39,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Objective:
     """What is learnt, apart from the hyper-parameters.
 
     Attributes:
@@ -53,14 +55,6 @@ class Task:
     metric: str
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoints:
-    """Where checkpoints are kept; without a folder they are temporary. `resume`: go on from the last one."""
-
-    folder: Path | None = None
-    resume: bool = False
-
-
 class FineTuner(Trainer):  # type: ignore[misc] # transformers has no types
     """A Trainer that validates with our own inference, so that windows, metadata and spans count."""
 
@@ -74,7 +68,8 @@ class FineTuner(Trainer):  # type: ignore[misc] # transformers has no types
         """The figures of the validation part, logged and told to the callbacks as the original's are."""
         found = {f"{metric_key_prefix}_{name}": value for name, value in self._validate(self.model).items()}
         self.log(found)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        self.control: Any = control
         return found
 
 
@@ -94,12 +89,8 @@ class Bar(TrainerCallback):  # type: ignore[misc] # transformers has no types
         self._stages.set(self._task, state.global_step, self._loss, state.max_steps)
 
     def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: dict[str, float], **_: Any) -> None:
-        figures = ", ".join(
-            f"{name.removeprefix('eval_').replace('_', ' ').replace('f1', 'F1').replace('macro ', 'macro-')} "
-            f"{value:.3f}"
-            for name, value in metrics.items()
-        )
-        self._stages.console.print(f"  epoch {round(state.epoch)}: {self._loss}, validation {figures}")
+        named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        self._stages.console.print(f"  epoch {round(state.epoch)}: {self._loss}, validation {figures(named)}")
 
     def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         self._stages.set(self._task, state.global_step, self._loss, state.global_step)
@@ -108,7 +99,7 @@ class Bar(TrainerCallback):  # type: ignore[misc] # transformers has no types
 def finetune(
     model: Any,
     train: Rows,
-    task: Task,
+    objective: Objective,
     recipe: Recipe,
     precision: Chosen,
     stages: Stages,
@@ -116,12 +107,13 @@ def finetune(
 ) -> Outcome:
     """Train the model in place; it ends with the weights of its best epoch.
 
-    Every core that the process may use works.
+    Every core that the process may use works. Between epochs the validation part is computed as the training
+    is, in the same precision.
 
     Args:
         model: a classifier with float32 weights.
         train: rows to learn from.
-        task: what is learnt.
+        objective: what is learnt.
         recipe: the hyper-parameters.
         precision: of the arithmetic.
         stages: where progress is shown.
@@ -135,21 +127,22 @@ def finetune(
     kept = checkpoints or Checkpoints()
     with _folder(kept) as folder:
         trainer = FineTuner(
-            task.validate,
+            objective.validate,
             model=model,
-            args=_arguments(folder, recipe, precision, steps, task.metric, kept.folder is not None),
+            args=_arguments(folder, recipe, precision, steps, objective.metric, kept.folder is not None),
             train_dataset=train,
             # Looked at by `validate`; the Trainer only wants to know that there is one.
             eval_dataset=[None],
-            data_collator=task.collate,
-            compute_loss_func=_mean_of(task.loss),
+            data_collator=objective.collate,
+            compute_loss_func=_mean_of(objective.loss),
             optimizers=(_optimizer(model, recipe), None),
             callbacks=[EarlyStoppingCallback(recipe.patience), Bar(stages, steps * recipe.epochs)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=_last(kept.folder) if kept.folder and kept.resume else None)
         state = trainer.state
-    name = f"eval_{task.metric}"
+        _unwrap(trainer, model)
+    name = f"eval_{objective.metric}"
     evaluations = [entry for entry in state.log_history if name in entry]
     best = max(evaluations, key=lambda entry: entry[name])
     return Outcome(round(best["epoch"]), len(evaluations), best[name])
@@ -196,6 +189,13 @@ def _folder(checkpoints: Checkpoints) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="labelstream-train-") as folder:
         yield Path(folder)
+
+
+def _unwrap(trainer: Trainer, model: Any) -> None:
+    """Give the model back its own forward, which computes in the precision of its weights."""
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    # What is left is the class's own, bound, which exporters cannot look into.
+    model.__dict__.pop("forward", None)
 
 
 def _last(folder: Path) -> str:

@@ -15,8 +15,8 @@ from trainer.calibrate import Calibration, calibrate, expected_calibration_error
 from trainer.data import Example
 from trainer.evaluate import evaluate_multi, evaluate_regression, evaluate_single, evaluate_spans
 from trainer.tagged import TaggedRows
-from trainer.truth import targets
 from trainer.thresholds import tune_thresholds
+from trainer.truth import targets
 
 Output = Logits | list[Logits]
 """float32 [rows, labels], or for token classification float32 [tokens, labels] of each row."""

@@ -11,6 +11,9 @@ from stream.bundle.manifest import CategoricalColumn, MetadataColumn
 from stream.classify.metadata import FIRST_VALUE, UNSEEN
 
 MOST_DIMENSIONS = 16
+MOST_DEVIATIONS = 10.0
+"""Further from the mean a number says no more: one that is off by far shall not drown the text."""
+
 UNSEEN_SHARE = 0.05
 """Share of the names that are hidden in training, so that the vector of an unseen name is learnt too."""
 
@@ -18,9 +21,10 @@ UNSEEN_SHARE = 0.05
 class MetadataEmbedding(nn.Module):  # type: ignore[misc] # torch is not followed
     """Metadata columns, as `stream.classify.metadata.MetadataEncoder` writes them, to one vector a row.
 
-    A column of numbers passes its two graph columns on. A column of names has its index in the graph as a
-    float; it is cast back and looked up in an embedding (as in Guo and Berkhahn 2016, "Entity Embeddings of
-    Categorical Variables") of about the square root of the number of names.
+    A column of numbers passes its two graph columns on, at most ten deviations from the mean. A column of
+    names has its index in the graph as a float; it is cast back and looked up in an embedding (as in Guo and
+    Berkhahn 2016, "Entity Embeddings of Categorical Variables") of about the square root of the number of
+    names.
 
     Attributes:
         width: numbers in a row's vector.
@@ -47,7 +51,8 @@ class MetadataEmbedding(nn.Module):  # type: ignore[misc] # torch is not followe
 
     def forward(self, metadata: Any) -> Any:
         """float [rows, width] for float32 [rows, graph columns]."""
-        parts = [metadata[:, self._numeric]] if self._numeric else []
+        numbers = metadata[:, self._numeric].clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
+        parts = [numbers] if self._numeric else []
         for at, table in zip(self._categorical, self.embeddings, strict=True):
             index = metadata[:, at].to(torch.int64)
             if self.training:

@@ -54,6 +54,5 @@ def autocast(chosen: Chosen) -> torch.autocast:
 
 def _cpu_multiplies_bf16() -> bool:
     # Older versions of torch do not say; then nothing is risked.
-    asked = getattr(torch.cpu, "get_capabilities", dict)
-    able = asked()
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

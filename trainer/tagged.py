@@ -13,10 +13,10 @@ from stream.classify.tokenise import RowTokens, TextTokens
 from stream.runtime.base import Logits
 from trainer.activation import probabilities
 from trainer.alignment import first_pieces, inside_of, piece_targets, token_targets
+from trainer.batches import Rows
 from trainer.data import Example
 from trainer.encoding import encode
 from trainer.losses import IGNORED
-from trainer.batches import Rows
 from trainer.windows import tokens_of_rows
 
 OUTSIDE = "O"

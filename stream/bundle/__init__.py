@@ -1,7 +1,8 @@
 """The folder that trainer and worker share: a model, its tokenizer, its manifest and its proof."""
 
 from stream.bundle.manifest import Manifest, Parity, SpanRules, Task, VariantEntry, Windows
-from stream.bundle.store import Bundle, latest_version, new_staging, open_bundle, publish, resolve
+from stream.bundle.store import Bundle, new_staging, open_bundle, publish, read_bundle, resolve
+from stream.bundle.versions import latest_version
 
 __all__ = [
     "Bundle",
@@ -15,5 +16,6 @@ __all__ = [
     "new_staging",
     "open_bundle",
     "publish",
+    "read_bundle",
     "resolve",
 ]

@@ -9,9 +9,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from stream.bundle.manifest import FILE_NAME, Manifest
+from stream.bundle.versions import LATEST, latest_version, promote, write_durably
 from stream.errors import BundleError
-
-LATEST = "latest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +36,6 @@ class Bundle:
     def reference(self) -> str:
         """`name@version`."""
         return f"{self.manifest.name}@{self.manifest.version}"
-
-
-def latest_version(store: Path, name: str) -> str | None:
-    """The version that `latest` names, or None when the store has no such bundle."""
-    try:
-        return (store / name / LATEST).read_text(encoding="ascii").strip() or None
-    except FileNotFoundError:
-        return None
 
 
 def resolve(spec: str, store: Path) -> Path:
@@ -74,11 +65,11 @@ def resolve(spec: str, store: Path) -> Path:
     )
 
 
-def open_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
-    """Read a bundle and check the digest of every file of it.
+def read_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
+    """Read a bundle's manifest and believe it: for those who only tell what it says.
 
     Raises:
-        BundleError: it is missing, its manifest cannot be read, a file is missing, changed, or not listed.
+        BundleError: it is missing, or its manifest cannot be read.
     """
     path = resolve(str(spec), store)
     raw = (path / FILE_NAME).read_bytes()
@@ -91,8 +82,18 @@ def open_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
             why=f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}",
             mend="export the model again with this version of labelstream",
         ) from None
-    _check_files(path, manifest)
     return Bundle(path, manifest, f"sha256:{hashlib.sha256(raw).hexdigest()}")
+
+
+def open_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
+    """Read a bundle and check the digest of every file of it.
+
+    Raises:
+        BundleError: it is missing, its manifest cannot be read, a file is missing, changed, or not listed.
+    """
+    bundle = read_bundle(spec, store)
+    _check_files(bundle.path, bundle.manifest)
+    return bundle
 
 
 def _check_files(path: Path, manifest: Manifest) -> None:
@@ -150,31 +151,18 @@ def publish(staging: Path, manifest: Manifest, store: Path) -> Bundle:
         taken = [int(p.name) for p in home.iterdir() if p.name.isdigit()]
         version = str(max(taken, default=0) + 1)
         complete = manifest.model_copy(update={"version": version, "files": files})
-        _write_durably(staging / FILE_NAME, complete.model_dump_json(indent=2, exclude_none=True) + "\n")
+        write_durably(staging / FILE_NAME, complete.model_dump_json(indent=2, exclude_none=True) + "\n")
         try:
             staging.rename(home / version)
         except OSError:
             if (home / version).exists():
                 continue
             raise
-        _point_latest(home, version)
+        promote(home, version)
         return open_bundle(home / version)
     raise BundleError(
         f"no version of {manifest.name} could be added", why="others keep adding", mend="try again"
     )
-
-
-def _point_latest(home: Path, version: str) -> None:
-    waiting = home / f".{LATEST}.{os.getpid()}"
-    _write_durably(waiting, f"{version}\n")
-    waiting.replace(home / LATEST)
-
-
-def _write_durably(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def new_staging(store: Path, name: str) -> Path:

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from stream.bundle import Manifest
 from stream.classify.inputs import ModelInput, Prediction
-from stream.classify.labels import CautiousLabel, ManyLabels
-from stream.classify.postprocess import PostProcessor
+from stream.classify.labels import CautiousLabel, ManyLabels, sigmoid
+from stream.classify.postprocess import PostProcessor, softmax
 from stream.classify.regression import MeasuredValue
 from stream.classify.token_spans import TokenSpans
 from stream.classify.tokenise import Tokens
@@ -58,6 +61,17 @@ def make_head(manifest: Manifest, top_k: int | None = None) -> Head:
             return MeasuredValue(manifest)
         case "token":
             return TokenSpans(manifest)
+
+
+def probabilities(manifest: Manifest, logits: Logits) -> npt.NDArray[np.float64] | None:
+    """The probability of each label, laid out as the logits are; None for a regression."""
+    match manifest.head:
+        case "regression":
+            return None
+        case "multi-label":
+            return sigmoid(logits / manifest.temperature)
+        case "single-label" | "token":
+            return softmax(logits / manifest.temperature)
 
 
 def check_servable(manifest: Manifest) -> None:

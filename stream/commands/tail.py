@@ -112,7 +112,7 @@ async def _tail(
 
 
 def label_cells(record: "ConsumerRecord[bytes, bytes]") -> list[str]:
-    """time, id, label, score, cached, partition@offset of a label event; dashes for what it lacks."""
+    """time, id, what is said, score, cached, partition@offset of a label event; dashes for what it lacks."""
     try:
         event = orjson.loads(record.value) if record.value is not None else {"label": "(tombstone)"}
     except orjson.JSONDecodeError:
@@ -125,11 +125,25 @@ def label_cells(record: "ConsumerRecord[bytes, bytes]") -> list[str]:
     return [
         _time(record),
         str(event.get("id") or _header(record, "labelstream-id")),
-        str(event.get("label", MISSING)),
+        said(event),
         f"{score:.4f}" if isinstance(score, float | int) else MISSING,
         {True: "yes", False: "no"}.get(cached, MISSING) if isinstance(cached, bool) else MISSING,
         f"{at.get('partition', MISSING)}@{at.get('offset', MISSING)}",
     ]
+
+
+def said(event: dict[str, Any]) -> str:
+    """What a label event says, in a cell: its label or labels, its value, or its spans' types and texts."""
+    if event.get("abstained"):
+        return "(abstained)"
+    spans = event.get("spans")
+    if isinstance(spans, list):
+        named = (f"{s.get('type')}: {s.get('text')}" for s in spans if isinstance(s, dict))
+        return "; ".join(named) or "(no spans)"
+    labels = event.get("labels")
+    if isinstance(labels, list):
+        return ", ".join(map(str, labels)) or "(no label)"
+    return str(event.get("label", event.get("value", MISSING)))
 
 
 def dead_cells(record: "ConsumerRecord[bytes, bytes]") -> list[str]:

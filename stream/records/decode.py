@@ -49,6 +49,7 @@ class Decoder:
         self._max_event_bytes = max_event_bytes
         self._max_text_chars = max_text_chars
         self._takes_pair = takes_pair
+        self._unusual = self._plain or takes_pair
 
     def decode(self, record: Record) -> Decoded:
         """Find out what a record is."""
@@ -66,7 +67,7 @@ class Decoder:
         nothing that `_any` would read differently.
         """
         value = record.value
-        if self._plain or self._takes_pair or value is None or len(value) > self._max_event_bytes:
+        if self._unusual or value is None or len(value) > self._max_event_bytes:
             return None
         for name, _ in record.headers:
             if name in TELLING_HEADERS:
@@ -140,9 +141,7 @@ class Decoder:
         if not fields.text.strip():
             raise Poison(Reason.EMPTY, "text holds nothing but white space")
         if self._takes_pair:
-            _check(
-                fields.text_pair is not None, "text_pair is missing: this route's model compares two texts"
-            )
+            _check(fields.text_pair is not None, "text_pair is missing; the model compares two texts")
             if not fields.text_pair.strip():
                 raise Poison(Reason.EMPTY, "text_pair holds nothing but white space")
         chars = len(fields.text) + len(fields.text_pair or "")

@@ -1,0 +1,148 @@
+"""Whatever a model and a tokenizer say: spans lie in the text, in order, and none over another."""
+
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.bundle import Manifest, SpanRules
+from stream.classify.inputs import Prediction
+from stream.classify.spans import Piece, each_piece, join_tags, pieces, split_tag
+from stream.classify.token_spans import TokenSpans
+from stream.classify.windows import MergedTokens, best_places
+from tests.real.kinds import make_tokenizer
+
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
+TEXT = st.text("ab é_1.-😀 \n\u0947क", max_size=30)
+SCHEMES = st.sampled_from(["bio", "word"])
+SUBWORDS: st.SearchStrategy[Literal["first", "all"]] = st.sampled_from(["first", "all"])
+
+
+@st.composite
+def tagged(draw: st.DrawFn) -> list[tuple[Piece, str, float]]:
+    """Pieces in order, each with a tag and a score."""
+    at, found = 0, []
+    for number in range(draw(st.integers(0, 12))):
+        start = at + draw(st.integers(0, 2))
+        at = start + draw(st.integers(1, 4))
+        found.append((Piece(number, start, at), draw(st.sampled_from(TAGS)), draw(st.floats(0, 1))))
+    return found
+
+
+@given(tagged())
+def test_joined_tags_cover_every_tagged_piece_and_no_other(given_: list[tuple[Piece, str, float]]) -> None:
+    spans = join_tags(given_)
+    assert all(span.start < span.end for span in spans)
+    assert all(one.end <= other.start for one, other in pairwise(spans))
+    for piece, tag, _ in given_:
+        _, kind = split_tag(tag)
+        inside = [span for span in spans if span.start <= piece.start and piece.end <= span.end]
+        assert [span.type for span in inside] == ([kind] if kind else [])
+    assert all(0 <= span.score <= 1 + 1e-12 for span in spans)
+    assert len(spans) <= len(given_)
+
+
+@given(tagged())
+def test_a_span_begins_at_b_or_where_nothing_of_its_type_goes_before(
+    given_: list[tuple[Piece, str, float]],
+) -> None:
+    starts = []
+    before = None
+    for piece, tag, _ in given_:
+        prefix, kind = split_tag(tag)
+        if kind is not None and (prefix == "B" or kind != before):
+            starts.append((piece.start, kind))
+        before = kind
+    assert [(span.start, span.type) for span in join_tags(given_)] == starts
+
+
+@given(tagged())
+def test_of_words_every_piece_is_a_span(given_: list[tuple[Piece, str, float]]) -> None:
+    assert [tuple(span) for span in each_piece(given_)] == [
+        (tag, piece.start, piece.end, score) for piece, tag, score in given_
+    ]
+
+
+@given(TEXT, st.lists(st.tuples(st.integers(-2, 40), st.integers(-2, 40))), SUBWORDS)
+def test_pieces_are_disjoint_and_inside_the_text_for_any_offsets(
+    text: str, offsets: list[tuple[int, int]], subwords: Literal["first", "all"]
+) -> None:
+    found = pieces(text, offsets, [None] * len(offsets), [0] * len(offsets), subwords)
+    assert all(0 <= piece.start < piece.end <= len(text) for piece in found)
+    assert all(one.end <= other.start for one, other in pairwise(found))
+    assert not any(text[piece.start].isspace() or text[piece.end - 1].isspace() for piece in found)
+
+
+@given(TEXT, st.data(), SCHEMES, SUBWORDS)
+def test_spans_of_a_real_tokenizer_lie_in_the_original_text(
+    text: str, data: st.DataObject, scheme: Literal["bio", "word"], subwords: Literal["first", "all"]
+) -> None:
+    encoding = make_tokenizer().encode(text)
+    tokens = MergedTokens(
+        text,
+        encoding.ids,
+        encoding.type_ids,
+        encoding.offsets,
+        encoding.word_ids,
+        encoding.special_tokens_mask,
+    )
+    head = TokenSpans(
+        Manifest.model_construct(labels=TAGS, spans=SpanRules(scheme=scheme, subwords=subwords))
+    )
+    seed = data.draw(st.integers(0, 2**16))
+    logits = np.random.default_rng(seed).normal(0, 3, (len(tokens), len(TAGS))).astype(np.float32)
+    (found,) = head.predictions([logits], [tokens])
+    assert isinstance(found, Prediction)
+    spans = found.fields()["spans"]
+    end = 0
+    for span in spans:
+        assert end <= span["start"] < span["end"] <= len(text)
+        assert span["text"] == text[span["start"] : span["end"]]
+        assert 0 <= span["score"] <= 1
+        end = span["end"]
+    assert head.fits(found.scores)
+    (again,) = head.restored([found.scores], [text])
+    assert again == found._replace(cached=True)
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.data())
+def test_every_token_of_a_cut_text_comes_once_and_from_the_middle(
+    tokens: int, room: int, data: st.DataObject
+) -> None:
+    stride = data.draw(st.integers(0, room - 1))
+    starts = [0]
+    while starts[-1] + room < tokens:
+        starts.append(starts[-1] + room - stride)
+    lengths = [min(room, tokens - start) for start in starts]
+    places = best_places(lengths, stride)
+    assert [starts[window] + place for window, place in places] == list(range(tokens))
+    assert [window for window, _ in places] == sorted(window for window, _ in places)
+
+    def margin(window: int, place: int) -> int:
+        left = place if window else room
+        right = lengths[window] - 1 - place if window < len(lengths) - 1 else room
+        return min(left, right)
+
+    for token, chosen in enumerate(places):
+        others = [
+            (window, token - start)
+            for window, start in enumerate(starts)
+            if 0 <= token - start < lengths[window]
+        ]
+        assert margin(*chosen) == max(margin(*other) for other in others)
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-3, 9) | st.floats(allow_nan=False) | st.text(max_size=2)
+NEARLY_SPANS = st.lists(st.tuples(st.just("PER") | SCALARS, SCALARS, SCALARS, SCALARS) | SCALARS, max_size=3)
+
+
+@given(st.binary(max_size=40) | NEARLY_SPANS.map(orjson.dumps))
+def test_whatever_is_stored_is_refused_or_read(stored: bytes) -> None:
+    head = TokenSpans(Manifest.model_construct(labels=TAGS))
+    if head.fits(stored):
+        (found,) = head.restored([stored], ["text"])
+        spans = found.fields()["spans"]
+        assert [[s["type"], s["start"], s["end"]] for s in spans] == [s[:3] for s in orjson.loads(stored)]

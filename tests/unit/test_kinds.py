@@ -1,0 +1,198 @@
+"""Every kind of classifier through the real runtimes: the twin's logits, and what its events say."""
+
+import asyncio
+from collections.abc import Sequence
+
+import jsonschema
+import numpy as np
+import orjson
+import pytest
+
+from stream.bundle import Bundle
+from stream.classify.heads import make_head
+from stream.classify.inputs import InputReader, Prediction, TextInput
+from stream.classify.parity import compare, infer_all, read_reference, within_tolerance
+from stream.classify.planner import Limits
+from stream.classify.tokenise import RowTokens, Tokeniser
+from stream.classify.windows import WindowPool, pool
+from stream.errors import Poison
+from stream.model import make_classifier
+from stream.observe.metrics import Metrics
+from stream.records import Event, LabelEncoder
+from stream.runtime import OnnxRuntime
+from stream.runtime.openvino import open_streams
+from stream.schemas import load_schema
+from stream.settings import Settings
+from tests.real.kinds import BY_NAME, KINDS, make_bundle_of
+from tests.unit.records import FakeRecord
+
+NAMES = [kind.name for kind in KINDS]
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    store = tmp_path_factory.mktemp("kinds")
+    return {kind.name: make_bundle_of(kind, store) for kind in KINDS}
+
+
+def classify(
+    bundle: Bundle, rows: Sequence[TextInput], max_rows: int = 3, max_tokens: int = 40
+) -> list[Prediction | Poison]:
+    """What the stream's own classifier says."""
+    tokeniser = Tokeniser(bundle)
+    limits = Limits(max_rows=max_rows, max_tokens=max_tokens)
+    classifier = make_classifier(
+        bundle, "fp32", [OnnxRuntime(bundle, "fp32")], tokeniser, limits, Settings(), None, Metrics()
+    )
+
+    async def run() -> list[Prediction | Poison]:
+        await classifier.warm_up([(3, 16), (1, 4)])
+        return [*(await classifier.classify(InputReader(bundle.manifest).read(rows))).results]
+
+    try:
+        return asyncio.run(run())
+    finally:
+        classifier.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_every_runtime_says_what_the_twin_says(bundles: dict[str, Bundle], name: str, device: str) -> None:
+    bundle = bundles[name]
+    rows, wanted = read_reference(bundle)
+    runtime = OnnxRuntime(bundle, "fp32") if device == "cpu" else open_streams(bundle, "fp32", 1)[0]
+    done: list[int] = []
+    found = infer_all(runtime, Tokeniser(bundle), rows, done.append)
+    parity = compare(wanted, found, tolerance=1e-3, min_label_agreement=1, manifest=bundle.manifest)
+    assert within_tolerance(parity), parity
+    assert parity.rows == len(wanted)
+    assert sum(done) == len(rows)
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in KINDS if kind.task != "token"])
+def test_the_stream_says_what_the_twins_logits_mean(bundles: dict[str, Bundle], name: str) -> None:
+    bundle = bundles[name]
+    rows, logits = read_reference(bundle)
+    wanted = make_head(bundle.manifest).predictions(logits, ())
+    for said, meant in zip(classify(bundle, rows), wanted, strict=True):
+        assert isinstance(said, Prediction)
+        assert isinstance(meant, Prediction)
+        assert said.fields() == _near(meant.fields())
+
+
+def _near(fields: dict[str, object]) -> dict[str, object]:
+    near: dict[str, object] = {}
+    for name, value in fields.items():
+        numbers = isinstance(value, float | dict)
+        near[name] = pytest.approx(value, abs=1e-4) if numbers else value
+    return near
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_every_head_writes_fits_the_schema(bundles: dict[str, Bundle], name: str) -> None:
+    validator = jsonschema.Draft202012Validator(load_schema("label.v1"))
+    encoder = LabelEncoder(name=name, version="1", digest="sha256:" + "a" * 64, variant="fp32")
+    write = encoder.batch("texts", 0, 0)
+    for result in classify(bundles[name], BY_NAME[name].rows):
+        assert isinstance(result, Prediction)
+        event = Event(FakeRecord(b"{}"), "id", "text")
+        value = orjson.loads(write(event, result.members, result.cached))
+        validator.validate(value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_stored_says_the_same_again(bundles: dict[str, Bundle], name: str) -> None:
+    kind, manifest = BY_NAME[name], bundles[name].manifest
+    found = [r for r in classify(bundles[name], kind.rows) if isinstance(r, Prediction)]
+    head = make_head(manifest)
+    inputs = InputReader(manifest).read(kind.rows)
+    assert all(head.fits(prediction.scores) for prediction in found)
+    again = head.restored([prediction.scores for prediction in found], inputs)
+    assert [prediction._replace(cached=False) for prediction in again] == found
+    assert {prediction.cached for prediction in again} == {True}
+    assert not head.fits(b"")
+    assert not head.fits(found[0].scores + b"x")
+
+
+def test_windows_of_one_text_may_be_inferred_apart_and_say_the_same(bundles: dict[str, Bundle]) -> None:
+    bundle = bundles["windows"]
+    together = classify(bundle, BY_NAME["windows"].rows, max_rows=64, max_tokens=4096)
+    apart = classify(bundle, BY_NAME["windows"].rows, max_rows=1, max_tokens=1)
+    for one, other in zip(together, apart, strict=True):
+        assert isinstance(one, Prediction)
+        assert isinstance(other, Prediction)
+        assert one.fields() == _near(other.fields())
+
+
+def test_a_long_text_counts_beyond_the_maximum_length_with_windows_only(bundles: dict[str, Bundle]) -> None:
+    start = "my card was charged twice where is my refund it never came in the rain "
+    rows = [TextInput(start + end) for end in ("parcel " * 20, "account " * 20)]
+    one, other = classify(bundles["single"], rows)
+    assert isinstance(one, Prediction)
+    assert isinstance(other, Prediction)
+    assert one.members == other.members, "cut"
+    one, other = classify(bundles["windows"], rows)
+    assert isinstance(one, Prediction)
+    assert isinstance(other, Prediction)
+    assert one.members != other.members, "read in windows"
+
+
+def test_tags_behind_the_cut_are_found_with_windows(bundles: dict[str, Bundle]) -> None:
+    text = "my card was charged twice and the parcel left in the rain where is my refund " * 2
+    (cut,) = classify(bundles["token"], [TextInput(text)])
+    (whole,) = classify(bundles["token-windows"], [TextInput(text)])
+    assert isinstance(cut, Prediction)
+    assert isinstance(whole, Prediction)
+    assert max(span["end"] for span in cut.fields()["spans"]) < 90
+    assert max(span["end"] for span in whole.fields()["spans"]) > 120
+    for span in whole.fields()["spans"]:
+        assert span["text"] == text[span["start"] : span["end"]]
+
+
+def test_metadata_the_bundle_does_not_read_changes_nothing(bundles: dict[str, Bundle]) -> None:
+    reader = InputReader(bundles["metadata"].manifest)
+    same = reader.read(
+        [
+            TextInput("a", "pair", {"amount": "7.0", "channel": "email", "other": {"x": 1}}),
+            TextInput("a", None, {"channel": "email", "amount": 7}),
+        ]
+    )
+    assert same[0] == same[1]
+    assert len(set(reader.read(BY_NAME["metadata"].rows))) == len(BY_NAME["metadata"].rows)
+
+
+def test_padded_inputs_have_the_graphs_types(bundles: dict[str, Bundle]) -> None:
+    tokeniser = Tokeniser(bundles["metadata"])
+    padded = tokeniser.pad(tokeniser.encode(BY_NAME["metadata"].rows[:3]))
+    assert padded["metadata"].dtype == np.float32
+    assert padded["metadata"].shape == (3, 3)
+    padded = Tokeniser(bundles["global"]).pad(Tokeniser(bundles["global"]).encode([TextInput("my card")] * 2))
+    assert padded["global_attention_mask"].tolist() == [[1, 0, 0, 0]] * 2
+
+
+def test_a_window_that_fails_makes_its_text_poison_once(bundles: dict[str, Bundle]) -> None:
+    manifest = bundles["windows"].manifest
+    assert manifest.windows is not None
+    windows = WindowPool(manifest.windows, manifest, make_head(manifest).predictions)
+    (tokens,) = Tokeniser(bundles["windows"]).encode([TextInput("my card " * 20)])
+    cut = windows.cut(tokens)
+    assert len(cut) > 2
+    poison = Poison.__new__(Poison)
+    assert windows.spoilt(cut[1], poison) is None
+    logits = np.zeros((len(cut) - 1, 3), dtype=np.float32)
+    outcomes = windows.outcomes(logits, [window for window in cut if window is not cut[1]])
+    assert outcomes[:-1] == [None] * (len(cut) - 2)
+    assert outcomes[-1] is poison
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_a_window_without_finite_logits_spoils_its_text(pooling: str) -> None:
+    logits = np.array([[1, 2], [-np.inf, 3]], dtype=np.float32)
+    assert np.isnan(pool(logits, pooling)).all()
+
+
+def test_no_more_windows_than_the_bundle_allows(bundles: dict[str, Bundle]) -> None:
+    (tokens,) = Tokeniser(bundles["windows-max"]).encode([TextInput("my card " * 100)])
+    assert isinstance(tokens, RowTokens)
+    assert len(tokens.windows(3)) == 3
+    assert len(tokens.windows(100)) > 10

@@ -1,0 +1,134 @@
+"""What parity counts for each task, and whom it blames."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from stream.bundle import Bundle, Manifest
+from stream.classify.inputs import TextInput
+from stream.classify.parity import (
+    compare,
+    label_agreement,
+    largest_differences,
+    read_lengths,
+    read_reference,
+    within_tolerance,
+)
+from stream.commands.verify import verify
+from stream.errors import BundleError
+from tests.real import kinds
+from tests.real.kinds import BY_NAME, make_bundle_of
+
+
+def manifest(task: Any, **more: Any) -> Manifest:
+    return Manifest.model_construct(task=task, labels=["a", "b"], **more)
+
+
+def test_of_several_labels_every_decision_counts() -> None:
+    many = manifest("multi-label", thresholds={"a": 0.5, "b": 0.9})
+    wanted = np.array([[1.0, 2.0], [-1.0, 2.0]], dtype=np.float32)
+    found = np.array([[1.0, 2.5], [-1.0, 2.0]], dtype=np.float32)
+    assert label_agreement(wanted, found, 1, many) == 0.75, "sigmoid(2.5) is over 0.9, sigmoid(2) is not"
+    warm = many.model_copy(update={"temperature": 2.0})
+    assert label_agreement(wanted, found, 1, warm) == 1.0
+    assert label_agreement(wanted, found, 1) == 1.0, "the best label is the same"
+
+
+def test_of_a_regression_a_row_agrees_within_the_tolerance() -> None:
+    wanted = np.zeros((4, 1), dtype=np.float32)
+    found = np.array([[0.0], [0.1], [-0.2], [0.3]], dtype=np.float32)
+    assert label_agreement(wanted, found, 0.2, manifest("regression")) == 0.75
+
+
+def test_of_tags_every_token_counts() -> None:
+    wanted = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], dtype=np.float32)
+    found = np.array([[1, 0], [1, 0], [1, 0], [1, 0]], dtype=np.float32)
+    parity = compare(wanted, found, tolerance=2, min_label_agreement=0.75, manifest=manifest("token"))
+    assert (parity.rows, parity.label_agreement) == (4, 0.75)
+    assert within_tolerance(parity)
+
+
+def test_the_row_whose_token_moved_most_is_named() -> None:
+    rows = [TextInput(text) for text in ("one", "two", "three")]
+    wanted = np.zeros((6, 2), dtype=np.float32)
+    found = wanted.copy()
+    found[3, 1], found[0, 0] = 5.0, 1.0
+    worst = largest_differences(rows, wanted, found, 2, lengths=np.array([1, 3, 2]))
+    named = [(moved.row, moved.text, moved.logit_diff) for moved in worst]
+    assert named == [(1, "two", 5.0), (0, "one", 1.0)]
+
+
+def test_other_tokens_than_the_trained_models_are_refused() -> None:
+    with pytest.raises(BundleError, match="same tokens"):
+        compare(
+            np.zeros((3, 2), dtype=np.float32),
+            np.zeros((4, 2), dtype=np.float32),
+            tolerance=1,
+            min_label_agreement=1,
+        )
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle_of(BY_NAME["token"], tmp_path_factory.mktemp("token"))
+
+
+def test_lengths_tell_the_tokens_of_each_row(token: Bundle) -> None:
+    rows, logits = read_reference(token)
+    lengths = read_lengths(token, len(rows))
+    assert lengths.sum() == len(logits)
+    assert lengths.max() == kinds.MAX_LENGTH
+
+
+@pytest.mark.parametrize("broken", ["none", "short", "wrong"])
+def test_a_reference_whose_lengths_do_not_fit_is_refused(token: Bundle, tmp_path: Path, broken: str) -> None:
+    rows, logits = read_reference(token)
+    lengths = read_lengths(token, len(rows))
+    (tmp_path / "reference.jsonl").write_bytes((token.path / "reference.jsonl").read_bytes())
+    arrays = {"none": {}, "short": {"lengths": lengths[1:]}, "wrong": {"lengths": lengths + 1}}[broken]
+    np.savez(tmp_path / "reference.npz", logits=logits, **arrays)
+    with pytest.raises(BundleError, match="reference"):
+        read_reference(replace(token, path=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "counted"),
+    [
+        ("token", "same tag"),
+        ("many", "same decisions"),
+        ("regression", "within tolerance"),
+        ("pair", "same label"),
+    ],
+)
+def test_verify_shows_what_the_task_decides(name: str, counted: str, tmp_path: Path) -> None:
+    make_bundle_of(BY_NAME[name], tmp_path)
+    app = typer.Typer()
+    app.command()(verify)
+    found = CliRunner().invoke(app, [name, "--bundle-store", str(tmp_path)], env={"COLUMNS": "200"})
+    assert found.exit_code == 0, found.output
+    assert counted in found.output
+    assert "100.00%" in found.output
+
+
+def test_verify_refuses_a_graph_that_tags_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = kinds.reference
+
+    def moved(*given: Any) -> tuple[np.ndarray, np.ndarray]:
+        logits, lengths = honest(*given)
+        logits[lengths[0] + 1] += 1.0
+        return logits, lengths
+
+    monkeypatch.setattr(kinds, "reference", moved)
+    make_bundle_of(BY_NAME["token"], tmp_path)
+    app = typer.Typer()
+    app.command()(verify)
+    with pytest.raises(BundleError, match="does not say what the trained model said") as told:
+        CliRunner().invoke(
+            app, ["token", "--bundle-store", str(tmp_path)], standalone_mode=False, catch_exceptions=False
+        )
+    assert "row 1 moved by 1" in told.value.why

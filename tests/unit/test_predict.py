@@ -1,0 +1,210 @@
+"""`labelstream predict`: files of every form in, the head's members out, every row accounted for."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from stream.bundle import Bundle
+from stream.classify.heads import make_head
+from stream.classify.inputs import Prediction
+from stream.classify.parity import read_reference
+from stream.commands.predict import predict
+from stream.errors import UsageError
+from tests.real.kinds import BY_NAME, KINDS, make_bundle_of
+
+ROW_MEMBERS = ("row", "id", "text", "text_pair")
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    store = tmp_path_factory.mktemp("kinds")
+    return {kind.name: make_bundle_of(kind, store) for kind in KINDS}
+
+
+def run(bundle: Bundle, *arguments: object) -> Result:
+    app = typer.Typer()
+    app.command()(predict)
+    given = [str(bundle.path), "--device", "cpu", *map(str, arguments)]
+    found = CliRunner().invoke(app, given, standalone_mode=False)
+    if found.exception is not None:
+        raise found.exception
+    return found
+
+
+def lines(output: str) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in output.splitlines()]
+
+
+def test_texts_of_the_command_line_become_a_line_each(bundles: dict[str, Bundle]) -> None:
+    found = run(bundles["single"], "--text", "my card", "--text", " ", "--text", "refund")
+    one, two, three = lines(found.stdout)
+    assert list(one) == ["row", "text", "label", "score", "scores"]
+    assert (one["row"], one["text"]) == (1, "my card")
+    assert two == {"row": 2, "error": "empty: text holds nothing but white space"}
+    assert three["row"] == 3
+    assert "2 rows predicted, 1 not: empty 1 (row 2)" in found.stderr
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in KINDS if kind.task != "token"])
+def test_every_kind_says_what_its_reference_means(
+    bundles: dict[str, Bundle], name: str, tmp_path: Path
+) -> None:
+    rows, logits = read_reference(bundles[name])
+    file = tmp_path / "in.jsonl"
+    members = [{"text": r.text, "text_pair": r.text_pair, "metadata": r.metadata} for r in rows]
+    file.write_bytes(b"".join(orjson.dumps({"id": at} | m) + b"\n" for at, m in enumerate(members)))
+    found = lines(run(bundles[name], "--input", file).stdout)
+    wanted = make_head(bundles[name].manifest).predictions(logits, ())
+    assert [line["id"] for line in found] == [*range(len(rows))]
+    for line, meant in zip(found, wanted, strict=True):
+        assert isinstance(meant, Prediction)
+        said = {key: value for key, value in line.items() if key not in ROW_MEMBERS}
+        assert list(said) == list(meant.fields())
+        for key, value in meant.fields().items():
+            number = key in ("score", "scores", "value")
+            assert said[key] == (pytest.approx(value, abs=1e-4) if number else value)
+
+
+def test_a_table_gives_text_pair_id_and_metadata_by_its_columns(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text('message,ticket,amount,channel\n"my card, twice",a,7,email\nrefund,b,,\n,c,1,fax\n')
+    found = run(bundles["metadata"], "--input", file, "--text-column", "message", "--id-column", "ticket")
+    one, two, three = lines(found.stdout)
+    same = tmp_path / "same.jsonl"
+    same.write_text(
+        '{"text":"my card, twice","metadata":{"amount":7,"channel":"email"}}\n{"text":"refund"}\n'
+    )
+    other = lines(run(bundles["metadata"], "--input", same).stdout)
+    assert [one["scores"], two["scores"]] == [line["scores"] for line in other]
+    assert (one["id"], three["id"], three["error"]) == ("a", "c", "empty: text holds nothing but white space")
+    assert "2 rows predicted, 1 not: empty 1 (row 3)" in found.stderr
+
+
+def test_columns_that_the_bundle_reads_and_the_file_lacks_are_told(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    file = tmp_path / "in.tsv"
+    file.write_text("text\tamount\nmy card\t3\n")
+    assert "no column channel: counted as missing" in run(bundles["metadata"], "--input", file).stderr
+
+
+def test_pairs_come_from_flags_and_columns_and_both_are_needed(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    (flags,) = lines(run(bundles["pair"], "--text", "my card", "--text-pair", "refund").stdout)
+    file = tmp_path / "in.csv"
+    file.write_text("a,b\nmy card,refund\nmy card,\n")
+    found = run(bundles["pair"], "--input", file, "--text-column", "a", "--text-pair-column", "b")
+    one, two = lines(found.stdout)
+    assert one == flags
+    assert two["error"].startswith("empty: text_pair")
+    (missing,) = lines(run(bundles["pair"], "--text", "my card").stdout)
+    assert missing["error"].startswith("schema: text_pair is missing")
+    with pytest.raises(UsageError, match="1 --text-pair for 2 --text"):
+        run(bundles["pair"], "--text", "a", "--text", "b", "--text-pair", "c")
+
+
+def test_broken_json_lines_are_told_row_by_row(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(b'{"text": \n[1]\n{"text": 7}\n{"other": 1}\n\n{"text": "my card"}\n')
+    found = run(bundles["single"], "--input", file)
+    errors = [(line["row"], line.get("error", "").partition(":")[0]) for line in lines(found.stdout)]
+    assert errors == [(1, "decode"), (2, "schema"), (3, "schema"), (4, "schema"), (6, "")]
+    assert "1 row predicted, 4 not: schema 3 (row 2, 3, 4); decode 1 (row 1)" in found.stderr
+
+
+def test_a_file_of_texts_has_a_text_a_line(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    file = tmp_path / "in.txt"
+    file.write_text("my card\r\nrefund")
+    assert [line["text"] for line in lines(run(bundles["single"], "--input", file).stdout)] == [
+        "my card",
+        "refund",
+    ]
+
+
+@pytest.mark.parametrize("name", ["single", "ordinal", "many", "pair-regression", "token", "abstain"])
+def test_a_csv_output_holds_what_the_lines_hold(
+    bundles: dict[str, Bundle], name: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.csv"
+    rows = [{"text": r.text, "text_pair": r.text_pair} for r in BY_NAME[name].rows]
+    source.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in [*rows, {"text": ""}]))
+    wanted = lines(run(bundles[name], "--input", source).stdout)
+    assert run(bundles[name], "--input", source, "--output", out).stdout == ""
+    with out.open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert table[-1]["error"].startswith("empty")
+    for cells, line in zip(table, wanted, strict=True):
+        assert {key for key, cell in cells.items() if cell} == {k for k, v in line.items() if v is not None}
+        for key, value in line.items():
+            cell = cells[key]
+            assert value is None or value == (cell if isinstance(value, str) else orjson.loads(cell))
+
+
+def test_jsonl_output_is_what_standard_output_says(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    wanted = run(bundles["single"], "--text", "my card").stdout
+    assert run(bundles["single"], "--text", "my card", "--output", out).stdout == ""
+    assert out.read_text() == wanted
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in KINDS])
+def test_explain_shows_tokens_logits_and_what_is_said(bundles: dict[str, Bundle], name: str) -> None:
+    row, bundle = BY_NAME[name].rows[0], bundles[name]
+    arguments = ["--text", row.text, *(["--text-pair", row.text_pair] if row.text_pair else [])]
+    shown = run(bundle, *arguments, "--explain").stdout
+    plain = run(bundle, *arguments).stdout
+    said = orjson.loads(plain)
+    members = {key: value for key, value in said.items() if key not in ROW_MEMBERS}
+    assert orjson.dumps(members)[1:-1].decode() in shown
+    assert row.text in shown
+    assert "[CLS]" in shown
+    assert "logit" in shown
+    if bundle.manifest.task != "token":
+        assert all(label in shown for label in bundle.manifest.labels)
+
+
+def test_explain_names_the_row_that_has_no_prediction(bundles: dict[str, Bundle]) -> None:
+    assert "row 1: empty:" in run(bundles["single"], "--text", " ", "--explain").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "nothing to predict"),
+        (("--text", "a", "--input", "b.csv"), "together"),
+        (("--input", "b.xlsx"), "cannot be read"),
+        (("--input", "missing.csv"), "cannot read"),
+        (("--text", "a", "--explain", "--output", "x.csv"), "--explain"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_its_mend(
+    bundles: dict[str, Bundle], arguments: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as told:
+        run(bundles["single"], *arguments)
+    assert told.value.mend
+
+
+def test_a_table_without_the_column_names_those_it_has(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("id,message\n1,x\n")
+    with pytest.raises(UsageError, match="no column 'text'") as told:
+        run(bundles["single"], "--input", file)
+    assert "id, message" in told.value.why
+    assert "--text-column" in told.value.mend
+
+
+def test_a_table_that_is_not_utf_8_is_refused_by_its_line(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_bytes(b"text\nok\n\xff\xfe\n")
+    with pytest.raises(UsageError, match="cannot be read as CSV"):
+        run(bundles["single"], "--input", file)
