@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stream.bundle import Manifest
+from trainer.report import FIGURES, figures
 
 
 def model_card(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
@@ -11,15 +12,28 @@ def model_card(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
     name = manifest.name
     parts = [
         _front_matter(),
-        f"# {name}\n\nClassifies a text as one of {len(manifest.labels)} labels: "
-        f"{', '.join(f'`{label}`' for label in manifest.labels)}. "
-        f"Texts are cut after {manifest.max_length} tokens.",
+        f"# {name}\n\n{_what(manifest)} "
+        f"{'Windows of' if manifest.windows else 'Cut after'} {manifest.max_length} tokens.",
         _training(manifest, metrics.get("training", {})),
         _results(metrics.get("test", {})),
         _proof(manifest),
         f"## Use\n\n```\nlabelstream verify {name}\nlabelstream worker --bundle {name}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _what(manifest: Manifest) -> str:
+    names = ", ".join(f"`{label}`" for label in manifest.labels)
+    read = "a pair of texts" if manifest.takes_pair else "a text"
+    if manifest.metadata:
+        read += " and its metadata (" + ", ".join(f"`{column.name}`" for column in manifest.metadata) + ")"
+    says = {
+        "single-label": f"gives one of {len(manifest.labels)} labels: {names}.",
+        "multi-label": f"gives any of {len(manifest.labels)} labels: {names}.",
+        "regression": f"gives a number: {names}.",
+        "token": f"marks spans by {len(manifest.labels)} tags: {names}.",
+    }
+    return f"Reads {read} and {says[manifest.head]}"
 
 
 def _front_matter() -> str:
@@ -36,7 +50,7 @@ def _training(manifest: Manifest, training: Mapping[str, Any]) -> str:
         f"({data['sha256'].removeprefix('sha256:')[:16]}…): {data['rows']} rows; {splits}. "
         f"Learning rate {training['learning_rate']:g}, batches of {training['batch_size']}, "
         f"seed {training['seed']}; of {training['epochs_run']} epochs number {training['best_epoch']} "
-        f"had the best validation macro-F1."
+        f"had the best validation {FIGURES[training['chosen_by']]}."
     )
 
 
@@ -46,12 +60,11 @@ def _results(test: Mapping[str, Any]) -> str:
     lines = [
         f"## Results on {test['rows']} held-out rows",
         "",
-        f"Accuracy {test['accuracy']:.3f}, macro-F1 {test['macro_f1']:.3f}.",
-        "",
-        "| label | precision | recall | F1 | rows |",
-        "|---|---|---|---|---|",
+        f"{figures(test)} (95% intervals).",
     ]
-    for label, row in test["per_label"].items():
+    if "per_label" in test:
+        lines += ["", "| label | precision | recall | F1 | rows |", "|---|---|---|---|---|"]
+    for label, row in test.get("per_label", {}).items():
         name = label.replace("|", "\\|")
         lines.append(
             f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']} |"
