@@ -31,7 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_splits(staging / "splits.csv", rows)
         about = About("support", data={"sha256": digest(sample_path())})
         served = Served("single-label", LABELS, 64)
-        build_bundle(staging, model, tokenizer, served, [TextInput(t) for t in TEXTS], about, folder / "bundles")
+        rows = [TextInput(text) for text in TEXTS]
+        build_bundle(staging, model, tokenizer, served, rows, about, folder / "bundles")
     return folder
 
 

@@ -85,7 +85,7 @@ def test_a_tagger_becomes_a_bundle_that_is_proven_on_the_users_texts(tmp_path: P
 def test_a_head_that_nobody_trained_is_refused(tmp_path: Path) -> None:
     from transformers import BertModel
 
-    _, tokenizer = save_tiny_base(tmp_path / "model")
+    save_tiny_base(tmp_path / "model")
     encoder = BertModel.from_pretrained(tmp_path / "model")
     encoder.config.architectures = ["BertForSequenceClassification"]
     encoder.save_pretrained(tmp_path / "model")
