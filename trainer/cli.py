@@ -11,13 +11,12 @@ from stream.errors import UsageError
 from stream.sample import sample_path
 from trainer import flags
 from trainer import training_flags as training
+from trainer.augment import METHODS, Method
 from trainer.base_model import resolve_base_model, stay_offline
 from trainer.checks import bundle_name, check_request, one_of
 from trainer.data import read_data
 from trainer.recipe import HeadName, Lora, LossName, Precision, Recipe, Scheduler, Subwords
 from trainer.request import Checkpoints, Imbalance, Request, Sampling, Strategy
-
-AUGMENTATIONS = ("dropout", "swap", "noise")
 
 
 def train(
@@ -205,7 +204,8 @@ def _windows(stride: int, pooling: str, most: int, max_length: int) -> Windows:
     return Windows.model_validate({"stride": stride, "pooling": pooling, "most": most})
 
 
-def _augmentations(wanted: str | None) -> tuple[str, ...]:
+def _augmentations(wanted: str | None) -> tuple[Method, ...]:
     if wanted == "all":
-        return AUGMENTATIONS
-    return tuple(one_of("--augment", name, (*AUGMENTATIONS, "all")) for name in _listed([wanted or ""]))
+        return METHODS
+    names = [one_of("--augment", name, (*METHODS, "all")) for name in _listed([wanted or ""])]
+    return tuple(cast(Method, name) for name in names)

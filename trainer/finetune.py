@@ -73,6 +73,18 @@ class FineTuner(Trainer):  # type: ignore[misc] # transformers has no types
         return found
 
 
+class Patience(EarlyStoppingCallback):  # type: ignore[misc] # transformers has no types
+    """Stops after so many epochs that bring nothing better, counted from the first that brings anything.
+
+    A model that learns to tag finds no span at all for a while, which would look like standing still.
+    """
+
+    def check_metric_value(self, args: Any, state: Any, control: Any, metric_value: float) -> None:
+        """Count an epoch."""
+        if metric_value > 0:
+            super().check_metric_value(args, state, control, metric_value)
+
+
 class Bar(TrainerCallback):  # type: ignore[misc] # transformers has no types
     """Moves our bar with the Trainer's steps, and leaves one line an epoch."""
 
@@ -136,7 +148,7 @@ def finetune(
             data_collator=objective.collate,
             compute_loss_func=_mean_of(objective.loss),
             optimizers=(_optimizer(model, recipe), None),
-            callbacks=[EarlyStoppingCallback(recipe.patience), Bar(stages, steps * recipe.epochs)],
+            callbacks=[Patience(recipe.patience), Bar(stages, steps * recipe.epochs)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=_last(kept.folder) if kept.folder and kept.resume else None)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from stream.bundle.manifest import Task, Windows
+from trainer.augment import Method
 from trainer.base_model import BaseModel
 from trainer.recipe import Recipe, Subwords
 
@@ -24,7 +25,7 @@ class Imbalance:
 
     class_weights: Strategy | None = None
     sampling: Sampling | None = None
-    augment: tuple[str, ...] = ()
+    augment: tuple[Method, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

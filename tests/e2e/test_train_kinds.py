@@ -142,7 +142,7 @@ def test_ordinal_labels_with_metadata_stand_in_the_order_of_their_numbers(traine
 @pytest.mark.parametrize("windows", [False, True])
 def test_tags_are_scored_by_spans(trained: Train, windows: bool) -> None:
     flags = {"windows": True, "max_length": 14, "stride": 4} if windows else {}
-    bundle = trained("tagged.conll", task="token", epochs=6, learning_rate=1e-2, **flags)
+    bundle = trained("tagged.conll", task="token", epochs=12, batch_size=8, learning_rate=5e-3, **flags)
     says_the_same(bundle)
     assert bundle.manifest.labels[:2] == ["O", "B-thing"]
     assert bundle.manifest.spans is not None
