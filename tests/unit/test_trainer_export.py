@@ -1,6 +1,7 @@
 """`labelstream export`: which models become bundles without training, and which are refused."""
 
 import csv
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from stream.bundle import Bundle, open_bundle
 from stream.classify.inputs import TextInput
 from stream.classify.parity import read_reference
 from stream.errors import UsageError
-from tests.real.architectures import TAGS, make_architecture, save_architecture
+from tests.real.architectures import ARCHITECTURES, TAGS, make_architecture, save_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from trainer.base_model import resolve_base_model
 from trainer.export import check_exportable
@@ -217,3 +218,9 @@ def test_longformers_mask_is_an_input_and_its_attention_is_put_back(tmp_path: Pa
         "global_attention_mask",
     ]
     assert LongformerSelfAttention.forward is before
+
+
+def test_the_documented_architectures_are_those_of_the_matrix() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    section = page.split("## Architectures")[1].split("## Variants")[0]
+    assert set(re.findall(r"^\| ([a-z0-9-]+) \|", section, re.MULTILINE)) == {*ARCHITECTURES, "model"}
