@@ -142,6 +142,8 @@ def load_classifier(
 
     settings = {
         "local_files_only": base.local,
+        # Other weights are pickled, and reading them can run code.
+        "use_safetensors": True,
         "dtype": torch.float32,
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),

@@ -1,10 +1,13 @@
 """Flags that do not go together are refused before anything heavy is loaded."""
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from stream.errors import UsageError
 from trainer.request import Request
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
 def one_of(flag: str, value: str, choices: Sequence[str]) -> str:
@@ -64,3 +67,20 @@ def check_request(request: Request, *, text_pair: bool) -> None:
 
 
 _NUMBER = "a regression gives a number, not one of several labels"
+
+
+def bundle_name(wanted: str | None, source: str) -> str:
+    """The name that was asked for, or one made of where the model comes from.
+
+    Raises:
+        UsageError: it cannot name a bundle.
+    """
+    if wanted is None:
+        return re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9_.-]+", "-", source).strip("-") or "model"
+    if not re.fullmatch(NAME_PATTERN, wanted):
+        raise UsageError(
+            f"--name {wanted!r} cannot name a bundle",
+            why="it becomes a folder and stands before @VERSION",
+            mend="use letters, digits, dots, dashes and underscores, a letter or digit first",
+        )
+    return wanted

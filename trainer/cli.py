@@ -1,6 +1,5 @@
 """`labelstream train`: early refusals, then on to `trainer.run`; nothing heavy is imported before."""
 
-import re
 import signal
 from pathlib import Path
 from typing import Any, NoReturn, cast, get_args
@@ -14,12 +13,10 @@ from trainer import flags
 from trainer import training_flags as training
 from trainer.augment import METHODS, Method
 from trainer.base_model import resolve_base_model, stay_offline
-from trainer.checks import check_request, one_of
+from trainer.checks import bundle_name, check_request, one_of
 from trainer.data import read_data
 from trainer.recipe import HeadName, Lora, LossName, Precision, Recipe, Scheduler, Subwords
 from trainer.request import Checkpoints, Imbalance, Request, Sampling, Strategy
-
-NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
 def train(
@@ -124,7 +121,7 @@ def train(
         lora=Lora(lora_rank, lora_alpha) if lora else None,
     )
     request = Request(
-        _bundle_name(name, path),
+        bundle_name(name, path.stem),
         bundle_store,
         resolve_base_model(base_model),
         recipe,
@@ -212,15 +209,3 @@ def _augmentations(wanted: str | None) -> tuple[Method, ...]:
         return METHODS
     names = [one_of("--augment", name, (*METHODS, "all")) for name in _listed([wanted or ""])]
     return tuple(cast(Method, name) for name in names)
-
-
-def _bundle_name(wanted: str | None, path: Path) -> str:
-    if wanted is None:
-        return re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9_.-]+", "-", path.stem).strip("-") or "model"
-    if not re.fullmatch(NAME_PATTERN, wanted):
-        raise UsageError(
-            f"--name {wanted!r} cannot name a bundle",
-            why="it becomes a folder and stands before @VERSION",
-            mend="use letters, digits, dots, dashes and underscores, a letter or digit first",
-        )
-    return wanted

@@ -3,11 +3,9 @@
 import contextlib
 import csv
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from trainer.card import model_card
 from trainer.export import export_onnx
 from trainer.inference import torch_logits
 from trainer.parity import Output, Scorer, prove, unproven
+from trainer.provenance import git_commit, library_versions
 from trainer.reference import awkward_rows, spread, write_reference
 from trainer.static_int8 import CALIBRATION_ROWS
 from trainer.variants import VariantRecipe, add_variants, available_variants
@@ -32,17 +31,6 @@ Metric = Callable[[Sequence[int], Output], float]
 
 ONNX_FILE = "onnx/model.onnx"
 VARIANT = "fp32"
-LIBRARIES = (
-    "labelstream",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "optimum-onnx",
-    "onnx",
-    "onnxruntime",
-    "nncf",
-    "numpy",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +188,8 @@ def _draft(staging: Path, model: Any, tokenizer: Any, served: Served, about: Abo
         },
         data=dict(about.data),
         metrics=_summary(about.metrics),
-        libraries=_libraries(),
-        git=_git_commit(),
+        libraries=library_versions(),
+        git=git_commit(),
         created_at=datetime.now(UTC),
     )
 
@@ -237,21 +225,3 @@ def _write_configuration(staging: Path, model: Any, tokenizer: Any, served: Serv
 def _summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
     test = {k: v for k, v in metrics.get("test", {}).items() if k not in ("per_label", "confusion")}
     return {**metrics, **({"test": test} if test else {})}
-
-
-def _libraries() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
-def _git_commit() -> str | None:
-    try:
-        asked = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return asked.stdout.strip() if asked.returncode == 0 else None

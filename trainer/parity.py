@@ -17,14 +17,13 @@ from stream.classify.parity import (
     read_reference,
     within_tolerance,
 )
-from stream.classify.tokenise import RowTokens, Tokeniser, Tokens
+from stream.classify.tokenise import Tokeniser
 from stream.errors import BundleError
 from stream.runtime import OnnxRuntime, Runtime
 from stream.runtime.base import Logits
 from stream.runtime.openvino import open_streams
 from trainer.margins import decision_margins, logit_spread
-
-MIXED_ROWS = 8
+from trainer.mixed_batch import mixed_batch
 
 Output = Logits | list[Logits]
 """float32 [rows, labels], or for token classification float32 [tokens, labels] of each row."""
@@ -109,7 +108,7 @@ def measure(
     runtime, tokeniser = _runtime(draft, variant), Tokeniser(draft)
     found = infer_all(runtime, tokeniser, rows, progress)
     if found.shape == reference.shape:
-        mixed, mixed_found = _mixed_batch(runtime, tokeniser, rows, lengths)
+        mixed, mixed_found = mixed_batch(runtime, tokeniser, rows, lengths)
         reference_twice = np.concatenate([reference, reference[mixed]])
         found_twice = np.concatenate([found, mixed_found])
     else:
@@ -177,31 +176,6 @@ def _check_finite(reference: Logits, rows: Sequence[TextInput]) -> None:
             why=f"{int((~np.isfinite(reference)).sum())} of them, over {len(rows)} reference rows",
             mend="train again with a smaller --learning-rate",
         )
-
-
-def _mixed_batch(
-    runtime: Runtime, tokeniser: Tokeniser, rows: Sequence[TextInput], lengths: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], Logits]:
-    """Rows from the shortest to the longest in one batch.
-
-    Returns:
-        Where their logits stand in the reference, and what was found for them, float32 [places, labels].
-    """
-    encoded = tokeniser.encode(rows)
-    # A row of several windows has no logits of its own to compare.
-    whole = [at for at, tokens in enumerate(encoded) if not _in_windows(tokeniser, tokens)]
-    whole.sort(key=lambda at: len(encoded[at]))
-    picked = sorted({whole[round(share)] for share in np.linspace(0, len(whole) - 1, MIXED_ROWS)})
-    logits = runtime.infer(tokeniser.pad([encoded[at] for at in picked]))
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    places = np.concatenate([np.arange(starts[at], starts[at] + lengths[at]) for at in picked])
-    if tokeniser.of_tokens:
-        logits = np.concatenate([logits[n, : lengths[at]] for n, at in enumerate(picked)])
-    return places.astype(np.int64), logits
-
-
-def _in_windows(tokeniser: Tokeniser, tokens: Tokens) -> bool:
-    return tokeniser.windows is not None and isinstance(tokens, RowTokens) and len(tokens.windows(2)) > 1
 
 
 def _rows_of(marked: npt.NDArray[np.bool_], lengths: npt.NDArray[np.int64]) -> list[int]:

@@ -68,13 +68,15 @@ class Part(Row):
 
     Attributes:
         row: the row that gets its result with the last of its parts.
+        share: how much of the row's work it is, 0 to 1.
     """
 
-    __slots__ = ("row",)
+    __slots__ = ("row", "share")
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, share: float) -> None:
         super().__init__(row.model_input, row.group, row.at)
         self.row = row
+        self.share = share
 
     @property
     def wanted(self) -> list[tuple[Group, int]]:
@@ -175,7 +177,7 @@ class Batcher:
 
     def add_parts(self, rows: Sequence[Row], windows: Sequence[Sequence[Tokens]]) -> None:
         """Queue rows whose texts were cut into windows; the planner may part these."""
-        parts = [Part(row) for row, cut in zip(rows, windows, strict=True) for _ in cut]
+        parts = [Part(row, 1 / len(cut)) for row, cut in zip(rows, windows, strict=True) for _ in cut]
         self.add(parts, [tokens for cut in windows for tokens in cut])
 
     def fail(self, rows: Iterable[Row], error: BaseException) -> None:
@@ -217,7 +219,6 @@ class Batcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, lane: Lane, rows: list[Row]) -> None:
-        finished = 0
         try:
             results = await self._infer(lane, [row.tokens for row in rows])
         except BaseException as exc:
@@ -225,14 +226,13 @@ class Batcher:
             if not isinstance(exc, Exception):
                 raise
         else:
-            finished = self._deliver(rows, results)
+            self._deliver(rows, results)
         finally:
             lane.batches -= 1
-            self.pace.note(finished, lane.newly_busy_s())
+            self.pace.note(_whole_rows(rows), lane.newly_busy_s())
             self._dispatch()
 
-    def _deliver(self, rows: list[Row], outcomes: Sequence[Outcome]) -> int:
-        """Hand out results; returns how many rows have got theirs."""
+    def _deliver(self, rows: list[Row], outcomes: Sequence[Outcome]) -> None:
         results: Sequence[Result]
         if type(rows[0]) is Part:
             rows, results = _finished(rows, outcomes)
@@ -245,7 +245,13 @@ class Batcher:
             if row.others is not None:
                 for group, at in row.others:
                     group.receive(at, result)
-        return len(rows)
+
+
+def _whole_rows(rows: list[Row]) -> float:
+    """How many rows a batch is, its parts counted by their shares."""
+    if type(rows[0]) is Part:
+        return sum(cast(Part, part).share for part in rows)
+    return len(rows)
 
 
 def _finished(parts: list[Row], outcomes: Sequence[Outcome]) -> tuple[list[Row], list[Result]]:

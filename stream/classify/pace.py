@@ -51,7 +51,7 @@ class Pace:
         self._rows = 0.0
         self._seconds = 0.0
 
-    def note(self, rows: int, seconds: float) -> None:
+    def note(self, rows: float, seconds: float) -> None:
         """Count rows that kept the model busy that long, none if a cache knew them; earlier ones fade."""
         kept = 0.9
         self._rows = self._rows * kept + rows

@@ -5,6 +5,7 @@ import redis
 
 from stream.bundle import Bundle
 from stream.classify.cache import decode_stored
+from stream.classify.heads import make_head
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.embedded import EmbeddedBroker
 from tests.real.redis import RedisServer
@@ -37,7 +38,7 @@ def test_repeated_texts_come_from_the_process_and_from_redis_after_a_restart(
     keys = client.keys(f"labelstream:1:{first.info()['routes'][0]['digest'][7:23]}:fp32:*")
     assert len(keys) == 40
     assert 400 < client.ttl(keys[0]) <= 500
-    assert decode_stored(client.get(keys[0]), len(tiny_bundle.manifest.labels)) is not None
+    assert decode_stored(client.get(keys[0]), make_head(tiny_bundle.manifest).fits) is not None
     first.stop()
     calls = client.info("commandstats")
     second = start_worker(embedded_broker, route, redis_url=redis_server.url, cache_local_entries=0)

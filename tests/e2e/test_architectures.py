@@ -1,4 +1,4 @@
-"""The export matrix: every architecture, as classifier of texts and of tokens, in every variant, through the gate."""
+"""The export matrix: every architecture, for texts and for tokens, in every variant, through the gate."""
 
 from pathlib import Path
 

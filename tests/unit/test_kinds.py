@@ -196,3 +196,26 @@ def test_no_more_windows_than_the_bundle_allows(bundles: dict[str, Bundle]) -> N
     assert isinstance(tokens, RowTokens)
     assert len(tokens.windows(3)) == 3
     assert len(tokens.windows(100)) > 10
+
+
+def test_windows_count_as_parts_of_a_row_in_the_models_pace(bundles: dict[str, Bundle]) -> None:
+    bundle, noted = bundles["windows"], []
+    classifier = make_classifier(
+        bundle,
+        "fp32",
+        [OnnxRuntime(bundle, "fp32")],
+        Tokeniser(bundle),
+        Limits(max_rows=2, max_tokens=40),
+        Settings(),
+        None,
+        Metrics(),
+    )
+    classifier._batcher.pace.note = lambda rows, seconds: noted.append(rows)  # type: ignore[method-assign]
+    texts = ["my card " * 30, "refund", "parcel " * 40]
+    try:
+        answers = asyncio.run(classifier.classify(texts))
+    finally:
+        classifier.close()
+    assert len(answers.results) == len(texts)
+    assert sum(noted) == pytest.approx(len(texts))
+    assert len(noted) > len(texts)
