@@ -51,5 +51,5 @@ $(VENV)/installed-demo: pyproject.toml constraints.txt | $(bin)/python
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
-	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,openvino,trainer,demo,dev]'
+	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,openvino,trainer,int8-static,lora,demo,dev]'
 	@touch $@ $(VENV)/installed-demo

@@ -15,7 +15,19 @@ from typer.core import TyperGroup
 from stream.errors import LabelstreamError, UsageError
 
 GROUP = "labelstream.commands"
-ORDER = ["demo", "train", "verify", "predict", "bundles", "worker", "topics", "produce", "tail", "doctor"]
+ORDER = [
+    "demo",
+    "train",
+    "export",
+    "verify",
+    "predict",
+    "bundles",
+    "worker",
+    "topics",
+    "produce",
+    "tail",
+    "doctor",
+]
 EPILOG = "Start with `labelstream demo`; every command has --help with examples."
 
 

@@ -34,7 +34,7 @@ FOREIGN_ENV = ("LABELSTREAM_TEST_", "LABELSTREAM_REQUIRE_REAL", "LABELSTREAM_CON
 
 Delivery = Literal["at_least_once", "exactly_once"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
-Variant = Literal["auto", "fp32", "fp16", "int8", "bf16"]
+Variant = Literal["auto", "fp32", "fp16", "int8", "int8-static", "bf16"]
 InputFormat = Literal["json", "text"]
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")

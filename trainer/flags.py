@@ -1,4 +1,4 @@
-"""The flags of `labelstream train`; Hugging Face's spelling is accepted where it differs."""
+"""The flags of `labelstream train` for data and result; Hugging Face's spellings are accepted."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 
 _DATA = "Data"
-_TRAINING = "Training"
+_INPUT = "What is read"
 _RESULT = "Result"
 
 DataFile = Annotated[
     str,
     typer.Argument(
-        metavar="DATA", help="Labelled texts: .csv, .tsv, .jsonl or .parquet; or `sample`, which comes along."
+        metavar="DATA",
+        help="Labelled texts: .csv, .tsv, .jsonl, .parquet or .conll, a folder of splits, a Hub id; "
+        "or `sample`, which comes along.",
     ),
 ]
 TextColumn = Annotated[
@@ -33,50 +35,61 @@ LabelColumn = Annotated[
         rich_help_panel=_DATA,
     ),
 ]
+LabelColumns = Annotated[
+    list[str] | None,
+    typer.Option(help="Columns of 0 and 1, one for each of several labels: A,B,C.", rich_help_panel=_DATA),
+]
+LabelSeparator = Annotated[
+    str | None,
+    typer.Option(
+        help="What stands between several labels in one column.",
+        show_default="guessed",
+        rich_help_panel=_DATA,
+    ),
+]
+LabelNames = Annotated[
+    Path | None,
+    typer.Option(help="File with a name a line, for labels that are numbers.", rich_help_panel=_DATA),
+]
 GroupColumn = Annotated[
     str | None,
     typer.Option(help="Column whose values must not be spread over splits.", rich_help_panel=_DATA),
 ]
-Task = Annotated[str, typer.Option(help="What is learnt: single-label.", rich_help_panel=_TRAINING)]
-BaseModel = Annotated[
+ValidationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--validation-file",
+        "--validation_file",
+        help="Rows that choose the epoch, in place of a tenth.",
+        rich_help_panel=_DATA,
+    ),
+]
+TestFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--test-file", "--test_file", help="Rows that judge, in place of a tenth.", rich_help_panel=_DATA
+    ),
+]
+ExtraTrain = Annotated[
+    Path | None,
+    typer.Option(
+        "--extra-train", help="More rows, say synthetic ones, to train on only.", rich_help_panel=_DATA
+    ),
+]
+NoHeader = Annotated[
+    bool,
+    typer.Option("--no-header", help="Columns have no names: they are 1, 2, ….", rich_help_panel=_DATA),
+]
+Quoting = Annotated[
+    str, typer.Option(help="minimal, or none where quotes are part of the text.", rich_help_panel=_DATA)
+]
+TextPairColumn = Annotated[
     str | None,
-    typer.Option(
-        "--base-model",
-        "--model_name_or_path",
-        help="Folder or Hub id.",
-        show_default="all-MiniLM-L6-v2, installed with the trainer",
-        rich_help_panel=_TRAINING,
-    ),
+    typer.Option(help="Column of a second text that is read with the first.", rich_help_panel=_INPUT),
 ]
-Epochs = Annotated[
-    int,
-    typer.Option(
-        "--epochs",
-        "--num_train_epochs",
-        min=1,
-        help="At most; training stops early when nothing gets better.",
-        rich_help_panel=_TRAINING,
-    ),
-]
-BatchSize = Annotated[
-    int,
-    typer.Option(
-        "--batch-size",
-        "--per_device_train_batch_size",
-        min=1,
-        help="Texts a step.",
-        rich_help_panel=_TRAINING,
-    ),
-]
-LearningRate = Annotated[
-    float,
-    typer.Option(
-        "--learning-rate",
-        "--learning_rate",
-        min=1e-9,
-        help="At its peak; larger models want less, such as 2e-5.",
-        rich_help_panel=_TRAINING,
-    ),
+MetadataColumns = Annotated[
+    list[str] | None,
+    typer.Option(help="Columns that are read beside the text: A,B,C.", rich_help_panel=_INPUT),
 ]
 MaxLength = Annotated[
     int,
@@ -85,12 +98,28 @@ MaxLength = Annotated[
         "--max_seq_length",
         min=8,
         help="Tokens after which a text is cut; the model's own limit if that is smaller.",
-        rich_help_panel=_TRAINING,
+        rich_help_panel=_INPUT,
     ),
 ]
-Seed = Annotated[
+WindowsFlag = Annotated[
+    bool,
+    typer.Option("--windows", help="Read longer texts in overlapping windows.", rich_help_panel=_INPUT),
+]
+Stride = Annotated[
     int,
-    typer.Option(min=0, max=2**32 - 1, help="Decides splits, head and order.", rich_help_panel=_TRAINING),
+    typer.Option(
+        "--stride",
+        "--doc_stride",
+        min=0,
+        help="Tokens that neighbouring windows share.",
+        rich_help_panel=_INPUT,
+    ),
+]
+PoolingFlag = Annotated[
+    str, typer.Option("--pooling", help="Of the windows' logits: mean or max.", rich_help_panel=_INPUT)
+]
+MostWindows = Annotated[
+    int, typer.Option(min=1, help="Windows of a text; what lies behind them is cut.", rich_help_panel=_INPUT)
 ]
 Name = Annotated[
     str | None,
@@ -98,4 +127,13 @@ Name = Annotated[
 ]
 BundleStore = Annotated[
     Path, typer.Option("--bundle-store", "--output_dir", help="Where bundles live.", rich_help_panel=_RESULT)
+]
+AbstainBelow = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Best probability under which the worker gives no label.",
+        rich_help_panel=_RESULT,
+    ),
 ]

@@ -1,129 +1,148 @@
 """The gate: a graph that does not say what the trained model said never becomes a bundle."""
 
+import importlib.util
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import orjson
+import numpy.typing as npt
 
-from stream.bundle import Bundle, Parity
+from stream.bundle import Bundle, Manifest, Parity
+from stream.classify.inputs import TextInput
 from stream.classify.parity import (
-    REFERENCE_LOGITS,
-    REFERENCE_TEXTS,
     compare,
     infer_all,
     largest_differences,
+    read_lengths,
     read_reference,
-    terms,
     within_tolerance,
 )
 from stream.classify.tokenise import Tokeniser
 from stream.errors import BundleError
-from stream.runtime import OnnxRuntime
+from stream.runtime import OnnxRuntime, Runtime
 from stream.runtime.base import Logits
+from stream.runtime.openvino import open_streams
+from trainer.margins import decision_margins, logit_spread
+from trainer.mixed_batch import mixed_batch
 
-FP32_TOLERANCE = 1e-3
-FP32_LABEL_AGREEMENT = 1.0
-MOST_ROWS = 256
-
-AWKWARD = (
-    "a",
-    ".",
-    "   ?   ",
-    "😀",
-    "👩‍👩‍👧‍👦 🏳️‍🌈 paid twice ❗❗",
-    "تم خصم المبلغ مرتين من بطاقتي",
-    "החבילה שלי עדיין לא הגיעה",
-    "包裹还没有到",
-    "my card\x00was charged\x01 twice\x7f\x1b[0m",
-    "line one\r\nline two\tand a tab\u2028and a separator",
-    "ﬁne ① Ａ e\u0301 \u200bzero\u200dwidth \ufeff",
-    "[CLS] [SEP] [MASK] [PAD] <s> </s> <pad>",
-)
+Output = Logits | list[Logits]
+"""float32 [rows, labels], or for token classification float32 [tokens, labels] of each row."""
 
 
-def unproven(
-    rows: int, tolerance: float = FP32_TOLERANCE, min_label_agreement: float = FP32_LABEL_AGREEMENT
-) -> Parity:
-    """A gate's terms, fp32's by default, with a result that fails them: for a graph not measured yet."""
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """The task's own figure of merit.
+
+    Attributes:
+        rows: how many rows it knows the truth of: the first of the reference.
+        score: of the output of these; larger is better.
+    """
+
+    rows: int
+    score: Callable[[Output], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a gate asks for.
+
+    Attributes:
+        tolerance: largest difference from PyTorch, in logits.
+        min_label_agreement: share of decisions that have to stay; None: all but those that lie nearer to
+            their border than twice the tolerance, which differences within it may move across.
+        max_metric_loss: by how much the task's metric may be worse.
+        in_spreads: whether the tolerance counts standard deviations of the reference logits instead of
+            logits; for a regression halves of them.
+    """
+
+    tolerance: float
+    min_label_agreement: float | None = None
+    max_metric_loss: float | None = None
+    in_spreads: bool = False
+
+
+FP32_TERMS = Terms(1e-3)
+
+
+def unproven() -> Parity:
+    """A result that fails every gate: for a graph not measured yet."""
     return Parity(
-        rows=rows,
+        rows=1,
         max_abs_logit_diff=float(np.finfo(np.float32).max),
-        tolerance=tolerance,
+        tolerance=1e-3,
         label_agreement=0,
-        min_label_agreement=min_label_agreement,
+        min_label_agreement=1,
     )
 
 
-def reference_texts(texts: Sequence[str], tokenizer: Any, max_length: int) -> list[str]:
-    """Texts to hold a graph against: some real ones, and those that exports and tokenizers trip over.
-
-    Among them: one token, scripts and characters of every kind, every power of two of tokens, one token less
-    than the maximum length, exactly it, and far over it.
-
-    Args:
-        texts: real texts; at most 256 are taken, spread evenly.
-        tokenizer: a Hugging Face tokenizer, to know what a special token costs.
-        max_length: tokens after which a text is cut.
-    """
-    every = max(1, -(-len(texts) // MOST_ROWS))
-    room = max_length - tokenizer.num_special_tokens_to_add()
-    counts = sorted({2**power for power in range(room.bit_length())} | {max(1, room - 1), room, 2 * room + 7})
-    return [*texts[::every], *AWKWARD, *(" ".join("a." * count)[: 2 * count - 1] for count in counts)]
-
-
-def write_reference(folder: Path, texts: Sequence[str], logits: Logits) -> None:
-    """Store reference texts and PyTorch's logits for them, float32 [texts, labels]."""
-    (folder / REFERENCE_TEXTS).write_bytes(b"".join(orjson.dumps({"text": text}) + b"\n" for text in texts))
-    np.savez_compressed(folder / REFERENCE_LOGITS, logits=logits.astype(np.float32))
-
-
 def measure(
-    draft: Bundle, variant: str, progress: Callable[[int], None] = lambda _: None
+    draft: Bundle,
+    variant: str,
+    terms: Terms,
+    scorer: Scorer | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[Parity, str]:
     """Measure a variant the way the worker will run it: its tokens, its batches, its runtime.
 
-    What is made for a GPU is measured on the CPU too: there the rounding of its numbers shows, the kernels of
-    the GPU do not.
+    Beside the worker's batches of like length, one batch mixes lengths from the shortest to the longest row.
+    What is made for a GPU, or for OpenVINO where that is not installed, is measured on the CPU: there the
+    rounding of its numbers shows, the kernels of the other device do not.
 
     Args:
-        draft: a folder with tokenizer, graph and reference; its manifest carries the gate's terms.
+        draft: a folder with tokenizer, graph and reference.
         variant: a name in the manifest's variants.
+        terms: what is asked of it.
+        scorer: of the task's metric, for its loss.
         progress: told how many rows were done.
 
     Returns:
         What was measured, and, when that is over the terms, one line that says by how much and where.
 
     Raises:
-        BundleError: the trained model's logits are not finite.
+        BundleError: the trained model's logits are not finite, or the tokens are not those it read.
         DeviceError: the graph cannot be loaded.
     """
-    tolerance, min_label_agreement = terms(draft.manifest, variant)
     rows, reference = read_reference(draft)
-    if not np.isfinite(reference).all():
-        raise BundleError(
-            "the trained model's logits are not finite",
-            why=f"for {int((~np.isfinite(reference)).any(axis=1).sum())} of {len(rows)} reference rows",
-            mend="train again with a smaller --learning-rate",
-        )
-    found = infer_all(OnnxRuntime(draft, variant), Tokeniser(draft), rows, progress)
-    parity = compare(reference, found, tolerance=tolerance, min_label_agreement=min_label_agreement)
-    if within_tolerance(parity):
-        return parity, ""
-    worst = [
-        f"row {moved.row} ({moved.text[:30]!a}) by {moved.logit_diff:.3g}"
-        for moved in largest_differences(rows, reference, found)
-        if not moved.logit_diff <= tolerance
-    ]
-    over = (
-        f"largest logit difference {parity.max_abs_logit_diff:.3g} (allowed {tolerance:g}), same label for "
-        f"{parity.label_agreement:.2%} of {parity.rows} texts (asked for {min_label_agreement:.0%})"
+    lengths = read_lengths(draft, len(rows))
+    _check_finite(reference, rows)
+    runtime, tokeniser = _runtime(draft, variant), Tokeniser(draft)
+    found = infer_all(runtime, tokeniser, rows, progress)
+    if found.shape == reference.shape:
+        mixed, mixed_found = mixed_batch(runtime, tokeniser, rows, lengths)
+        reference_twice = np.concatenate([reference, reference[mixed]])
+        found_twice = np.concatenate([found, mixed_found])
+    else:
+        # Which `compare` refuses.
+        reference_twice, found_twice = reference, found
+    tolerance = terms.tolerance * (logit_spread(reference, draft.manifest) if terms.in_spreads else 1.0)
+    margins = decision_margins(reference_twice, draft.manifest)
+    asked = terms.min_label_agreement
+    parity = compare(
+        reference_twice,
+        found_twice,
+        tolerance=tolerance,
+        min_label_agreement=float((margins > 2 * tolerance).mean()) if asked is None else asked,
+        manifest=draft.manifest,
     )
-    return parity, "; ".join([over, *worst])
+    close = decision_margins(reference, draft.manifest) <= 2 * parity.max_abs_logit_diff
+    parity = parity.model_copy(
+        update={
+            "close_rows": _rows_of(close, lengths) if asked is None else None,
+            "metric_loss": _metric_loss(scorer, reference, found, lengths, draft.manifest),
+            "max_metric_loss": terms.max_metric_loss,
+            "device": runtime.device,
+        }
+    )
+    return parity, "" if within_tolerance(parity) else _refusal(parity, rows, reference, found, lengths)
 
 
-def prove(draft: Bundle, variant: str, progress: Callable[[int], None] = lambda _: None) -> Parity:
+def prove(
+    draft: Bundle,
+    variant: str,
+    terms: Terms = FP32_TERMS,
+    scorer: Scorer | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Parity:
     """Measure a variant that a bundle cannot do without.
 
     Returns:
@@ -133,7 +152,7 @@ def prove(draft: Bundle, variant: str, progress: Callable[[int], None] = lambda 
         BundleError: the variant is over its tolerance; the rows that moved furthest are named.
         DeviceError: the graph cannot be loaded.
     """
-    parity, over = measure(draft, variant, progress)
+    parity, over = measure(draft, variant, terms, scorer, progress)
     if over:
         raise BundleError(
             f"variant {variant} does not say what the trained model said",
@@ -141,3 +160,63 @@ def prove(draft: Bundle, variant: str, progress: Callable[[int], None] = lambda 
             mend="nothing was published; try other versions of torch and optimum-onnx, or another base model",
         )
     return parity
+
+
+def _runtime(draft: Bundle, variant: str) -> Runtime:
+    made_for = draft.manifest.variants[variant].device
+    if made_for == "openvino" and importlib.util.find_spec("openvino") is not None:
+        return open_streams(draft, variant, streams=1)[0]
+    return OnnxRuntime(draft, variant)
+
+
+def _check_finite(reference: Logits, rows: Sequence[TextInput]) -> None:
+    if not np.isfinite(reference).all():
+        raise BundleError(
+            "the trained model's logits are not finite",
+            why=f"{int((~np.isfinite(reference)).sum())} of them, over {len(rows)} reference rows",
+            mend="train again with a smaller --learning-rate",
+        )
+
+
+def _rows_of(marked: npt.NDArray[np.bool_], lengths: npt.NDArray[np.int64]) -> list[int]:
+    """Reference rows with a mark among their rows of logits, bool [rows of logits] or [rows, labels]."""
+    flat = marked.any(axis=1) if marked.ndim > 1 else marked
+    return sorted({*np.repeat(np.arange(len(lengths)), lengths)[flat].tolist()})
+
+
+def _metric_loss(
+    scorer: Scorer | None,
+    reference: Logits,
+    found: Logits,
+    lengths: npt.NDArray[np.int64],
+    manifest: Manifest,
+) -> float | None:
+    if scorer is None:
+        return None
+    last = int(lengths[: scorer.rows].sum())
+    cuts = np.cumsum(lengths[: scorer.rows])[:-1]
+
+    def score(logits: Logits) -> float:
+        known = logits[:last]
+        return scorer.score(np.split(known, cuts) if manifest.head == "token" else known)
+
+    return score(reference) - score(found)
+
+
+def _refusal(
+    parity: Parity,
+    rows: Sequence[TextInput],
+    reference: Logits,
+    found: Logits,
+    lengths: npt.NDArray[np.int64],
+) -> str:
+    """By how much, and which rows."""
+    told = (
+        f"largest logit difference {parity.max_abs_logit_diff:.3g} (allowed {parity.tolerance:.3g}), same "
+        f"label for {parity.label_agreement:.2%} of {parity.rows} "
+        f"(asked for {parity.min_label_agreement:.2%})"
+    )
+    if parity.metric_loss is not None and parity.max_metric_loss is not None:
+        told += f", the metric is {parity.metric_loss:.4f} worse (allowed {parity.max_metric_loss:g})"
+    worst = largest_differences(rows, reference, found, lengths=lengths)
+    return "; ".join([told, *(f"row {row.row} ({row.text[:30]!a}) by {row.logit_diff:.3g}" for row in worst)])

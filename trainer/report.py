@@ -1,10 +1,8 @@
-"""What the reader sees: the data before training, its cost, and the result."""
+"""What the reader sees: the cost of a training, and its result."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -12,111 +10,114 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.bundle import Bundle
-from trainer.data import Data, duplicates
-from trainer.recipe import PATIENCE, Recipe
-from trainer.splits import SHARES, Splits
+from trainer.recipe import Recipe
 
-TRUNCATED_SHARE_TO_WARN = 0.05
-MOST_NUMBERS = 10
-BAR_CELLS = 24
-
-
-def show_data(console: Console, data: Data) -> None:
-    """Which columns were taken, how many rows, and which rows were left out."""
-    columns = data.columns
-    roles = [("text", columns.text), ("label", columns.label), ("id", columns.id), ("time", columns.time)]
-    roles.append(("group", columns.group))
-    console.print(
-        f"[bold]{escape(data.path.name)}[/]: {len(data.examples)} rows with text and label; columns: "
-        + ", ".join(f"{role} = {escape(name)}" for role, name in roles if name)
-    )
-    times = [example.time for example in data.examples if example.time]
-    if times:
-        console.print(f"  from {escape(min(times))} to {escape(max(times))}")
-    for what, rows in (("text", data.no_text), ("label", data.no_label)):
-        if rows:
-            shown = ", ".join(map(str, rows[:MOST_NUMBERS])) + (", …" if len(rows) > MOST_NUMBERS else "")
-            console.print(f"  [yellow]left out: {len(rows)} rows without {what}[/] (rows {shown})")
-    repeated, contradictory = duplicates(data.examples)
-    if repeated:
-        console.print(
-            f"  {repeated} rows repeat an earlier text (case and spaces aside); each text stays in one part"
-        )
-    if contradictory:
-        console.print(f"  [yellow]{contradictory} texts bear more than one label[/]")
+FIGURES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "entity_f1": "entity F1",
+    "word_accuracy": "word accuracy",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "quadratic_kappa": "quadratic kappa",
+    "answered": "answered",
+    "accuracy_answered": "accuracy of the answered",
+}
+"""What is told of a part, and how it is called."""
 
 
-def show_splits(console: Console, data: Data, splits: Splits) -> None:
-    """Rows of each label, in all and by part."""
-    table = Table("label", "rows", "share", *SHARES)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    counts = {name: Counter(example.label for example in getattr(splits, name)) for name in SHARES}
-    for label, rows in data.class_counts.items():
-        table.add_row(
-            Text(label),
-            str(rows),
-            f"{rows / len(data.examples):.0%}",
-            *(str(counts[name][label]) for name in SHARES),
-        )
-    table.add_section()
-    table.add_row("all", str(len(data.examples)), "100%", *(str(rows) for rows in splits.sizes.values()))
-    console.print(table)
+def show_cost(
+    console: Console,
+    base: str,
+    recipe: Recipe,
+    rows: int,
+    seconds: float,
+    precision: str,
+    trained: float,
+) -> None:
+    """What the run costs at most, before it starts.
 
-
-def show_lengths(console: Console, lengths: Sequence[int], max_length: int) -> None:
-    """A histogram of text lengths, tokens, and how many texts are cut."""
-    p50, p95 = np.percentile(lengths, [50, 95])
-    cut = sum(length > max_length for length in lengths) / len(lengths)
-    console.print(
-        f"tokens per text: p50 {p50:.0f}, p95 {p95:.0f}, longest {max(lengths)}; cut after {max_length}"
-    )
-    powers = Counter(max(3, int(length - 1).bit_length()) for length in lengths)
-    for power in range(min(powers), max(powers) + 1):
-        cells = round(BAR_CELLS * powers[power] / max(powers.values()))
-        console.print(f"  to {2**power:>6} [cyan]{'█' * cells:<{BAR_CELLS}}[/] {powers[power]}")
-    if cut > TRUNCATED_SHARE_TO_WARN:
-        console.print(f"  [yellow]{cut:.1%} of the texts are cut[/]; --max-length takes more, at more cost")
-    elif cut:
-        console.print(f"  {cut:.1%} of the texts are cut")
-
-
-def show_cost(console: Console, base: str, recipe: Recipe, rows: int) -> None:
-    """What the run costs at most, before it starts."""
+    Args:
+        console: where to say it.
+        base: name of the base model.
+        recipe: the hyper-parameters.
+        rows: windows that are learnt from in an epoch.
+        seconds: that all epochs will take, by the steps that were timed.
+        precision: of the arithmetic.
+        trained: share of the model's numbers that learn.
+    """
     steps = recipe.steps_per_epoch(rows)
+    size = recipe.batch_size * recipe.gradient_accumulation
+    part = "" if trained == 1 else f", {trained:.1%} of its weights learn"
     console.print(
-        f"training {escape(base)}: at most {recipe.epochs} epochs of {steps} steps = "
-        f"{recipe.epochs * steps} steps of {recipe.batch_size} texts, "
-        f"learning rate {recipe.learning_rate:g}, seed {recipe.seed}; "
-        f"stops when {PATIENCE} epochs bring nothing better"
+        f"training {escape(base)}{part}: at most {recipe.epochs} epochs of {steps} steps = "
+        f"{recipe.epochs * steps} steps of {size} texts in {precision}, "
+        f"[bold]about {_duration(seconds)}[/], learning rate {recipe.learning_rate:g}, seed {recipe.seed}; "
+        f"stops when {recipe.patience} epochs bring nothing better"
     )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def show_per_label(console: Console, test: Mapping[str, Any]) -> None:
-    """Precision, recall and F1 of every label on the test part, and what it is taken for most."""
-    table = Table("label", "precision", "recall", "F1", "rows", "taken most for")
+    """Precision, recall and F1 of every label on the test part; of one label a row, what it is taken for."""
+    if "per_label" not in test:
+        return
+    confusion = test.get("confusion")
+    table = Table("label", "precision", "recall", "F1", "rows", *(["taken most for"] if confusion else []))
     for column in table.columns[1:5]:
         column.justify = "right"
     labels = list(test["per_label"])
     for at, (label, row) in enumerate(test["per_label"].items()):
-        wrong = [(count, other) for other, count in enumerate(test["confusion"][at]) if other != at and count]
-        most = max(wrong, default=None)
-        table.add_row(
-            Text(label),
-            *(f"{row[name]:.3f}" for name in ("precision", "recall", "f1")),
-            str(row["support"]),
-            Text(f"{labels[most[1]]} ({most[0]})" if most else ""),
-        )
+        figures = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
+        wrong = [Text(_taken_for(labels, confusion, at))] if confusion else []
+        table.add_row(Text(label), *figures, str(row["support"]), *wrong)
     console.print(table)
+
+
+def _taken_for(labels: Sequence[str], confusion: Sequence[Sequence[int]], at: int) -> str:
+    wrong = [(count, other) for other, count in enumerate(confusion[at]) if other != at and count]
+    most = max(wrong, default=None)
+    return f"{labels[most[1]]} ({most[0]})" if most else ""
+
+
+def figures(found: Mapping[str, Any]) -> str:
+    """A part's figures on one line, with their 95% intervals."""
+    shown = []
+    for name, title in FIGURES.items():
+        if found.get(name) is None:
+            continue
+        ends = found.get("intervals", {}).get(name)
+        interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
+        shown.append(f"{title} {found[name]:.3f}{interval}")
+    half = found.get("at_half")
+    if half:
+        shown.append(f"macro-F1 with thresholds of 0.5 {half['macro_f1']:.3f}")
+    return ", ".join(shown)
+
+
+def _calibration(found: Mapping[str, Any]) -> str:
+    test = found["test"]
+    return (
+        f"temperature {found['temperature']:.2f}; expected calibration error on the test part "
+        f"{test['ece_before']:.3f} before, {test['ece_after']:.3f} after"
+    )
 
 
 def show_result(console: Console, bundle: Bundle, metrics: Mapping[str, Any]) -> None:
     """The bundle, its scores, its proof, and the next command."""
     test = metrics["test"]
     lines = [f"bundle     {bundle.reference}  {bundle.path}"]
-    lines.append(
-        f"test       accuracy {test['accuracy']:.3f}, macro-F1 {test['macro_f1']:.3f} on {test['rows']} rows"
-    )
+    lines.append(f"test       {figures(test)} on {test['rows']} rows")
+    if metrics.get("calibration"):
+        lines.append(f"calibrated {_calibration(metrics['calibration'])}")
     for name, entry in bundle.manifest.variants.items():
         lines.append(
             f"parity     {name}: largest logit difference {entry.parity.max_abs_logit_diff:.1e} "

@@ -7,32 +7,35 @@ from typing import Literal
 
 from stream.bundle import Bundle, Manifest, VariantEntry
 from stream.errors import DeviceError
-from trainer.parity import measure, unproven
+from stream.runtime.base import Padded
+from trainer.index_arithmetic import index_arithmetic
+from trainer.parity import Scorer, Terms, measure, unproven
 from trainer.quiet import no_output
+from trainer.static_int8 import can_calibrate, make_int8_static
 
 
 @dataclass(frozen=True, slots=True)
 class VariantRecipe:
-    """How a variant is made from the fp32 graph, and how far its logits may move.
+    """How a variant is made from the fp32 graph, and what is asked of it.
 
     Attributes:
+        name: in the manifest and for `--variant`.
         file: path in the bundle.
-        precision: its name in the manifest, too.
+        precision: of its matrix products.
         device: what it is made for.
-        tolerance: largest difference from PyTorch, logits.
-        min_label_agreement: share of reference rows whose best label has to stay.
-        make: writes the variant's file from the fp32 file.
+        terms: how far it may stray.
+        make: writes the variant's file from the fp32 file and, if it wants them, calibration rows.
     """
 
+    name: str
     file: str
     precision: Literal["fp16", "int8"]
-    device: Literal["cpu", "cuda"]
-    tolerance: float
-    min_label_agreement: float
-    make: Callable[[Path, Path], None]
+    device: Literal["cpu", "cuda", "openvino"]
+    terms: Terms
+    make: Callable[[Path, Path, Sequence[Padded]], None]
 
 
-def make_int8(fp32: Path, file: Path) -> None:
+def make_int8(fp32: Path, file: Path, _calibration: Sequence[Padded] = ()) -> None:
     """Quantise the weights of matrix products to int8 per channel, and activations as they come, per tensor.
 
     Embeddings stay fp32: they cost no arithmetic, and int8 tables moved more labels.
@@ -49,18 +52,33 @@ def make_int8(fp32: Path, file: Path) -> None:
         )
 
 
-def make_fp16(fp32: Path, file: Path) -> None:
-    """Convert weights and arithmetic to fp16; token ids stay int64 and logits float32."""
+def make_fp16(fp32: Path, file: Path, _calibration: Sequence[Padded] = ()) -> None:
+    """Convert weights and arithmetic to fp16; token ids stay int64, metadata and logits float32.
+
+    What is rounded to an index stays float32: MPNet's buckets of positions would shift.
+    """
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
+    graph = onnx.load(fp32)
     with no_output():
-        onnx.save(convert_float_to_float16(onnx.load(fp32), keep_io_types=True), file)
+        kept = [*index_arithmetic(graph)]
+        onnx.save(convert_float_to_float16(graph, keep_io_types=True, node_block_list=kept), file)
 
 
-INT8 = VariantRecipe("onnx/model_int8.onnx", "int8", "cpu", 1.5, 0.95, make_int8)
-FP16 = VariantRecipe("onnx/model_fp16.onnx", "fp16", "cuda", 0.05, 0.99, make_fp16)
-VARIANTS = (INT8, FP16)
+# One standard deviation of the model's own logits: far enough for int8 rounding, not for a broken graph.
+INT8_TERMS = Terms(1.0, 0.98, max_metric_loss=0.01, in_spreads=True)
+INT8 = VariantRecipe("int8", "onnx/model_int8.onnx", "int8", "cpu", INT8_TERMS, make_int8)
+INT8_STATIC = VariantRecipe(
+    "int8-static", "onnx/model_int8_static.onnx", "int8", "openvino", INT8_TERMS, make_int8_static
+)
+FP16_TERMS = Terms(0.05, 0.99, max_metric_loss=0.01)
+FP16 = VariantRecipe("fp16", "onnx/model_fp16.onnx", "fp16", "cuda", FP16_TERMS, make_fp16)
+
+
+def available_variants() -> tuple[VariantRecipe, ...]:
+    """What can be made with the libraries that are installed."""
+    return (INT8, INT8_STATIC, FP16) if can_calibrate() else (INT8, FP16)
 
 
 def add_variants(
@@ -69,6 +87,9 @@ def add_variants(
     recipes: Sequence[VariantRecipe],
     stage: Callable[[str, int], Callable[[int], None]],
     warn: Callable[[str], None],
+    calibration: Sequence[Padded] = (),
+    scorer: Scorer | None = None,
+    rows: int = 1,
 ) -> Manifest:
     """Make variants beside the fp32 graph and keep those that are within their terms.
 
@@ -78,28 +99,36 @@ def add_variants(
         recipes: what to make.
         stage: opens a stage of so many units and returns what is told of the units done.
         warn: told in one line of a variant that was left out; its file is removed.
+        calibration: graph inputs of training texts, a row each.
+        scorer: of the task's metric.
+        rows: rows of the reference, the units of a stage.
 
     Returns:
         The manifest with the variants that were kept.
     """
     manifest = proven
     for recipe in recipes:
-        told = stage(f"verify {recipe.precision}", proven.variants["fp32"].parity.rows)
-        entry, left_out = _make(staging, proven, recipe, told)
+        told = stage(f"verify {recipe.name}", rows)
+        entry, left_out = _make(staging, proven, recipe, told, calibration, scorer)
         if entry is None:
             (staging / recipe.file).unlink(missing_ok=True)
-            warn(f"variant {recipe.precision} is left out: {left_out}")
+            warn(f"variant {recipe.name} is left out: {left_out}")
         else:
-            manifest = _with(manifest, entry)
+            manifest = _with(manifest, recipe.name, entry)
     return manifest
 
 
 def _make(
-    staging: Path, proven: Manifest, recipe: VariantRecipe, told: Callable[[int], None]
+    staging: Path,
+    proven: Manifest,
+    recipe: VariantRecipe,
+    told: Callable[[int], None],
+    calibration: Sequence[Padded],
+    scorer: Scorer | None,
 ) -> tuple[VariantEntry | None, str]:
     fp32 = proven.variants["fp32"]
     try:
-        recipe.make(staging / fp32.file, staging / recipe.file)
+        recipe.make(staging / fp32.file, staging / recipe.file, calibration)
     except Exception as exc:  # noqa: BLE001 - the converters raise what they like; fp32 does without them
         return None, f"it cannot be made: {type(exc).__name__}: {(str(exc).strip() or '-').splitlines()[0]}"
     entry = VariantEntry(
@@ -107,15 +136,15 @@ def _make(
         precision=recipe.precision,
         device=recipe.device,
         size_bytes=(staging / recipe.file).stat().st_size,
-        parity=unproven(fp32.parity.rows, recipe.tolerance, recipe.min_label_agreement),
+        parity=unproven(),
     )
     try:
-        draft = Bundle(staging, _with(proven, entry), digest="")
-        parity, over = measure(draft, recipe.precision, told)
+        draft = Bundle(staging, _with(proven, recipe.name, entry), digest="")
+        parity, over = measure(draft, recipe.name, recipe.terms, scorer, told)
     except DeviceError as exc:
         return None, f"it cannot be loaded: {exc.why}"
     return (None, over) if over else (entry.model_copy(update={"parity": parity}), "")
 
 
-def _with(manifest: Manifest, entry: VariantEntry) -> Manifest:
-    return manifest.model_copy(update={"variants": {**manifest.variants, entry.precision: entry}})
+def _with(manifest: Manifest, name: str, entry: VariantEntry) -> Manifest:
+    return manifest.model_copy(update={"variants": {**manifest.variants, name: entry}})

@@ -20,6 +20,10 @@ class Parity(BaseModel):
     in logits. `label_agreement` is the share of decisions that are the same: the best label of a row or tag
     of a token; of several labels each one's; for a regression that the logit moved by no more than the
     tolerance. `min_label_agreement` is the share that the gate asks for.
+
+    `metric_loss` is by how much the task's own metric is worse than PyTorch's on the validation rows of the
+    reference, `max_metric_loss` by how much it may be. `close_rows` are the reference rows with a decision
+    that lies nearer to its border than twice the measured difference. `device` is where it was measured.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -29,6 +33,10 @@ class Parity(BaseModel):
     tolerance: float = Field(gt=0)
     label_agreement: float = Field(ge=0, le=1)
     min_label_agreement: float = Field(ge=0, le=1)
+    metric_loss: float | None = None
+    max_metric_loss: float | None = Field(default=None, ge=0)
+    close_rows: list[int] | None = None
+    device: str | None = None
 
 
 class VariantEntry(BaseModel):

@@ -201,8 +201,11 @@ def label_agreement(
 
 def within_tolerance(parity: Parity) -> bool:
     """Whether the gate lets this variant pass."""
+    allowed = np.inf if parity.max_metric_loss is None else parity.max_metric_loss
     return (
-        parity.max_abs_logit_diff <= parity.tolerance and parity.label_agreement >= parity.min_label_agreement
+        parity.max_abs_logit_diff <= parity.tolerance
+        and parity.label_agreement >= parity.min_label_agreement
+        and (parity.metric_loss is None or parity.metric_loss <= allowed)
     )
 
 

@@ -3,9 +3,10 @@
 import importlib.util
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import onnxruntime
 
@@ -67,9 +68,21 @@ class ThisMachine:
 
     def has_bf16(self) -> bool:
         """Whether OpenVINO names bf16 among this CPU's abilities."""
-        import openvino
+        return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
-        return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+def load_openvino() -> Any:
+    """The package openvino, without its telemetry."""
+    keep_quiet()
+    import openvino
+
+    return openvino
+
+
+def keep_quiet() -> None:
+    """Keep openvino and nncf from telling their maker of every import, if called before both are imported."""
+    # None makes the import of a module fail; both then go without it.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def gpu_count() -> int:

@@ -63,10 +63,13 @@ def make_tiny_bundle(store: Path, name: str = "tiny") -> Bundle:
     """Add a version of a tiny untrained bundle, fp32 only, to a store; the trainer's libraries are needed."""
     from tempfile import TemporaryDirectory
 
-    from trainer.package import About, build_bundle, staging_folder
+    from stream.classify.inputs import TextInput
+    from trainer.package import About, Served, build_bundle, staging_folder
     from trainer.quiet import silence_libraries
 
     silence_libraries()
     with TemporaryDirectory() as base, staging_folder(store, name) as staging:
         model, tokenizer = save_tiny_base(Path(base))
-        return build_bundle(staging, model, tokenizer, TEXTS, 64, About(name), store, variants=())
+        rows = [TextInput(text) for text in TEXTS]
+        served = Served("single-label", LABELS, 64)
+        return build_bundle(staging, model, tokenizer, served, rows, About(name), store, variants=())

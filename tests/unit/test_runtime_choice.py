@@ -1,5 +1,7 @@
 """Which device and variant are taken, and what is said of those that are not."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -14,6 +16,7 @@ from stream.runtime.machine import Problem, ThisMachine, gpu_count
 
 Made = Literal["any", "cpu", "cuda", "openvino"]
 PLAIN: dict[str, Made] = {"fp32": "any", "fp16": "cuda", "int8": "cpu"}
+STATIC: dict[str, Made] = {**PLAIN, "int8-static": "openvino"}
 
 
 class FakeMachine:
@@ -41,7 +44,13 @@ def manifest(variants: dict[str, Made]) -> Manifest:
         max_length=8,
         inputs=["input_ids"],
         variants={
-            name: VariantEntry(file=f"{name}.onnx", precision=name, device=made, size_bytes=1, parity=parity)  # type: ignore[arg-type]
+            name: VariantEntry(
+                file=f"{name}.onnx",
+                precision=name.removesuffix("-static"),
+                device=made,
+                size_bytes=1,
+                parity=parity,
+            )  # type: ignore[arg-type]
             for name, made in variants.items()
         },
         created_at=datetime.now(UTC),
@@ -63,7 +72,9 @@ OLD_CPU = FakeMachine("cpu", "openvino")
         (GPU, {"fp32": "any", "int8": "cpu"}, "auto", "auto", "cuda fp32"),
         (OPENVINO, PLAIN, "auto", "auto", "cpu int8"),
         (OPENVINO, {"fp32": "any"}, "auto", "auto", "openvino bf16"),
-        (OPENVINO, {"fp32": "any", "int8": "openvino"}, "auto", "auto", "openvino int8"),
+        (OPENVINO, STATIC, "auto", "auto", "openvino int8-static"),
+        (CPU, STATIC, "auto", "auto", "cpu int8"),
+        (CPU, STATIC, "auto", "int8-static", "cpu int8-static"),
         (OLD_CPU, {"fp32": "any"}, "auto", "auto", "cpu fp32"),
         (GPU, PLAIN, "cpu", "auto", "cpu int8"),
         (GPU, PLAIN, "tensorrt", "auto", "tensorrt fp16"),
@@ -102,7 +113,7 @@ def test_what_was_asked_for_needs_no_reason() -> None:
         (CPU, PLAIN, "auto", "bf16", "openvino bf16 (there is no openvino)", "buy openvino"),
         (GPU, PLAIN, "cuda", "int8", "no runtime computes int8 on cuda", "--device auto"),
         (GPU, PLAIN, "cuda", "bf16", "no runtime computes bf16 on cuda", "--device auto"),
-        (OPENVINO, PLAIN, "openvino", "int8", "the bundle's int8 is made for cpu", "--device auto"),
+        (OPENVINO, PLAIN, "openvino", "int8", "no runtime computes int8 on openvino", "--device auto"),
         (OLD_CPU, PLAIN, "auto", "bf16", "this CPU has no bf16 instructions", "--variant auto"),
     ],
 )
@@ -184,3 +195,13 @@ def test_a_containers_quota_bounds_the_threads(cpu_max: str, cores: int | None) 
 
 def test_sessions_divide_the_cores() -> None:
     assert [share(8, sessions) for sessions in (1, 2, 3, 16)] == [8, 4, 2, 1]
+
+
+@pytest.mark.slow
+def test_openvino_and_nncf_tell_nobody_of_their_use() -> None:
+    code = (
+        "import sys; from stream.runtime.machine import load_openvino, keep_quiet; keep_quiet(); "
+        "import nncf; load_openvino(); print(sys.modules['openvino_telemetry'])"
+    )
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert asked.stdout.strip() == "None"

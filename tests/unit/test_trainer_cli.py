@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+import typer
+from typer.main import get_command
 
 from stream.errors import UsageError
 from trainer.base_model import DEFAULT_PACKAGE, resolve_base_model
@@ -50,13 +51,53 @@ def test_folders_and_hub_ids(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "said"),
-    [("multi-label", "not possible yet"), ("single_label", "did you mean --task single-label")],
+    ("flags", "said"),
+    [
+        ({"task": "single_label"}, "did you mean --task single-label"),
+        ({"loss": "focus"}, "did you mean --loss focal"),
+        ({"class_weights": "sqrt"}, "did you mean --class-weights sqrt_inverse"),
+        ({"augment": "swap,typos"}, "--augment typos is not possible"),
+        ({"task": "regression", "sampling": "over"}, "--sampling does not go with --task regression"),
+        ({"task": "regression", "loss": "focal"}, "--loss focal does not go with"),
+        ({"task": "regression", "abstain_below": 0.5}, "--abstain-below does not go with"),
+        ({"task": "token", "augment": "all"}, "--augment does not go with --task token"),
+        ({"task": "pair", "windows": True}, "--windows does not go with a second text"),
+        ({"text_pair_column": "b", "windows": True}, "--windows does not go with a second text"),
+        ({"lora": True, "freeze_layers": 1}, "--freeze-layers does not go with --lora"),
+        ({"lora": True, "layer_decay": 0.9}, "--layer-decay does not go with --lora"),
+        ({"task": "multi-label", "label_smoothing": 0.1}, "--label-smoothing does not go with"),
+        ({"windows": True, "stride": 128}, "--stride 128 is too much"),
+    ],
 )
-def test_other_tasks_are_refused(task: str, said: str) -> None:
+def test_flags_that_mean_nothing_together_are_refused(flags: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError) as refused:
-        train("sample", task=task)
+        train("sample", **flags)  # type: ignore[arg-type]
     assert said in f"{refused.value.what} {refused.value.mend}"
+
+
+def test_hugging_face_spellings_are_accepted() -> None:
+    command = typer.Typer()
+    command.command()(train)
+    names = {name for option in get_command(command).params for name in option.opts}
+    assert {
+        *("--model_name_or_path", "--num_train_epochs", "--per_device_train_batch_size", "--learning_rate"),
+        *("--max_seq_length", "--gradient_accumulation_steps", "--weight_decay", "--warmup_ratio", "--bf16"),
+        *("--lr_scheduler_type", "--label_smoothing_factor", "--resume_from_checkpoint", "--output_dir"),
+        *("--validation_file", "--test_file", "--text_column_name", "--label_column_name", "--doc_stride"),
+    } <= names
+
+
+def test_help_has_an_example_of_each_task() -> None:
+    assert train.__doc__
+    for shown in (
+        "--task multi-label",
+        "--task pair",
+        "--task regression",
+        "--task token",
+        "--ordinal",
+        "--windows",
+    ):
+        assert shown in train.__doc__
 
 
 def test_a_name_that_cannot_be_a_folder_is_refused() -> None:
@@ -68,7 +109,7 @@ def test_a_missing_library_says_which_and_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data.csv").write_text(CSV)
-    for module in ("trainer.run", "trainer.report"):
+    for module in ("trainer.run", "trainer.data_report"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UsageError) as refused:
@@ -83,19 +124,3 @@ def test_a_store_that_cannot_be_written_is_told_before_training(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"), staging_folder(tmp_path / "file", "name"):
         pass
-
-
-def test_scores_on_held_out_rows() -> None:
-    from trainer.evaluate import evaluate
-
-    logits = np.eye(3, dtype=np.float32)[[0, 0, 1, 1]]
-    found = evaluate(logits, [0, 1, 1, 1], ["a", "b", "never"])
-    assert found["accuracy"] == 0.75
-    assert found["confusion"] == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
-    assert found["per_label"]["b"] == {
-        "precision": 1.0,
-        "recall": pytest.approx(2 / 3),
-        "f1": 0.8,
-        "support": 3,
-    }
-    assert found["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2)

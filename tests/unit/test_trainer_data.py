@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.columns import Columns, choose_columns
-from trainer.data import Example, duplicates, read_data
+from trainer.columns import Columns, Wanted, choose_columns
+from trainer.data import Example, read_data
+from trainer.duplicates import repeats
 
 PAIRS = [("paid twice", "billing"), ("where is it", "delivery")] * 3
 
@@ -46,8 +47,8 @@ def test_id_time_and_group_are_kept(tmp_path: Path) -> None:
     ]
     path = write_csv(tmp_path, "\n".join(map(json.dumps, rows)), "data.jsonl")
     data = read_data(path, group_column="customer")
-    assert data.columns == Columns("body", "intent", "id", "time", "customer")
-    assert data.examples[0] == Example(1, "paid twice", "billing", "1", "2026-01-01", "1")
+    assert data.columns == Columns("body", "intent", id="id", time="time", group="customer")
+    assert data.examples[0] == Example(1, "paid twice", "billing", id="1", time="2026-01-01", group="1")
 
 
 def test_parquet_and_numeric_labels(tmp_path: Path) -> None:
@@ -128,21 +129,21 @@ def test_a_guess_that_would_be_a_gamble_is_refused_with_all_columns(present: lis
 
 def test_a_missing_column_names_those_that_exist_and_the_nearest() -> None:
     with pytest.raises(UsageError) as refused:
-        choose_columns(["text", "intent"], label="intents")
+        choose_columns(["text", "intent"], Wanted(label="intents"))
     assert "text, intent" in refused.value.why
     assert refused.value.mend == "--label-column intent"
 
 
 def test_one_column_cannot_be_both() -> None:
     with pytest.raises(UsageError, match="both text and label"):
-        choose_columns(["text", "label"], text="text", label="text")
+        choose_columns(["text", "label"], Wanted(text="text", label="text"))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "A ", "b", "c"]), st.sampled_from("xy"))))
-def test_duplicates_counts_repeats_and_contradictions(rows: list[tuple[str, str]]) -> None:
+def test_repeats_counts_repeats_and_contradictions(rows: list[tuple[str, str]]) -> None:
     examples = [Example(at, text, label) for at, (text, label) in enumerate(rows)]
     folded = [text.strip().lower() for text, _ in rows]
-    repeated, contradictory = duplicates(examples)
+    repeated, contradictory = repeats(examples)
     assert repeated == len(folded) - len(set(folded))
     both = [{label for text, label in rows if text.strip().lower() == key} for key in set(folded)]
     assert contradictory == sum(len(labels) == 2 for labels in both)

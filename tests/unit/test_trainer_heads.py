@@ -1,16 +1,27 @@
-"""The averaging head: chosen where the base model says so, blind to padding, exported and proven."""
+"""Heads of ours and of transformers: chosen by what is asked for, blind to padding, exported and proven."""
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from stream.bundle.manifest import CategoricalColumn, NumericColumn, Windows
+from stream.classify.inputs import TextInput
 from stream.classify.parity import within_tolerance
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from trainer.base_model import load_classifier, load_tokenizer, longest_input, resolve_base_model
-from trainer.heads import MeanPooledClassifier
+from trainer.encoding import encode
+from trainer.heads import TextClassifier
 from trainer.inference import torch_logits
-from trainer.package import About, build_bundle, staging_folder
+from trainer.metadata_head import MetadataEmbedding
+from trainer.package import About, Served, build_bundle, staging_folder
+
+AGE = NumericColumn(name="age", mean=40, std=10)
+CHANNEL = CategoricalColumn(name="channel", values=["mail", "web"])
+ROWS = [TextInput(text) for text in TEXTS]
 
 
 @pytest.fixture
@@ -21,31 +32,103 @@ def averaging_base(tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
+def loaded(folder: Path, labels: list[str] = LABELS, **wanted: Any) -> tuple[Any, Any]:
+    base = resolve_base_model(str(folder))
+    _, tokenizer = load_tokenizer(base)
+    return load_classifier(base, tokenizer, labels, **wanted), tokenizer
+
+
 def test_a_base_without_a_pooling_file_gets_its_usual_head(tmp_path: Path) -> None:
     save_tiny_base(tmp_path)
-    base = resolve_base_model(str(tmp_path))
-    _, tokenizer = load_tokenizer(base)
-    model = load_classifier(base, tokenizer, ["x", "y", "z"])
+    model, _ = loaded(tmp_path, ["x", "y", "z"])
     assert type(model).__name__ == "BertForSequenceClassification"
     assert model.config.id2label == {0: "x", 1: "y", 2: "z"}
+    assert model.config.problem_type == "single_label_classification"
+
+
+def test_tags_get_the_usual_head_over_all_tokens(averaging_base: Path) -> None:
+    model, tokenizer = loaded(averaging_base, ["O", "B-x"], head="token")
+    assert type(model).__name__ == "BertForTokenClassification"
+    ours, _ = loaded(averaging_base, ["O", "B-x"], head="token", layers="mlp")
+    for tagger in (model, ours):
+        found = torch_logits(tagger, tokenizer, ROWS[:3], max_length=64, token=True)
+        lengths = [len(tokenizer(text)["input_ids"]) for text in TEXTS[:3]]
+        assert [row.shape for row in found] == [(length, 2) for length in lengths]
 
 
 def test_the_average_is_blind_to_padding(averaging_base: Path) -> None:
     base = resolve_base_model(str(averaging_base))
     config, tokenizer = load_tokenizer(base)
     assert longest_input(config, tokenizer) == 64
-    model = load_classifier(base, tokenizer, LABELS)
-    assert isinstance(model, MeanPooledClassifier)
-    alone = torch_logits(model, tokenizer, [TEXTS[0]], 64)
-    beside_a_long_one = torch_logits(model, tokenizer, [TEXTS[0], "refund " * 60], 64)
+    model, tokenizer = loaded(averaging_base)
+    assert isinstance(model, TextClassifier)
+    alone = torch_logits(model, tokenizer, ROWS[:1], max_length=64)
+    beside_a_long_one = torch_logits(model, tokenizer, [ROWS[0], TextInput("refund " * 60)], max_length=64)
     assert abs(alone[0] - beside_a_long_one[0]).max() < 1e-5
 
 
 def test_it_is_exported_and_proven(averaging_base: Path, tmp_path: Path) -> None:
-    base = resolve_base_model(str(averaging_base))
-    _, tokenizer = load_tokenizer(base)
-    model = load_classifier(base, tokenizer, LABELS)
+    model, tokenizer = loaded(averaging_base)
+    served = Served("single-label", LABELS, 64)
     with staging_folder(tmp_path / "store", "mean") as staging:
-        bundle = build_bundle(staging, model, tokenizer, TEXTS, 64, About("mean"), tmp_path / "store")
+        bundle = build_bundle(staging, model, tokenizer, served, ROWS, About("mean"), tmp_path / "store")
     assert bundle.manifest.labels == LABELS
     assert within_tolerance(bundle.manifest.variants["fp32"].parity)
+
+
+def test_metadata_moves_the_logits_and_has_a_place_for_the_unknown(averaging_base: Path) -> None:
+    model, tokenizer = loaded(averaging_base, metadata=[AGE, CHANNEL], layers="mlp")
+
+    def of(metadata: dict[str, Any] | None) -> Any:
+        rows = [TextInput(TEXTS[0], metadata=metadata)]
+        return torch_logits(model, tokenizer, rows, max_length=64, metadata=[AGE, CHANNEL])[0]
+
+    plain = of({"age": 40, "channel": "web"})
+    assert abs(plain - of({"age": 90, "channel": "web"})).max() > 1e-3
+    assert abs(plain - of({"age": 40, "channel": "mail"})).max() > 1e-4
+    assert np.isfinite(of(None)).all()
+    assert np.array_equal(of({"channel": "fax"}), of({"channel": "telex"}))
+
+
+def test_the_vector_of_an_unseen_name_is_learnt_and_that_of_numbers_passed_on() -> None:
+    torch.manual_seed(0)
+    part = MetadataEmbedding([AGE, CHANNEL])
+    assert part.width == 2 + part.embeddings[0].embedding_dim
+    rows = torch.tensor([[1.5, 0.0, 2.0]] * 2000)
+    vectors = part.train()(rows)
+    assert torch.equal(vectors[:, :2], rows[:, :2])
+    hidden = (vectors[:, 2:] == 0).all(dim=1).float().mean().item()
+    assert 0.02 < hidden < 0.1, "some names are hidden in training"
+    assert (part.eval()(rows)[:, 2:] != 0).all()
+
+
+def test_metadata_and_tags_do_not_go_together(averaging_base: Path) -> None:
+    with pytest.raises(ValueError, match="no metadata"):
+        TextClassifier(loaded(averaging_base)[0].encoder, "token", pooling="tokens", metadata=[AGE])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_windows_are_pooled(averaging_base: Path, pooling: str) -> None:
+    model, tokenizer = loaded(averaging_base)
+    windows = Windows(stride=4, pooling=pooling, most=3)
+    long = TextInput(" ".join(TEXTS))
+    rows = [ROWS[0], long, ROWS[1]]
+    found = torch_logits(model, tokenizer, rows, max_length=24, windows=windows)
+    encoded = encode(tokenizer, rows, 24, windows)
+    assert encoded.owners == [0, 1, 1, 1, 2]
+    parts = []
+    for at in (1, 2, 3):
+        window = {name: torch.tensor([ids]) for name, ids in encoded.window(at).items()}
+        parts.append(model(**window).logits.detach().numpy()[0])
+    expected = np.mean(parts, axis=0) if pooling == "mean" else np.max(parts, axis=0)
+    np.testing.assert_allclose(found[1], expected, atol=1e-5)
+    alone = torch_logits(model, tokenizer, [ROWS[1]], max_length=24)
+    np.testing.assert_allclose(found[2], alone[0], atol=1e-5)
+
+
+def test_a_pair_reads_both_texts(averaging_base: Path) -> None:
+    model, tokenizer = loaded(averaging_base)
+    pairs = [TextInput(TEXTS[0], TEXTS[1]), TextInput(TEXTS[1], TEXTS[0]), TextInput(TEXTS[0])]
+    found = torch_logits(model, tokenizer, pairs, max_length=64)
+    assert abs(found[0] - found[1]).max() > 1e-4
+    assert abs(found[0] - found[2]).max() > 1e-4

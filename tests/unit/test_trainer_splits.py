@@ -1,13 +1,15 @@
 """The three parts: disjoint, whole, stratified, the same for the same seed, and without leaks."""
 
+import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.data import Example
+from trainer.data import Example, Target
 from trainer.splits import SHARES, Splits, split
 
 
@@ -26,7 +28,7 @@ def parts(splits: Splits) -> dict[str, list[Example]]:
 )
 def test_single_rows_meet_the_shares_exactly(counts: dict[str, int], seed: int) -> None:
     splits = split(examples_of(counts), seed)
-    found = {name: Counter(example.label for example in part) for name, part in parts(splits).items()}
+    found = {name: Counter(example.target for example in part) for name, part in parts(splits).items()}
     for label, n in counts.items():
         held_out = max(1, round(0.1 * n))
         assert found["validation"][label] == found["test"][label] == held_out
@@ -71,10 +73,122 @@ def test_groups_keep_labels_near_their_shares() -> None:
     splits = split(examples, 1)
     assert splits.sizes["train"] == pytest.approx(320, abs=8)
     for part in parts(splits).values():
-        counts = Counter(example.label for example in part)
+        counts = Counter(example.target for example in part)
         assert counts["a"] == pytest.approx(counts["b"], abs=4)
 
 
 def test_one_group_for_all_is_refused() -> None:
     with pytest.raises(UsageError, match="nothing is left"):
         split([Example(at, f"text {at}", "ab"[at % 2], group="g") for at in range(30)], 1)
+
+
+def test_a_label_in_three_units_is_in_all_parts_however_large_they_are() -> None:
+    examples = [Example(at, f"text {at}", "a") for at in range(60)]
+    examples += [Example(60 + at, f"rare {at}", "b", group=f"g{at % 3}") for at in range(9)]
+    for part in parts(split(examples, 3)).values():
+        assert "b" in {example.target for example in part}
+
+
+def several(seed: int, rows: int) -> list[Example]:
+    rng = random.Random(seed)
+    shares = {"common": 0.5, "usual": 0.2, "rare": 0.05, "rarest": 0.01}
+    found = []
+    for at in range(rows):
+        labels = tuple(label for label, share in shares.items() if rng.random() < share)
+        found.append(Example(at, f"text {at}", labels))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_several_labels_are_spread_evenly_the_rarest_too(seed: int) -> None:
+    examples = several(seed, 2000)
+    splits = split(examples, seed)
+    assert splits.sizes == {
+        "train": pytest.approx(1600, abs=10),
+        "validation": pytest.approx(200, abs=10),
+        "test": pytest.approx(200, abs=10),
+    }
+    totals = Counter(name for example in examples for name in example.names)
+    for name, share in SHARES.items():
+        found = Counter(label for example in parts(splits)[name] for label in example.names)
+        for label, total in totals.items():
+            assert found[label] == pytest.approx(share * total, abs=max(2, 0.02 * total)), (label, name)
+
+
+def test_numbers_are_spread_by_size() -> None:
+    rng = random.Random(1)
+    examples = [Example(at, f"text {at}", rng.expovariate(1)) for at in range(1000)]
+    splits = split(examples, 1)
+    assert splits.sizes == {"train": 800, "validation": 100, "test": 100}
+    tenth = sorted(float(e.target) for e in examples if isinstance(e.target, float))[900]
+    for part in (splits.validation, splits.test):
+        assert sum(isinstance(e.target, float) and e.target >= tenth for e in part) == 10
+
+
+def test_sentences_are_spread_by_the_spans_in_them() -> None:
+    def sentence(at: int) -> Example:
+        tags = ("B-rare", "O") if at % 20 == 0 else ("O", "B-usual") if at % 2 else ("O", "O")
+        return Example(at, f"word {at}", tags, words=((0, 4), (5, 5 + len(str(at)))))
+
+    splits = split([sentence(at) for at in range(400)], 2)
+    for name, rows in {"train": 16, "validation": 2, "test": 2}.items():
+        assert sum("B-rare" in example.names for example in parts(splits)[name]) == rows
+
+
+GIVEN = st.sampled_from([None, "train", "validation", "test"])
+
+
+@settings(max_examples=60)
+@given(st.lists(GIVEN, min_size=40, max_size=80), st.integers(0, 99))
+def test_given_parts_are_kept_and_only_what_is_missing_is_cut(drawn: list[str | None], seed: int) -> None:
+    examples = [Example(at, f"text {at}", "ab"[at % 2], split=name) for at, name in enumerate(drawn)]
+    free = [example for example in examples if example.split in (None, "train")]
+    try:
+        found = parts(split(examples, seed))
+    except UsageError:
+        assert len(free) < 6
+        return
+    for name in ("validation", "test"):
+        if name in drawn:
+            assert found[name] == [example for example in examples if example.split == name]
+        else:
+            assert found[name]
+            assert all(example in free for example in found[name])
+    assert sorted(e.row for part in found.values() for e in part) == [e.row for e in examples]
+
+
+def test_a_part_that_is_missing_is_a_tenth_of_the_rest() -> None:
+    examples = [Example(at, f"text {at}", "ab"[at % 2], split="train") for at in range(200)]
+    examples += [Example(at, f"text {at}", "a", split="test") for at in range(200, 250)]
+    assert split(examples, 1).sizes == {"train": 180, "validation": 20, "test": 50}
+
+
+def test_extra_rows_only_train_and_never_say_what_is_judged() -> None:
+    examples = examples_of({"a": 40, "b": 40})
+    extra = [replace(e, row=100 + e.row, text=e.text.upper(), split="train", extra=True) for e in examples]
+    extra.append(Example(999, "something new", "a", split="train", extra=True))
+    plain, splits = split(examples, 4), split(examples + extra, 4)
+    assert (splits.validation, splits.test) == (plain.validation, plain.test)
+    assert [e.row for e in splits.dropped] == sorted(100 + e.row for e in plain.validation + plain.test)
+    assert len(splits.train) == len(plain.train) * 2 + 1
+
+
+def test_near_texts_stay_together() -> None:
+    stems = [
+        f"order {n} of {n * 7919 % 1009} pieces left the warehouse {n * 104729 % 9973}" for n in range(60)
+    ]
+    examples = [
+        Example(2 * at + twin, stem + "!" * twin, "ab"[at % 2])
+        for at, stem in enumerate(stems)
+        for twin in (0, 1)
+    ]
+    for part in parts(split(examples, 7)).values():
+        stems_here = Counter(example.text.rstrip("!") for example in part)
+        assert set(stems_here.values()) == {2}
+
+
+def test_near_texts_without_number_are_not_bound() -> None:
+    template = "your parcel is on its way and will reach you in the course of the day, number {}"
+    targets: list[Target] = ["a", "b"]
+    splits = split([Example(at, template.format(at), targets[at % 2]) for at in range(200)], 1)
+    assert splits.sizes == {"train": 160, "validation": 20, "test": 20}

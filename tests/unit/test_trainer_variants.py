@@ -1,20 +1,30 @@
 """int8 and fp16 from the fp32 graph: what is kept, what is left out, and what is said of it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 from stream.bundle import Bundle, open_bundle
-from stream.classify.parity import within_tolerance
-from tests.real.tiny_bundle import TEXTS, save_tiny_base
-from trainer.package import About, build_bundle, staging_folder
+from stream.classify.inputs import TextInput
+from stream.classify.parity import infer_all, read_reference, within_tolerance
+from stream.classify.tokenise import Tokeniser
+from stream.runtime import OnnxRuntime
+from tests.real.architectures import make_architecture
+from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
+from tests.unit.lenient import LENIENT, LENIENT_INT8, LENIENT_STATIC
+from trainer import static_int8
+from trainer.export import export_onnx
+from trainer.index_arithmetic import index_arithmetic
+from trainer.package import About, Served, build_bundle, staging_folder
+from trainer.parity import Terms
 from trainer.quiet import silence_libraries
-from trainer.variants import FP16, INT8, VariantRecipe
+from trainer.variants import FP16, INT8, INT8_STATIC, VariantRecipe, available_variants
 
-# A model of random weights and 32 columns has no margin between its labels: int8 moves more of them.
-LENIENT = replace(INT8, tolerance=50, min_label_agreement=0.1)
+ROWS = [TextInput(text) for text in TEXTS]
 
 
 class Told:
@@ -39,7 +49,9 @@ class Counter:
         self.counts[1] += done
 
 
-def build(folder: Path, *variants: VariantRecipe) -> tuple[Bundle, Told]:
+def build(
+    folder: Path, *variants: VariantRecipe, calibration: Sequence[TextInput] = ()
+) -> tuple[Bundle, Told]:
     silence_libraries()
     told = Told()
     model, tokenizer = save_tiny_base(folder / "base")
@@ -49,28 +61,29 @@ def build(folder: Path, *variants: VariantRecipe) -> tuple[Bundle, Told]:
             staging,
             model,
             tokenizer,
-            TEXTS,
-            64,
+            Served("single-label", LABELS, 64),
+            ROWS,
             About("v"),
             store,
             told.stage,
             variants=variants,
             warn=told.warnings.append,
+            calibration=calibration,
         )
     return bundle, told
 
 
-def broken(fp32: Path, file: Path) -> None:
+def broken(fp32: Path, file: Path, calibration: object) -> None:
     raise ValueError("no such operator\nat all")
 
 
-def garbage(fp32: Path, file: Path) -> None:
+def garbage(fp32: Path, file: Path, calibration: object) -> None:
     file.write_bytes(b"not a graph")
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Told]:
-    return build(tmp_path_factory.mktemp("both"), LENIENT, FP16)
+    return build(tmp_path_factory.mktemp("both"), LENIENT_INT8, FP16)
 
 
 def test_each_variant_carries_its_file_its_device_and_its_own_proof(both: tuple[Bundle, Told]) -> None:
@@ -121,8 +134,8 @@ def test_fp16_keeps_the_graphs_inputs_and_outputs(both: tuple[Bundle, Told]) -> 
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
-        (replace(INT8, tolerance=1e-6), "largest logit difference"),
-        (replace(INT8, tolerance=50, min_label_agreement=1.0, make=garbage), "it cannot be loaded"),
+        (replace(INT8, terms=Terms(1e-6)), "largest logit difference"),
+        (replace(INT8, terms=LENIENT, make=garbage), "it cannot be loaded"),
         (replace(INT8, make=broken), "it cannot be made: ValueError: no such operator"),
     ],
 )
@@ -139,7 +152,47 @@ def test_a_variant_that_fails_is_left_out_with_one_line_and_fp32_stays(
 
 
 def test_the_warning_says_by_how_much(tmp_path: Path) -> None:
-    _, told = build(tmp_path, replace(FP16, tolerance=1e-6))
+    _, told = build(tmp_path, replace(FP16, terms=Terms(1e-6)))
     (warning,) = told.warnings
     assert "allowed 1e-06" in warning
     assert "by 0.0" in warning
+
+
+def test_calibrated_int8_is_one_file_for_both_runtimes_and_blind_to_its_neighbours(tmp_path: Path) -> None:
+    pytest.importorskip("nncf")
+    bundle, told = build(tmp_path, LENIENT_STATIC, calibration=ROWS)
+    assert told.warnings == []
+    entry = bundle.manifest.variants["int8-static"]
+    assert (entry.file, entry.precision, entry.device) == ("onnx/model_int8_static.onnx", "int8", "openvino")
+    graph = onnx.load(bundle.path / entry.file).graph
+    operators = {node.op_type for node in graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators
+    assert "DynamicQuantizeLinear" not in operators
+    tokeniser, runtime = Tokeniser(bundle), OnnxRuntime(bundle, "int8-static")
+    rows, _ = read_reference(bundle)
+    together = infer_all(runtime, tokeniser, rows[:8])
+    alone = np.concatenate([infer_all(runtime, tokeniser, [row]) for row in rows[:8]])
+    np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+def test_nothing_to_calibrate_with_leaves_calibrated_int8_out(tmp_path: Path) -> None:
+    _, told = build(tmp_path, INT8_STATIC)
+    (warning,) = told.warnings
+    assert warning.startswith(
+        "variant int8-static is left out: it cannot be made: ValueError: there are no texts"
+    )
+
+
+def test_without_nncf_calibrated_int8_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static_int8.importlib.util, "find_spec", lambda name: None)
+    assert [recipe.name for recipe in available_variants()] == ["int8", "fp16"]
+
+
+def test_what_becomes_an_index_stays_float32_in_fp16(tmp_path: Path) -> None:
+    model, _ = make_architecture("mpnet")
+    file = tmp_path / "onnx/model.onnx"
+    export_onnx(model, file)
+    kept = index_arithmetic(onnx.load(file))
+    operators = [node.op_type for node in onnx.load(file).graph.node if node.name in kept]
+    assert {"Log", "Div", "Cast"} <= set(operators)
+    assert "MatMul" not in operators

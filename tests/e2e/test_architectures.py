@@ -1,0 +1,56 @@
+"""The export matrix: every architecture, for texts and for tokens, in every variant, through the gate."""
+
+from pathlib import Path
+
+import pytest
+
+from stream.bundle import Bundle, SpanRules, open_bundle
+from stream.classify.inputs import TextInput
+from stream.classify.parity import within_tolerance
+from tests.real.architectures import ARCHITECTURES, LONGEST, TAGS, make_architecture
+from tests.real.tiny_bundle import LABELS, TEXTS
+from tests.unit.lenient import LENIENT_VARIANTS
+from trainer.package import About, Served, build_bundle, staging_folder
+from trainer.quiet import silence_libraries
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("token", [False, True], ids=["texts", "tokens"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture_is_exported_quantised_and_proven(name: str, token: bool, tmp_path: Path) -> None:
+    silence_libraries()
+    warnings: list[str] = []
+    bundle = build(name, token, tmp_path, warnings)
+    assert warnings == []
+    variants = open_bundle(bundle.path).manifest.variants
+    assert set(variants) == {"fp32", *(recipe.name for recipe in LENIENT_VARIANTS)}
+    for variant, entry in variants.items():
+        print(name, token, variant, entry.parity.max_abs_logit_diff, entry.parity.label_agreement)
+        assert within_tolerance(entry.parity)
+    assert variants["fp32"].parity.max_abs_logit_diff < 1e-4
+    assert ("global_attention_mask" in bundle.manifest.inputs) == (name == "longformer" and not token)
+
+
+def build(name: str, token: bool, folder: Path, warnings: list[str]) -> Bundle:
+    model, tokenizer = make_architecture(name, token=token)
+    served = Served(
+        "token" if token else "single-label",
+        TAGS if token else LABELS,
+        LONGEST,
+        spans=SpanRules() if token else None,
+    )
+    rows = [TextInput(text) for text in TEXTS]
+    with staging_folder(folder, name) as staging:
+        return build_bundle(
+            staging,
+            model,
+            tokenizer,
+            served,
+            rows,
+            About(name),
+            folder,
+            variants=LENIENT_VARIANTS,
+            warn=warnings.append,
+            calibration=rows,
+        )

@@ -1,0 +1,12 @@
+"""Variants with lenient gates: a tiny model of random weights has no margin between its labels."""
+
+from dataclasses import replace
+
+from trainer.parity import Terms
+from trainer.static_int8 import can_calibrate
+from trainer.variants import FP16, INT8, INT8_STATIC
+
+LENIENT = Terms(50, 0.1)
+LENIENT_INT8 = replace(INT8, terms=LENIENT)
+LENIENT_STATIC = replace(INT8_STATIC, terms=LENIENT)
+LENIENT_VARIANTS = (LENIENT_INT8, *([LENIENT_STATIC] if can_calibrate() else []), FP16)
