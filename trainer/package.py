@@ -20,7 +20,7 @@ from stream.runtime.base import Padded
 from trainer.card import model_card
 from trainer.export import export_onnx
 from trainer.inference import torch_logits
-from trainer.parity import Output, Scorer, prove, unproven
+from trainer.parity import Output, Validation, prove, unproven
 from trainer.provenance import git_commit, library_versions
 from trainer.reference import awkward_rows, spread, write_reference
 from trainer.static_int8 import CALIBRATION_ROWS
@@ -150,8 +150,9 @@ def build_bundle(
         progress=told,
     )
     write_reference(staging, reference, logits)
-    scorer = Scorer(len(kept), lambda output: metric(kept, output)) if metric and kept else None
-    parity = prove(Bundle(staging, draft, digest=""), VARIANT, scorer=scorer, progress=told)
+    score = None if metric is None else lambda output: metric(kept, output)
+    validation = Validation(len(kept), score)
+    parity = prove(Bundle(staging, draft, digest=""), VARIANT, validation=validation, progress=told)
     entry = draft.variants[VARIANT].model_copy(update={"parity": parity})
     manifest = add_variants(
         staging,
@@ -160,7 +161,7 @@ def build_bundle(
         stage,
         warn,
         _calibration(staging, draft, calibration),
-        scorer,
+        validation,
         len(reference),
     )
     (staging / "metrics.json").write_bytes(orjson.dumps(about.metrics, option=orjson.OPT_INDENT_2) + b"\n")

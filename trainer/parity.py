@@ -12,6 +12,7 @@ from stream.classify.inputs import TextInput
 from stream.classify.parity import (
     compare,
     infer_all,
+    label_agreement,
     largest_differences,
     read_lengths,
     read_reference,
@@ -30,16 +31,16 @@ Output = Logits | list[Logits]
 
 
 @dataclass(frozen=True, slots=True)
-class Scorer:
-    """The task's own figure of merit.
+class Validation:
+    """The part of the reference that is real.
 
     Attributes:
-        rows: how many rows it knows the truth of: the first of the reference.
-        score: of the output of these; larger is better.
+        rows: how many there are: the first of the reference.
+        score: the task's own figure of merit, of the output for these rows; larger is better.
     """
 
     rows: int
-    score: Callable[[Output], float]
+    score: Callable[[Output], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,9 @@ class Terms:
 
     Attributes:
         tolerance: largest difference from PyTorch, in logits.
-        min_label_agreement: share of decisions that have to stay; None: all but those that lie nearer to
-            their border than twice the tolerance, which differences within it may move across.
+        min_label_agreement: share of the validation rows' decisions that have to stay; None: all, of every
+            row, but those that lie nearer to their border than twice the tolerance, which differences within
+            it may move across.
         max_metric_loss: by how much the task's metric may be worse.
         in_spreads: whether the tolerance counts standard deviations of the reference logits instead of
             logits; for a regression halves of them.
@@ -62,6 +64,8 @@ class Terms:
 
 
 FP32_TERMS = Terms(1e-3)
+# Of made-up rows: what nobody was trained on lies anywhere, also close to a border.
+AWKWARD_AGREEMENT = 0.85
 
 
 def unproven() -> Parity:
@@ -79,7 +83,7 @@ def measure(
     draft: Bundle,
     variant: str,
     terms: Terms,
-    scorer: Scorer | None = None,
+    validation: Validation | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[Parity, str]:
     """Measure a variant the way the worker will run it: its tokens, its batches, its runtime.
@@ -92,7 +96,7 @@ def measure(
         draft: a folder with tokenizer, graph and reference.
         variant: a name in the manifest's variants.
         terms: what is asked of it.
-        scorer: of the task's metric, for its loss.
+        validation: which rows are real, and the task's metric; None: all rows count alike.
         progress: told how many rows were done.
 
     Returns:
@@ -117,30 +121,37 @@ def measure(
     tolerance = terms.tolerance * (logit_spread(reference, draft.manifest) if terms.in_spreads else 1.0)
     margins = decision_margins(reference_twice, draft.manifest)
     asked = terms.min_label_agreement
+    real = int(lengths[: validation.rows].sum()) if validation else len(reference)
     parity = compare(
         reference_twice,
         found_twice,
         tolerance=tolerance,
-        min_label_agreement=float((margins > 2 * tolerance).mean()) if asked is None else asked,
+        min_label_agreement=float((margins > 2 * tolerance).mean())
+        if asked is None
+        else _asked_of_all(asked, real, len(reference_twice)),
         manifest=draft.manifest,
     )
+    kept = label_agreement(reference[:real], found[:real], tolerance, draft.manifest) if real else None
     close = decision_margins(reference, draft.manifest) <= 2 * parity.max_abs_logit_diff
     parity = parity.model_copy(
         update={
             "close_rows": _rows_of(close, lengths) if asked is None else None,
-            "metric_loss": _metric_loss(scorer, reference, found, lengths, draft.manifest),
+            "validation_agreement": kept,
+            "metric_loss": _metric_loss(validation, reference, found, lengths, draft.manifest),
             "max_metric_loss": terms.max_metric_loss,
             "device": runtime.device,
         }
     )
-    return parity, "" if within_tolerance(parity) else _refusal(parity, rows, reference, found, lengths)
+    if within_tolerance(parity) and (asked is None or kept is None or kept >= asked):
+        return parity, ""
+    return parity, _refusal(parity, asked, rows, reference, found, lengths)
 
 
 def prove(
     draft: Bundle,
     variant: str,
     terms: Terms = FP32_TERMS,
-    scorer: Scorer | None = None,
+    validation: Validation | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Parity:
     """Measure a variant that a bundle cannot do without.
@@ -152,7 +163,7 @@ def prove(
         BundleError: the variant is over its tolerance; the rows that moved furthest are named.
         DeviceError: the graph cannot be loaded.
     """
-    parity, over = measure(draft, variant, terms, scorer, progress)
+    parity, over = measure(draft, variant, terms, validation, progress)
     if over:
         raise BundleError(
             f"variant {variant} does not say what the trained model said",
@@ -185,26 +196,29 @@ def _rows_of(marked: npt.NDArray[np.bool_], lengths: npt.NDArray[np.int64]) -> l
 
 
 def _metric_loss(
-    scorer: Scorer | None,
+    validation: Validation | None,
     reference: Logits,
     found: Logits,
     lengths: npt.NDArray[np.int64],
     manifest: Manifest,
 ) -> float | None:
-    if scorer is None:
+    if validation is None or validation.score is None or not validation.rows:
         return None
-    last = int(lengths[: scorer.rows].sum())
-    cuts = np.cumsum(lengths[: scorer.rows])[:-1]
+    ends = np.cumsum(lengths[: validation.rows])
+    known = [logits[: ends[-1]] for logits in (reference, found)]
+    outputs = [np.split(logits, ends[:-1]) if manifest.head == "token" else logits for logits in known]
+    trained, variant = map(validation.score, outputs)
+    return trained - variant
 
-    def score(logits: Logits) -> float:
-        known = logits[:last]
-        return scorer.score(np.split(known, cuts) if manifest.head == "token" else known)
 
-    return score(reference) - score(found)
+def _asked_of_all(asked: float, real: int, decisions: int) -> float:
+    """What is asked of all `decisions` rows of logits, of which the first `real` are of validation rows."""
+    return (asked * real + min(asked, AWKWARD_AGREEMENT) * (decisions - real)) / decisions
 
 
 def _refusal(
     parity: Parity,
+    asked: float | None,
     rows: Sequence[TextInput],
     reference: Logits,
     found: Logits,
@@ -216,6 +230,8 @@ def _refusal(
         f"label for {parity.label_agreement:.2%} of {parity.rows} "
         f"(asked for {parity.min_label_agreement:.2%})"
     )
+    if asked is not None and parity.validation_agreement is not None:
+        told += f", of the validation rows {parity.validation_agreement:.2%} (asked for {asked:.0%})"
     if parity.metric_loss is not None and parity.max_metric_loss is not None:
         told += f", the metric is {parity.metric_loss:.4f} worse (allowed {parity.max_metric_loss:g})"
     worst = largest_differences(rows, reference, found, lengths=lengths)

@@ -9,7 +9,7 @@ from stream.bundle import Bundle, Manifest, VariantEntry
 from stream.errors import DeviceError
 from stream.runtime.base import Padded
 from trainer.index_arithmetic import index_arithmetic
-from trainer.parity import Scorer, Terms, measure, unproven
+from trainer.parity import Terms, Validation, measure, unproven
 from trainer.quiet import no_output
 from trainer.static_int8 import can_calibrate, make_int8_static
 
@@ -88,7 +88,7 @@ def add_variants(
     stage: Callable[[str, int], Callable[[int], None]],
     warn: Callable[[str], None],
     calibration: Sequence[Padded] = (),
-    scorer: Scorer | None = None,
+    validation: Validation | None = None,
     rows: int = 1,
 ) -> Manifest:
     """Make variants beside the fp32 graph and keep those that are within their terms.
@@ -100,7 +100,7 @@ def add_variants(
         stage: opens a stage of so many units and returns what is told of the units done.
         warn: told in one line of a variant that was left out; its file is removed.
         calibration: graph inputs of training texts, a row each.
-        scorer: of the task's metric.
+        validation: which rows of the reference are real, and the task's metric.
         rows: rows of the reference, the units of a stage.
 
     Returns:
@@ -109,7 +109,7 @@ def add_variants(
     manifest = proven
     for recipe in recipes:
         told = stage(f"verify {recipe.name}", rows)
-        entry, left_out = _make(staging, proven, recipe, told, calibration, scorer)
+        entry, left_out = _make(staging, proven, recipe, told, calibration, validation)
         if entry is None:
             (staging / recipe.file).unlink(missing_ok=True)
             warn(f"variant {recipe.name} is left out: {left_out}")
@@ -124,7 +124,7 @@ def _make(
     recipe: VariantRecipe,
     told: Callable[[int], None],
     calibration: Sequence[Padded],
-    scorer: Scorer | None,
+    validation: Validation | None,
 ) -> tuple[VariantEntry | None, str]:
     fp32 = proven.variants["fp32"]
     try:
@@ -140,7 +140,7 @@ def _make(
     )
     try:
         draft = Bundle(staging, _with(proven, recipe.name, entry), digest="")
-        parity, over = measure(draft, recipe.name, recipe.terms, scorer, told)
+        parity, over = measure(draft, recipe.name, recipe.terms, validation, told)
     except DeviceError as exc:
         return None, f"it cannot be loaded: {exc.why}"
     return (None, over) if over else (entry.model_copy(update={"parity": parity}), "")

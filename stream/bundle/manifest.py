@@ -21,6 +21,7 @@ class Parity(BaseModel):
     of a token; of several labels each one's; for a regression that the logit moved by no more than the
     tolerance. `min_label_agreement` is the share that the gate asks for.
 
+    `validation_agreement` is the share among the decisions of the reference's validation rows alone.
     `metric_loss` is by how much the task's own metric is worse than PyTorch's on the validation rows of the
     reference, `max_metric_loss` by how much it may be. `close_rows` are the reference rows with a decision
     that lies nearer to its border than twice the measured difference. `device` is where it was measured.
@@ -33,6 +34,7 @@ class Parity(BaseModel):
     tolerance: float = Field(gt=0)
     label_agreement: float = Field(ge=0, le=1)
     min_label_agreement: float = Field(ge=0, le=1)
+    validation_agreement: float | None = Field(default=None, ge=0, le=1)
     metric_loss: float | None = None
     max_metric_loss: float | None = Field(default=None, ge=0)
     close_rows: list[int] | None = None

@@ -20,7 +20,7 @@ from tests.real.architectures import TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, make_tiny_bundle, save_tiny_base
 from trainer.margins import decision_margins
 from trainer.package import About, Served, build_bundle, staging_folder
-from trainer.parity import FP32_TERMS, Scorer, Terms, measure, prove, unproven
+from trainer.parity import FP32_TERMS, Terms, Validation, measure, prove, unproven
 from trainer.reference import AWKWARD, awkward_rows, spread, write_reference
 
 ROWS = [TextInput(text) for text in TEXTS]
@@ -150,12 +150,31 @@ def test_a_variant_that_costs_the_metric_too_much_is_refused(tiny: Bundle) -> No
         return 0.9 - 0.02 * (len(calls) - 1)
 
     terms = replace(FP32_TERMS, max_metric_loss=0.01)
-    parity, over = measure(tiny, "fp32", terms, Scorer(5, worse_each_time))
+    parity, over = measure(tiny, "fp32", terms, Validation(5, worse_each_time))
     assert calls == [5, 5]
     assert parity.metric_loss == pytest.approx(0.02)
     assert "the metric is 0.0200 worse (allowed 0.01)" in over
     assert not within_tolerance(parity)
-    assert measure(tiny, "fp32", terms, Scorer(5, lambda _: 0.9))[1] == ""
+    assert measure(tiny, "fp32", terms, Validation(5, lambda _: 0.9))[1] == ""
+
+
+def test_awkward_rows_may_change_sides_more_often_than_real_ones(tiny: Bundle, tmp_path: Path) -> None:
+    rows, logits = read_reference(tiny)
+    moved = perturbed(tiny, tmp_path, 0.15)
+    found = infer_all(OnnxRuntime(moved, "fp32"), Tokeniser(moved), rows)
+    same = logits.argmax(axis=1) == found.argmax(axis=1)
+    # Rows in an order in which all that change stand behind the "real" ones.
+    order = np.argsort(~same, kind="stable")
+    write_reference(tmp_path, [rows[at] for at in order], logits[order])
+    real = int(same.sum())
+    assert 0.86 < same.mean() < 0.98, "the perturbation moves too little or too much for this test"
+    terms = Terms(1, 0.98)
+    parity, over = measure(moved, "fp32", terms, Validation(real))
+    assert over == ""
+    assert parity.validation_agreement == 1
+    assert 0.85 < parity.min_label_agreement < 0.98
+    _, over = measure(moved, "fp32", terms, Validation(len(rows)))
+    assert "of the validation rows" in over
 
 
 def test_a_batch_of_mixed_lengths_is_measured(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
