@@ -160,6 +160,8 @@ def train(
     }
     console = Console()
     read = read_data(path if path.exists() else data, task=chosen, ordinal=ordinal, **columns, **files)
+    # Columns may have been guessed.
+    check_request(request, text_pair=read.columns.text_pair is not None)
     stay_offline(request.base)
     try:
         with console.status("loading torch and transformers"):

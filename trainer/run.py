@@ -14,6 +14,7 @@ from stream.classify.inputs import TextInput
 from trainer.balance import balance_metrics, balanced, loss_weights
 from trainer.base_model import load_classifier, load_tokenizer, longest_input
 from trainer.batches import Rows
+from trainer.checkpoints import claim
 from trainer.cost import estimate_seconds
 from trainer.data import Data, Example, data_digest
 from trainer.data_report import show_leaks, show_lengths, show_metadata, show_splits
@@ -80,6 +81,7 @@ def run(data: Data, request: Request, console: Console) -> Bundle:
     show_metadata(console, splits, prepared.problem.metadata or [])
     show_lengths(console, token_counts(tokenizer, _inputs(data.examples)), request.recipe.max_length)
 
+    claim(request.checkpoints, {**_asked(prepared, request), "data": data_digest(data)})
     with staging_folder(request.store, request.name) as staging:
         model = _new_model(prepared, request, staging, console)
         objective = _objective(prepared, request.recipe)

@@ -13,6 +13,7 @@ import pytest
 from stream.bundle import Bundle, open_bundle
 from stream.classify.parity import infer_all, read_reference
 from stream.classify.tokenise import Tokeniser
+from stream.errors import UsageError
 from stream.runtime import OnnxRuntime
 from tests.real.tiny_bundle import TEXTS, save_tiny_base
 from trainer.cli import train
@@ -198,7 +199,9 @@ def test_an_interrupted_training_goes_on_to_the_same_end(
         patched.setattr(Bar, "on_step_end", interrupt)
         with pytest.raises(Interrupted):
             trained("single.csv", epochs=3, checkpoints=kept)
-    assert [folder.name for folder in kept.iterdir()] == ["checkpoint-4"]
+    assert [folder.name for folder in kept.glob("checkpoint-*")] == ["checkpoint-4"]
+    with pytest.raises(UsageError, match="another training"):
+        trained("single.csv", epochs=4, resume=kept)
     resumed = trained("single.csv", epochs=3, resume=kept, store=tmp_path / "resumed")
     assert metrics_of(resumed) == metrics_of(whole)
 

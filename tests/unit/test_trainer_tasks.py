@@ -111,7 +111,8 @@ def test_pairs_are_guessed_by_their_usual_names(
     data = read_data(lines(tmp_path, rows), task="pair")
     assert (data.columns.text, data.columns.text_pair) == found
     assert (data.examples[1].text, data.examples[1].text_pair) == ("a1", "b1")
-    assert data.examples[1].input.model_input == ("a1", "b1")
+    row = data.examples[1].input
+    assert (row.text, row.text_pair) == ("a1", "b1")
     assert data.no_text == [7]
     with pytest.raises(UsageError, match="two texts of a pair is not clear"):
         read_data(lines(tmp_path, [{"text": "a", "label": "b"}]), task="pair")
