@@ -1,6 +1,7 @@
 """The gate: a graph that does not say what the trained model said never becomes a bundle."""
 
 import importlib.util
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -120,8 +121,8 @@ def measure(
         reference_twice, found_twice = reference, found
     tolerance = terms.tolerance * (logit_spread(reference, draft.manifest) if terms.in_spreads else 1.0)
     margins = decision_margins(reference_twice, draft.manifest)
-    asked = terms.min_label_agreement
     real = int(lengths[: validation.rows].sum()) if validation else len(reference)
+    asked = least_share(terms.min_label_agreement, real)
     parity = compare(
         reference_twice,
         found_twice,
@@ -211,6 +212,14 @@ def _metric_loss(
     return trained - variant
 
 
+def least_share(asked: float | None, decisions: int) -> float | None:
+    """The share asked for, in whole decisions and in favour of the variant: 98% of 96 are 94."""
+    if asked is None or not decisions:
+        return asked
+    may_change = math.ceil(round((1 - asked) * decisions, 6))
+    return (decisions - may_change) / decisions
+
+
 def _asked_of_all(asked: float, real: int, decisions: int) -> float:
     """What is asked of all `decisions` rows of logits, of which the first `real` are of validation rows."""
     return (asked * real + min(asked, AWKWARD_AGREEMENT) * (decisions - real)) / decisions
@@ -231,7 +240,7 @@ def _refusal(
         f"(asked for {parity.min_label_agreement:.2%})"
     )
     if asked is not None and parity.validation_agreement is not None:
-        told += f", of the validation rows {parity.validation_agreement:.2%} (asked for {asked:.0%})"
+        told += f", of the validation rows {parity.validation_agreement:.2%} (asked for {asked:.2%})"
     if parity.metric_loss is not None and parity.max_metric_loss is not None:
         told += f", the metric is {parity.metric_loss:.4f} worse (allowed {parity.max_metric_loss:g})"
     worst = largest_differences(rows, reference, found, lengths=lengths)

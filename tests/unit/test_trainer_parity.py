@@ -20,7 +20,7 @@ from tests.real.architectures import TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, make_tiny_bundle, save_tiny_base
 from trainer.margins import decision_margins
 from trainer.package import About, Served, build_bundle, staging_folder
-from trainer.parity import FP32_TERMS, Terms, Validation, measure, prove, unproven
+from trainer.parity import FP32_TERMS, Terms, Validation, least_share, measure, prove, unproven
 from trainer.reference import AWKWARD, awkward_rows, spread, write_reference
 
 ROWS = [TextInput(text) for text in TEXTS]
@@ -167,12 +167,12 @@ def test_awkward_rows_may_change_sides_more_often_than_real_ones(tiny: Bundle, t
     order = np.argsort(~same, kind="stable")
     write_reference(tmp_path, [rows[at] for at in order], logits[order])
     real = int(same.sum())
-    assert 0.86 < same.mean() < 0.98, "the perturbation moves too little or too much for this test"
-    terms = Terms(1, 0.98)
+    assert 0.86 < same.mean() < 1, "the perturbation moves too little or too much for this test"
+    terms = Terms(1, 1.0)
     parity, over = measure(moved, "fp32", terms, Validation(real))
     assert over == ""
     assert parity.validation_agreement == 1
-    assert 0.85 < parity.min_label_agreement < 0.98
+    assert 0.85 < parity.min_label_agreement < 1
     _, over = measure(moved, "fp32", terms, Validation(len(rows)))
     assert "of the validation rows" in over
 
@@ -271,3 +271,19 @@ def test_tokens_are_held_against_torch_one_by_one(tmp_path: Path, windows: Windo
     parity = bundle.manifest.variants["fp32"].parity
     assert parity.max_abs_logit_diff < 1e-4
     assert parity.rows > len(logits)
+
+
+@pytest.mark.parametrize(
+    ("asked", "decisions", "least"),
+    [
+        (0.98, 96, 94 / 96),
+        (0.98, 50, 0.98),
+        (0.98, 1000, 0.98),
+        (0.98, 3, 2 / 3),
+        (1.0, 7, 1.0),
+        (0.98, 0, 0.98),
+    ],
+)
+def test_a_share_is_asked_in_whole_decisions(asked: float, decisions: int, least: float) -> None:
+    assert least_share(asked, decisions) == pytest.approx(least)
+    assert least_share(None, decisions) is None
