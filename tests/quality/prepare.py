@@ -45,8 +45,10 @@ def thinned(units: Sequence[T], most: int) -> list[T]:
 
 def sms_spam(data: Path) -> dict[str, list[Row]]:
     """Messages and their labels; quotes are text."""
-    lines = _text(data / "sms_spam", "SMSSpamCollection*").split("\n")[1:]
+    lines = _text(data / "sms_spam", "SMSSpamCollection*").split("\n")
     rows = [line.rstrip("\r").split("\t", 1) for line in lines if line]
+    # Some mirrors add a header to the published file.
+    rows = rows[rows[0] == ["Label", "SMS"] :]
     return by_row_number((at, {"text": text, "label": label}) for at, (label, text) in enumerate(rows))
 
 
