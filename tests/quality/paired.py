@@ -9,8 +9,8 @@ import numpy.typing as npt
 import orjson
 
 from tests.quality.training import FailedError, run_command
-from trainer.bootstrap import RESAMPLES, Weights, intervals
-from trainer.scores import single_decisions
+from trainer.evaluation.bootstrap import RESAMPLES, Weights, intervals
+from trainer.evaluation.scores import single_decisions
 
 Numbers = npt.NDArray[np.int64]
 """Label numbers [rows]."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 import orjson
 
 from tests.quality.sets import CLOTHES
-from trainer.sources import split_of
+from trainer.data.sources import split_of
 
 T = TypeVar("T")
 Row = dict[str, str]

@@ -18,10 +18,10 @@ from stream.errors import BundleError
 from stream.runtime import OnnxRuntime
 from tests.real.architectures import TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, make_tiny_bundle, save_tiny_base
-from trainer.margins import decision_margins
-from trainer.package import About, Served, build_bundle, staging_folder
-from trainer.parity import FP32_TERMS, Terms, Validation, least_share, measure, prove, unproven
-from trainer.reference import AWKWARD, awkward_rows, spread, write_reference
+from trainer.export.margins import decision_margins
+from trainer.export.package import About, Served, build_bundle, staging_folder
+from trainer.export.parity import FP32_TERMS, Terms, Validation, least_share, measure, prove, unproven
+from trainer.export.reference import AWKWARD, awkward_rows, spread, write_reference
 
 ROWS = [TextInput(text) for text in TEXTS]
 COLUMNS: list[MetadataColumn] = [
@@ -223,7 +223,7 @@ def test_logits_that_are_not_finite_publish_nothing_and_leave_nothing(tmp_path: 
 
 
 def test_worker_and_torch_agree_on_texts_of_any_mix(tiny: Bundle, tmp_path: Path) -> None:
-    from trainer.inference import torch_logits
+    from trainer.model.inference import torch_logits
 
     model, tokenizer = save_tiny_base(tmp_path)
     rows = [TextInput(t) for t in ["?", "refund " * 100, "login\x00\u2028", *TEXTS, "☕" * 90]]
@@ -235,7 +235,7 @@ def test_worker_and_torch_agree_on_texts_of_any_mix(tiny: Bundle, tmp_path: Path
 def test_pairs_metadata_and_regression_travel_with_their_facts(tmp_path: Path) -> None:
     import torch
 
-    from trainer.heads import TextClassifier
+    from trainer.model.heads import TextClassifier
 
     classifier, tokenizer = save_tiny_base(tmp_path / "base", labels=["stars"])
     torch.manual_seed(3)
