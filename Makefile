@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?=
 BENCH  ?=
+SET    ?=
 bin    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench kafka format clean
+.PHONY: help demo test check bench quality kafka format clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -27,6 +28,9 @@ check: $(VENV)/installed-dev ## lint, types, import arrows, fast tests
 bench: $(VENV)/installed-dev ## ours and its rivals side by side on Apache Kafka; DATA=folder, BENCH="free --quick"
 	@$(bin)/python -m tests.bench $(if $(DATA),--data $(DATA)) $(BENCH)
 
+quality: $(VENV)/installed-dev ## train on published data and judge it; DATA=folder, SET="banking77 sick" (default: all)
+	@$(bin)/python -m tests.quality $(if $(DATA),--data $(DATA)) $(SET)
+
 kafka: $(VENV)/installed-dev ## a real Apache Kafka on 127.0.0.1:9092, until Ctrl-C
 	@$(bin)/python -m tests.kafka
 
@@ -35,7 +39,7 @@ format: $(VENV)/installed-dev ## put the code into its format
 	$(bin)/ruff format stream trainer tests
 
 clean: ## remove the environment, the demo's folder and all caches
-	rm -rf $(VENV) .demo .bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench .quality build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(bin)/python:

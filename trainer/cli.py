@@ -11,10 +11,10 @@ from stream.errors import UsageError
 from stream.sample import sample_path
 from trainer import flags
 from trainer import training_flags as training
-from trainer.augment import METHODS, Method
-from trainer.base_model import resolve_base_model, stay_offline
 from trainer.checks import bundle_name, check_request, one_of
-from trainer.data import read_data
+from trainer.data.augment import METHODS, Method
+from trainer.data.read import read_data
+from trainer.model.base_model import resolve_base_model, stay_offline
 from trainer.recipe import HeadName, Lora, LossName, Precision, Recipe, Scheduler, Subwords
 from trainer.request import Checkpoints, Imbalance, Request, Sampling, Strategy
 
@@ -165,8 +165,8 @@ def train(
     stay_offline(request.base)
     try:
         with console.status("loading torch and transformers"):
-            from trainer.data_report import show_data
-            from trainer.lora import check_lora
+            from trainer.data.report import show_data
+            from trainer.model.lora import check_lora
             from trainer.run import run
     except ModuleNotFoundError as exc:
         raise UsageError(

@@ -9,8 +9,8 @@ from rich.markup import escape
 
 from stream.bundle import Task
 from stream.errors import UsageError
-from trainer.base_model import resolve_base_model, stay_offline
 from trainer.checks import bundle_name, one_of
+from trainer.model.base_model import resolve_base_model, stay_offline
 
 
 def export(
@@ -66,7 +66,7 @@ def export(
     console = Console()
     try:
         with console.status("loading torch and transformers"):
-            from trainer.export_run import Wanted, run_export
+            from trainer.export.run import Wanted, run_export
     except ModuleNotFoundError as exc:
         raise UsageError(
             "`labelstream export` is not installed completely",

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream.bundle.manifest import Head, MetadataColumn, SpanRules, TargetScale, Task, Windows
-from trainer.batches import Collator, Rows, labelled_rows
-from trainer.bio import scheme_of
-from trainer.data import Data, Example, ordinal_values
-from trainer.encoding import encode
-from trainer.inference import torch_logits
-from trainer.judge import Answers, Judge, Output
-from trainer.metadata import fit_metadata
-from trainer.package import Served
+from trainer.data.bio import scheme_of
+from trainer.data.metadata import fit_metadata
+from trainer.data.read import Data, Example, ordinal_values
+from trainer.evaluation.judge import Answers, Judge, Output
+from trainer.export.package import Served
+from trainer.model.batches import Collator, Rows, labelled_rows
+from trainer.model.encoding import encode
+from trainer.model.inference import torch_logits
+from trainer.model.tagged import TaggedRows, tagged_rows
+from trainer.model.truth import fit_target
 from trainer.request import Request
-from trainer.tagged import TaggedRows, tagged_rows
-from trainer.truth import fit_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Problem:
         examples: Sequence[Example],
         progress: Callable[[int], None] = lambda _: None,
     ) -> Output:
-        """What a model says of rows, see `trainer.inference.torch_logits`."""
+        """What a model says of rows, see `trainer.model.inference.torch_logits`."""
         return torch_logits(
             model,
             tokenizer,

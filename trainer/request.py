@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from stream.bundle.manifest import Task, Windows
-from trainer.augment import Method
-from trainer.base_model import BaseModel
+from trainer.data.augment import Method
+from trainer.model.base_model import BaseModel
 from trainer.recipe import Recipe, Subwords
 
 Strategy = Literal["inverse", "sqrt_inverse", "effective"]

@@ -11,31 +11,31 @@ from transformers import set_seed
 
 from stream.bundle import Bundle
 from stream.classify.inputs import TextInput
-from trainer.balance import balance_metrics, balanced, loss_weights
-from trainer.base_model import load_classifier, load_tokenizer, longest_input
-from trainer.batches import Rows
-from trainer.checkpoints import claim
-from trainer.cost import estimate_seconds
-from trainer.data import Data, Example, data_digest
-from trainer.data_report import show_leaks, show_lengths, show_metadata, show_splits
-from trainer.duplicates import leaks
-from trainer.encoding import token_counts
-from trainer.evaluate import HEADLINE
-from trainer.export import check_exportable, export_onnx
-from trainer.finetune import Objective, Outcome, finetune
-from trainer.judge import Answers, Judge, Output
-from trainer.layers import freeze_layers, trainable_parameters
-from trainer.lora import add_adapters, merged
-from trainer.losses import make_loss
-from trainer.package import ONNX_FILE, About, build_bundle, staging_folder, write_splits
-from trainer.precision import choose_precision, device_name
+from trainer.data.balance import balance_metrics, balanced, loss_weights
+from trainer.data.duplicates import leaks
+from trainer.data.read import Data, Example, data_digest
+from trainer.data.report import show_leaks, show_lengths, show_metadata, show_splits
+from trainer.data.splits import SHARES, Splits, split
+from trainer.evaluation.evaluate import HEADLINE
+from trainer.evaluation.judge import Answers, Judge, Output
+from trainer.export.graph import check_exportable, export_onnx
+from trainer.export.package import ONNX_FILE, About, build_bundle, staging_folder, write_splits
+from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
+from trainer.model.batches import Rows
+from trainer.model.checkpoints import claim
+from trainer.model.cost import estimate_seconds
+from trainer.model.encoding import token_counts
+from trainer.model.finetune import Objective, Outcome, finetune
+from trainer.model.layers import freeze_layers, trainable_parameters
+from trainer.model.lora import add_adapters, merged
+from trainer.model.losses import make_loss
+from trainer.model.precision import choose_precision, device_name
 from trainer.problem import Problem, problem_of
 from trainer.progress import Stages
 from trainer.quiet import silence_libraries
 from trainer.recipe import Recipe
 from trainer.report import FIGURES, show_cost, show_per_label, show_result
 from trainer.request import Request
-from trainer.splits import SHARES, Splits, split
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,10 +34,10 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def versions() -> list[str]:
+def versions(names: Sequence[str] = LIBRARIES) -> list[str]:
     """Python and the libraries that decide the figures; read, not imported."""
     told = [f"Python {platform.python_version()}"]
-    for name in LIBRARIES:
+    for name in names:
         with suppress(importlib.metadata.PackageNotFoundError):
             told.append(f"{name} {importlib.metadata.version(name)}")
     return told

@@ -57,7 +57,7 @@ def _minilm(store: Path, folder: Path, texts: list[str]) -> Bundle:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from trainer.base_model import load_classifier, load_tokenizer, resolve_base_model, stay_offline
+    from trainer.model.base_model import load_classifier, load_tokenizer, resolve_base_model, stay_offline
 
     base = resolve_base_model(None)
     stay_offline(base)
@@ -111,7 +111,7 @@ def _random(kind: str, store: Path, folder: Path, texts: list[str]) -> Bundle:
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    from trainer.base_model import load_tokenizer, resolve_base_model, stay_offline
+    from trainer.model.base_model import load_tokenizer, resolve_base_model, stay_offline
 
     base = resolve_base_model(None)
     stay_offline(base)
@@ -128,7 +128,7 @@ def _random(kind: str, store: Path, folder: Path, texts: list[str]) -> Bundle:
 
 def _build(name: str, store: Path, model: Any, tokenizer: Any, texts: list[str], max_length: int) -> Bundle:
     from stream.classify.inputs import TextInput
-    from trainer.package import About, Served, build_bundle, staging_folder
+    from trainer.export.package import About, Served, build_bundle, staging_folder
     from trainer.quiet import silence_libraries
 
     silence_libraries()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 TITLE = "# Benchmarks\n"
+KIND = "bench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ class Section:
         return "\n\n".join([*parts, provenance])
 
 
-def merge(document: str, sections: Mapping[str, str], order: Sequence[str]) -> str:
+def merge(
+    document: str, sections: Mapping[str, str], order: Sequence[str], kind: str = KIND, title: str = TITLE
+) -> str:
     """Put sections between their marks, and leave all else as it stands.
 
     Args:
@@ -88,10 +91,12 @@ def merge(document: str, sections: Mapping[str, str], order: Sequence[str]) -> s
         sections: new text by name.
         order: names in the order in which sections are to stand; one that has no marks yet is put before the
             first later one that has, else at the end.
+        kind: what the marks are called.
+        title: first line of a new document.
     """
-    text = document if document.strip() else TITLE
+    text = document if document.strip() else title
     for name, body in sections.items():
-        begin, end = _marks(name)
+        begin, end = _marks(name, kind)
         block = f"{begin}\n{body.strip()}\n{end}"
         if begin in text and end in text:
             head, _, rest = text.partition(begin)
@@ -99,7 +104,7 @@ def merge(document: str, sections: Mapping[str, str], order: Sequence[str]) -> s
             text = f"{head}{block}{tail}"
             continue
         later = order[order.index(name) + 1 :]
-        mark = next((m for m in (_marks(other)[0] for other in later) if m in text), None)
+        mark = next((m for m in (_marks(other, kind)[0] for other in later) if m in text), None)
         if mark is None:
             text = f"{text.rstrip()}\n\n{block}\n"
         else:
@@ -107,13 +112,13 @@ def merge(document: str, sections: Mapping[str, str], order: Sequence[str]) -> s
     return text
 
 
-def missing(document: str, order: Sequence[str]) -> list[str]:
+def missing(document: str, order: Sequence[str], kind: str = KIND) -> list[str]:
     """Names of sections that the document does not hold."""
-    return [name for name in order if _marks(name)[0] not in document]
+    return [name for name in order if _marks(name, kind)[0] not in document]
 
 
-def _marks(name: str) -> tuple[str, str]:
-    return f"<!-- bench:{name} -->", f"<!-- end of bench:{name} -->"
+def _marks(name: str, kind: str) -> tuple[str, str]:
+    return f"<!-- {kind}:{name} -->", f"<!-- end of {kind}:{name} -->"
 
 
 def _cell(text: str) -> str:

@@ -10,7 +10,7 @@ from stream.classify.parity import within_tolerance
 from tests.real.architectures import ARCHITECTURES, LONGEST, TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS
 from tests.unit.lenient import LENIENT_VARIANTS
-from trainer.package import About, Served, build_bundle, staging_folder
+from trainer.export.package import About, Served, build_bundle, staging_folder
 from trainer.quiet import silence_libraries
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from stream.errors import UsageError
 from stream.runtime import OnnxRuntime
 from tests.real.tiny_bundle import TEXTS, save_tiny_base
 from trainer.cli import train
-from trainer.finetune import Bar
+from trainer.model.finetune import Bar
 
 pytestmark = pytest.mark.slow
 ROWS = 144

@@ -64,7 +64,7 @@ def make_tiny_bundle(store: Path, name: str = "tiny") -> Bundle:
     from tempfile import TemporaryDirectory
 
     from stream.classify.inputs import TextInput
-    from trainer.package import About, Served, build_bundle, staging_folder
+    from trainer.export.package import About, Served, build_bundle, staging_folder
     from trainer.quiet import silence_libraries
 
     silence_libraries()

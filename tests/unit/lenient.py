@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from trainer.parity import Terms
-from trainer.static_int8 import can_calibrate
-from trainer.variants import FP16, INT8, INT8_STATIC
+from trainer.export.parity import Terms
+from trainer.export.static_int8 import can_calibrate
+from trainer.export.variants import FP16, INT8, INT8_STATIC
 
 LENIENT = Terms(50, 0.1)
 LENIENT_INT8 = replace(INT8, terms=LENIENT)

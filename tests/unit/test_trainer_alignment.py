@@ -11,10 +11,10 @@ from stream.bundle.manifest import SpanRules, Windows
 from stream.classify.spans import Piece
 from stream.classify.tokenise import RowTokens
 from tests.real.tiny_bundle import save_tiny_base
-from trainer.alignment import first_pieces, inside_of, piece_targets, token_targets
-from trainer.data import Example
-from trainer.losses import IGNORED
-from trainer.tagged import TaggedRows, tagged_pieces, tagged_rows
+from trainer.data.read import Example
+from trainer.model.alignment import first_pieces, inside_of, piece_targets, token_targets
+from trainer.model.losses import IGNORED
+from trainer.model.tagged import TaggedRows, tagged_pieces, tagged_rows
 
 TAGS = ["O", "B-loc", "B-per", "I-loc", "I-per"]
 INSIDE = inside_of(TAGS)

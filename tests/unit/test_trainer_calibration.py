@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from trainer.activation import probabilities
-from trainer.bootstrap import intervals
-from trainer.calibrate import HIGHEST, LOWEST, calibrate, expected_calibration_error
-from trainer.evaluate import evaluate_multi
-from trainer.thresholds import best_threshold, tune_thresholds
+from trainer.evaluation.bootstrap import intervals
+from trainer.evaluation.calibrate import HIGHEST, LOWEST, calibrate, expected_calibration_error
+from trainer.evaluation.evaluate import evaluate_multi
+from trainer.evaluation.thresholds import best_threshold, tune_thresholds
+from trainer.model.activation import probabilities
 
 ROWS = 4000
 rng = np.random.default_rng(5)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stream.errors import UsageError
-from trainer.checkpoints import claim
+from trainer.model.checkpoints import claim
 from trainer.request import Checkpoints
 
 ASKED = {"epochs": 3, "seed": 1, "augment": ("swap",), "data": "sha256:1"}

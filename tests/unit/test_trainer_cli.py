@@ -9,8 +9,8 @@ import typer
 from typer.main import get_command
 
 from stream.errors import UsageError
-from trainer.base_model import DEFAULT_PACKAGE, resolve_base_model
 from trainer.cli import train
+from trainer.model.base_model import DEFAULT_PACKAGE, resolve_base_model
 
 CSV = "text,label\n" + "paid twice,billing\nwhere is it,delivery\n" * 3
 
@@ -109,7 +109,7 @@ def test_a_missing_library_says_which_and_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data.csv").write_text(CSV)
-    for module in ("trainer.run", "trainer.data_report"):
+    for module in ("trainer.run", "trainer.data.report"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UsageError) as refused:
@@ -119,7 +119,7 @@ def test_a_missing_library_says_which_and_what_to_install(
 
 
 def test_a_store_that_cannot_be_written_is_told_before_training(tmp_path: Path) -> None:
-    from trainer.package import staging_folder
+    from trainer.export.package import staging_folder
 
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"), staging_folder(tmp_path / "file", "name"):

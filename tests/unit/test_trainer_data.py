@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.columns import Columns, Wanted, choose_columns
-from trainer.data import Example, read_data
-from trainer.duplicates import repeats
+from trainer.data.columns import Columns, Wanted, choose_columns
+from trainer.data.duplicates import repeats
+from trainer.data.read import Example, read_data
 
 PAIRS = [("paid twice", "billing"), ("where is it", "delivery")] * 3
 

@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 
 from stream.bundle.manifest import CategoricalColumn, NumericColumn
-from trainer.columns import Columns
-from trainer.data import Data, Example, Target, read_data
-from trainer.data_report import show_data, show_leaks, show_lengths, show_metadata, show_splits
-from trainer.duplicates import leaks
-from trainer.splits import Splits
+from trainer.data.columns import Columns
+from trainer.data.duplicates import leaks
+from trainer.data.read import Data, Example, Target, read_data
+from trainer.data.report import show_data, show_leaks, show_lengths, show_metadata, show_splits
+from trainer.data.splits import Splits
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trainer.data import read_data
+from trainer.data.read import read_data
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```(csv|jsonl|conll) (.+?)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

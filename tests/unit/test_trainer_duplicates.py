@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data import Example
-from trainer.duplicates import leaks
-from trainer.near import NEAR, SHINGLE, near_pairs
-from trainer.splits import Splits
+from trainer.data.duplicates import leaks
+from trainer.data.near import NEAR, SHINGLE, near_pairs
+from trainer.data.read import Example
+from trainer.data.splits import Splits
 
 WORDS = ["card", "refund", "parcel", "late", "order", "price", "bill", "login", "reset", "address", "café"]
 

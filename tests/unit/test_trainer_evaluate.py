@@ -6,7 +6,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from stream.classify.spans import Span
-from trainer.evaluate import (
+from trainer.evaluation.evaluate import (
     evaluate,
     evaluate_multi,
     evaluate_regression,

@@ -16,12 +16,12 @@ from stream.classify.parity import read_reference
 from stream.errors import UsageError
 from tests.real.architectures import ARCHITECTURES, TAGS, make_architecture, save_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
-from trainer.base_model import resolve_base_model
-from trainer.export import check_exportable
+from trainer.export.given_texts import read_texts, sample_texts
+from trainer.export.graph import check_exportable
+from trainer.export.pretrained import load_pretrained, span_rules, task_of
+from trainer.export.run import Wanted, run_export
 from trainer.export_cli import export
-from trainer.export_run import Wanted, run_export
-from trainer.given_texts import read_texts, sample_texts
-from trainer.pretrained import load_pretrained, span_rules, task_of
+from trainer.model.base_model import resolve_base_model
 
 
 def exported(folder: Path, **flags: Any) -> tuple[Bundle, list[str]]:
@@ -208,7 +208,7 @@ def test_texts_that_cannot_be_used_are_told(tmp_path: Path, name: str, content: 
 def test_longformers_mask_is_an_input_and_its_attention_is_put_back(tmp_path: Path) -> None:
     from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
 
-    from trainer.export import export_onnx
+    from trainer.export.graph import export_onnx
 
     before = LongformerSelfAttention.forward
     model, _ = make_architecture("longformer")

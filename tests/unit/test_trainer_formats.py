@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.data import Data, data_digest, read_data
-from trainer.files import Layout
-from trainer.sources import split_of
-from trainer.tables import read_table
+from trainer.data.files import Layout
+from trainer.data.read import Data, data_digest, read_data
+from trainer.data.sources import split_of
+from trainer.data.tables import read_table
 
 ROWS = [("paid twice", "billing"), ("where is it", "delivery")] * 3
 CSV = "text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS)

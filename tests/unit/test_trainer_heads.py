@@ -12,12 +12,12 @@ from stream.bundle.manifest import CategoricalColumn, NumericColumn, Windows
 from stream.classify.inputs import TextInput
 from stream.classify.parity import within_tolerance
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
-from trainer.base_model import load_classifier, load_tokenizer, longest_input, resolve_base_model
-from trainer.encoding import encode
-from trainer.heads import TextClassifier
-from trainer.inference import torch_logits
-from trainer.metadata_head import MetadataEmbedding
-from trainer.package import About, Served, build_bundle, staging_folder
+from trainer.export.package import About, Served, build_bundle, staging_folder
+from trainer.model.base_model import load_classifier, load_tokenizer, longest_input, resolve_base_model
+from trainer.model.encoding import encode
+from trainer.model.heads import TextClassifier
+from trainer.model.inference import torch_logits
+from trainer.model.metadata_head import MetadataEmbedding
 
 AGE = NumericColumn(name="age", mean=40, std=10)
 CHANNEL = CategoricalColumn(name="channel", values=["mail", "web"])

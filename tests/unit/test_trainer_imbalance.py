@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.data import Example
-from trainer.imbalance import (
+from trainer.data.imbalance import (
     Resampling,
     Strategy,
     class_weights,
@@ -18,6 +17,7 @@ from trainer.imbalance import (
     resampled,
     sampling_weights,
 )
+from trainer.data.read import Example
 
 COUNTS = {"often": 9000, "seldom": 800, "rare": 200}
 STRATEGIES: list[Strategy] = ["inverse", "sqrt_inverse", "effective"]

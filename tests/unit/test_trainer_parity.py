@@ -18,10 +18,10 @@ from stream.errors import BundleError
 from stream.runtime import OnnxRuntime
 from tests.real.architectures import TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, make_tiny_bundle, save_tiny_base
-from trainer.margins import decision_margins
-from trainer.package import About, Served, build_bundle, staging_folder
-from trainer.parity import FP32_TERMS, Terms, Validation, measure, prove, unproven
-from trainer.reference import AWKWARD, awkward_rows, spread, write_reference
+from trainer.export.margins import decision_margins
+from trainer.export.package import About, Served, build_bundle, staging_folder
+from trainer.export.parity import FP32_TERMS, Terms, Validation, least_share, measure, prove, unproven
+from trainer.export.reference import AWKWARD, awkward_rows, spread, write_reference
 
 ROWS = [TextInput(text) for text in TEXTS]
 COLUMNS: list[MetadataColumn] = [
@@ -167,12 +167,12 @@ def test_awkward_rows_may_change_sides_more_often_than_real_ones(tiny: Bundle, t
     order = np.argsort(~same, kind="stable")
     write_reference(tmp_path, [rows[at] for at in order], logits[order])
     real = int(same.sum())
-    assert 0.86 < same.mean() < 0.98, "the perturbation moves too little or too much for this test"
-    terms = Terms(1, 0.98)
+    assert 0.86 < same.mean() < 1, "the perturbation moves too little or too much for this test"
+    terms = Terms(1, 1.0)
     parity, over = measure(moved, "fp32", terms, Validation(real))
     assert over == ""
     assert parity.validation_agreement == 1
-    assert 0.85 < parity.min_label_agreement < 0.98
+    assert 0.85 < parity.min_label_agreement < 1
     _, over = measure(moved, "fp32", terms, Validation(len(rows)))
     assert "of the validation rows" in over
 
@@ -223,7 +223,7 @@ def test_logits_that_are_not_finite_publish_nothing_and_leave_nothing(tmp_path: 
 
 
 def test_worker_and_torch_agree_on_texts_of_any_mix(tiny: Bundle, tmp_path: Path) -> None:
-    from trainer.inference import torch_logits
+    from trainer.model.inference import torch_logits
 
     model, tokenizer = save_tiny_base(tmp_path)
     rows = [TextInput(t) for t in ["?", "refund " * 100, "login\x00\u2028", *TEXTS, "☕" * 90]]
@@ -235,7 +235,7 @@ def test_worker_and_torch_agree_on_texts_of_any_mix(tiny: Bundle, tmp_path: Path
 def test_pairs_metadata_and_regression_travel_with_their_facts(tmp_path: Path) -> None:
     import torch
 
-    from trainer.heads import TextClassifier
+    from trainer.model.heads import TextClassifier
 
     classifier, tokenizer = save_tiny_base(tmp_path / "base", labels=["stars"])
     torch.manual_seed(3)
@@ -271,3 +271,19 @@ def test_tokens_are_held_against_torch_one_by_one(tmp_path: Path, windows: Windo
     parity = bundle.manifest.variants["fp32"].parity
     assert parity.max_abs_logit_diff < 1e-4
     assert parity.rows > len(logits)
+
+
+@pytest.mark.parametrize(
+    ("asked", "decisions", "least"),
+    [
+        (0.98, 96, 94 / 96),
+        (0.98, 50, 0.98),
+        (0.98, 1000, 0.98),
+        (0.98, 3, 2 / 3),
+        (1.0, 7, 1.0),
+        (0.98, 0, 0.98),
+    ],
+)
+def test_a_share_is_asked_in_whole_decisions(asked: float, decisions: int, least: float) -> None:
+    assert least_share(asked, decisions) == pytest.approx(least)
+    assert least_share(None, decisions) is None

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.data import Example, Target
-from trainer.splits import SHARES, Splits, split
+from trainer.data.read import Example, Target
+from trainer.data.splits import SHARES, Splits, split
 
 
 def examples_of(counts: dict[str, int]) -> list[Example]:

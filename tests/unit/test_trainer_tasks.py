@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from stream.bundle.manifest import CategoricalColumn, NumericColumn
 from stream.classify.metadata import MetadataEncoder
 from stream.errors import UsageError
-from trainer.bio import repaired, scheme_of, tag_order
-from trainer.data import Data, Example, ordinal_values, read_data
-from trainer.metadata import fit_metadata, missing_shares
+from trainer.data.bio import repaired, scheme_of, tag_order
+from trainer.data.metadata import fit_metadata, missing_shares
+from trainer.data.read import Data, Example, ordinal_values, read_data
 
 
 def lines(folder: Path, rows: list[dict[str, Any]], name: str = "data.jsonl") -> Path:

@@ -16,13 +16,13 @@ from stream.runtime import OnnxRuntime
 from tests.real.architectures import make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from tests.unit.lenient import LENIENT, LENIENT_INT8, LENIENT_STATIC
-from trainer import static_int8
-from trainer.export import export_onnx
-from trainer.index_arithmetic import index_arithmetic
-from trainer.package import About, Served, build_bundle, staging_folder
-from trainer.parity import Terms
+from trainer.export import static_int8
+from trainer.export.graph import export_onnx
+from trainer.export.index_arithmetic import index_arithmetic
+from trainer.export.package import About, Served, build_bundle, staging_folder
+from trainer.export.parity import Terms
+from trainer.export.variants import FP16, INT8, INT8_STATIC, VariantRecipe, available_variants
 from trainer.quiet import silence_libraries
-from trainer.variants import FP16, INT8, INT8_STATIC, VariantRecipe, available_variants
 
 ROWS = [TextInput(text) for text in TEXTS]
 

@@ -1,5 +1,7 @@
 """Does the worker's memory stay where it is?"""
 
+from statistics import fmean, linear_regression
+
 from tests.bench.backlog import Backlog, Measured, backlog, work_off
 from tests.bench.bundles import bundle_of
 from tests.bench.context import Bench, failures
@@ -34,20 +36,36 @@ def run(bench: Bench) -> Section:
     done = Section(TITLE, METHOD, notes=failures(found))
     every = [memory_steps(m.trace, count - counted, count) for runs in found.values() for m in runs.done]
     if every:
-        worst = max(every, key=_moved)
+        worst = max(every, key=_strayed)
+        middle = _middle(worst)
         rows = [
             [
                 f"{step.events:,}",
                 f"{step.rss_bytes / 2**20:.1f}",
-                f"{step.rss_bytes / worst[0].rss_bytes - 1:+.1%}",
+                f"{step.rss_bytes / middle - 1:+.1%}",
             ]
             for step in worst
         ]
-        done.tables.append(Table("", ["events labelled", "resident MiB", "against the first line"], rows))
-        done.checks.append(at_most("largest change of memory", 100 * _moved(worst), 5, "%"))
+        done.tables.append(Table("", ["events labelled", "resident MiB", "against their mean"], rows))
+        done.checks.append(at_most("farthest from the mean", 100 * _strayed(worst), 5, "%"))
+        trend = max(every, key=lambda steps: abs(_trend(steps)))
+        done.checks.append(
+            at_most("trend over the two million, either way", 100 * abs(_trend(trend)), 5, "%")
+        )
     return done
 
 
-def _moved(steps: list[Sample]) -> float:
-    start = steps[0].rss_bytes
-    return max(abs(step.rss_bytes / start - 1) for step in steps)
+def _middle(steps: list[Sample]) -> float:
+    return fmean(step.rss_bytes for step in steps)
+
+
+def _strayed(steps: list[Sample]) -> float:
+    """How far memory ever was from its mean, as a share of that."""
+    middle = _middle(steps)
+    return max(abs(step.rss_bytes / middle - 1) for step in steps)
+
+
+def _trend(steps: list[Sample]) -> float:
+    """What a straight line through all samples gains from the first to the last, as a share of the mean."""
+    events, sizes = [step.events for step in steps], [step.rss_bytes for step in steps]
+    return linear_regression(events, sizes).slope * (events[-1] - events[0]) / _middle(steps)

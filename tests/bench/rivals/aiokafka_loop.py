@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -11,8 +13,22 @@ COMMIT_S = 1.0
 MOST_WAITING = 64
 """Unconfirmed produce batches; past it the loop waits for them."""
 
+Write = Callable[[Sequence[Any]], Iterable[dict[str, Any]]]
+"""Records of one partition to what is appended for them."""
 
-async def main(job: Job) -> None:
+
+def plain(records: Sequence[Any]) -> Iterable[dict[str, Any]]:
+    """Id, label, score and scores."""
+    for record in records:
+        yield {
+            "key": record.key,
+            "value": free_label(record.value),
+            "headers": list(record.headers),
+            "timestamp": record.timestamp,
+        }
+
+
+async def main(job: Job, write: Write = plain) -> None:
     """Label until killed."""
     consumer = AIOKafkaConsumer(
         job.source,
@@ -31,13 +47,7 @@ async def main(job: Job) -> None:
         while True:
             for place, records in (await consumer.getmany(timeout_ms=500, max_records=4_096)).items():
                 batch = producer.create_batch()
-                for record in records:
-                    given = {
-                        "key": record.key,
-                        "value": free_label(record.value),
-                        "headers": list(record.headers),
-                        "timestamp": record.timestamp,
-                    }
+                for given in write(records):
                     if batch.append(**given) is None:
                         waiting.append(
                             await producer.send_batch(batch, job.target, partition=place.partition)

@@ -1,0 +1,41 @@
+"""The plain aiokafka loop with our record contract in it: validated events in, whole label records out.
+
+What it leaves out of a worker are Faust, tokens, batches, results in order, and everything that can fail.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from time import time_ns
+from typing import Any
+
+from stream.records import Decoder, Event, LabelEncoder
+from tests.bench.rivals.aiokafka_loop import main
+from tests.bench.rivals.job import Job
+
+MEMBERS = b'"label":"spam","score":0.880797,"scores":{"spam":0.880797,"ham":0.119203}'
+
+
+class Contract:
+    """Our decoder and our encoder, and the same answer for every text."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder(input_format="json", max_event_bytes=2**20, max_text_chars=100_000)
+        self._encoder = LabelEncoder(name="free", version="1", digest=f"sha256:{'0' * 64}", variant="fp32")
+
+    def __call__(self, records: Sequence[Any]) -> Iterable[dict[str, Any]]:
+        """See `Write`."""
+        first = records[0]
+        value = self._encoder.batch(first.topic, first.partition, time_ns() // 1_000_000)
+        headers = self._encoder.headers
+        for event in self._decoder.decode_all(records):
+            assert isinstance(event, Event)
+            yield {
+                "key": event.record.key,
+                "value": value(event, MEMBERS, False),
+                "headers": headers(event),
+                "timestamp": event.record.timestamp,
+            }
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Job.read(), Contract()))

@@ -1,0 +1,1 @@
+"""Labelled data: read, checked, split, balanced."""

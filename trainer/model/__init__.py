@@ -1,0 +1,1 @@
+"""The network: its heads, its losses, and how it is trained."""
