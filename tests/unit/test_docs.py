@@ -34,6 +34,19 @@ def test_the_examples_of_the_record_contract_fit_their_schemas() -> None:
     assert label["id"] == event["id"]
 
 
+def test_the_examples_of_every_head_fit_the_schema() -> None:
+    (label,) = blocks(README, "json")[1:]
+    common = {name: orjson.loads(label)[name] for name in ("id", "cached", "source", "time", "labelled_at")}
+    model = {"name": "n", "version": "1", "digest": "sha256:" + "0" * 64, "variant": "fp32"}
+    section = RECORDS.split("## Label events")[1].split("## Dead letters")[0]
+    examples = re.findall(r"^\| [^|]+ \| `(\".*)` \|$", section, re.MULTILINE)
+    assert len(examples) == 7
+    validator = jsonschema.Draft202012Validator(load_schema("label.v1"))
+    for members in examples:
+        validator.validate({**common, "model": model, **orjson.loads(f"{{{members}}}")})
+        assert not validator.is_valid({**common, "model": model})
+
+
 def test_the_readme_names_the_command_that_ci_runs() -> None:
     assert "make test" in README
     assert re.search(r"^make test$", (PROJECT / ".ci" / "run").read_text(), re.MULTILINE)

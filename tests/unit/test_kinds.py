@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import jsonschema
 import numpy as np
+import onnxruntime
 import orjson
 import pytest
 
@@ -20,6 +21,7 @@ from stream.model import make_classifier
 from stream.observe.metrics import Metrics
 from stream.records import Event, LabelEncoder
 from stream.runtime import OnnxRuntime
+from stream.runtime.onnx import run_bound
 from stream.runtime.openvino import open_streams
 from stream.schemas import load_schema
 from stream.settings import Settings
@@ -219,3 +221,17 @@ def test_windows_count_as_parts_of_a_row_in_the_models_pace(bundles: dict[str, B
     assert len(answers.results) == len(texts)
     assert sum(noted) == pytest.approx(len(texts))
     assert len(noted) > len(texts)
+
+
+@pytest.mark.parametrize("name", ["metadata", "token", "global"])
+def test_bound_inputs_of_every_type_give_the_logits_that_run_gives(
+    bundles: dict[str, Bundle], name: str
+) -> None:
+    tokeniser = Tokeniser(bundles[name])
+    padded = tokeniser.pad(tokeniser.encode(BY_NAME[name].rows))
+    session = onnxruntime.InferenceSession(
+        bundles[name].path / "onnx/model.onnx", providers=["CPUExecutionProvider"]
+    )
+    bound = run_bound(session, padded, "cpu", 0)
+    np.testing.assert_array_equal(bound, OnnxRuntime(bundles[name], "fp32").infer(padded))
+    assert bound.dtype == np.float32
