@@ -10,6 +10,7 @@ from tests.quality.sets import (
     INT8_AGREEMENT,
     INT8_METRIC_LOSS,
     MOST_MINUTES,
+    WORDS,
     QualitySet,
 )
 
@@ -26,21 +27,22 @@ def above(what: str, measured: float, limit: float) -> Check:
 
 def _figures(wanted: QualitySet, found: Findings) -> Iterator[Check]:
     headline = wanted.figures[0]
+    word = WORDS[headline]
     for one in found.trained:
         test, who = one.metrics["test"], _who(one, found.trained)
         for target in wanted.targets:
-            yield at_least(f"{who}{target.figure}", test[target.figure], target.least, digits=4)
+            yield at_least(f"{who}{WORDS[target.figure]}", test[target.figure], target.least, digits=4)
         if wanted.beats_floor and found.floor is not None:
-            yield above(f"{who}{headline} above the SVM's", test[headline], found.floor[headline])
+            yield above(f"{who}{word} above the SVM's", test[headline], found.floor[headline])
         if wanted.beats_half:
-            yield above(f"{who}{headline} above that at 0.5", test[headline], test["at_half"][headline])
+            yield above(f"{who}{word} above that at 0.5", test[headline], test["at_half"][headline])
 
 
 def _comparison(wanted: QualitySet, found: Findings) -> Iterator[Check]:
     asked = wanted.comparison
     if asked is not None:
         _, gain = found.compared[asked.figure][asked.arm]
-        what = f"{asked.figure}, {asked.arm} less {asked.against}, low end"
+        what = f"{WORDS[asked.figure]}, {asked.arm} less {asked.against}, low end"
         yield Check(what, f"> {asked.margin:g}", f"{gain.low:+.4f}", gain.low > asked.margin)
 
 

@@ -8,20 +8,10 @@ from stream.bundle.manifest import Parity
 from tests.bench.report import Section, Table
 from tests.quality.checks import checks
 from tests.quality.results import Findings, Trained
-from tests.quality.sets import QualitySet
+from tests.quality.sets import WORDS, QualitySet
 
-WORDS = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "micro_f1": "micro-F1",
-    "pearson": "Pearson",
-    "mae": "mean absolute error",
-    "entity_f1": "entity F1",
-    "entity_precision": "precision",
-    "entity_recall": "recall",
-}
 MANY = 3
-"""Runs beyond which a table shows the worst of an arm instead of every one."""
+"""Runs beyond which the table of variants shows the worst of them instead of every one."""
 
 
 def section(wanted: QualitySet, found: Findings) -> Section:
@@ -57,7 +47,7 @@ def commands(trained: Sequence[Trained]) -> str:
 
 def figures_table(wanted: QualitySet, found: Findings) -> Table:
     """Test figures with their intervals, the floor below them."""
-    columns = ["test part", *(WORDS.get(name, name) for name in wanted.figures)]
+    columns = ["test part", *(WORDS[name] for name in wanted.figures)]
     rows = [
         [one.run.label, *(_figure(one.metrics["test"], name) for name in wanted.figures)]
         for one in found.trained
@@ -85,7 +75,7 @@ def comparison_tables(wanted: QualitySet, found: Findings) -> list[Table]:
             told = "–" if arm == wanted.comparison.against else gain.text(signed=True)
             rows.append([arm, f"{len(each)}", value.text(), f"{min(each):.4f} – {max(each):.4f}", told])
         header = ["arm", "seeds", "mean", "least – most", f"above {wanted.comparison.against}"]
-        tables.append(Table(f"{WORDS.get(figure, figure)}, by fp32 predictions, paired", header, rows))
+        tables.append(Table(f"{WORDS[figure]}, by fp32 predictions, paired", header, rows))
     return tables
 
 

@@ -95,6 +95,18 @@ class QualitySet:
     comparison: Comparison | None = None
 
 
+WORDS: Mapping[str, str] = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "pearson": "Pearson",
+    "mae": "mean absolute error",
+    "entity_f1": "entity F1",
+    "entity_precision": "precision",
+    "entity_recall": "recall",
+}
+"""What figures of metrics.json are called in the report."""
+
 SINGLE = ("accuracy", "macro_f1")
 SICK: Options = {"text_column": "sentence_A", "text_pair_column": "sentence_B"}
 CLOTHES = ("Age", "Positive Feedback Count", "Division Name", "Department Name", "Class Name")

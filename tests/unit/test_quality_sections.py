@@ -81,7 +81,7 @@ def test_a_section_tells_command_figures_floor_parity_calibration_and_facts() ->
         "| model | 42 | 10.0 | 2 of 4 | bf16 |",
         "| model | int8 | 2.00e-01 | 99.00% | +0.0010 | – | 100 |",
         "| model | 1.500 | 0.1000 | 0.0200 | 0.1100 | 0.0300 |",
-        "| macro_f1 | ≥ 0.8 | 0.8500 | yes |",
+        "| macro-F1 | ≥ 0.8 | 0.8500 | yes |",
         "Left out for no text: 7.",
         "3 equal ones, 0 nearly equal ones",
         "test 25.00%",
@@ -95,7 +95,7 @@ def test_a_section_tells_command_figures_floor_parity_calibration_and_facts() ->
     ("f1", "int8", "minutes", "missed"),
     [
         (0.8, variant("int8", 0.2, 0.98, 0.01), 25, set()),
-        (0.79, variant("int8", 0.2, 0.98, 0.01), 25, {"macro_f1"}),
+        (0.79, variant("int8", 0.2, 0.98, 0.01), 25, {"macro-F1"}),
         (
             0.8,
             variant("int8", 0.2, 0.97, 0.02),
@@ -134,8 +134,8 @@ def test_equal_to_the_floor_or_to_half_is_not_above_it() -> None:
     one.metrics["test"]["at_half"] = {"macro_f1": 0.85}
     floor = {"macro_f1": 0.85, "intervals": {}}
     answers = met(wanted(beats_floor=True, beats_half=True), Findings([one], floor))
-    assert not answers["macro_f1 above the SVM's"]
-    assert not answers["macro_f1 above that at 0.5"]
+    assert not answers["macro-F1 above the SVM's"]
+    assert not answers["macro-F1 above that at 0.5"]
 
 
 @pytest.mark.parametrize(("low", "right"), [(-0.004, True), (-0.005, False)])
@@ -145,7 +145,7 @@ def test_the_low_end_of_a_difference_has_to_lie_above_the_margin(low: float, rig
     arms = {"text": (value, Estimate(0, 0, 0)), "both": (value, Estimate(0.001, low, 0.1))}
     every = [trained(Run("x", arm, arm=arm), 0.9, {"fp32": FP32}) for arm in arms]
     found = Findings(every, compared={"macro_f1": arms})
-    assert met(asked, found)["macro_f1, both less text, low end"] is right
+    assert met(asked, found)["macro-F1, both less text, low end"] is right
     assert f"+0.0010 [{low:+.4f}, +0.1000]" in section(asked, found).markdown("")
 
 
