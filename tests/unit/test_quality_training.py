@@ -52,10 +52,10 @@ def test_a_command_says_data_and_work_in_place_of_folders() -> None:
     words = command(wanted, wanted.runs[0], wanted.source)
     assert words[:3] == ["labelstream", "train", "DATA/goemotions"]
     assert words[words.index("--seed") + 1] == str(SEED)
-    real = resolved(words, Path("/data"), Path("/work"))
+    real = resolved(words, Path("/data"), Path("/kept"))
     assert real[2] == "/data/goemotions"
     assert real[real.index("--label-names") + 1] == "/data/goemotions/labels.txt"
-    assert real[real.index("--bundle-store") + 1] == "/work/bundles"
+    assert real[real.index("--bundle-store") + 1] == "/kept/bundles"
     assert not [word for word in real if word.startswith(("DATA", "WORK"))]
 
 
