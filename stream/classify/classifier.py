@@ -211,16 +211,15 @@ class Classifier:
             with self._observer.timed("tokenise"):
                 inputs = [row.model_input for row in rows]
                 tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, inputs)
-            windows = None if self._pool is None else [*map(self._pool.cut, tokens)]
+            if self._pool is None:
+                self._batcher.add(rows, tokens)
+            else:
+                self._batcher.add_parts(rows, [*map(self._pool.cut, tokens)])
         except BaseException as exc:
+            # Whatever it is: nobody awaits this task, so those who wait for the rows have to be told.
             self._batcher.fail(rows, exc)
             if not isinstance(exc, Exception):
                 raise
-            return
-        if windows is None:
-            self._batcher.add(rows, tokens)
-        else:
-            self._batcher.add_parts(rows, windows)
 
     async def _first_windows(self, texts: Sequence[str]) -> Sequence[Tokens]:
         """Tokens of texts that go to the model as they are, cut at the maximum length."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from stream.bundle import Manifest, Windows
 from stream.classify.inputs import Prediction
 from stream.classify.tokenise import RowTokens, TextTokens, Tokens
-from stream.errors import Poison
+from stream.errors import Poison, Reason
 from stream.runtime.base import Logits
 
 T = TypeVar("T")
@@ -128,10 +128,24 @@ class WindowPool:
         if sound:
             rows = [row for _, row, _ in sound]
             tokens = [tokens for _, _, tokens in sound]
-            results = self._judge(rows if self._of_tokens else np.stack(rows), tokens)
-            for (at, _, _), result in zip(sound, results, strict=True):
+            for (at, _, _), result in zip(sound, self._judged(rows, tokens), strict=True):
                 outcomes[at] = result
         return outcomes
+
+    def _judged(self, rows: list[Logits], tokens: list[Tokens]) -> Sequence[Prediction | Poison]:
+        """What the head says of texts; one that it fails on is poison.
+
+        It must not raise: the batch would be halved and inferred again, and its windows counted twice.
+        """
+        try:
+            return self._judge(rows if self._of_tokens else np.stack(rows), tokens)
+        except Exception as exc:  # noqa: BLE001 - heads share no error class
+            if len(rows) == 1:
+                return [
+                    Poison(Reason.MODEL, f"the logits of this text were not understood: {type(exc).__name__}")
+                ]
+            alone = (self._judged([row], [of]) for row, of in zip(rows, tokens, strict=True))
+            return [result for results in alone for result in results]
 
     def spoilt(self, window: Tokens, poison: Poison) -> Outcome:
         """Note that a window cannot be inferred; its text becomes poison when all its windows are known."""

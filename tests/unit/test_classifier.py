@@ -218,6 +218,17 @@ async def test_a_tokenizer_that_fails_is_told_and_forgotten(
     assert await setup.labels("good") == ["good"]
 
 
+async def test_tokens_that_do_not_fit_their_rows_hang_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Tokeniser, "encode_inputs", lambda _tokeniser, _inputs: [])
+        with pytest.raises(ValueError, match="zip"):
+            await asyncio.wait_for(setup.results("good"), 5)
+    assert await setup.labels("good") == ["good"]
+
+
 @pytest.mark.parametrize("at", range(9))
 async def test_a_row_that_makes_the_model_fail_is_found_and_stands_alone(tmp_path: Path, at: int) -> None:
     setup = Setup(tmp_path)

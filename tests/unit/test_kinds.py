@@ -14,7 +14,7 @@ from stream.classify.heads import make_head
 from stream.classify.inputs import InputReader, Prediction, TextInput
 from stream.classify.parity import compare, infer_all, read_reference, within_tolerance
 from stream.classify.planner import Limits
-from stream.classify.tokenise import RowTokens, Tokeniser
+from stream.classify.tokenise import RowTokens, Tokeniser, Tokens
 from stream.classify.windows import WindowPool, pool
 from stream.errors import Poison
 from stream.model import make_classifier
@@ -185,6 +185,25 @@ def test_a_window_that_fails_makes_its_text_poison_once(bundles: dict[str, Bundl
     outcomes = windows.outcomes(logits, [window for window in cut if window is not cut[1]])
     assert outcomes[:-1] == [None] * (len(cut) - 2)
     assert outcomes[-1] is poison
+
+
+def test_a_text_that_the_head_fails_on_is_poison_and_the_others_are_not(bundles: dict[str, Bundle]) -> None:
+    manifest = bundles["windows"].manifest
+    assert manifest.windows is not None
+    head = make_head(manifest)
+
+    def judge(logits: np.ndarray, tokens: Sequence[Tokens]) -> Sequence[Prediction | Poison]:
+        if (logits > 5).any():
+            raise ArithmeticError("too much")
+        return head.predictions(logits, tokens)
+
+    windows = WindowPool(manifest.windows, manifest, judge)
+    cut = [
+        windows.cut(tokens)[0] for tokens in Tokeniser(bundles["windows"]).encode([TextInput("my card")] * 2)
+    ]
+    good, bad = windows.outcomes(np.array([[0, 0, 0], [9, 0, 0]], dtype=np.float32), cut)
+    assert isinstance(good, Prediction)
+    assert isinstance(bad, Poison)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max"])
