@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Sequence
+from threading import Event, Thread
 
 import orjson
 
-from tests.pipeline import WORDS
+from tests.pipeline import WORDS, event
 from tests.real.kafka import ApacheKafka
 from tests.real.reconcile import out_of_order, sources
 from tests.real.wait import until
@@ -18,6 +19,47 @@ def produce_evenly(kafka: ApacheKafka, route: str, values: Sequence[bytes], part
     part = -(-len(values) // partitions)
     for partition in range(partitions):
         kafka.produce(route, *values[partition * part : (partition + 1) * part], partition=partition)
+
+
+class Backlog:
+    """Events that wait at the broker, topped up from a thread however fast the workers are.
+
+    Attributes:
+        least: the fewest events without an outcome that were ever seen before a top-up.
+    """
+
+    WAITING = 8_000
+    STEP = 2_000
+
+    def __init__(self, kafka: ApacheKafka, route: str) -> None:
+        self.least = self.WAITING
+        self._kafka = kafka
+        self._route = route
+        self._produced = 0
+        self._ended = Event()
+        self._thread = Thread(target=self._run)
+
+    def __enter__(self) -> "Backlog":
+        while self._produced < self.WAITING:
+            self._produce()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.05):
+            waiting = self._produced - written(self._kafka, self._route)
+            self.least = min(self.least, waiting)
+            if waiting < self.WAITING:
+                self._produce()
+
+    def _produce(self) -> None:
+        numbers = range(self._produced, self._produced + self.STEP)
+        produce_evenly(self._kafka, self._route, [event(number)[1] for number in numbers])
+        self._produced += self.STEP
 
 
 def uneven_values(chosen: random.Random) -> list[bytes]:
