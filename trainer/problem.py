@@ -54,7 +54,15 @@ class Problem:
     def rows(self, tokenizer: Any, examples: Sequence[Example]) -> Rows:
         """Training rows."""
         if self.spans is not None:
-            return tagged_rows(tokenizer, examples, self.labels, self.spans, self.max_length, self.windows)
+            return tagged_rows(
+                tokenizer,
+                examples,
+                self.labels,
+                self.spans,
+                self.max_length,
+                self.windows,
+                self.metadata,
+            )
         encoded = encode(tokenizer, [example.input for example in examples], self.max_length, self.windows)
         return labelled_rows(
             encoded, examples, self.labels, self.head, target=self.target, metadata=self.metadata

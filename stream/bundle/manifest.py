@@ -180,8 +180,8 @@ class Manifest(BaseModel):
             raise ValueError("thresholds must name one number for each label")
         if self.task == "regression" and len(self.labels) != 1:
             raise ValueError("a regression has one label: the name of what is measured")
-        if self.task == "token" and (self.takes_pair or self.metadata):
-            raise ValueError("token classification takes one text and no metadata")
+        if self.task == "token" and self.takes_pair:
+            raise ValueError("token classification takes one text")
         if self.windows is not None and self.takes_pair:
             raise ValueError("windows are cut of one text; a pair is truncated, the longer text first")
         return self

@@ -99,6 +99,10 @@ WITH_METADATA = tuple(
         strict=True,
     )
 )
+COLUMNS: tuple[MetadataColumn, ...] = (
+    NumericColumn(name="amount", mean=10.0, std=4.0),
+    CategoricalColumn(name="channel", values=["email", "phone"]),
+)
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 KINDS = (
     Kind("single", "single-label", ("billing", "refund", "delivery")),
@@ -127,10 +131,7 @@ KINDS = (
         "single-label",
         ("keep", "return"),
         rows=WITH_METADATA,
-        metadata=(
-            NumericColumn(name="amount", mean=10.0, std=4.0),
-            CategoricalColumn(name="channel", values=["email", "phone"]),
-        ),
+        metadata=COLUMNS,
     ),
     Kind("windows", "single-label", ("billing", "refund", "delivery"), windows=Windows(stride=4)),
     Kind(
@@ -147,6 +148,7 @@ KINDS = (
         more={"spans": SpanRules(scheme="word", subwords="all")},
     ),
     Kind("token-windows", "token", TAGS, windows=Windows(stride=6), more={"spans": SpanRules()}),
+    Kind("token-metadata", "token", TAGS, rows=WITH_METADATA, metadata=COLUMNS, more={"spans": SpanRules()}),
     Kind("global", "single-label", ("short", "long"), global_attention=True),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -239,7 +241,10 @@ def write_graph(kind: Kind, weights: Weights, file: Path) -> None:
         last = node("Div", [summed, node("ReduceSum", [mask, axis_1], "real", keepdims=1)], "mean")
     last = node("MatMul", [last, constant("out", weights.out)], "multiplied")
     if kind.metadata:
-        last = node("Add", [last, node("MatMul", ["metadata", constant("of", weights.metadata)], "m")], "am")
+        added = node("MatMul", ["metadata", constant("of", weights.metadata)], "of_metadata")
+        if kind.task == "token":
+            added = node("Unsqueeze", [added, axis_1], "of_metadata_3d")
+        last = node("Add", [last, added], "with_metadata")
     node("Add", [last, constant("bias", weights.bias)], "logits")
     shape: list[str | int] = ["rows", "tokens", len(kind.labels)]
     if kind.task != "token":

@@ -102,9 +102,16 @@ def test_the_vector_of_an_unseen_name_is_learnt_and_that_of_numbers_passed_on() 
     assert (part.eval()(rows)[:, 2:] != 0).all()
 
 
-def test_metadata_and_tags_do_not_go_together(averaging_base: Path) -> None:
-    with pytest.raises(ValueError, match="no metadata"):
-        TextClassifier(loaded(averaging_base)[0].encoder, "token", pooling="tokens", metadata=[AGE])
+def test_metadata_moves_the_logits_of_every_token_of_its_own_row_alone(averaging_base: Path) -> None:
+    model, tokenizer = loaded(averaging_base, ["O", "B-x"], head="token", metadata=[AGE])
+
+    def of(*ages: float) -> Any:
+        rows = [TextInput(TEXTS[n], metadata={"age": age}) for n, age in enumerate(ages)]
+        return torch_logits(model, tokenizer, rows, max_length=64, metadata=[AGE], token=True)
+
+    young, old = of(20, 40), of(90, 40)
+    assert (abs(young[0] - old[0]).max(axis=1) > 1e-4).all()
+    assert abs(young[1] - old[1]).max() < 1e-6
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max"])

@@ -259,7 +259,6 @@ def test_the_thousand_most_frequent_names_are_kept() -> None:
         ("multi-label", {"label_columns": ["a"], "label_column": "b"}, "--label-columns"),
         ("regression", {"ordinal": True}, "--ordinal"),
         ("token", {"text_pair_column": "a"}, "--text-pair-column"),
-        ("token", {"metadata_columns": ["a"]}, "--metadata-columns"),
     ],
 )
 def test_flags_that_do_not_go_with_the_task(task: Any, flags: dict[str, Any], said: str) -> None:

@@ -135,7 +135,6 @@ def _check_flags(task: Task, wanted: Wanted, ordinal: bool) -> None:
         (bool(wanted.labels and wanted.label), "--label-columns", "--label-column names the labels as well"),
         (ordinal and task not in ("single-label", "pair"), "--ordinal", "only classes can be ordered"),
         (task == "token" and bool(wanted.text_pair), "--text-pair-column", "words of one text are tagged"),
-        (task == "token" and bool(wanted.metadata), "--metadata-columns", "words are tagged by text alone"),
     ]
     for clash, flag, why in clashes:
         if clash:

@@ -81,8 +81,15 @@ def labelled_rows(
         truth = (truth - target.mean) / target.std
     if head != "single-label":
         truth = truth.astype(np.float32)
-    read = MetadataEncoder(metadata).encode([e.metadata for e in examples]) if metadata else None
-    return Rows(encoded, [truth[owner] for owner in encoded.owners], read)
+    of_windows = [truth[owner] for owner in encoded.owners]
+    return Rows(encoded, of_windows, encoded_metadata(examples, metadata))
+
+
+def encoded_metadata(
+    examples: Sequence[Example], columns: Sequence[MetadataColumn] | None
+) -> npt.NDArray[np.float32] | None:
+    """float32 [rows, graph columns], or None where a model reads no metadata."""
+    return MetadataEncoder(columns).encode([e.metadata for e in examples]) if columns else None
 
 
 class Collator:

@@ -44,11 +44,9 @@ class TextClassifier(nn.Module):  # type: ignore[misc] # torch is not followed
             head: decides the loss of `forward`.
             pooling: what of the token vectors the head reads; `tokens` for token classification.
             layers: one `linear` layer, or an `mlp` with one hidden layer as wide as the encoder and GELU.
-            metadata: columns that are joined with the pooled text; not for `tokens`.
+            metadata: columns that are joined with the pooled text, with `tokens` with each of its tokens.
         """
         super().__init__()
-        if metadata and pooling == "tokens":
-            raise ValueError("token classification takes no metadata")
         self.config = encoder.config
         self.encoder = encoder
         self.metadata = MetadataEmbedding(metadata) if metadata else None
@@ -94,7 +92,7 @@ class TextClassifier(nn.Module):  # type: ignore[misc] # torch is not followed
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
         pooled = self.dropout(pool(hidden, attention_mask, self._pooling))
         if self.metadata is not None:
-            pooled = torch.cat([pooled, self.metadata(metadata).to(pooled.dtype)], dim=-1)
+            pooled = _joined(pooled, self.metadata(metadata).to(pooled.dtype))
         logits = self.classifier(pooled)
         if labels is None:
             return SequenceClassifierOutput(logits=logits)
@@ -106,6 +104,13 @@ def _head(layers: HeadName, width: int, hidden: int, labels: int, dropout: float
     if layers == "linear":
         return nn.Linear(width, labels)
     return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, labels))
+
+
+def _joined(text: Any, metadata: Any) -> Any:
+    """A row's metadata [rows, width] beside its text [rows, hidden], or each token [rows, tokens, hidden]."""
+    if text.dim() > metadata.dim():
+        metadata = metadata.unsqueeze(1).expand(-1, text.size(1), -1)
+    return torch.cat([text, metadata], dim=-1)
 
 
 def _first_token(input_ids: Any) -> Any:

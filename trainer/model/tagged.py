@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.bundle.manifest import SpanRules, Windows
+from stream.bundle.manifest import MetadataColumn, SpanRules, Windows
 from stream.classify.inputs import TextInput
 from stream.classify.spans import Piece, Span, each_piece, join_tags, pieces
 from stream.classify.tokenise import RowTokens, TextTokens
@@ -14,7 +14,7 @@ from stream.runtime.base import Logits
 from trainer.data.read import Example
 from trainer.model.activation import probabilities
 from trainer.model.alignment import first_pieces, inside_of, piece_targets, token_targets
-from trainer.model.batches import Rows
+from trainer.model.batches import Rows, encoded_metadata
 from trainer.model.encoding import encode
 from trainer.model.losses import IGNORED
 from trainer.model.windows import tokens_of_rows
@@ -122,6 +122,7 @@ def tagged_rows(
     rules: SpanRules,
     max_length: int,
     windows: Windows | None = None,
+    metadata: Sequence[MetadataColumn] | None = None,
 ) -> Rows:
     """Training rows for token classification; each window bears its own tokens' targets."""
     number = {tag: at for at, tag in enumerate(tags)}
@@ -133,4 +134,4 @@ def tagged_rows(
         found = tagged_pieces(RowTokens(tokens, example.text, None), rules)
         of_pieces = piece_targets(found, example.words, [number[tag] for tag in example.names], inside)
         labels.append(token_targets(found, of_pieces, len(tokens)))
-    return Rows(encoded, labels)
+    return Rows(encoded, labels, encoded_metadata(examples, metadata))
