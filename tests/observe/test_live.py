@@ -20,7 +20,8 @@ from tests.real.worker import WorkerProcess
 
 __all__ = ["tiny_bundle"]
 
-pytestmark = pytest.mark.slow
+# A first broker, worker and two waves, on a machine that has other things to do.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SEEN_S = 90.0
 TEXTS = 60
