@@ -10,6 +10,8 @@ from typing import Literal
 
 import structlog
 
+from stream.observe.native import own_end
+
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # These repeat each heartbeat and metadata refresh at info, and an unreachable broker at error.
 CHATTY = ("aiokafka", "faust", "mode", "kafka", "asyncio")
@@ -129,7 +131,7 @@ def configure_logs(
             structlog.processors.JSONRenderer(),
         ]
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(own_end(sys.stderr))
     handler.addFilter(SeldomFilter())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -295,3 +295,40 @@ async def test_a_record_batch_is_no_line_at_info() -> None:
         await setup.run(setup.batch(b'{"text":"hello"}'))
         await setup.settle()
     assert told == []
+
+
+class EchoClassifier(LengthClassifier):
+    """Gives each text a label of its own."""
+
+    async def classify(self, texts: Sequence[str]) -> Answers:
+        return Answers([Prediction(b'"label":"%b","score":1.0' % t.encode(), b"") for t in texts], {})
+
+
+async def test_no_event_adds_a_series_whatever_it_holds() -> None:
+    setup = Setup()
+    setup.metrics.expect_route("r")
+    setup.classifier.classify = EchoClassifier().classify
+
+    def series() -> int:
+        return sum(len(family.samples) for family in setup.metrics.registry.collect())
+
+    def records(numbers: range) -> list[FakeRecord]:
+        return [
+            FakeRecord(
+                b"{broken %d" % n if n % 7 == 0 else b'{"text":"text %d","id":"id %d"}' % (n, n),
+                key=b"key %d" % n,
+                headers=((f"header {n}", b"%d" % n),),
+                offset=n,
+            )
+            for n in numbers
+        ]
+
+    before = series()
+    for first in range(0, 3_000, 500):
+        numbers = range(first, first + 500)
+        span = OffsetRange(first, first + 500)
+        await setup.run(RecordBatch(records(numbers), span, setup.owner.epoch, setup.owner, 0.0))
+    await setup.settle()
+    assert setup.count("labelled") + setup.count("dead") == 3_000
+    assert setup.count("dead") > 400
+    assert series() == before
