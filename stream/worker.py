@@ -12,6 +12,7 @@ from stream.classify.cache import RedisCache, connect_redis
 from stream.kafka.topics import wait_for_topics
 from stream.model import LoadModel, Model, load_model
 from stream.observe.metrics import Metrics
+from stream.observe.page import Page, Recent
 from stream.observe.web import WebPort
 from stream.settings import Route, Settings
 
@@ -24,6 +25,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.recent = Recent(show_texts=settings.web_show_texts)
         self.models: list[tuple[Route, Model]] = []
         self.app: LabelstreamApp | None = None
 
@@ -62,6 +64,7 @@ async def run_worker(settings: Settings, load: LoadModel = load_model) -> None:
             is_ready=lambda: worker.ready,
             info=worker.info,
             token_file=settings.web_token_file,
+            page=Page(settings, worker.metrics, worker.recent, ready=lambda: worker.ready),
         )
         port = await web.start(settings.web_host, settings.web_port)
         stack.push_async_callback(web.stop)
@@ -76,7 +79,7 @@ async def run_worker(settings: Settings, load: LoadModel = load_model) -> None:
             stack.callback(model.classifier.close)
             worker.models.append((route, model))
         await wait_for_topics(settings, routes, settings.retry_deadline_s)
-        worker.app = LabelstreamApp(settings, worker.metrics)
+        worker.app = LabelstreamApp(settings, worker.metrics, worker.recent)
         for route, model in worker.models:
             worker.app.add_route(route, model)
         log.info("worker started", version=__version__, group=settings.group, broker=settings.broker)

@@ -1,6 +1,5 @@
-"""The worker's port: /live /ready /info /metrics."""
+"""The worker's port: the page, and /live /ready /info /metrics."""
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,9 @@ import orjson
 from aiohttp import web
 
 from stream.errors import UsageError
+from stream.observe.access import CHALLENGES, knows
 from stream.observe.metrics import Metrics
+from stream.observe.page import Page
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,13 +25,15 @@ class WebPort:
         is_ready: Callable[[], bool],
         info: Callable[[], Mapping[str, Any]],
         token_file: Path | None = None,
+        page: Page | None = None,
     ) -> None:
         """
         Args:
             metrics: what /metrics exposes.
             is_ready: whether bundles are warm and the group has assigned partitions or keeps us in reserve.
             info: what /info tells, without secrets.
-            token_file: file with a bearer token that every path but /live and /ready asks for.
+            token_file: file with a token that every path but /live and /ready asks for.
+            page: what `/` shows.
 
         Raises:
             UsageError: the token file cannot be read.
@@ -39,6 +42,7 @@ class WebPort:
         self._is_ready = is_ready
         self._info = info
         self._token = _read_token(token_file) if token_file else None
+        self._page = page
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -56,6 +60,8 @@ class WebPort:
                 web.get("/metrics", self._expose),
             ]
         )
+        if self._page is not None:
+            self._page.attach(app)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -79,10 +85,9 @@ class WebPort:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._token is not None and request.path not in ("/live", "/ready"):
-            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(given.encode(), self._token.encode()):
-                raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+        guarded = self._token is not None and request.path not in ("/live", "/ready")
+        if guarded and not knows(request.headers.get("Authorization", ""), self._token or ""):
+            raise web.HTTPUnauthorized(headers=CHALLENGES)
         return await handler(request)
 
     async def _live(self, _: web.Request) -> web.Response:
