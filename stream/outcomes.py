@@ -13,7 +13,7 @@ from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone, 
 from stream.samples import Sampler
 from stream.settings import Route
 
-LAST_BURIED = 10
+LAST_BURIED = 6
 
 
 @dataclass(slots=True)

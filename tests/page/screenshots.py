@@ -12,6 +12,7 @@ from typing import Annotated
 
 import orjson
 import typer
+from PIL import Image
 from playwright.sync_api import Browser
 from rich.console import Console
 
@@ -78,6 +79,8 @@ def take(browser: Browser, port: int, picture: Path, scheme: str, size: tuple[in
         page.wait_for_selector("body[data-link=live]")
         page.wait_for_selector("#events tbody tr")
         page.screenshot(path=picture, full_page=True)
+        with Image.open(picture) as taken:
+            taken.quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
     finally:
         context.close()
 

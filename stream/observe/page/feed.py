@@ -57,9 +57,9 @@ class Feed:
             return web.Response(status=503, text="too many viewers\n", headers={"Retry-After": "5"})
         task = asyncio.current_task()
         assert task is not None
+        response = web.StreamResponse(headers=HEADERS)
         self._viewers.add(task)
         try:
-            response = web.StreamResponse(headers=HEADERS)
             await response.prepare(request)
             if request.method != "HEAD":
                 await self._send(response)

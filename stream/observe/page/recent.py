@@ -5,8 +5,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-EVENTS_KEPT = 20
-DEAD_KEPT = 10
+EVENTS_KEPT = 14
+DEAD_KEPT = 6
 LABELS_KEPT = 1_000
 LABELS_SHOWN = 8
 # Looking into an event costs about 2 µs: at this rate less than a thousandth of a core, however many come.

@@ -52,7 +52,7 @@ export function table(caption, columns, rows) {
 export function bar(to, from = 0, className = "") {
   const filled = make("span", "filled");
   filled.style.setProperty("inset-inline-start", `${100 * from}%`);
-  filled.style.setProperty("inline-size", `max(2px, ${100 * Math.max(0, to - from)}%)`);
+  filled.style.setProperty("inline-size", to > from ? `max(3px, ${100 * (to - from)}%)` : "0");
   const track = make("span", `bar ${className}`, filled);
   track.setAttribute("aria-hidden", "true");
   return track;

@@ -13,6 +13,7 @@ export const rate = (perS) => (perS >= 100 ? whole : tenths).format(perS);
 export const share = (ratio) => (ratio === null ? NONE : percent.format(ratio));
 
 export function seconds(value) {
+  if (value < 0.001) return "< 1 ms";
   if (value < 0.01) return `${(value * 1000).toFixed(1)} ms`;
   if (value < 1) return `${Math.round(value * 1000)} ms`;
   if (value < 10) return `${value.toFixed(2)} s`;

@@ -64,7 +64,10 @@ const onScale = (value) =>
   Math.log(Math.min(Math.max(value, FASTEST_S), SLOWEST_S) / FASTEST_S) / Math.log(SLOWEST_S / FASTEST_S);
 
 function span({ observed, p50, p99 }) {
-  return observed && p50 !== null ? bar(onScale(p99 ?? SLOWEST_S), onScale(p50)) : "";
+  if (!observed || p50 === null) return bar(0);
+  const from = onScale(p50);
+  // Even where both lie in one bucket there is something to see.
+  return bar(Math.max(onScale(p99 ?? SLOWEST_S), from + 0.01), from);
 }
 
 function latency({ durations, window_s }) {
@@ -120,10 +123,12 @@ function words({ chars, text }) {
 
 function events({ events: last, shows_texts }) {
   if (!last.length) return fill("events", empty("None yet. Events appear here when their labels are confirmed."));
+  const topics = new Set(last.map((event) => event.topic));
+  const place = ({ topic, partition }) => (topics.size > 1 ? `${topic} ${partition}` : String(partition));
   const rows = last.map((event) => [
     make("span", "", make("code", "", event.id),
-      make("span", "narrow sub", `partition ${event.partition} · offset ${event.offset}`)),
-    String(event.partition),
+      make("span", "narrow sub", `partition ${place(event)} · offset ${event.offset}`)),
+    place(event),
     String(event.offset),
     make("span", "label", event.said),
     event.score === null ? say.NONE : make("span", "score", bar(event.score), event.score.toFixed(3)),
@@ -163,6 +168,8 @@ function cache({ cache: tiers, window_s }) {
     ])));
 }
 
+const pair = ([term, value]) => make("div", "", make("dt", "", term), make("dd", "", value));
+
 function work({ batches, in_flight_events, queue_events, queue_bytes, assigned, paused, rebalances }) {
   const pairs = [
     ["Inferences", `${say.rate(batches.per_s)}/s`],
@@ -174,7 +181,7 @@ function work({ batches, in_flight_events, queue_events, queue_bytes, assigned, 
     ["Partitions paused", say.count(paused)],
     ["Rebalances", say.count(rebalances)],
   ];
-  fill("work", ...pairs.map(([term, value]) => make("div", "", make("dt", "", term), make("dd", "", value))));
+  fill("work", ...pairs.map(pair));
 }
 
 function routes({ routes: all }) {
@@ -186,7 +193,7 @@ function routes({ routes: all }) {
       ["Reads", route.input_topic],
       ["Writes", route.output_topic],
       ["Dead letters", route.dead_topic],
-    ].map(([term, value]) => make("div", "", make("dt", "", term), make("dd", "", value))))));
+    ].map(pair))));
 }
 
 function totals({ outcomes }) {
