@@ -34,6 +34,12 @@ class Worker:
         """Whether the models are warm and the consumer group has answered."""
         return self.app is not None and self.app.ready
 
+    def waiting_for(self) -> str | None:
+        """What is missing until the worker is ready, None when nothing is."""
+        if len(self.models) < len(self.settings.effective_routes):
+            return "the model to load"
+        return None if self.ready else "the broker and the consumer group"
+
     def info(self) -> dict[str, Any]:
         """Version, settings without secrets, and what each route runs on."""
         routes = [
@@ -61,10 +67,10 @@ async def run_worker(settings: Settings, load: LoadModel = load_model) -> None:
     async with AsyncExitStack() as stack:
         web = WebPort(
             worker.metrics,
-            is_ready=lambda: worker.ready,
+            is_waiting_for=worker.waiting_for,
             info=worker.info,
             token_file=settings.web_token_file,
-            page=Page(settings, worker.metrics, worker.recent, ready=lambda: worker.ready),
+            page=Page(settings, worker.metrics, worker.recent, waiting_for=worker.waiting_for),
         )
         port = await web.start(settings.web_host, settings.web_port)
         stack.push_async_callback(web.stop)

@@ -10,10 +10,11 @@ from rich.table import Table
 
 from stream.classify.inputs import Prediction
 from stream.observe.metrics import Metrics
+from stream.observe.page.composer import Composer
 from stream.observe.page.history import History
 from stream.observe.page.readings import read
 from stream.observe.page.recent import Recent
-from stream.observe.page.snapshot import Composer, as_json
+from stream.observe.page.snapshot import as_json
 from stream.records import Event
 from stream.samples import Sampler
 from stream.settings import Settings
@@ -64,7 +65,7 @@ def second_ms() -> tuple[float, float]:
     for at in range(300):
         history.note(read(metrics, at + 1.0))
     composer = Composer(
-        Settings(bundle="b"), metrics, history, Recent(), ready=lambda: True, host="h", now_ms=lambda: 0
+        Settings(bundle="b"), metrics, history, Recent(), waiting_for=lambda: None, host="h", now_ms=lambda: 0
     )
     return seconds(lambda: read(metrics, 0.0)) * 1e3, seconds(lambda: as_json(composer.snapshot())) * 1e3
 

@@ -30,7 +30,7 @@ async def worker_port(token_file: Path | None = None) -> AsyncIterator[tuple[str
         is_ready=lambda: True,
         info=dict,
         token_file=token_file,
-        page=Page(Settings(bundle="b"), metrics, Recent(), ready=lambda: True),
+        page=Page(Settings(bundle="b"), metrics, Recent(), waiting_for=lambda: None),
     )
     port = await web.start("127.0.0.1", 0)
     try:

@@ -3,11 +3,12 @@
 import orjson
 
 from stream.observe.metrics import Metrics
+from stream.observe.page.composer import PARTITIONS_SHOWN, Composer
 from stream.observe.page.first_look import first_look
 from stream.observe.page.history import History
 from stream.observe.page.readings import read
 from stream.observe.page.recent import Buried, Labelled, Recent
-from stream.observe.page.snapshot import PARTITIONS_SHOWN, Composer, Snapshot, as_json
+from stream.observe.page.snapshot import Snapshot, as_json
 from stream.settings import Route, Settings
 
 NOW_MS = 1_763_632_800_000
@@ -19,7 +20,8 @@ ROUTES = (
 
 
 class Setup:
-    def __init__(self, ready: bool = True, show_texts: bool = False) -> None:
+    def __init__(self, show_texts: bool = False) -> None:
+        self.waiting_for: str | None = None
         self.metrics = Metrics()
         self.recent = Recent(show_texts=show_texts, clock=lambda: 0.0)
         self.history = History(read(self.metrics, 0.0))
@@ -28,7 +30,7 @@ class Setup:
             self.metrics,
             self.history,
             self.recent,
-            ready=lambda: ready,
+            waiting_for=lambda: self.waiting_for,
             host="box",
             now_ms=lambda: NOW_MS,
         )
@@ -97,12 +99,13 @@ def test_partitions_are_bounded_and_those_with_most_waiting_stay() -> None:
     assert found.lag_more == 5
 
 
-def test_what_a_worker_waits_for_is_told_before_it_is_ready() -> None:
-    setup = Setup(ready=False)
-    assert "model" in setup.after(1.0).standing.reason
-    for route in ROUTES:
-        setup.metrics.bundle.labels(route.name, "support", "3", "d", "int8", "CPUExecutionProvider").set(1)
-    assert "broker" in setup.after(2.0).standing.reason
+def test_what_a_worker_waits_for_is_told_until_it_is_ready() -> None:
+    setup = Setup()
+    setup.waiting_for = "the model to load"
+    standing = setup.after(1.0).standing
+    assert (standing.state, standing.reason) == ("not ready", "Waiting for the model to load.")
+    setup.waiting_for = None
+    assert setup.after(2.0).standing.state == "standing by"
 
 
 def test_a_snapshot_is_one_line_of_json_with_objects_for_its_parts() -> None:

@@ -6,9 +6,7 @@ import pytest
 
 from stream.observe.page.standing import Facts, duration, judge
 
-WELL = Facts(
-    ready=True, waiting_for="the model to load", assigned=4, waiting=0, waiting_before=0, span_s=30, per_s=100
-)
+WELL = Facts(waiting_for=None, assigned=4, waiting=0, waiting_before=0, span_s=30, per_s=100)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +15,7 @@ WELL = Facts(
         ({}, "keeping up", "no event is waiting"),
         ({"waiting": 1}, "keeping up", "1 event is waiting"),
         ({"waiting": 500, "waiting_before": 100}, "keeping up", "500 events are waiting"),
-        ({"ready": False}, "not ready", "Waiting for the model to load."),
+        ({"waiting_for": "the model to load"}, "not ready", "Waiting for the model to load."),
         ({"assigned": 0}, "standing by", "takes over"),
         ({"per_s": 0}, "idle", "no new ones"),
         ({"waiting": 6_000, "waiting_before": 8_000}, "catching up", "2,000 fewer than 30 s ago"),
@@ -28,7 +26,7 @@ WELL = Facts(
         ({"waiting": 9_000, "per_s": 0, "stuck_s": 1}, "catching up", "9,000 events are waiting"),
     ],
 )
-def test_the_state_says_why(changes: dict[str, float], state: str, said: str) -> None:
+def test_the_state_says_why(changes: dict[str, object], state: str, said: str) -> None:
     found = judge(replace(WELL, **changes))  # type: ignore[arg-type]
     assert found.state == state
     assert said in found.reason

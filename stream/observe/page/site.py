@@ -12,12 +12,13 @@ from importlib.resources import files
 from aiohttp import web
 
 from stream.observe.metrics import Metrics
+from stream.observe.page.composer import Composer
 from stream.observe.page.feed import Feed
 from stream.observe.page.first_look import first_look
 from stream.observe.page.history import History
 from stream.observe.page.readings import read
 from stream.observe.page.recent import Recent
-from stream.observe.page.snapshot import Composer, as_json
+from stream.observe.page.snapshot import as_json
 from stream.settings import Settings
 
 INTERVAL_S = 1.0
@@ -41,7 +42,7 @@ class Page:
         metrics: Metrics,
         recent: Recent,
         *,
-        ready: Callable[[], bool],
+        waiting_for: Callable[[], str | None],
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -50,7 +51,7 @@ class Page:
             settings: the worker's.
             metrics: the worker's.
             recent: sampled outcomes.
-            ready: whether the worker is.
+            waiting_for: what is missing until the worker is ready, None when nothing is.
             clock: monotonic seconds.
             now_ms: milliseconds since the epoch.
         """
@@ -62,7 +63,7 @@ class Page:
             metrics,
             self._history,
             recent,
-            ready=ready,
+            waiting_for=waiting_for,
             host=socket.gethostname(),
             now_ms=now_ms,
         )

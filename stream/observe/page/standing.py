@@ -16,8 +16,7 @@ class Facts:
     """What a verdict rests on.
 
     Attributes:
-        ready: whether bundles are warm and the group has answered.
-        waiting_for: what it is not ready for.
+        waiting_for: what is missing until it is ready, None when nothing is.
         assigned: partitions of this worker.
         waiting: events not yet finished.
         waiting_before: the same, `span_s` earlier.
@@ -27,8 +26,7 @@ class Facts:
         paused: partitions that wait for room.
     """
 
-    ready: bool
-    waiting_for: str
+    waiting_for: str | None
     assigned: int
     waiting: int
     waiting_before: int
@@ -48,7 +46,7 @@ class Standing:
 
 def judge(facts: Facts) -> Standing:
     """The verdict on a worker."""
-    if not facts.ready:
+    if facts.waiting_for is not None:
         return Standing("not ready", f"Waiting for {facts.waiting_for}.")
     if not facts.assigned:
         return Standing(
