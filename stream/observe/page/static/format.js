@@ -2,11 +2,14 @@
 
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 const percent = new Intl.NumberFormat("en-US", { style: "percent", maximumFractionDigits: 1 });
 
 export const NONE = "–";
 
 export const count = (number) => whole.format(number);
+
+export const compact = (number) => short.format(number);
 
 export const rate = (perS) => (perS >= 100 ? whole : tenths).format(perS);
 
@@ -33,6 +36,11 @@ export function bytes(number) {
   if (number < 1024) return `${number} B`;
   if (number < 1024 ** 2) return `${tenths.format(number / 1024)} KiB`;
   return `${tenths.format(number / 1024 ** 2)} MiB`;
+}
+
+export function ago(ms) {
+  const past = Math.max(0, Math.round(ms / 1000));
+  return past < 10 ? `${past} s` : seconds(past);
 }
 
 export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");

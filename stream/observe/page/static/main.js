@@ -1,7 +1,7 @@
 // Keeps the page fed: one stream of snapshots, opened again for as long as the page is.
 
 import { put } from "./draw.js";
-import { clock, seconds } from "./format.js";
+import { ago, clock } from "./format.js";
 import { show } from "./panels.js";
 
 const AGAIN_MS = 1_000;
@@ -28,7 +28,7 @@ function away() {
   put("link-text", `disconnected since ${clock(awaySince)}`);
   put("state-name", "Disconnected");
   document.getElementById("state").dataset.state = "disconnected";
-  put("state-reason", `The worker does not answer since ${clock(awaySince)}, for ${seconds((Date.now() - awaySince) / 1000)}. What is below is what it said last; this page keeps trying.`);
+  put("state-reason", `The worker does not answer since ${clock(awaySince)}, for ${ago(Date.now() - awaySince)}. What is below is what it said last; this page keeps trying.`);
   document.title = "Disconnected · labelstream worker";
 }
 

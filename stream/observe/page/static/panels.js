@@ -29,7 +29,9 @@ function throughput({ per_s, per_s_window, window_s, line: values }) {
   const svg = document.getElementById("line");
   const most = line(svg, values);
   const highest = Math.max(0, ...values);
-  put("line-most", `grid ${say.rate(most / 2)} and ${say.rate(most)}, highest ${say.rate(highest)}`);
+  put("line-top", say.compact(most));
+  put("line-half", say.compact(most / 2));
+  put("line-most", `highest ${say.rate(highest)}`);
   svg.setAttribute("aria-label",
     `Events per second over the last five minutes: now ${say.rate(per_s)}, highest ${say.rate(highest)}`);
 }

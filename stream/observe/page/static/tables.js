@@ -111,7 +111,7 @@ export function dead({ at_ms, dead_reasons, dead: last }) {
   fill("dead", table("The last of them",
     [["Reason"], ["Topic", "name"], ["Partition", "number"], ["Offset", "number"], ["Ago", "number"]],
     last.map((one) => [one.reason, one.topic, String(one.partition), String(one.offset),
-      say.seconds(Math.max(0, at_ms - one.at_ms) / 1000)])));
+      say.ago(at_ms - one.at_ms)])));
 }
 
 export function cache({ cache: tiers, window_s }) {
