@@ -6,12 +6,14 @@ from typing import Any
 
 from stream.classify.inputs import Prediction
 from stream.errors import Poison
-from stream.observe.page.recent import Buried, Labelled, Recent
+from stream.observe.page.recent import LABELS_SHOWN, Buried, Labelled, Recent, shortened
 from stream.records import DeadLetter, Decoded, Event
 
 EVENTS_A_BATCH = 8
 # Spans of a long text can be as long as the text; reading them to show a line is not worth it.
 LARGEST_READ_BYTES = 8_192
+NAME_CHARS = 120
+TEXT_CHARS = 160
 
 
 class Sampler:
@@ -57,6 +59,7 @@ class Sampler:
         now_ms: int,
     ) -> None:
         events = (item for item in reversed(decoded) if isinstance(item, Event))
+        shows_texts = self._recent.show_texts
         last = [*islice(zip(events, reversed(results), strict=False), granted)]
         for event, result in reversed(last):
             if isinstance(result, Prediction):
@@ -68,14 +71,14 @@ class Sampler:
                         record.topic,
                         record.partition,
                         record.offset,
-                        event.id,
-                        said,
+                        shortened(event.id, NAME_CHARS),
+                        shortened(said, NAME_CHARS),
                         score,
                         max(0, now_ms - record.timestamp),
                         len(event.text),
-                        event.text,
+                        shortened(event.text, TEXT_CHARS) if shows_texts else None,
                     ),
-                    labels,
+                    [shortened(label, NAME_CHARS) for label in labels[:LABELS_SHOWN]],
                 )
 
 

@@ -67,7 +67,7 @@ async def run_worker(settings: Settings, load: LoadModel = load_model) -> None:
     async with AsyncExitStack() as stack:
         web = WebPort(
             worker.metrics,
-            is_waiting_for=worker.waiting_for,
+            is_ready=lambda: worker.ready,
             info=worker.info,
             token_file=settings.web_token_file,
             page=Page(settings, worker.metrics, worker.recent, waiting_for=worker.waiting_for),

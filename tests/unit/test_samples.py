@@ -12,11 +12,10 @@ from stream.observe.page.recent import (
     EVENTS_KEPT,
     LABELS_KEPT,
     LABELS_SHOWN,
-    TEXT_CHARS,
     Recent,
 )
 from stream.records import DeadLetter, Decoded, Event, Tombstone
-from stream.samples import EVENTS_A_BATCH, LARGEST_READ_BYTES, Sampler, told
+from stream.samples import EVENTS_A_BATCH, LARGEST_READ_BYTES, TEXT_CHARS, Sampler, told
 from tests.unit.records import FakeRecord
 
 NOW_MS = 10_000
