@@ -8,7 +8,6 @@ from playwright.sync_api import ConsoleMessage, Page
 from tests.page.browser import Chromium
 
 DEADLINE_MS = 60_000
-WIDE = (1440, 900)
 LIVE = "body[data-link=live]"
 
 
@@ -58,13 +57,12 @@ def open_page(
     chromium: Chromium,
     port: int,
     *,
-    size: tuple[int, int] = WIDE,
     password: str | None = None,
     javascript: bool = True,
 ) -> Opened:
     """Open a worker's page in a context of its own, and wait until it is live."""
     context = chromium.browser.new_context(
-        viewport={"width": size[0], "height": size[1]},
+        viewport={"width": 1440, "height": 900},
         java_script_enabled=javascript,
         http_credentials={"username": "any", "password": password} if password else None,
     )
