@@ -41,7 +41,7 @@ def main(
         ".demo"
     ),
     seconds: Annotated[float, typer.Option(help="Traffic before the first picture.")] = 300,
-    rate: Annotated[float, typer.Option(help="Events a second, on average.")] = 60,
+    rate: Annotated[float, typer.Option(help="Events a second, on average.")] = 30,
 ) -> None:
     """Start broker, Redis and a worker on the trained sample, send events, take the pictures."""
     console = Console()

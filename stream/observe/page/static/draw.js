@@ -67,10 +67,10 @@ function path(className, d) {
   return element;
 }
 
-// The next of 1, 2, 5, 10, 20, … that is not below the highest value.
+// The next round number that is not below the highest value.
 export function ceiling(highest) {
   const power = 10 ** Math.floor(Math.log10(Math.max(highest, 1)));
-  return [1, 2, 5, 10].map((step) => step * power).find((limit) => limit >= highest);
+  return [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((limit) => limit >= highest);
 }
 
 export function line(svg, values) {
