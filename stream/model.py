@@ -17,6 +17,7 @@ from stream.classify.planner import Limits
 from stream.classify.tokenise import Tokeniser
 from stream.classify.windows import WindowPool
 from stream.observe.metrics import Metrics
+from stream.observe.native import native_lines
 from stream.runtime import Choice, Runtime, choose, give_way, open_runtimes, warm_shapes
 from stream.settings import Route, Settings
 
@@ -87,7 +88,8 @@ async def open_model(
     choice = choose(bundle.manifest, settings.device, variant)
     with ThreadPoolExecutor(1, initializer=give_way) as opener:
         open_all = partial(open_runtimes, bundle, choice, settings.sessions)
-        runtimes = await asyncio.get_running_loop().run_in_executor(opener, open_all)
+        with native_lines():
+            runtimes = await asyncio.get_running_loop().run_in_executor(opener, open_all)
     limits = Limits(
         settings.max_batch_rows or BATCH_ROWS[choice.device],
         settings.max_batch_tokens or BATCH_TOKENS[choice.device],

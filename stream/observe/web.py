@@ -6,11 +6,15 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from prometheus_client.exposition import gzip_accepted
 
 from stream.errors import UsageError
 from stream.observe.access import CHALLENGES, knows
+from stream.observe.health import Checks, as_json, passed
 from stream.observe.metrics import Metrics
 from stream.observe.page import Page
+
+OPEN = ("/live", "/ready")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -22,7 +26,8 @@ class WebPort:
         self,
         metrics: Metrics,
         *,
-        is_ready: Callable[[], bool],
+        live: Callable[[], Checks],
+        ready: Callable[[], Checks],
         info: Callable[[], Mapping[str, Any]],
         token_file: Path | None = None,
         page: Page | None = None,
@@ -30,7 +35,8 @@ class WebPort:
         """
         Args:
             metrics: what /metrics exposes.
-            is_ready: whether bundles are warm and the group has assigned partitions or keeps us in reserve.
+            live: what has to be so for the process to be worth keeping.
+            ready: what has to be so for it to label events.
             info: what /info tells, without secrets.
             token_file: file with a token that every path but /live and /ready asks for.
             page: what `/` shows.
@@ -39,7 +45,8 @@ class WebPort:
             UsageError: the token file cannot be read.
         """
         self._metrics = metrics
-        self._is_ready = is_ready
+        self._live_checks = live
+        self._ready_checks = ready
         self._info = info
         self._token = _read_token(token_file) if token_file else None
         self._page = page
@@ -51,7 +58,7 @@ class WebPort:
         Raises:
             UsageError: the port is taken.
         """
-        app = web.Application(middlewares=[self._guard])
+        app = web.Application(middlewares=[self._guard, _name_the_paths])
         app.add_routes(
             [
                 web.get("/live", self._live),
@@ -85,25 +92,43 @@ class WebPort:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        guarded = self._token is not None and request.path not in ("/live", "/ready")
+        guarded = self._token is not None and request.path not in OPEN
         if guarded and not knows(request.headers.get("Authorization", ""), self._token or ""):
             raise web.HTTPUnauthorized(headers=CHALLENGES)
         return await handler(request)
 
     async def _live(self, _: web.Request) -> web.Response:
-        return web.Response(text="live\n")
+        return _verdict("live", self._live_checks())
 
     async def _ready(self, _: web.Request) -> web.Response:
-        ready = self._is_ready()
-        return web.Response(text="ready\n" if ready else "not ready\n", status=200 if ready else 503)
+        return _verdict("ready", self._ready_checks())
 
     async def _tell(self, _: web.Request) -> web.Response:
         return web.Response(body=orjson.dumps(self._info(), default=str), content_type="application/json")
 
-    async def _expose(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=self._metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4"}
-        )
+    async def _expose(self, request: web.Request) -> web.Response:
+        body, content_type = self._metrics.exposition(request.headers.get("Accept", ""))
+        answer = web.Response(body=body, headers={"Content-Type": content_type})
+        if gzip_accepted(request.headers.get("Accept-Encoding", "")):
+            answer.enable_compression(web.ContentCoding.gzip)
+        return answer
+
+
+def _verdict(name: str, checks: Checks) -> web.Response:
+    return web.Response(
+        body=as_json(name, checks),
+        status=200 if passed(checks) else 503,
+        content_type="application/json",
+    )
+
+
+@web.middleware
+async def _name_the_paths(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        paths = sorted(resource.canonical for resource in request.app.router.resources())
+        raise web.HTTPNotFound(text=f"there is no {request.path} here, but: {' '.join(paths)}\n") from None
 
 
 def _read_token(path: Path) -> str:

@@ -18,6 +18,8 @@ from stream.runtime.machine import PROVIDERS
 
 # Tensor cores work on multiples of eight, and TensorRT plans for shapes.
 GPU_PAD_MULTIPLE = 8
+# Severity from which ONNX Runtime writes; what is less is of no use to whoever runs a worker.
+ERRORS = 3
 # Where onnxruntime goes with the parts of a graph that a provider does not take.
 FALLS_BACK_TO = {"cpu": (), "cuda": ("cpu",), "tensorrt": ("cuda", "cpu")}
 
@@ -50,6 +52,7 @@ class OnnxRuntime:
         if device != "cpu":
             _load_cuda_libraries()
         wanted = PROVIDERS[device]
+        onnxruntime.set_default_logger_severity(ERRORS)
         try:
             self._session = onnxruntime.InferenceSession(
                 os.fspath(bundle.path / entry.file),
@@ -119,7 +122,7 @@ def session_options(threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A pattern is kept for every shape that ever came, which is memory that grows and no time that is saved.
     options.enable_mem_pattern = False
-    options.log_severity_level = 3
+    options.log_severity_level = ERRORS
     return options
 
 

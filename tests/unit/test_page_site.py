@@ -27,7 +27,8 @@ async def worker_port(token_file: Path | None = None) -> AsyncIterator[tuple[str
     metrics = Metrics()
     web = WebPort(
         metrics,
-        is_ready=lambda: True,
+        live=dict,
+        ready=dict,
         info=dict,
         token_file=token_file,
         page=Page(Settings(bundle="b"), metrics, Recent(), waiting_for=lambda: None),
