@@ -16,8 +16,10 @@ from PIL import Image
 from playwright.sync_api import Browser
 from rich.console import Console
 
+from stream.bundle import latest_version, open_bundle
 from stream.demo.events import BROKEN, demo_events
-from stream.demo.run import trained_bundle
+from stream.demo.parts import labelstream
+from stream.demo.run import NAME
 from stream.sample import sample_path
 from tests.page.browser import chromium
 from tests.real.embedded import EmbeddedBroker
@@ -31,6 +33,7 @@ LOOKS = {
     for scheme in ("light", "dark")
     for shape, size in (("wide", (1440, 900)), ("narrow", (360, 780)))
 }
+READY_S = 300.0
 BURST_EVENTS = 60
 BROKEN_SHARE = 0.004
 
@@ -45,7 +48,10 @@ def main(
 ) -> None:
     """Start broker, Redis and a worker on the trained sample, send events, take the pictures."""
     console = Console()
-    bundle = asyncio.run(trained_bundle(demo / "bundles", console))
+    store = demo / "bundles"
+    if latest_version(store, NAME) is None:
+        asyncio.run(labelstream("train", "sample", "--name", NAME, "--bundle-store", str(store)))
+    bundle = open_bundle(NAME, store)
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         broker, redis = EmbeddedBroker(), RedisServer()
@@ -54,9 +60,9 @@ def main(
             stack.callback(part.close)
         for topic in (TOPIC, f"{TOPIC}.labels", f"{TOPIC}.dead"):
             broker.create_topic(topic, PARTITIONS)
-        worker = stack.enter_context(
-            WorkerProcess(broker.address, bundle.path, TOPIC, group="labelstream", redis_url=redis.url)
-        )
+        worker = WorkerProcess(broker.address, bundle.path, TOPIC, group="labelstream", redis_url=redis.url)
+        stack.callback(worker.close)
+        worker.start(ready=False).await_ready(READY_S)
         console.print(f"worker on http://127.0.0.1:{worker.port}, {seconds:g} s of traffic")
         stack.enter_context(traffic(broker, rate))
         time.sleep(seconds)

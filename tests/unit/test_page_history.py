@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.observe.metrics import SECONDS, Metrics
@@ -70,6 +70,7 @@ def test_percentiles_are_of_what_was_observed_within_the_window() -> None:
     assert (found["commit"].observed, found["commit"].p50) == (0, None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0001, 59.9), min_size=1, max_size=200), st.sampled_from([0.5, 0.95, 0.99]))
 def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: Sequence[float], share: float) -> None:
     cumulated = [float(sum(value <= bound for value in values)) for bound in (*SECONDS, np.inf)]

@@ -65,7 +65,7 @@ def test_every_figure_is_the_metrics() -> None:
     assert found.outcomes == {"labelled": 90, "dead": 10}
     assert (found.per_s, found.line) == (10.0, [10.0])
     assert found.dead_reasons == {"decode": 8, "empty": 2}
-    assert [(t.tier, t.hits, t.lookups, t.ratio) for t in found.cache] == [("local", 30, 90, 30 / 90)]
+    assert ("local", 30, 90, 30 / 90) in [(t.tier, t.hits, t.lookups, t.ratio) for t in found.cache]
     assert (found.batches.per_s, found.batches.rows, found.batches.fill) == (0.2, 30, 0.5)
     assert (found.queue_events, found.queue_bytes, found.in_flight_events) == (5, 900, 12)
     assert [(lag.topic, lag.partition, lag.events) for lag in found.lag] == [("chat", 1, 4), ("mail", 0, 3)]
@@ -84,7 +84,7 @@ def test_cache_and_batches_are_of_the_last_minute() -> None:
     setup.after(10.0)
     setup.metrics.cache_result("redis", "hit", 30)
     setup.metrics.cache_result("redis", "error", 10)
-    tier = setup.after(70.0).cache[0]
+    (tier,) = (found for found in setup.after(70.0).cache if found.tier == "redis")
     assert (tier.hits, tier.lookups, tier.ratio) == (30, 40, 0.75)
     assert (tier.hits_total, tier.lookups_total) == (30, 90)
     assert setup.after(71.0).batches.rows is None
