@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from stream.bundle import Bundle
 from tests.odd_worker import Oddity
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.embedded import EmbeddedBroker
@@ -110,18 +111,25 @@ def listening_ports(pid: int) -> set[int]:
 
 
 def test_a_worker_listens_on_its_own_port_only_and_tells_what_it_is(
-    embedded_broker: EmbeddedBroker, redis_server: RedisServer, start_worker: StartWorker
+    embedded_broker: EmbeddedBroker,
+    redis_server: RedisServer,
+    start_worker: StartWorker,
+    tiny_bundle: Bundle,
 ) -> None:
     route = make_route(embedded_broker, "told")
-    secret_url = redis_server.url.replace("redis://", "redis://someone:hunter2@")
-    worker = start_worker(embedded_broker, route, redis_url=secret_url)
+    refused_url = redis_server.url.replace("://", "://someone:hunter2@")
+    worker = start_worker(embedded_broker, route, redis_url=refused_url)
     assert listening_ports(worker.pid) == {worker.port}
     info = worker.info()
     assert info["partitions"] == {route: [0, 1, 2, 3]}
     assert info["group"] == worker.group
     assert info["routes"][0]["task"] == "single-label"
-    assert info["routes"][0]["labels"] == 3
+    assert info["routes"][0]["labels"] == len(tiny_bundle.manifest.labels)
     assert {"python", "aiokafka", "faust-streaming"} <= info["versions"].keys()
+    until(
+        lambda: "redis is away, going on without it" in events_in(worker.log_lines()), BACK_S, "Redis refuses"
+    )
+    assert worker.metric("labelstream_redis_up") == 0
     assert "hunter2" not in str(info)
     assert "hunter2" not in worker.log
 
