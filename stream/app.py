@@ -27,8 +27,10 @@ from stream.kafka.publisher import Publisher
 from stream.kafka.transport import COMMIT_TIMEOUT_S, BatchConsumer, BatchProducer, BatchTopic, BatchTransport
 from stream.model import Model
 from stream.observe.metrics import Metrics
+from stream.observe.page import Recent
 from stream.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder
+from stream.samples import Sampler
 from stream.settings import Route, Settings
 from stream.watch import Watch
 
@@ -45,10 +47,11 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
     settings: Settings
     metrics: Metrics
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, recent: Recent) -> None:
         super().__init__(settings.group, **faust_options(settings))
         self.settings = settings
         self.metrics = metrics
+        self._recent = recent
         self.fatal: LabelstreamError | None = None
         self._models: list[Model] = []
         self.ended = asyncio.Event()
@@ -84,6 +87,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
                     variant=model.variant,
                 ),
                 self.metrics,
+                sampler=Sampler(route.name, self._recent),
             ),
             AtLeastOnce(Publisher(lambda: self.producer._producer, self.settings.retry_deadline_s)),
             self.metrics,

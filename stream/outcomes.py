@@ -1,7 +1,7 @@
 """What became of each record of a batch, and what is written for it."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import time_ns
 from typing import Any
@@ -13,8 +13,10 @@ from stream.kafka.batches import RecordBatch
 from stream.kafka.publisher import Outgoing
 from stream.observe.metrics import Metrics
 from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone, dead_letter, tombstone
+from stream.samples import Sampler
 from stream.settings import Route
 
+LAST_BURIED = 6
 SHOWN_TEXTS = 3
 SHOWN_CHARS = 80
 
@@ -23,12 +25,17 @@ SHOWN_CHARS = 80
 class Written:
     """The records that a batch leads to, by topic in offset order, and what there is to count.
 
-    `labelled` holds the input timestamps of the labelled events, milliseconds since the epoch.
+    `labelled` holds the input timestamps of the labelled events, milliseconds since the epoch. `decoded` and
+    `results` are what the batch was written from, `buried` the last of its dead letters.
     """
+
+    decoded: Sequence[Decoded] = ()
+    results: Sequence[Prediction | Poison] = ()
 
     records: dict[str, list[Outgoing]] = field(default_factory=dict)
     labelled: list[int] = field(default_factory=list)
     dead: Counter[Reason] = field(default_factory=Counter)
+    buried: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=LAST_BURIED))
     tombstones: int = 0
 
     def out(self, topic: str) -> list[Outgoing]:
@@ -46,15 +53,17 @@ class OutcomeWriter:
         encoder: LabelEncoder,
         metrics: Metrics,
         now_ms: Callable[[], int] = lambda: time_ns() // 1_000_000,
+        sampler: Sampler | None = None,
     ) -> None:
         self._route = route
         self._group = group
         self._encoder = encoder
         self._metrics = metrics
         self._now_ms = now_ms
+        self._sampler = sampler
 
     def write(
-        self, topic: str, partition: int, decoded: Iterable[Decoded], results: Iterable[Prediction | Poison]
+        self, topic: str, partition: int, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]
     ) -> Written:
         """The one record that each decoded record leads to, in offset order.
 
@@ -64,7 +73,7 @@ class OutcomeWriter:
             decoded: the records.
             results: one for each event among them, in order.
         """
-        written = Written()
+        written = Written(decoded, results)
         value = self._encoder.batch(topic, partition, self._now_ms())
         headers, following = self._encoder.headers, iter(results).__next__
         out, stamps = written.out(self._route.output_topic), written.labelled
@@ -89,6 +98,7 @@ class OutcomeWriter:
     def _bury(self, written: Written, dead: DeadLetter) -> None:
         record = dead.record
         written.dead[dead.reason] += 1
+        written.buried.append(dead)
         written.out(self._route.dead_topic).append(
             (record.key, record.value, dead_letter(dead, self._group), record.timestamp)
         )
@@ -105,7 +115,10 @@ class OutcomeWriter:
                 metrics.events.labels(route, outcome).inc(number)
         for reason, number in written.dead.items():
             metrics.dead_letters.labels(route, reason.value).inc(number)
-        metrics.event_age.observe(route, written.labelled, self._now_ms())
+        now_ms = self._now_ms()
+        metrics.event_age.observe(route, written.labelled, now_ms)
+        if self._sampler is not None:
+            self._sampler.look(written.decoded, written.results, written.buried, now_ms)
 
 
 def record_batch_line(

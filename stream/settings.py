@@ -158,9 +158,14 @@ class Settings(BaseSettings):
     ssl_certfile: Path | None = Field(None, description="client certificate, PEM")
     ssl_keyfile: Path | None = Field(None, description="client key, PEM")
 
-    web_host: str = Field("127.0.0.1", description="address of /live /ready /info /metrics")
+    web_host: str = Field("127.0.0.1", description="address of the page and of /live /ready /info /metrics")
     web_port: int = Field(8080, ge=0, le=65_535, description="port of the same; 0 takes a free one")
-    web_token_file: Path | None = Field(None, description="file with a bearer token that the port asks for")
+    web_token_file: Path | None = Field(
+        None, description="file with a token that the port asks for: Bearer, or Basic as the password"
+    )
+    web_show_texts: bool = Field(
+        False, description="whether the page shows the beginnings of the last texts; else only their lengths"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto: colour on a terminal, else JSON lines"

@@ -27,6 +27,7 @@ from stream.observe.health import (
     passed,
 )
 from stream.observe.metrics import Metrics
+from stream.observe.page import Page, Recent
 from stream.observe.summary import Summary, tell_each
 from stream.observe.web import WebPort
 from stream.settings import Route, Settings
@@ -42,6 +43,7 @@ class Worker:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.recent = Recent(show_texts=settings.web_show_texts)
         self.models: list[tuple[Route, Model]] = []
         self.app: LabelstreamApp | None = None
         self.waits_for = "it comes after the bundles"
@@ -78,6 +80,11 @@ class Worker:
         self.waits_for = f"{reason.what}, {reason.why}"
         self.metrics.retried("topics")
 
+    def waiting_for(self) -> str | None:
+        """What is missing until the worker is ready, None when nothing is."""
+        missing = (f"the {name}: {check.found}" for name, check in self.ready().items() if not check.ok)
+        return next(missing, None)
+
     def info(self) -> dict[str, Any]:
         """What /info tells."""
         consumer = self.app.reading if self.app is not None else None
@@ -106,6 +113,7 @@ async def run_worker(
             ready=worker.ready,
             info=worker.info,
             token_file=settings.web_token_file,
+            page=Page(settings, worker.metrics, worker.recent, waiting_for=worker.waiting_for),
         )
         port = await web.start(settings.web_host, settings.web_port)
         stack.push_async_callback(web.stop)
@@ -121,7 +129,7 @@ async def run_worker(
             stack.callback(model.classifier.close)
             worker.models.append((route, model))
         await wait_for_topics(settings, routes, settings.retry_deadline_s, on_wait=worker.waits)
-        worker.app = LabelstreamApp(settings, worker.metrics)
+        worker.app = LabelstreamApp(settings, worker.metrics, worker.recent)
         for route, model in worker.models:
             worker.app.add_route(route, model)
         log.info("worker started", version=__version__, group=settings.group, broker=settings.broker)

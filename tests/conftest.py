@@ -12,6 +12,7 @@ import pytest
 from tests.real.parts import PARTS, REQUIRE, MissingPartError, Tell, library_versions, required, unavailable
 
 if TYPE_CHECKING:
+    from tests.page.browser import Chromium
     from tests.real.embedded import EmbeddedBroker
     from tests.real.kafka import ApacheKafka
     from tests.real.prometheus import PrometheusServer
@@ -125,6 +126,18 @@ def prometheus_server(request: pytest.FixtureRequest) -> "Iterator[PrometheusSer
         return PrometheusServer()
 
     yield from _component(request.config, "prometheus_server", make)
+
+
+@pytest.fixture(scope="module")
+def chromium(request: pytest.FixtureRequest) -> "Iterator[Chromium]":
+    """A real browser. While it runs the thread has an event loop, so it ends with the module that asked."""
+
+    def make(tell: Tell) -> "Chromium":
+        from tests.page.browser import Chromium
+
+        return Chromium()
+
+    yield from _component(request.config, "chromium", make)
 
 
 @pytest.fixture(

@@ -1,6 +1,5 @@
-"""The worker's port: /live /ready /info /metrics."""
+"""The worker's port: the page, and /live /ready /info /metrics."""
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ from aiohttp import web
 from prometheus_client.exposition import gzip_accepted
 
 from stream.errors import UsageError
+from stream.observe.access import CHALLENGES, knows
 from stream.observe.health import Checks, as_json, passed
 from stream.observe.metrics import Metrics
+from stream.observe.page import Page
 
 OPEN = ("/live", "/ready")
-SCHEME = "bearer"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -30,6 +30,7 @@ class WebPort:
         ready: Callable[[], Checks],
         info: Callable[[], Mapping[str, Any]],
         token_file: Path | None = None,
+        page: Page | None = None,
     ) -> None:
         """
         Args:
@@ -37,7 +38,8 @@ class WebPort:
             live: what has to be so for the process to be worth keeping.
             ready: what has to be so for it to label events.
             info: what /info tells, without secrets.
-            token_file: file with a bearer token that every path but /live and /ready asks for.
+            token_file: file with a token that every path but /live and /ready asks for.
+            page: what `/` shows.
 
         Raises:
             UsageError: the token file cannot be read.
@@ -47,6 +49,7 @@ class WebPort:
         self._ready_checks = ready
         self._info = info
         self._token = _read_token(token_file) if token_file else None
+        self._page = page
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -64,6 +67,8 @@ class WebPort:
                 web.get("/metrics", self._expose),
             ]
         )
+        if self._page is not None:
+            self._page.attach(app)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -87,11 +92,9 @@ class WebPort:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._token is not None and request.path not in OPEN:
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            known = hmac.compare_digest(given.strip().encode(), self._token.encode())
-            if scheme.lower() != SCHEME or not known:
-                raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+        guarded = self._token is not None and request.path not in OPEN
+        if guarded and not knows(request.headers.get("Authorization", ""), self._token or ""):
+            raise web.HTTPUnauthorized(headers=CHALLENGES)
         return await handler(request)
 
     async def _live(self, _: web.Request) -> web.Response:

@@ -62,6 +62,10 @@ PARTS = {
         "LABELSTREAM_TEST_PROMETHEUS=path, or prometheus and promtool on the PATH"
         " (apt-get install prometheus)",
     ),
+    "chromium": Part(
+        "Chromium",
+        f"apt-get install chromium, or LABELSTREAM_TEST_CHROMIUM=path, and {_EXTRAS}",
+    ),
 }
 """What this run knows, by the fixture that gives it."""
 

@@ -1,0 +1,62 @@
+// What a snapshot says, put where it belongs: the figures here, the tables in their own file.
+
+import { line, put } from "./draw.js";
+import * as say from "./format.js";
+import { cache, dead, events, labels, lag, latency, routes, work } from "./tables.js";
+
+const SIGNS = {
+  "keeping up": "M5 12.5l4.5 4.5L19 7.5",
+  "catching up": "M6 18L18 6M9 6h9v9",
+  "falling behind": "M12 5v9M12 18.4v.1",
+  "idle": "M9 6v12M15 6v12",
+  "not ready": "M6 12v.1M12 12v.1M18 12v.1",
+  "standing by": "M12 6v6l4 3",
+};
+
+function state({ standing, host, group, version }) {
+  const { state: name, reason } = standing;
+  document.getElementById("state").dataset.state = name;
+  document.getElementById("sign-path").setAttribute("d", SIGNS[name] ?? "");
+  put("state-name", say.sentence(name));
+  put("state-reason", reason);
+  put("identity", `worker ${host} · group ${group} · version ${version}`);
+  document.title = `${say.sentence(name)} · labelstream worker`;
+}
+
+function throughput({ per_s, per_s_window, window_s, line: values }) {
+  put("per-s", say.rate(per_s));
+  put("per-s-window", `${say.rate(per_s_window)} on average over the last ${say.seconds(Math.max(1, window_s))}`);
+  const svg = document.getElementById("line");
+  const most = line(svg, values);
+  const highest = Math.max(0, ...values);
+  put("line-top", say.compact(most));
+  put("line-half", say.compact(most / 2));
+  put("line-most", `highest ${say.rate(highest)}`);
+  svg.setAttribute("aria-label",
+    `Events per second over the last five minutes: now ${say.rate(per_s)}, highest ${say.rate(highest)}`);
+}
+
+function tiles({ durations, lag_total, cache: tiers, outcomes }) {
+  const { observed, p50, p95, p99 } = durations.age;
+  put("age-p50", say.percentile(observed, p50));
+  put("age-p95", say.percentile(observed, p95));
+  put("age-p99", say.percentile(observed, p99));
+  put("lag-total", say.count(lag_total));
+  // A look-up in Redis is one that the local tier has missed.
+  const asked = Math.max(0, ...tiers.map((tier) => tier.lookups));
+  const hits = tiers.reduce((sum, tier) => sum + tier.hits, 0);
+  put("cache-ratio", asked ? say.share(hits / asked) : say.NONE);
+  put("dead-total", say.count(outcomes.dead ?? 0));
+  document.getElementById("dead-tile").classList.toggle("alert", Boolean(outcomes.dead));
+}
+
+function totals({ outcomes }) {
+  const { labelled = 0, dead: buried = 0, tombstone = 0 } = outcomes;
+  put("totals", `Since the start: ${say.count(labelled)} labelled, ${say.count(buried)} dead letters, ${say.count(tombstone)} tombstones`);
+}
+
+const PANELS = [state, throughput, tiles, latency, lag, labels, events, dead, cache, work, routes, totals];
+
+export function show(snapshot) {
+  for (const panel of PANELS) panel(snapshot);
+}

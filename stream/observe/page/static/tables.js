@@ -1,0 +1,153 @@
+// The parts of the page that are tables or lists.
+
+import { bar, empty, fill, make, table } from "./draw.js";
+import * as say from "./format.js";
+
+const STAGES = [
+  ["queue", "read, not begun"],
+  ["decode", "bytes to events"],
+  ["cache", "looked up"],
+  ["tokenise", "text to tokens"],
+  ["infer", "the model"],
+  ["postprocess", "scores to labels"],
+  ["publish", "until the broker confirmed"],
+  ["commit", "offsets"],
+];
+const FASTEST_S = 0.001;
+const SLOWEST_S = 60;
+
+const onScale = (value) =>
+  Math.log(Math.min(Math.max(value, FASTEST_S), SLOWEST_S) / FASTEST_S) / Math.log(SLOWEST_S / FASTEST_S);
+
+function span({ observed, p50, p99 }) {
+  if (!observed || p50 === null) return bar(0);
+  const from = onScale(p50);
+  // Even where both lie in one bucket there is something to see.
+  return bar(Math.max(onScale(p99 ?? SLOWEST_S), from + 0.01), from);
+}
+
+export function latency({ durations, window_s }) {
+  const rows = [["age", "timestamp to confirmed label"], ...STAGES].map(([name, meaning]) => {
+    const found = durations[name] ?? { observed: 0 };
+    const title = make("span", "", name === "age" ? "event age" : name);
+    return [
+      make("span", "named", title, make("span", "meaning", meaning)),
+      say.percentile(found.observed, found.p50),
+      say.percentile(found.observed, found.p95),
+      say.percentile(found.observed, found.p99),
+      span(found),
+    ];
+  });
+  fill("latency", table(
+    `Last ${say.seconds(Math.max(1, window_s))}; estimated from histograms. Bars run from p50 to p99, on a log scale from 1 ms to 60 s.`,
+    [["Stage"], ["p50", "number"], ["p95", "number"], ["p99", "number"], ["p50 to p99", "wide scale"]],
+    rows,
+  ));
+}
+
+export function lag({ lag: partitions, lag_more }) {
+  if (!partitions.length) return fill("lag", empty("No partition is assigned to this worker."));
+  const most = Math.max(1, ...partitions.map((one) => one.events));
+  const topics = new Set(partitions.map((one) => one.topic));
+  const rows = partitions.map(({ topic, partition, events }) => [
+    topics.size > 1 ? `${topic} ${partition}` : String(partition), bar(events / most), say.count(events),
+  ]);
+  const more = lag_more ? `; ${say.count(lag_more)} partitions with fewer are not shown` : "";
+  const of = topics.size > 1 ? "" : `${partitions[0].topic}: `;
+  fill("lag", table(`${of}events not yet finished${more}`,
+    [["Partition"], ["", "grow"], ["Events", "number"]], rows));
+}
+
+function tally({ name, tally: { sampled, counts, others } }, several) {
+  const title = several ? make("h3", "", name) : "";
+  if (!sampled) return make("div", "", title, empty("No events yet."));
+  const all = counts.reduce((sum, [, number]) => sum + number, others);
+  const shown = others ? [...counts, ["others", others]] : counts;
+  const most = Math.max(1, ...shown.map(([, number]) => number));
+  const rows = shown.map(([label, number]) => [label, bar(number / most), say.share(number / all)]);
+  return make("div", "", title, table(
+    `Of the last ${say.count(sampled)} sampled events`, [["Label", "name"], ["", "grow"], ["Share", "number"]], rows));
+}
+
+export function labels({ routes }) {
+  fill("labels", ...routes.map((route) => tally(route, routes.length > 1)));
+}
+
+function words({ chars, text }) {
+  return text === null ? make("span", "masked", `hidden, ${say.count(chars)} characters`) : text;
+}
+
+export function events({ events: last, shows_texts }) {
+  if (!last.length) return fill("events", empty("None yet. Events appear here when their labels are confirmed."));
+  const topics = new Set(last.map((event) => event.topic));
+  const place = ({ topic, partition }) => (topics.size > 1 ? `${topic} ${partition}` : String(partition));
+  const rows = last.map((event) => [
+    make("span", "", make("code", "", event.id),
+      make("span", "narrow sub", `partition ${place(event)} · offset ${event.offset}`)),
+    place(event),
+    String(event.offset),
+    make("span", "label", event.said),
+    event.score === null ? say.NONE : make("span", "score", bar(event.score), event.score.toFixed(3)),
+    say.seconds(event.age_ms / 1000),
+    words(event),
+  ]);
+  fill("events", table(
+    `A sample, newest first. ${shows_texts ? "Texts are cut." : "Texts are hidden; the setting web_show_texts shows them."}`,
+    [["Event", "id"], ["Partition", "wide number"], ["Offset", "wide number"], ["Label", "name"],
+      ["Score", "number"], ["Age", "number"], ["Text", "wide words"]],
+    rows));
+}
+
+export function dead({ at_ms, dead_reasons, dead: last }) {
+  const reasons = Object.entries(dead_reasons).sort((one, other) => other[1] - one[1]);
+  if (!reasons.length) {
+    fill("dead-reasons", empty("None since the worker started."));
+    return fill("dead");
+  }
+  const most = Math.max(...reasons.map(([, number]) => number));
+  fill("dead-reasons", table("By reason, since the worker started",
+    [["Reason"], ["", "grow"], ["Events", "number"]],
+    reasons.map(([reason, number]) => [reason, bar(number / most, 0, "bad"), say.count(number)])));
+  fill("dead", table("The last of them",
+    [["Reason"], ["Topic", "name"], ["Partition", "number"], ["Offset", "number"], ["Ago", "number"]],
+    last.map((one) => [one.reason, one.topic, String(one.partition), String(one.offset),
+      say.ago(at_ms - one.at_ms)])));
+}
+
+export function cache({ cache: tiers, window_s }) {
+  if (!tiers.length) return fill("cache", empty("Nothing was looked up yet."));
+  fill("cache", table(`Hits by look-ups, last ${say.seconds(Math.max(1, window_s))} and since the start`,
+    [["Tier"], ["", "grow"], ["Lately", "number"], ["Since start", "number"]],
+    tiers.map((tier) => [
+      tier.tier, bar(tier.ratio ?? 0), say.share(tier.ratio),
+      make("span", "", say.share(tier.ratio_total), make("span", "sub", `of ${say.count(tier.lookups_total)}`)),
+    ])));
+}
+
+const pair = ([term, value]) => make("div", "", make("dt", "", term), make("dd", "", value));
+
+export function work({ batches, in_flight_events, queue_events, queue_bytes, assigned, paused, rebalances }) {
+  const pairs = [
+    ["Inferences", `${say.rate(batches.per_s)}/s`],
+    ["Rows in each", batches.rows === null ? say.NONE : say.rate(batches.rows)],
+    ["Fill (real of padded tokens)", say.share(batches.fill)],
+    ["Being worked on", `${say.count(in_flight_events)} events`],
+    ["Queue", `${say.count(queue_events)} events, ${say.bytes(queue_bytes)}`],
+    ["Partitions assigned", say.count(assigned)],
+    ["Partitions paused", say.count(paused)],
+    ["Rebalances", say.count(rebalances)],
+  ];
+  fill("work", ...pairs.map(pair));
+}
+
+export function routes({ routes: all }) {
+  fill("routes", ...all.map((route) => make("dl", "pairs",
+    ...[
+      ["Route", route.name],
+      ["Bundle", route.bundle ?? "loading"],
+      ["Variant and device", route.bundle ? `${route.variant} on ${route.provider}` : say.NONE],
+      ["Reads", route.input_topic],
+      ["Writes", route.output_topic],
+      ["Dead letters", route.dead_topic],
+    ].map(pair))));
+}

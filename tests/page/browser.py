@@ -1,0 +1,89 @@
+"""Debian's Chromium, driven by Playwright, which brings no browser of its own."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from playwright.sync_api import Browser, Error, sync_playwright
+
+from tests.real.parts import MissingPartError
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+GIVEN = "LABELSTREAM_TEST_CHROMIUM"
+
+
+def find_chromium() -> str:
+    """The program's path.
+
+    Raises:
+        MissingPartError: there is none.
+    """
+    if given := os.environ.get(GIVEN):
+        return given
+    for name in PROGRAMS:
+        if found := shutil.which(name):
+            return found
+    raise MissingPartError(f"none of {', '.join(PROGRAMS)} is on the PATH")
+
+
+class Chromium:
+    """A browser without a window; every test opens contexts of its own in it."""
+
+    def __init__(self) -> None:
+        """
+        Raises:
+            MissingPartError: there is none.
+        """
+        self.found = find_chromium()
+        self._manager = sync_playwright()
+        self._browser: Browser | None = None
+
+    def start(self) -> None:
+        """Start it with an empty profile."""
+        chromium = self._manager.start().chromium
+        self._browser = chromium.launch(executable_path=self.found, headless=True, args=[*FLAGS])
+
+    @property
+    def browser(self) -> Browser:
+        """The running browser."""
+        assert self._browser is not None, "it was not started"
+        return self._browser
+
+    @property
+    def version(self) -> str:
+        """As it says itself."""
+        return self.browser.version
+
+    def revive(self) -> None:
+        """Nothing that a test does outlives its contexts."""
+        for context in self.browser.contexts:
+            context.close()
+
+    def close(self) -> None:
+        """End it."""
+        if self._browser is not None:
+            with suppress(Error):
+                self._browser.close()
+            self._manager.__exit__()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser for a program."""
+    running = Chromium()
+    running.start()
+    try:
+        yield running.browser
+    finally:
+        running.close()

@@ -1,0 +1,122 @@
+"""The page on the port: its headers, its files, the token, a stop that does not wait."""
+
+import asyncio
+import base64
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import BasicAuth, ClientSession
+from setuptools import Distribution
+
+from stream.observe.access import knows
+from stream.observe.metrics import Metrics
+from stream.observe.page import Page, Recent
+from stream.observe.web import WebPort
+from stream.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+STATIC = PROJECT / "stream" / "observe" / "page" / "static"
+TOKEN = "open sésame:1"
+
+
+@asynccontextmanager
+async def worker_port(token_file: Path | None = None) -> AsyncIterator[tuple[str, WebPort]]:
+    metrics = Metrics()
+    web = WebPort(
+        metrics,
+        live=dict,
+        ready=dict,
+        info=dict,
+        token_file=token_file,
+        page=Page(Settings(bundle="b"), metrics, Recent(), waiting_for=lambda: None),
+    )
+    port = await web.start("127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{port}", web
+    finally:
+        await web.stop()
+
+
+async def test_everything_the_page_asks_for_is_its_own_and_guarded_by_headers() -> None:
+    async with worker_port() as (url, _), ClientSession(url) as session:
+        answer = await session.get("/")
+        html = await answer.text()
+        assert answer.headers["Cache-Control"] == "no-store"
+        for name in re.findall(r'(?:href|src)="page/([^"]+)"', html):
+            file = await session.get(f"/page/{name}")
+            assert file.status == 200, name
+            policy = file.headers["Content-Security-Policy"]
+            assert "default-src 'self'" in policy
+            assert "unsafe" not in policy
+            assert file.headers["X-Content-Type-Options"] == "nosniff"
+            assert file.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Content-Security-Policy"] == policy
+        assert not re.search(r"https?://|<script(?![^>]* src=)|\son[a-z]+=|style=", html)
+
+
+async def test_a_file_that_is_known_is_not_sent_again() -> None:
+    async with worker_port() as (url, _), ClientSession(url) as session:
+        first = await session.get("/page/main.js")
+        assert first.content_type == "text/javascript"
+        again = await session.get("/page/main.js", headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status, await again.read()) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "index.html", "..%2Fsite.py", "%2e%2e/site.py"])
+async def test_only_its_own_files_are_served(name: str) -> None:
+    async with worker_port() as (url, _), ClientSession(url) as session:
+        assert (await session.get(f"/page/{name}")).status == 404
+
+
+async def test_without_javascript_there_is_a_first_look() -> None:
+    async with worker_port() as (url, _), ClientSession(url) as session:
+        html = await (await session.get("/")).text()
+        (shown,) = re.findall(r"<noscript>(.*?)</noscript>", html, re.DOTALL)
+        assert "Standing by." in shown
+        assert '<th scope="row">Dead letters</th><td>0</td>' in shown
+
+
+async def test_the_token_opens_the_page_as_a_password_and_as_a_bearer(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    async with worker_port(file) as (url, _), ClientSession(url) as session:
+        for path in ("/", "/page/main.js", "/stream", "/metrics", "/info"):
+            refused = await session.get(path)
+            assert refused.status == 401
+            asked = refused.headers.getall("WWW-Authenticate")
+            assert [scheme.split()[0] for scheme in asked] == ["Bearer", "Basic"]
+            wrong = BasicAuth("any", "wrong").encode()
+            assert (await session.get(path, headers={"Authorization": wrong})).status == 401
+            basic = BasicAuth("any", TOKEN, "utf-8").encode()
+            assert (await session.get(path, headers={"Authorization": basic})).status == 200
+        assert (await session.get("/live")).status == 200
+
+
+def test_what_is_no_token_opens_nothing() -> None:
+    assert knows("Bearer secret", "secret")
+    assert knows("bearer secret", "secret")
+    nobody = base64.b64encode(b"secret:").decode()
+    for header in ("", "secret", "Bearer", "Bearer ", "Basic", "Basic !", f"Basic {nobody}", "Digest secret"):
+        assert not knows(header, "secret"), header
+
+
+async def test_a_viewer_does_not_hold_up_the_stop() -> None:
+    async with worker_port() as (url, web), ClientSession(url) as session:
+        viewer = await session.get("/stream")
+        assert (await viewer.content.readuntil(b"\n\n")).startswith(b"data: {")
+        async with asyncio.timeout(30):
+            await web.stop()
+
+
+def test_a_wheel_carries_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    distribution = Distribution()
+    distribution.parse_config_files(["pyproject.toml"])
+    distribution.include_package_data = False
+    build = distribution.get_command_obj("build_py")
+    build.ensure_finalized()
+    shipped = {Path(folder, name).resolve() for _, folder, _, names in build.data_files for name in names}
+    assert {file.resolve() for file in STATIC.iterdir()} <= shipped
