@@ -1,4 +1,7 @@
-"""Print the requirements of pyproject.toml and of the extras given, so that they make a layer without the code."""
+"""Print the requirements of pyproject.toml and of extras, so that they make a layer without the code.
+
+python requirements.py cpu,openvino >requirements.txt
+"""
 
 import sys
 import tomllib

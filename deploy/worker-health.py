@@ -1,6 +1,6 @@
 """Exit 0 when the worker in this container answers /ready with 200.
 
-With `web_port` 0 the port is whatever the worker took: the only listening socket of the container's processes.
+With `web_port` 0 the port is what the worker took: the only socket on which this container listens.
 The standard library's sockets only: this runs every few seconds.
 """
 

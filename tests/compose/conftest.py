@@ -1,0 +1,70 @@
+"""The stack of docker-compose.yml, built and brought up once for all tests that operate it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compose.journal import Journal
+from tests.compose.stack import BUILD_S, Stack, compose_command, docker, run
+from tests.real.parts import MissingPartError, unavailable, unique
+
+SERVICES = ("worker", "trainer", "tests")
+REMEDY = "apt-get install docker.io docker-compose, and a running dockerd"
+
+
+@pytest.fixture(scope="session")
+def journal() -> Iterator[Journal]:
+    """What the run took and found; written at its end where that is asked for."""
+    kept = Journal()
+    yield kept
+    kept.write()
+
+
+@pytest.fixture(scope="session")
+def compose() -> list[str]:
+    """The command; without an engine its tests are skipped, or fail where they are required."""
+    try:
+        return compose_command()
+    except MissingPartError as error:
+        unavailable(f"the stack cannot run: {error}. To get it: {REMEDY}")
+
+
+@pytest.fixture(scope="session")
+def images(compose: list[str], journal: Journal) -> dict[str, str]:
+    """The images, built now; service → image."""
+    stack = Stack(compose, "labelstream-build")
+    with journal.step("build the images (what did not change comes from the engine's cache)"):
+        stack.compose("--profile", "test", "build", *SERVICES, timeout_s=BUILD_S)
+    found = {name: f"labelstream/{name}:0.1.0" for name in ("worker-cpu", "trainer", "tests")}
+    for name in found.values():
+        journal.sizes[name] = int(docker("image", "inspect", "--format", "{{.Size}}", name))
+    journal.versions += [
+        "engine " + docker("version", "--format", "{{.Server.Version}}").strip(),
+        run([*compose, "version", "--short"]).stdout.strip() + " of Compose",
+    ]
+    return found
+
+
+@pytest.fixture(scope="session")
+def stack(compose: list[str], images: dict[str, str], journal: Journal) -> Iterator[Stack]:
+    """The stack, up and healthy; gone with the tests, volumes and all."""
+    made = Stack(compose, unique("labelstream-test"))
+    try:
+        with journal.step("`up -d`, until worker, Kafka and Redis are healthy") as step:
+            made.compose("up", "-d", timeout_s=900)
+            made.await_ready()
+            step.found = "topics made, a bundle trained on the sample, 1 worker ready"
+        yield made
+    finally:
+        told = "\n".join(made.logs(at, "40") for at in made.containers("worker", ended=True))
+        print(f"--- the workers' logs end:\n{told}")
+        made.compose(
+            "--profile", "observe", "--profile", "test", "down", "-v", "--remove-orphans", check=False
+        )
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The project's folder."""
+    return Path(__file__).parents[2]
