@@ -1,4 +1,4 @@
-"""docs/tutorial.md, from a fresh clone to labelled events: every command of it, in order; then the manual's."""
+"""docs/tutorial.md, from a fresh clone to labelled events: every command, in order; then the manual's."""
 
 import json
 import re
