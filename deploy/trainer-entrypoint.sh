@@ -1,5 +1,6 @@
 #!/bin/sh
-# `sample-bundle NAME`: train on the sample unless the store holds NAME, a bundle or NAME@VERSION.
+# `sample-bundle NAME`: train on the sample unless the store holds NAME, a bundle or NAME@VERSION; with the flags
+# in $SAMPLE_FLAGS, if any.
 # Anything else is a labelstream command.
 set -eu
 if [ "${1:-}" != sample-bundle ]; then
@@ -10,7 +11,8 @@ name=${2%%@*}
 if [ -e "bundles/$name/latest" ]; then
   echo "the store holds a bundle $name: nothing to train"
 elif [ "$name" = support ]; then
-  exec labelstream train sample --name support
+  # shellcheck disable=SC2086 - these are words
+  exec labelstream train sample --name support ${SAMPLE_FLAGS:-}
 else
   echo "error: the store holds no bundle $name" >&2
   echo "  mend: make it with the trainer, see docs/tutorial.md" >&2

@@ -47,14 +47,28 @@ def images(compose: list[str], journal: Journal) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def stack(compose: list[str], images: dict[str, str], journal: Journal) -> Iterator[Stack]:
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a base model of random weights, `base`: the stack is judged here, not the classifier."""
+    from tests.real.tiny_bundle import save_tiny_base
+
+    folder = tmp_path_factory.mktemp("data") / "data"
+    save_tiny_base(folder / "base")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(compose: list[str], images: dict[str, str], tiny_base: Path, journal: Journal) -> Iterator[Stack]:
     """The stack, up and healthy; gone with the tests, volumes and all."""
     made = Stack(compose, unique("labelstream-test"))
+    made.environment |= {
+        "STACK_DATA": str(tiny_base),
+        "STACK_SAMPLE_FLAGS": "--base-model data/base --max-length 64 --epochs 1",
+    }
     try:
         with journal.step("`up -d`, until worker, Kafka and Redis are healthy") as step:
             made.compose("up", "-d", timeout_s=900)
             made.await_ready()
-            step.found = "topics made, a bundle trained on the sample, 1 worker ready"
+            step.found = "topics made, a tiny model trained on the sample, 1 worker ready"
         yield made
     finally:
         told = "\n".join(made.logs(at, "40") for at in made.containers("worker", ended=True))

@@ -192,9 +192,10 @@ def test_fewer_workers_take_over(stack: Stack, journal: Journal) -> None:
 def targets(stack: Stack, tmp_path: Path) -> Iterator[None]:
     """Names the workers for Prometheus, which finds them by name only on a network of the stack's own."""
     hosts = [web.removeprefix("http://") for web in stack.webs()]
-    (tmp_path / "workers.yml").write_text(json.dumps([{"targets": hosts}]))
-    tmp_path.chmod(0o755)
-    stack.environment["STACK_TARGETS"] = str(tmp_path)
+    folder = tmp_path / "targets"
+    folder.mkdir()
+    (folder / "workers.yml").write_text(json.dumps([{"targets": hosts}]))
+    stack.environment["STACK_TARGETS"] = str(folder)
     yield
     stack.compose("--profile", "observe", "rm", "-sf", "prometheus")
 
