@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -23,7 +24,7 @@ from stream.kafka.delivery import AtLeastOnce
 from stream.kafka.faust_options import REBALANCE_TIMEOUT_S, faust_options
 from stream.kafka.patience import Patience
 from stream.kafka.publisher import Publisher
-from stream.kafka.transport import COMMIT_TIMEOUT_S, BatchConsumer, BatchTopic, BatchTransport
+from stream.kafka.transport import COMMIT_TIMEOUT_S, BatchConsumer, BatchProducer, BatchTopic, BatchTransport
 from stream.model import Model
 from stream.observe.metrics import Metrics
 from stream.outcomes import OutcomeWriter
@@ -120,7 +121,14 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
         consumer.on_waited = self.metrics.stage.labels("queue").observe
         consumer.on_commit = self._on_commit
         consumer.on_offsets_skipped = self._on_offsets_skipped
+        consumer.on_assigned = self.metrics.expect_partitions
+        consumer.on_asked_again = partial(self.metrics.retried, "broker")
         return consumer
+
+    def _new_producer(self) -> BatchProducer:
+        producer: BatchProducer = super()._new_producer()
+        producer.on_retry = partial(self.metrics.retried, "publish")
+        return producer
 
     def _busy_s(self) -> float:
         """Seconds of work that the least busy model has."""
@@ -128,6 +136,9 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
 
     def _on_commit(self, done: bool, seconds: float) -> None:
         self.metrics.commits.labels("done" if done else "failed").inc()
+        if not done:
+            # The next interval tries again.
+            self.metrics.retried("commit")
         self.metrics.stage.labels("commit").observe(seconds)
 
     def _on_offsets_skipped(self, tp: TP, offsets: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from time import time
 from typing import Protocol
 
 from stream.errors import StalledError
@@ -20,6 +21,8 @@ class Watched(Protocol):
 
     @property
     def full(self) -> bool: ...
+    @property
+    def broker_answers(self) -> bool: ...
     def lag(self) -> Mapping[tuple[str, int], int]: ...
 
 
@@ -36,6 +39,7 @@ class Watch:
         stall_exit_s: float,
         clock: Callable[[], float],
         fail: Callable[[BaseException], None],
+        unix_time: Callable[[], float] = time,
     ) -> None:
         """
         Args:
@@ -44,12 +48,14 @@ class Watch:
             stall_exit_s: seconds with lag and without progress that are too many.
             clock: monotonic seconds.
             fail: told a `StalledError`.
+            unix_time: seconds since the epoch.
         """
         self._consumer = consumer
         self._metrics = metrics
         self._stall_exit_s = stall_exit_s
         self._clock = clock
         self._fail = fail
+        self._unix_time = unix_time
         self._progress = -1
         self._moved_at = clock()
 
@@ -71,7 +77,11 @@ class Watch:
         metrics.lag.clear()
         for (topic, partition), events in lag.items():
             metrics.lag.labels(topic, str(partition)).set(events)
-        if consumer.progress != self._progress or not any(lag.values()):
+        moved, behind = consumer.progress != self._progress, any(lag.values())
+        # What a silent broker holds is not known, so there may be work.
+        if moved or (not behind and consumer.broker_answers):
+            metrics.last_progress.set(self._unix_time())
+        if moved or not behind:
             self._progress, self._moved_at = consumer.progress, self._clock()
         elif self._clock() - self._moved_at > self._stall_exit_s:
             self._fail(

@@ -14,6 +14,7 @@ from tests.real.parts import PARTS, REQUIRE, MissingPartError, Tell, library_ver
 if TYPE_CHECKING:
     from tests.real.embedded import EmbeddedBroker
     from tests.real.kafka import ApacheKafka
+    from tests.real.prometheus import PrometheusServer
     from tests.real.redis import RedisServer
 
 
@@ -112,6 +113,18 @@ def redis_server(request: pytest.FixtureRequest) -> "Iterator[RedisServer]":
         return RedisServer()
 
     yield from _component(request.config, "redis_server", make)
+
+
+@pytest.fixture(scope="session")
+def prometheus_server(request: pytest.FixtureRequest) -> "Iterator[PrometheusServer]":
+    """A real Prometheus with our rules."""
+
+    def make(tell: Tell) -> "PrometheusServer":
+        from tests.real.prometheus import PrometheusServer
+
+        return PrometheusServer()
+
+    yield from _component(request.config, "prometheus_server", make)
 
 
 @pytest.fixture(

@@ -99,22 +99,33 @@ class RedisCache:
     While Redis is away the worker goes on without it; that is said once, and again when it is back.
     """
 
-    def __init__(self, client: Redis, ttl_s: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        ttl_s: int,
+        clock: Callable[[], float],
+        on_answer: Callable[[bool], None] = lambda _answered: None,
+        on_retry: Callable[[], None] = lambda: None,
+    ) -> None:
         """
         Args:
             client: answers within its own timeout and does not retry.
             ttl_s: seconds that an entry lives.
             clock: monotonic seconds.
+            on_answer: told after each request whether Redis answered.
+            on_retry: told of each request that follows one without an answer.
         """
         self._client = client
         self._ttl_s = ttl_s
         self._clock = clock
+        self._on_answer = on_answer
+        self._on_retry = on_retry
         self._pause_s = 0.0
         self._again_at = -math.inf
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """The stored values, None where there is none; empty when Redis is away."""
-        if not keys or self._clock() < self._again_at:
+        if not keys or not self._may_ask():
             return []
         try:
             values = await self._client.mget(keys)
@@ -127,7 +138,7 @@ class RedisCache:
 
     async def put_many(self, values: Mapping[str, bytes]) -> None:
         """Store values, each with the time to live."""
-        if not values or self._clock() < self._again_at:
+        if not values or not self._may_ask():
             return
         try:
             async with self._client.pipeline(transaction=False) as pipeline:
@@ -139,20 +150,40 @@ class RedisCache:
         else:
             self._answered()
 
+    async def look(self) -> None:
+        """See whether Redis answers, also when nothing is looked up."""
+        if not self._may_ask():
+            return
+        try:
+            await self._client.ping()
+        except (RedisError, OSError, TimeoutError) as exc:
+            self._failed(exc)
+        else:
+            self._answered()
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.aclose()
+
+    def _may_ask(self) -> bool:
+        if self._clock() < self._again_at:
+            return False
+        if self._pause_s:
+            self._on_retry()
+        return True
 
     def _failed(self, exc: BaseException) -> None:
         if not self._pause_s:
             log.warning("redis is away, going on without it", error=f"{type(exc).__name__}: {exc}")
         self._pause_s = min(max(self._pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
         self._again_at = self._clock() + self._pause_s
+        self._on_answer(False)
 
     def _answered(self) -> None:
         if self._pause_s:
             log.info("redis is back")
         self._pause_s = 0.0
+        self._on_answer(True)
 
 
 def connect_redis(url: str) -> Redis:

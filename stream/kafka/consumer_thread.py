@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 import structlog
 from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
+    KafkaConnectionError,
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
@@ -18,6 +20,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ensure_aiok
 from faust.types import TP
 
 from stream.kafka.patience import IDLE_MAX_WAIT_MS
+from stream.kafka.pulse import Pulse
 
 POLL_S = 0.2
 
@@ -84,9 +87,30 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     logger = logging.getLogger("faust.batches")
     position_epoch = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._beating: asyncio.Task[None] | None = None
+        self.pulse = Pulse(self._ask_broker, monotonic, lambda: self.consumer.on_asked_again())
+
     async def on_start(self) -> None:
         self._position_lock = asyncio.Lock()
         await super().on_start()
+        self._beating = asyncio.create_task(self.pulse.run())
+
+    async def on_thread_stop(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+        await super().on_thread_stop()
+
+    async def _ask_broker(self) -> Mapping[TopicPartition, int]:
+        """The ends of the assigned partitions; without any, the broker is asked for the cluster alone."""
+        consumer = self._ensure_consumer()
+        if assigned := consumer.assignment():
+            ends: Mapping[TopicPartition, int] = await consumer.end_offsets(assigned)
+            return ends
+        if not await consumer._client.force_metadata_update():
+            raise KafkaConnectionError("no broker of the cluster can be reached")
+        return {}
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -151,10 +175,15 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             return positions
 
     def stable_ends(self) -> dict[TP, int]:
-        """The last stable offset of each assigned partition, as far as a fetch has told it."""
+        """The last stable offset of each assigned partition, as far as a fetch or the pulse has told it."""
         consumer = self._ensure_consumer()
-        ends = {tp: _stable_end(consumer, tp) for tp in consumer.assignment()}
-        return {TP(tp.topic, tp.partition): end for tp, end in ends.items() if end is not None}
+        asked = self.pulse.ends
+        ends = {
+            # Fetches tell it while they go on: none does for a partition whose buffer is full.
+            tp: max(_stable_end(consumer, tp) or 0, asked.get(tp, 0))
+            for tp in consumer.assignment()
+        }
+        return {TP(tp.topic, tp.partition): end for tp, end in ends.items()}
 
     async def put_back(self, fetched: Fetched) -> None:
         """Undo a drain whose records were not handed out, so that they are read again."""

@@ -21,6 +21,7 @@ from faust.types.tuples import ConsumerMessage
 from stream.kafka.batches import RecordBatch
 from stream.kafka.consumer_thread import BatchConsumerThread
 from stream.kafka.patience import Patience
+from stream.kafka.pulse import Pulse
 from stream.kafka.ranges import PartitionRanges
 from stream.records import Record
 
@@ -64,6 +65,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     on_waited: Callable[[float], None] = staticmethod(lambda _seconds: None)
     on_commit: Callable[[bool, float], None] = staticmethod(lambda _done, _seconds: None)
     on_offsets_skipped: Callable[[TP, int], None] = staticmethod(lambda _tp, _offsets: None)
+    on_assigned: Callable[[Iterable[TP]], None] = staticmethod(lambda _tps: None)
+    on_asked_again: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -185,6 +188,22 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def is_released(self, batch: RecordBatch) -> bool:
         return batch.epoch != self.epoch
 
+    @property
+    def assigned(self) -> list[TP]:
+        """The partitions that this worker reads."""
+        return sorted(self.ranges)
+
+    @property
+    def pulse(self) -> Pulse:
+        """Whether the broker answers."""
+        pulse: Pulse = self._thread.pulse
+        return pulse
+
+    @property
+    def broker_answers(self) -> bool:
+        """Whether it did so lately."""
+        return self.pulse.steady
+
     def lag(self) -> dict[TP, int]:
         """Events between the last stable offset of each assigned partition and what is safe to commit."""
         ends = self._thread.stable_ends()
@@ -227,6 +246,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def perform_seek(self) -> None:
         """Begin an epoch: every assigned partition is read from its committed offset."""
         self._new_epoch()
+        self.on_assigned(self.assignment())
         positions = await self._thread.begin()
         self._read_offset.update({tp: p.offset for tp, p in positions.items()})
         self._committed_offset.update({tp: p.committed for tp, p in positions.items()})
@@ -302,8 +322,23 @@ class BatchProducer(driver.Producer):  # type: ignore[misc]
 
     logger = logging.getLogger("faust.batches")
 
+    on_retry: Callable[[], None] = staticmethod(lambda: None)
+
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
+
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        accumulator = producer._message_accumulator
+        put_back = accumulator.reenqueue
+
+        def reenqueue(batch: Any) -> None:
+            # Nothing else tells that a batch is sent again.
+            self.on_retry()
+            put_back(batch)
+
+        accumulator.reenqueue = reenqueue
+        return producer
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]

@@ -1,6 +1,6 @@
 """The worker's metrics, in Prometheus' terms. Names are part of the contract with dashboards and alerts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -12,15 +12,21 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
-    generate_latest,
 )
 from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+
+from stream.errors import Reason
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 STAGES = ("decode", "cache", "tokenise", "queue", "infer", "postprocess", "publish", "commit")
+OUTCOMES = ("labelled", "dead", "tombstone")
+COMMITS = ("done", "failed")
+CACHE_RESULTS = {"local": ("hit", "miss"), "redis": ("hit", "miss", "invalid", "error")}
+RETRIES = ("publish", "commit", "topics", "broker", "redis")
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
@@ -32,6 +38,11 @@ class AgeHistogram(Collector):
         self._counts: dict[str, npt.NDArray[np.int64]] = {}
         self._sums: dict[str, float] = {}
         registry.register(self)
+
+    def expect(self, route: str) -> None:
+        """Expose a route before its first event."""
+        self._counts.setdefault(route, np.zeros(len(SECONDS) + 1, dtype=np.int64))
+        self._sums.setdefault(route, 0.0)
 
     def observe(self, route: str, timestamps: Sequence[int], now: int) -> None:
         """Count the ages of events; both in milliseconds since the epoch, a future one has no age."""
@@ -57,7 +68,11 @@ class AgeHistogram(Collector):
 
 
 class Metrics:
-    """All metrics of one worker, in a registry of their own."""
+    """All metrics of one worker, in a registry of their own.
+
+    Every label takes its values from a closed list or from the configuration, so that no event can add a
+    series. Where the list is known the series stand at 0 from the start: a first increase is seen as one.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -70,12 +85,12 @@ class Metrics:
         self.dead_letters = self._counter("dead_letters", "Dead letters by reason.", "route", "reason")
         self.cache = self._counter("cache_requests", "Cache look-ups by tier and result.", "tier", "result")
         self.commits = self._counter("commits", "Offset commits by result.", "result")
+        self.retries = self._counter("retries", f"What was tried again: {', '.join(RETRIES)}.", "what")
         self.rebalances = self._counter("rebalances", "Assignments received.")
         self.offsets_skipped = self._counter(
             "offsets_skipped", "Offsets that retention removed unread.", "topic", "partition"
         )
         self.stage = self._histogram("stage_duration_seconds", "Time by stage.", SECONDS, "stage")
-        self._stages = {stage: self.stage.labels(stage) for stage in STAGES}
         self.event_age = AgeHistogram(self.registry)
         self.batch_rows = self._histogram("batch_rows", "Rows of an inference.", ROWS)
         self.batch_tokens = self._histogram("batch_tokens", "Padded tokens of an inference.", TOKENS)
@@ -86,9 +101,21 @@ class Metrics:
         self.lag = self._gauge("consumer_lag", "Events not yet finished, by partition.", "topic", "partition")
         self.assigned = self._gauge("partitions_assigned", "Partitions assigned to this worker.")
         self.paused = self._gauge("partitions_paused", "Assigned partitions that wait for room.")
+        self.ready = self._gauge("ready", "1 while /ready answers 200, else 0.")
+        self.last_progress = self._gauge(
+            "last_progress_timestamp_seconds",
+            "Unix time when work last moved on, or there was none.",
+        )
+        self.build = self._gauge("build_info", "The worker's version.", "version")
         self.bundle = self._gauge(
             "bundle_info", "The bundle in use.", "route", "name", "version", "digest", "variant", "provider"
         )
+        self._stages = {stage: self.stage.labels(stage) for stage in STAGES}
+        for result in COMMITS:
+            self.commits.labels(result)
+        for what in RETRIES:
+            self.retries.labels(what)
+        self._expect_tier("local")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"labelstream_{name}", text, labels, registry=self.registry)
@@ -98,6 +125,33 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"labelstream_{name}", text, labels, registry=self.registry, buckets=buckets)
+
+    def _expect_tier(self, tier: str) -> None:
+        for result in CACHE_RESULTS[tier]:
+            self.cache.labels(tier, result)
+
+    def expect_route(self, route: str) -> None:
+        """Expose a route's series before its first event."""
+        self.events_in.labels(route)
+        for outcome in OUTCOMES:
+            self.events.labels(route, outcome)
+        for reason in Reason:
+            self.dead_letters.labels(route, reason.value)
+        self.event_age.expect(route)
+
+    def expect_redis(self) -> Gauge:
+        """Expose what is told of Redis, where one is configured; returns `labelstream_redis_up`."""
+        self._expect_tier("redis")
+        return self._gauge("redis_up", "1 while Redis answers, else 0.")
+
+    def expect_partitions(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Expose the counters of partitions, (topic, number), before anything happens to them."""
+        for topic, partition in partitions:
+            self.offsets_skipped.labels(topic, str(partition))
+
+    def retried(self, what: str) -> None:
+        """Note that one of `RETRIES` was tried again."""
+        self.retries.labels(what).inc()
 
     def timed(self, stage: str) -> AbstractContextManager[object]:
         """A context whose duration goes to the stage's histogram."""
@@ -114,6 +168,11 @@ class Metrics:
         if n:
             self.cache.labels(tier, result).inc(n)
 
-    def exposition(self) -> bytes:
-        """The text that Prometheus scrapes."""
-        return generate_latest(self.registry)
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """What Prometheus scrapes, and its content type.
+
+        Args:
+            accept: the request's Accept header: OpenMetrics where it asks for that, else the text format.
+        """
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from prometheus_client.exposition import gzip_accepted
 
 from stream.errors import UsageError
 from stream.observe.metrics import Metrics
@@ -95,10 +96,12 @@ class WebPort:
     async def _tell(self, _: web.Request) -> web.Response:
         return web.Response(body=orjson.dumps(self._info(), default=str), content_type="application/json")
 
-    async def _expose(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=self._metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4"}
-        )
+    async def _expose(self, request: web.Request) -> web.Response:
+        body, content_type = self._metrics.exposition(request.headers.get("Accept", ""))
+        answer = web.Response(body=body, headers={"Content-Type": content_type})
+        if gzip_accepted(request.headers.get("Accept-Encoding", "")):
+            answer.enable_compression(web.ContentCoding.gzip)
+        return answer
 
 
 def _read_token(path: Path) -> str:

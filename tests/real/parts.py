@@ -57,6 +57,11 @@ PARTS = {
         "Redis",
         f"LABELSTREAM_TEST_REDIS=url, or redis-server or valkey-server on the PATH, or {_EXTRAS}",
     ),
+    "prometheus_server": Part(
+        "Prometheus",
+        "LABELSTREAM_TEST_PROMETHEUS=path, or prometheus and promtool on the PATH"
+        " (apt-get install prometheus)",
+    ),
 }
 """What this run knows, by the fixture that gives it."""
 

@@ -5,8 +5,10 @@ import inspect
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 from faust.streams import Stream
@@ -93,13 +95,18 @@ def test_records_that_are_not_handed_out_are_read_again(
         (driver.AIOKafkaConsumerThread, "_create_worker_consumer"),
         (driver.AIOKafkaConsumerThread, "_commit"),
         (driver.AIOKafkaConsumerThread, "_ensure_consumer"),
+        (driver.AIOKafkaConsumerThread, "on_thread_stop"),
         (driver.Producer, "_settings_extra"),
+        (driver.Producer, "_new_producer"),
         (AIOKafkaProducer, "create_batch"),
         (AIOKafkaProducer, "send_batch"),
         (AIOKafkaProducer, "partitions_for"),
         (AIOKafkaConsumer, "last_stable_offset"),
+        (AIOKafkaConsumer, "end_offsets"),
+        (AIOKafkaClient, "force_metadata_update"),
         (faust.App, "_new_transport"),
         (faust.App, "_new_consumer"),
+        (faust.App, "_new_producer"),
         (faust.App, "_create_directories"),
         (faust.App, "create_event"),
         (faust.App, "on_rebalance_start"),
@@ -169,3 +176,12 @@ async def test_faust_finds_the_channels_of_a_topic_by_its_name() -> None:
 
 def test_a_stream_acknowledges_nothing_when_it_is_told_so() -> None:
     assert "do_ack = self.enable_acks" in inspect.getsource(Stream), UPGRADE
+
+
+def test_a_batch_that_is_sent_again_goes_back_through_the_accumulator() -> None:
+    assert "self._message_accumulator = " in inspect.getsource(AIOKafkaProducer), UPGRADE
+    assert "_message_accumulator.reenqueue(batch)" in inspect.getsource(SendProduceReqHandler), UPGRADE
+
+
+def test_the_consumers_client_is_where_it_is_asked_for() -> None:
+    assert "self._client = AIOKafkaClient(" in inspect.getsource(AIOKafkaConsumer), UPGRADE

