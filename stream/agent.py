@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from time import monotonic
+
+import structlog
 
 from stream.classify.classifier import Classifier
 from stream.classify.inputs import InputReader, ModelInput
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery, Finished
 from stream.kafka.lines import Lines, Place
+from stream.observe.logs import debugging
 from stream.observe.metrics import Metrics
-from stream.outcomes import OutcomeWriter
+from stream.outcomes import OutcomeWriter, record_batch_line
 from stream.records import Decoded, Decoder, Event
+
+log = structlog.get_logger(__name__)
 
 
 class LabelAgent:
@@ -32,6 +38,8 @@ class LabelAgent:
         metrics: Metrics,
         fail: Callable[[BaseException], None],
         reader: InputReader | None = None,
+        *,
+        log_texts: bool = False,
     ) -> None:
         """
         Args:
@@ -43,6 +51,7 @@ class LabelAgent:
             metrics: the worker's.
             fail: told the error that ends the worker.
             reader: takes from an event what the model reads; None where that is the text alone.
+            log_texts: whether the debug line of a record batch may show the beginnings of texts.
         """
         self._decoder = decoder
         self._classifier = classifier
@@ -52,6 +61,7 @@ class LabelAgent:
         self._received = metrics.events_in.labels(route)
         self._fail = fail
         self._reader = reader
+        self._log_texts = log_texts
         self._failed = False
         self._lines = Lines(self._deliver)
         self._running: set[asyncio.Task[None]] = set()
@@ -84,6 +94,7 @@ class LabelAgent:
             self._space.set()
 
     async def _label(self, batch: RecordBatch, place: Place[Finished]) -> None:
+        began = monotonic()
         self._received.inc(len(batch))
         with self._metrics.timed("decode"):
             decoded = self._decoder.decode_all(batch.records)
@@ -92,6 +103,11 @@ class LabelAgent:
         if await self._lines.go(place, Finished(batch, written.records)):
             self._writer.count(written)
             await self._classifier.share(answers)
+        if debugging(__name__):
+            texts = decoded if self._log_texts else ()
+            log.debug(
+                "record batch", **record_batch_line(batch, written, answers, monotonic() - began, texts)
+            )
 
     def _inputs(self, decoded: Sequence[Decoded]) -> Sequence[ModelInput]:
         if self._reader is None:

@@ -89,9 +89,11 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
             self.metrics,
             self.fail,
             None if reader.plain else reader,
+            log_texts=self.settings.log_texts,
         )
 
         async def label(stream: Any) -> None:
+            structlog.contextvars.bind_contextvars(route=route.name, bundle=model.bundle.reference)
             try:
                 await agent.run(live_batches(stream, agent.room))
             except Exception as exc:  # noqa: BLE001 - Faust would restart the agent and go on past the fault
@@ -104,9 +106,10 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
         self.agent(topic, name=f"label-{route.name}")(label)
 
     @property
-    def ready(self) -> bool:
-        """Whether the group has answered: partitions are assigned, or this worker stands by."""
-        return self._consumer is not None and self.consumer.joined
+    def reading(self) -> BatchConsumer | None:
+        """The consumer, once it is made."""
+        consumer: BatchConsumer | None = self._consumer
+        return consumer
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)

@@ -1,16 +1,22 @@
 """What became of each record of a batch, and what is written for it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import time_ns
+from typing import Any
 
+from stream.classify.classifier import Answers
 from stream.classify.inputs import Prediction
 from stream.errors import Poison, Reason
+from stream.kafka.batches import RecordBatch
 from stream.kafka.publisher import Outgoing
 from stream.observe.metrics import Metrics
 from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone, dead_letter, tombstone
 from stream.settings import Route
+
+SHOWN_TEXTS = 3
+SHOWN_CHARS = 80
 
 
 @dataclass(slots=True)
@@ -100,3 +106,32 @@ class OutcomeWriter:
         for reason, number in written.dead.items():
             metrics.dead_letters.labels(route, reason.value).inc(number)
         metrics.event_age.observe(route, written.labelled, self._now_ms())
+
+
+def record_batch_line(
+    batch: RecordBatch, written: Written, answers: Answers, seconds: float, texts: Sequence[Decoded] = ()
+) -> dict[str, Any]:
+    """The fields of a record batch's log line: what came of it, and no texts unless they are given.
+
+    Args:
+        batch: the records.
+        written: what they led to.
+        answers: what the model or the caches said.
+        seconds: from the agent's taking it to its confirmation.
+        texts: whose texts may be shown; empty: none.
+    """
+    fields: dict[str, Any] = {
+        "topic": batch.topic,
+        "partition": batch.partition,
+        "first_offset": batch.span.first,
+        "next_offset": batch.span.next_offset,
+        "events": len(batch),
+        "labelled": len(written.labelled),
+        "dead_letters": {reason.value: count for reason, count in written.dead.items()},
+        "tombstones": written.tombstones,
+        "cached": sum(type(result) is Prediction and result.cached for result in answers.results),
+        "ms": round(seconds * 1000, 3),
+    }
+    if shown := [item.text[:SHOWN_CHARS] for item in texts if type(item) is Event][:SHOWN_TEXTS]:
+        fields["texts"] = shown
+    return fields

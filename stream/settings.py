@@ -165,6 +165,12 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto: colour on a terminal, else JSON lines"
     )
+    log_interval_s: float = Field(
+        60, ge=0, description="seconds between the lines that sum up what happened; 0: none"
+    )
+    log_texts: bool = Field(
+        False, description="show the beginnings of some texts in the log, at debug only; else never"
+    )
 
     retry_deadline_s: float = Field(
         120, gt=0, description="how long a broker or topic may be away before the worker gives up, seconds"

@@ -1,7 +1,9 @@
 """A worker from start to end: everything it needs is built once, and taken down in reverse."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, time
 from typing import Any
@@ -11,9 +13,21 @@ import structlog
 from stream import __version__
 from stream.app import LabelstreamApp, run_app
 from stream.classify.cache import RedisCache, connect_redis
+from stream.errors import BrokerError
+from stream.info import describe
 from stream.kafka.topics import wait_for_topics
 from stream.model import LoadModel, Model, load_model
+from stream.observe.health import (
+    Check,
+    Checks,
+    check_broker,
+    check_bundles,
+    check_group,
+    check_sessions,
+    passed,
+)
 from stream.observe.metrics import Metrics
+from stream.observe.summary import Summary, tell_each
 from stream.observe.web import WebPort
 from stream.settings import Route, Settings
 
@@ -30,31 +44,44 @@ class Worker:
         self.metrics = metrics
         self.models: list[tuple[Route, Model]] = []
         self.app: LabelstreamApp | None = None
+        self.waits_for = "it comes after the bundles"
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         metrics.build.labels(__version__).set(1)
-        metrics.ready.set_function(lambda: self.ready)
+        metrics.ready.set_function(lambda: passed(self.ready()))
         metrics.last_progress.set(time())
         for route in settings.effective_routes:
             metrics.expect_route(route.name)
 
-    @property
-    def ready(self) -> bool:
-        """Whether the models are warm and the consumer group has answered."""
-        return self.app is not None and self.app.ready
+    def live(self) -> Checks:
+        """The loop turns, since it answers; and so do the models' sessions."""
+        longest_s = max((model.classifier.inferring_s for _, model in self.models), default=0.0)
+        return {
+            "loop": Check(True, "the event loop turns"),
+            "model": check_sessions(longest_s, self.settings.stall_exit_s),
+        }
+
+    def ready(self) -> Checks:
+        """The bundles are warm, the group has answered, and the broker still does."""
+        bundles = check_bundles(len(self.models), len(self.settings.effective_routes))
+        consumer = self.app.reading if self.app is not None else None
+        if self.app is None or consumer is None:
+            waiting = Check(False, f"not asked yet: {self.waits_for}")
+            return {"bundles": bundles, "group": waiting, "broker": waiting}
+        return {
+            "bundles": bundles,
+            "group": check_group(consumer, self.app.should_stop),
+            "broker": check_broker(self.settings.broker, consumer.pulse),
+        }
+
+    def waits(self, reason: BrokerError) -> None:
+        """The topics were looked for in vain, and are looked for again."""
+        self.waits_for = f"{reason.what}, {reason.why}"
+        self.metrics.retried("topics")
 
     def info(self) -> dict[str, Any]:
-        """Version, settings without secrets, and what each route runs on."""
-        routes = [
-            {
-                "name": route.name,
-                "bundle": model.bundle.reference,
-                "digest": model.bundle.digest,
-                "variant": model.variant,
-                "device": model.device,
-                "provider": model.provider,
-            }
-            for route, model in self.models
-        ]
-        return {"version": __version__, "settings": self.settings.public(), "routes": routes}
+        """What /info tells."""
+        consumer = self.app.reading if self.app is not None else None
+        return describe(self.settings, self.models, consumer.assigned if consumer else (), self._started_at)
 
 
 async def run_worker(
@@ -75,7 +102,8 @@ async def run_worker(
     async with AsyncExitStack() as stack:
         web = WebPort(
             worker.metrics,
-            is_ready=lambda: worker.ready,
+            live=worker.live,
+            ready=worker.ready,
             info=worker.info,
             token_file=settings.web_token_file,
         )
@@ -84,27 +112,28 @@ async def run_worker(
         log.info("listening", url=f"http://{settings.web_host}:{port}")
         shared = None
         if settings.redis_url is not None:
-            shared = _shared_cache(
-                settings.redis_url.get_secret_value(), settings.cache_ttl_s, worker.metrics
-            )
+            url = settings.redis_url.get_secret_value()
+            shared = _shared_cache(url, settings.cache_ttl_s, worker.metrics)
             stack.push_async_callback(shared.close)
-            looking = asyncio.create_task(_look_at(shared))
-            stack.callback(looking.cancel)
+            _in_background(stack, _look_at(shared))
         for route in routes:
             model = await load(route, settings, shared, worker.metrics)
             stack.callback(model.classifier.close)
             worker.models.append((route, model))
-        await wait_for_topics(
-            settings,
-            routes,
-            settings.retry_deadline_s,
-            on_wait=lambda _: worker.metrics.retried("topics"),
-        )
+        await wait_for_topics(settings, routes, settings.retry_deadline_s, on_wait=worker.waits)
         worker.app = LabelstreamApp(settings, worker.metrics)
         for route, model in worker.models:
             worker.app.add_route(route, model)
         log.info("worker started", version=__version__, group=settings.group, broker=settings.broker)
+        if settings.log_interval_s:
+            summary = Summary(worker.metrics.registry, monotonic)
+            stack.callback(summary.tell_last)
+            _in_background(stack, tell_each(summary, settings.log_interval_s))
         await run_app(worker.app)
+
+
+def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    stack.callback(asyncio.create_task(work).cancel)
 
 
 def _shared_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:

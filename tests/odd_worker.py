@@ -42,12 +42,14 @@ class Oddity:
         seconds_a_batch: what an inference takes at least.
         held_by: a file; while it exists, inferences wait.
         works_for: batches after which the device fails for good.
+        widest: tokens of the longest row that it can compute; wider batches fail.
         stays_s: seconds of each of its stays in the group, ended as by SIGTERM; then it stays.
     """
 
     seconds_a_batch: float = 0.0
     held_by: str = ""
     works_for: int = sys.maxsize
+    widest: int = sys.maxsize
     stays_s: tuple[float, ...] = ()
 
     def program(self) -> tuple[str, str]:
@@ -76,6 +78,8 @@ class OddRuntime:
         self._batches += 1
         if self._batches > self._oddity.works_for:
             raise RuntimeError("the device has fallen off the bus")
+        if inputs["input_ids"].shape[1] > self._oddity.widest:
+            raise RuntimeError("too wide")
         time.sleep(self._oddity.seconds_a_batch)
         while self._oddity.held_by and Path(self._oddity.held_by).exists():
             time.sleep(0.01)
@@ -118,8 +122,8 @@ def main() -> None:
 
     @with_settings(*EVERY)
     def worker(settings: Settings) -> None:
-        configure_logs(settings.log_level, settings.log_format)
-        serve(come_and_go(settings, OddModel(oddity)))
+        level = configure_logs(settings.log_level, settings.log_format)
+        serve(come_and_go(settings, OddModel(oddity)), level)
 
     app = typer.Typer()
     app.command()(worker)

@@ -91,6 +91,8 @@ class Lane:
     Attributes:
         batches: handed over and not finished.
         busy_s: seconds that the runtime has worked; only its thread adds to them.
+        began: when the inference that runs began, monotonic seconds, None when none runs; only its thread
+            sets it.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -98,6 +100,7 @@ class Lane:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="infer", initializer=give_way)
         self.batches = 0
         self.busy_s = 0.0
+        self.began: float | None = None
         self._counted_s = 0.0
 
     def newly_busy_s(self) -> float:

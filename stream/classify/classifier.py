@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol, TypeVar
 
+import structlog
+
 from stream.classify.batcher import Batcher, Group, Lane, Result, Row
 from stream.classify.cache import Key, PredictionCache
 from stream.classify.heads import Head
@@ -16,6 +18,7 @@ from stream.classify.planner import Limits
 from stream.classify.tokenise import Tokens
 from stream.classify.windows import Outcome, WindowPool
 from stream.errors import DeviceError, Poison, Reason
+from stream.observe.logs import debugging
 from stream.runtime import Padded, Runtime
 from stream.runtime.base import Logits
 
@@ -23,6 +26,8 @@ T = TypeVar("T")
 
 PROBE = "warm up"
 TOKENISE_ROWS = 4_096
+
+log = structlog.get_logger(__name__)
 
 
 class Observer(Protocol):
@@ -116,6 +121,12 @@ class Classifier:
     def busy_s(self) -> float:
         """Seconds for which the model has work already, as far as its pace is known."""
         return self._batcher.busy_s
+
+    @property
+    def inferring_s(self) -> float:
+        """For how long the longest inference has been running, seconds; 0 when none runs."""
+        now = monotonic()
+        return max((now - began for lane in self._lanes if (began := lane.began) is not None), default=0.0)
 
     @property
     def window_events(self) -> int:
@@ -243,18 +254,32 @@ class Classifier:
 
     async def _infer_now(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
         padded = self._tokeniser.pad(tokens, self._width_multiple)
-        logits = await self._in(lane.thread, self._multiply, lane, padded)
+        logits, seconds = await self._in(lane.thread, self._multiply, lane, padded)
         rows, width = padded["input_ids"].shape
-        self._observer.inferred(rows, sum(map(len, tokens)), rows * width)
+        real = sum(map(len, tokens))
+        self._observer.inferred(rows, real, rows * width)
+        if debugging(__name__):
+            log.debug(
+                "batch",
+                rows=rows,
+                tokens=real,
+                padded_tokens=rows * width,
+                fill_ratio=round(real / (rows * width), 3),
+                infer_ms=round(seconds * 1000, 3),
+            )
         with self._observer.timed("postprocess"):
             return self._outcomes(logits, tokens)
 
-    def _multiply(self, lane: Lane, padded: Padded) -> Logits:
-        began = monotonic()
-        with self._observer.timed("infer"):
-            logits = lane.runtime.infer(padded)
-        lane.busy_s += monotonic() - began
-        return logits
+    def _multiply(self, lane: Lane, padded: Padded) -> tuple[Logits, float]:
+        lane.began = began = monotonic()
+        try:
+            with self._observer.timed("infer"):
+                logits = lane.runtime.infer(padded)
+        finally:
+            lane.began = None
+        seconds = monotonic() - began
+        lane.busy_s += seconds
+        return logits, seconds
 
     async def _probe(self, lane: Lane) -> None:
         """A text that is known to work: if it fails too, no record is to blame."""

@@ -5,11 +5,15 @@ import gc
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import structlog
 
 from stream.commands.options import EVERY, with_settings
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.observe.logs import LogLevel
 
 # New objects until the young ones are looked through; collections of one generation until the next is.
 GARBAGE_THRESHOLDS = (200_000, 20, 20)
@@ -21,8 +25,8 @@ log = structlog.get_logger(__name__)
 def worker(settings: Settings) -> None:
     """Classify the events of the input topic and publish labels.
 
-    Stops on SIGTERM or Ctrl-C after finishing and committing what is in flight. Exit codes: 3 bundle,
-    4 broker or topics, 5 stalled, 6 fenced, 7 device.
+    Stops on SIGTERM or Ctrl-C after finishing and committing what is in flight; SIGUSR1 turns debug lines on
+    and off. Exit codes: 3 bundle, 4 broker or topics, 5 stalled, 6 fenced, 7 device.
 
         labelstream worker --bundle support
 
@@ -30,22 +34,29 @@ def worker(settings: Settings) -> None:
 
         labelstream worker --config labelstream.toml
     """
+    # Until the loop can take it, a request for debug lines must not end the process.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     # Faust takes a second to import, which `--help` and a wrong setting need not wait for.
+    from stream.info import worker_name
     from stream.observe.logs import configure_logs
     from stream.worker import run_worker
 
-    configure_logs(settings.log_level, settings.log_format)
-    serve(run_worker(settings))
+    ids = {"worker": worker_name(), "group": settings.group}
+    serve(run_worker(settings), configure_logs(settings.log_level, settings.log_format, ids))
 
 
-def serve(running: Coroutine[None, None, None]) -> None:
+def serve(running: Coroutine[None, None, None], level: "LogLevel | None" = None) -> None:
     """Run a worker until it ends, or until a signal asks it to finish what is in flight.
+
+    Args:
+        running: the worker.
+        level: switched between the configured one and debug by SIGUSR1.
 
     Raises:
         KeyboardInterrupt: the signal was SIGINT.
     """
     _collect_garbage_seldom()
-    stopped_by = asyncio.run(_until_signalled(running))
+    stopped_by = asyncio.run(_until_signalled(running, level))
     if stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
 
@@ -59,7 +70,9 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
-async def _until_signalled(running: Coroutine[None, None, None]) -> signal.Signals | None:
+async def _until_signalled(
+    running: Coroutine[None, None, None], level: "LogLevel | None"
+) -> signal.Signals | None:
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(running)
     received: list[signal.Signals] = []
@@ -73,6 +86,8 @@ async def _until_signalled(running: Coroutine[None, None, None]) -> signal.Signa
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
+    if level is not None:
+        loop.add_signal_handler(signal.SIGUSR1, level.toggle)
     with suppress(asyncio.CancelledError):
         await serving
     return received[0] if received else None

@@ -1,8 +1,10 @@
 """One way for all logs: structlog for ours, and Faust's, aiokafka's and the rest through the same end."""
 
 import logging
+import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Literal
 
@@ -11,6 +13,8 @@ import structlog
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # These repeat each heartbeat and metadata refresh at info, and an unreachable broker at error.
 CHATTY = ("aiokafka", "faust", "mode", "kafka", "asyncio")
+# At debug these write whole requests, responses and records: texts would be read in the log.
+TELLTALE = ("aiokafka.conn", "aiokafka.producer.producer")
 REPEAT_AFTER_S = 30.0
 MOST_MESSAGES = 1_000
 
@@ -36,9 +40,74 @@ class SeldomFilter(logging.Filter):
         return True
 
 
-def configure_logs(level: str, fmt: Literal["auto", "json", "console"]) -> None:
-    """Send all logs to standard error: coloured lines on a terminal, else a JSON object a line."""
-    console = fmt == "console" or (fmt == "auto" and sys.stderr.isatty())
+class LogLevel:
+    """What is logged: from the configured level on, or everything while debug lines are wanted."""
+
+    def __init__(self, configured: str) -> None:
+        self._configured = configured
+        self._level = configured
+        self._set(configured)
+
+    def toggle(self) -> None:
+        """Switch between the configured level and debug, and say so."""
+        self._set(self._configured if self._level == "debug" else "debug")
+        # Told whatever the level, or else whoever turned debug off under `error` would see nothing.
+        logging.getLogger(__name__).handle(
+            logging.makeLogRecord(
+                {
+                    "name": __name__,
+                    "levelno": logging.INFO,
+                    "levelname": "INFO",
+                    "msg": "log level changed",
+                    "log_level": self._level,
+                }
+            )
+        )
+
+    def _set(self, level: str) -> None:
+        self._level = level
+        logging.getLogger().setLevel(LEVELS[level])
+        quieter = logging.DEBUG if level == "debug" else max(LEVELS[level], logging.WARNING)
+        for name in CHATTY:
+            logging.getLogger(name).setLevel(quieter)
+        for name in TELLTALE:
+            logging.getLogger(name).setLevel(max(quieter, logging.INFO))
+
+
+class Ids:
+    """A processor that adds what every line of this process has in common."""
+
+    def __init__(self, ids: Mapping[str, str]) -> None:
+        self._ids = ids
+
+    def __call__(
+        self, _logger: object, _method: str, fields: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        """The line with the ids, where it does not say otherwise itself."""
+        return {**self._ids, **fields}
+
+
+def debugging(name: str) -> bool:
+    """Whether a module's debug lines are wanted; asked before one is put together."""
+    return logging.getLogger(name).isEnabledFor(logging.DEBUG)
+
+
+def configure_logs(
+    level: str, fmt: Literal["auto", "json", "console"], ids: Mapping[str, str] | None = None
+) -> LogLevel:
+    """Send all logs, warnings and faults of threads to standard error.
+
+    Args:
+        level: debug, info, warning or error.
+        fmt: json: an object a line; console: for people, in colour on a terminal unless NO_COLOR is set;
+            auto: the latter on a terminal, else the former.
+        ids: fields of every JSON line, such as the worker's name; a terminal shows one worker, without them.
+
+    Returns:
+        The level, which may be changed while the process runs.
+    """
+    terminal = sys.stderr.isatty()
+    console = fmt == "console" or (fmt == "auto" and terminal)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -46,9 +115,19 @@ def configure_logs(level: str, fmt: Literal["auto", "json", "console"]) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=terminal and not os.environ.get("NO_COLOR"),
+                # The others show local variables, and so texts.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [
+            Ids(ids or {}),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(SeldomFilter())
@@ -58,13 +137,9 @@ def configure_logs(level: str, fmt: Literal["auto", "json", "console"]) -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
         )
     )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(LEVELS[level])
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(
-            max(LEVELS[level], logging.WARNING) if level != "debug" else logging.DEBUG
-        )
+    logging.getLogger().handlers = [handler]
+    logging.captureWarnings(True)
+    threading.excepthook = _log_thread_fault
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -74,4 +149,14 @@ def configure_logs(level: str, fmt: Literal["auto", "json", "console"]) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
+    )
+    return LogLevel(level)
+
+
+def _log_thread_fault(fault: threading.ExceptHookArgs) -> None:
+    if fault.exc_value is None or isinstance(fault.exc_value, SystemExit):
+        return
+    name = fault.thread.name if fault.thread else "unknown"
+    logging.getLogger(__name__).error(
+        "a thread ended with an error", exc_info=fault.exc_value, extra={"thread_name": name}
     )

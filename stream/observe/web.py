@@ -10,7 +10,11 @@ from aiohttp import web
 from prometheus_client.exposition import gzip_accepted
 
 from stream.errors import UsageError
+from stream.observe.health import Checks, as_json, passed
 from stream.observe.metrics import Metrics
+
+OPEN = ("/live", "/ready")
+SCHEME = "bearer"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -22,14 +26,16 @@ class WebPort:
         self,
         metrics: Metrics,
         *,
-        is_ready: Callable[[], bool],
+        live: Callable[[], Checks],
+        ready: Callable[[], Checks],
         info: Callable[[], Mapping[str, Any]],
         token_file: Path | None = None,
     ) -> None:
         """
         Args:
             metrics: what /metrics exposes.
-            is_ready: whether bundles are warm and the group has assigned partitions or keeps us in reserve.
+            live: what has to be so for the process to be worth keeping.
+            ready: what has to be so for it to label events.
             info: what /info tells, without secrets.
             token_file: file with a bearer token that every path but /live and /ready asks for.
 
@@ -37,7 +43,8 @@ class WebPort:
             UsageError: the token file cannot be read.
         """
         self._metrics = metrics
-        self._is_ready = is_ready
+        self._live_checks = live
+        self._ready_checks = ready
         self._info = info
         self._token = _read_token(token_file) if token_file else None
         self._runner: web.AppRunner | None = None
@@ -48,7 +55,7 @@ class WebPort:
         Raises:
             UsageError: the port is taken.
         """
-        app = web.Application(middlewares=[self._guard])
+        app = web.Application(middlewares=[self._guard, _name_the_paths])
         app.add_routes(
             [
                 web.get("/live", self._live),
@@ -80,18 +87,18 @@ class WebPort:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._token is not None and request.path not in ("/live", "/ready"):
-            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(given.encode(), self._token.encode()):
+        if self._token is not None and request.path not in OPEN:
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            known = hmac.compare_digest(given.strip().encode(), self._token.encode())
+            if scheme.lower() != SCHEME or not known:
                 raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
         return await handler(request)
 
     async def _live(self, _: web.Request) -> web.Response:
-        return web.Response(text="live\n")
+        return _verdict("live", self._live_checks())
 
     async def _ready(self, _: web.Request) -> web.Response:
-        ready = self._is_ready()
-        return web.Response(text="ready\n" if ready else "not ready\n", status=200 if ready else 503)
+        return _verdict("ready", self._ready_checks())
 
     async def _tell(self, _: web.Request) -> web.Response:
         return web.Response(body=orjson.dumps(self._info(), default=str), content_type="application/json")
@@ -102,6 +109,23 @@ class WebPort:
         if gzip_accepted(request.headers.get("Accept-Encoding", "")):
             answer.enable_compression(web.ContentCoding.gzip)
         return answer
+
+
+def _verdict(name: str, checks: Checks) -> web.Response:
+    return web.Response(
+        body=as_json(name, checks),
+        status=200 if passed(checks) else 503,
+        content_type="application/json",
+    )
+
+
+@web.middleware
+async def _name_the_paths(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        paths = sorted(resource.canonical for resource in request.app.router.resources())
+        raise web.HTTPNotFound(text=f"there is no {request.path} here, but: {' '.join(paths)}\n") from None
 
 
 def _read_token(path: Path) -> str:

@@ -12,6 +12,7 @@ from tests.real.process import Child, Folder
 from tests.real.worker import WorkerProcess
 
 FREE_WORKER = ("tests.bench.free_worker",)
+UNMETERED_WORKER = ("tests.bench.unmetered_worker",)
 
 
 class Running(Protocol):

@@ -1,12 +1,17 @@
-"""A broker that goes away for good: the worker ends all the same."""
+"""A broker that goes away: for a while, and the worker says so; for good, and it ends all the same."""
+
+from pathlib import Path
 
 import pytest
 
+from tests.odd_worker import Oddity
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.kafka import ApacheKafka
 from tests.real.wait import until
 
 __all__ = ["start_worker", "tiny_bundle"]
+
+BACK_S = 120.0
 
 
 @pytest.mark.slow
@@ -22,3 +27,43 @@ def test_sigterm_with_a_dead_broker_ends_within_its_deadline(
     apache_kafka.kill()
     assert worker.stop() in (0, 5), "an orderly end, or the watchdog's"
     assert "Traceback" not in worker.log
+
+
+@pytest.mark.slow
+def test_ready_names_the_broker_that_is_away_and_live_stays_well(
+    apache_kafka: ApacheKafka, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    if not apache_kafka.owned:
+        pytest.skip("the broker of LABELSTREAM_TEST_BROKER is not ours to kill; unset it to run this")
+    route, hold = make_route(apache_kafka, "outage"), tmp_path / "hold"
+    program = Oddity(held_by=str(hold)).program()
+    worker = start_worker(apache_kafka, route, program=program, retry_deadline_s=600, stall_exit_s=600)
+    assert [worker.health(path)[0] for path in ("/live", "/ready")] == [200, 200]
+    assert worker.metric("labelstream_ready") == 1
+    hold.touch()
+    apache_kafka.produce(route, event(0)[1])
+    until(lambda: worker.metric("labelstream_in_flight_events") == 1, BACK_S, "an event in flight")
+    apache_kafka.kill()
+    hold.unlink()
+
+    def told() -> bool:
+        status, checks = worker.health("/ready")
+        broker = checks["broker"]
+        return status == 503 and not broker["ok"] and apache_kafka.address in broker["found"]
+
+    until(told, BACK_S, "/ready says that the broker is away")
+    assert worker.metric("labelstream_ready") == 0
+    assert worker.health("/live")[0] == 200
+    until(
+        lambda: worker.metric("labelstream_retries_total", what="publish") > 0, BACK_S, "a batch sent again"
+    )
+    until(
+        lambda: worker.metric("labelstream_retries_total", what="broker") > 0,
+        BACK_S,
+        "the broker asked again",
+    )
+    apache_kafka.start()
+    until(lambda: worker.health("/ready")[0] == 200, BACK_S, "/ready is well again")
+    assert worker.health("/live")[0] == 200
+    until(lambda: sum(apache_kafka.end_offsets(worker.labels).values()) >= 1, BACK_S, "the label")
+    assert worker.metric("labelstream_ready") == 1

@@ -1,9 +1,12 @@
 """A worker as a user runs it: `labelstream worker` in a process of its own."""
 
 import json
+import os
+import signal
 import sys
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -82,14 +85,22 @@ class WorkerProcess:
     def _ready(self) -> bool:
         self._child.check()
         try:
-            return self._get("/ready").startswith("ready")
+            self._get("/ready")
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
+        return True
 
     def _get(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
             text: str = answer.read().decode()
             return text
+
+    def health(self, path: str) -> tuple[int, dict[str, Any]]:
+        """What /live or /ready answers: the status, and the checks."""
+        try:
+            return 200, json.loads(self._get(path))
+        except urllib.error.HTTPError as refused:
+            return refused.code, json.loads(refused.read())
 
     def info(self) -> dict[str, Any]:
         """What /info tells."""
@@ -122,6 +133,10 @@ class WorkerProcess:
         """kill -9."""
         self._child.kill()
 
+    def toggle_debug(self) -> None:
+        """SIGUSR1."""
+        os.kill(self.pid, signal.SIGUSR1)
+
     def pause(self) -> None:
         """SIGSTOP."""
         self._child.pause()
@@ -146,6 +161,14 @@ class WorkerProcess:
         assert process is not None
         assert process.returncode is not None
         return process.returncode
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The lines of its log that are JSON and whole."""
+        found = []
+        for line in self.log.splitlines():
+            with suppress(json.JSONDecodeError):
+                found.append(json.loads(line))
+        return [line for line in found if isinstance(line, dict)]
 
     @property
     def log(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from stream.agent import LabelAgent
 from stream.classify.classifier import Answers
@@ -88,7 +89,7 @@ class RecordingPublisher:
 
 
 class Setup:
-    def __init__(self) -> None:
+    def __init__(self, *, log_texts: bool = False) -> None:
         self.owner = OneOwner()
         self.publisher: Any = RecordingPublisher()
         self.metrics = Metrics()
@@ -103,6 +104,7 @@ class Setup:
             AtLeastOnce(self.publisher),
             self.metrics,
             self.failures.append,
+            log_texts=log_texts,
         )
 
     def batch(self, *values: bytes | None, partition: int = 0, first: int = 0) -> RecordBatch:
@@ -260,3 +262,36 @@ async def test_batches_of_a_partition_are_published_in_order() -> None:
     written = [record for records in setup.publisher.published for record in records["labels"]]
     offsets = [orjson.loads(value)["source"]["offset"] for _, value, _, _ in written]
     assert offsets == list(range(30))
+
+
+@pytest.mark.parametrize("log_texts", [False, True])
+async def test_a_record_batch_is_a_debug_line_and_shows_texts_only_where_that_is_wanted(
+    log_texts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.agent.debugging", lambda _name: True)
+    setup = Setup(log_texts=log_texts)
+    long = "x" * 200
+    values = [b'{"text":"%b"}' % text for text in (b"hello", long.encode(), b"poison", b"hi", b"fifth")]
+    with capture_logs() as told:
+        await setup.run(setup.batch(*values, b"{broken", None, first=7))
+        await setup.settle()
+    (line,) = [line for line in told if line["event"] == "record batch"]
+    assert line["log_level"] == "debug"
+    assert (line["topic"], line["partition"], line["first_offset"], line["next_offset"]) == (
+        "texts",
+        0,
+        7,
+        14,
+    )
+    assert (line["events"], line["labelled"], line["tombstones"], line["cached"]) == (7, 4, 1, 0)
+    assert line["dead_letters"] == {"decode": 1, "model": 1}
+    assert line["ms"] >= 0
+    assert line.get("texts") == (["hello", "x" * 80, "poison"] if log_texts else None)
+
+
+async def test_a_record_batch_is_no_line_at_info() -> None:
+    setup = Setup()
+    with capture_logs() as told:
+        await setup.run(setup.batch(b'{"text":"hello"}'))
+        await setup.settle()
+    assert told == []

@@ -67,6 +67,9 @@ class BrokenRedis:
             raise RedisConnectionError("refused")
         return [None for _ in keys]
 
+    async def ping(self) -> None:
+        await self.mget([])
+
 
 def predictions(count: int = 1) -> list[Prediction]:
     """Different predictions, as the model makes them."""
@@ -278,3 +281,19 @@ async def test_without_redis_every_key_is_an_error_of_that_tier() -> None:
     door, counted = cache(shared=RedisCache(client, 60, lambda: 0.0))
     assert await door.get_many(KEYS.keys(["a", "b"]), ["a", "b"]) == [None, None]
     assert counted == {"local miss": 2, "redis error": 2}
+
+
+async def test_whether_redis_answers_is_told_also_while_nothing_is_looked_up() -> None:
+    now = 100.0
+    client: Any = BrokenRedis()
+    answers: list[bool] = []
+    again: list[float] = []
+    tier = RedisCache(client, 60, lambda: now, answers.append, lambda: again.append(now))
+    await tier.look()
+    await tier.look()
+    assert (answers, again) == ([False], []), "the pause holds for looking too"
+    now += 1.1
+    client.broken = False
+    await tier.look()
+    await tier.look()
+    assert (answers, again) == ([False, True, True], [101.1])

@@ -1,12 +1,15 @@
 """From text to prediction around a runtime of the test's own."""
 
 import asyncio
+import logging
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from stream.classify.cache import Key, KeyMaker, LocalCache, PredictionCache, SharedCache
 from stream.classify.classifier import Classifier
@@ -299,3 +302,61 @@ async def test_what_may_wait_follows_the_models_pace(tmp_path: Path) -> None:
     await setup.results("good")
     assert setup.classifier.window_events == 8, "two batches for the lane, however slow the model is"
     assert setup.classifier.events_at_once > 0
+
+
+class HeldRuntime(WordRuntime):
+    """Begins an inference and ends it when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = threading.Event()
+        self.may_end = threading.Event()
+
+    def infer(self, inputs: Padded) -> Logits:
+        self.began.set()
+        assert self.may_end.wait(60)
+        return super().infer(inputs)
+
+
+async def test_an_inference_that_hangs_is_seen_from_outside(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    held = HeldRuntime()
+    setup.classifier._lanes[0].runtime = held
+    assert setup.classifier.inferring_s == 0
+    waiting = asyncio.create_task(setup.labels("good"))
+    assert await asyncio.to_thread(held.began.wait, 60)
+    first = setup.classifier.inferring_s
+    assert 0 < first < setup.classifier.inferring_s
+    held.may_end.set()
+    assert await waiting == ["good"]
+    assert setup.classifier.inferring_s == 0
+
+
+async def test_an_inference_that_fails_runs_no_more(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    assert await setup.labels("poison") == ["model"]
+    assert setup.classifier.inferring_s == 0
+
+
+async def test_each_inference_is_a_debug_line_without_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(tmp_path)
+    with capture_logs() as silent:
+        await setup.labels("bad")
+    monkeypatch.setattr(logging.getLogger("stream.classify.classifier"), "level", logging.DEBUG)
+    logging.getLogger("stream.classify.classifier").manager._clear_cache()
+    with capture_logs() as told:
+        await setup.labels("good", "bad good")
+    assert silent == []
+    (line,) = told
+    assert {name: line[name] for name in ("event", "log_level", "rows", "tokens", "padded_tokens")} == {
+        "event": "batch",
+        "log_level": "debug",
+        "rows": 2,
+        "tokens": 3,
+        "padded_tokens": 4,
+    }
+    assert line["fill_ratio"] == 0.75
+    assert line["infer_ms"] >= 0
+    assert "good" not in str(line)

@@ -136,6 +136,7 @@ async def test_a_refused_commit_is_tried_again(consumer: Any) -> None:
     count = consumer.app.metrics.registry.get_sample_value
     assert count("labelstream_commits_total", {"result": "failed"}) == 1
     assert count("labelstream_commits_total", {"result": "done"}) == 1
+    assert count("labelstream_retries_total", {"what": "commit"}) == 1
 
 
 async def test_batches_of_an_earlier_epoch_are_released(consumer: Any) -> None:
@@ -340,3 +341,21 @@ async def test_a_stream_gets_batches_when_there_is_room_and_only_live_ones(consu
     assert found == [10, 10]
     assert in_flight == [0, 0, 0], "what waits for room is not in flight yet"
     assert not stream.enable_acks
+
+
+async def test_a_batch_that_the_producer_sends_again_is_counted_and_put_back(consumer: Any) -> None:
+    class SentBatch:
+        """A batch that the broker did not take."""
+
+        tp = PARTITION
+
+        def reset_drain(self) -> None:
+            pass
+
+    app = consumer.app
+    accumulator = app.producer._new_producer()._message_accumulator
+    batch = SentBatch()
+    accumulator._pending_batches.add(batch)
+    accumulator.reenqueue(batch)
+    assert [*accumulator._batches[PARTITION]] == [batch]
+    assert app.metrics.registry.get_sample_value("labelstream_retries_total", {"what": "publish"}) == 1

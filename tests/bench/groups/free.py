@@ -8,14 +8,14 @@ from tests.bench.context import Bench, Runs, failures
 from tests.bench.events import small_events
 from tests.bench.report import Section, Table, at_least, at_most
 from tests.bench.stats import ratios, spread
-from tests.bench.ways import FREE_WORKER, Ours, Rival, Way
+from tests.bench.ways import FREE_WORKER, UNMETERED_WORKER, Ours, Rival, Way
 
 TITLE = "Free model: what streaming costs"
 EVENTS = 2_000_000
 QUICK = 400_000
 LIMIT_S = 15.0
 QUICK_LIMIT_S = 5.0
-OURS, STOCK = "labelstream", "stock Faust, take + send"
+OURS, UNMETERED, STOCK = "labelstream", "labelstream, metrics off", "stock Faust, take + send"
 METHOD = (
     "Constant logits, no tokenizer; JSON in, JSON out; 200-byte events, every text unique, a key and one"
     " header kept, caches off. One topic of 4 partitions is loaded beforehand in each repeat, and each way"
@@ -24,14 +24,17 @@ METHOD = (
     " all threads, without the broker's. All ways publish, wait for confirmation and commit. Ours"
     " writes the whole label event (model, source, times), the others id, label, score and scores; the loop"
     " with our records has our decoder and encoder too, and answers every text alike: what is left when"
-    " everything else is taken from the worker."
+    " everything else is taken from the worker. With metrics off the same worker runs with instruments that"
+    " do nothing."
 )
 
 
 def run(bench: Bench) -> Section:
     """Run the group."""
+    bundle = bundle_of(bench, "tiny").bundle.path
     ways: dict[str, Way] = {
-        OURS: Ours(bundle_of(bench, "tiny").bundle.path, FREE_WORKER),
+        OURS: Ours(bundle, FREE_WORKER),
+        UNMETERED: Ours(bundle, UNMETERED_WORKER),
         STOCK: Rival("stock_faust"),
         "plain aiokafka loop, getmany + send_batch": Rival("aiokafka_loop"),
         "plain aiokafka loop with our records": Rival("aiokafka_contract"),
@@ -70,6 +73,9 @@ def section(found: dict[str, Runs[Measured]], count: int) -> Section:
             at_most("worker CPU per event", spread(costs[OURS]).median, 6, " µs"),
             at_least("events per second", spread(rates[OURS]).median, 150_000, digits=0),
         ]
+        if beside := ratios(rates[OURS], rates.get(UNMETERED, [])):
+            lost = 100 * (1 - spread(beside).median)
+            done.checks.append(at_most("throughput that metrics cost", lost, 5, " %", digits=1))
         if beside := ratios(rates[OURS], stock):
             done.checks.append(at_least("times stock Faust", spread(beside).median, 25, digits=1))
     return done

@@ -1,0 +1,183 @@
+"""What happened in an interval, in one log line, from the difference of the metrics."""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+Key = tuple[str, frozenset[tuple[str, str]]]
+
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+PREFIX = "labelstream_"
+
+log = structlog.get_logger(__name__)
+
+
+class Samples:
+    """All samples of a registry at a moment, or what came between two moments."""
+
+    def __init__(self, values: Mapping[Key, float]) -> None:
+        self._values = values
+
+    @classmethod
+    def read(cls, registry: CollectorRegistry) -> "Samples":
+        """Those of now."""
+        return cls(
+            {
+                (sample.name, frozenset(sample.labels.items())): sample.value
+                for family in registry.collect()
+                if family.name.startswith(PREFIX)
+                for sample in family.samples
+            }
+        )
+
+    def since(self, earlier: "Samples") -> "Samples":
+        """What counters and histograms have gained."""
+        return Samples({key: value - earlier._values.get(key, 0.0) for key, value in self._values.items()})
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of all samples of a name that have these labels; 0 when there is none."""
+        wanted = labels.items()
+        return sum(v for (found, has), v in self._values.items() if found == PREFIX + name and wanted <= has)
+
+    def by(self, name: str, label: str) -> dict[str, int]:
+        """Totals by a label's values, those that are not 0."""
+        found: dict[str, int] = {}
+        for (sample, has), value in self._values.items():
+            if sample == PREFIX + name and value:
+                of = dict(has)[label]
+                found[of] = found.get(of, 0) + round(value)
+        return found
+
+    def values_of(self, name: str, label: str) -> list[str]:
+        """The values that a label has."""
+        return sorted({dict(has)[label] for sample, has in self._values if sample == PREFIX + name})
+
+    def quantile(self, histogram: str, share: float, **labels: str) -> float:
+        """A histogram's quantile, interpolated within its bucket; NaN when nothing was observed.
+
+        What lies beyond the last bound counts as that bound.
+        """
+        below: dict[float, float] = {}
+        for (sample, has), value in self._values.items():
+            if sample == f"{PREFIX}{histogram}_bucket" and labels.items() <= has:
+                bound = float(dict(has)["le"])
+                below[bound] = below.get(bound, 0.0) + value
+        wanted = share * max(below.values(), default=0.0)
+        if not wanted:
+            return math.nan
+        floor = counted = 0.0
+        for bound in sorted(below):
+            if below[bound] >= wanted:
+                if math.isinf(bound):
+                    break
+                return floor + (bound - floor) * (wanted - counted) / (below[bound] - counted)
+            floor, counted = bound, below[bound]
+        return floor
+
+
+class Summary:
+    """Tells at info what happened since it told last; of a worker that idles once."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float]) -> None:
+        """
+        Args:
+            registry: the worker's.
+            clock: monotonic seconds.
+        """
+        self._registry = registry
+        self._clock = clock
+        self._before = Samples.read(registry)
+        self._at = clock()
+        self._idle = False
+
+    def tell(self) -> None:
+        """Log an interval's line."""
+        fields, happened = self._next()
+        if happened:
+            log.info("interval", **fields)
+        elif not self._idle:
+            log.info("idle", seconds=fields["seconds"], partitions=fields["partitions"])
+        self._idle = not happened
+
+    def tell_last(self) -> None:
+        """Log what happened since the last interval, if anything did."""
+        fields, happened = self._next()
+        if happened:
+            log.info("interval", **fields, last=True)
+
+    def _next(self) -> tuple[dict[str, Any], bool]:
+        now, at = Samples.read(self._registry), self._clock()
+        gained, seconds = now.since(self._before), at - self._at
+        self._before, self._at = now, at
+        fields = line(now, gained, seconds)
+        # Events that wait while nothing moves are no idleness.
+        return fields, bool(fields["events_in"] or fields["events"] or fields["batches"] or fields["lag"])
+
+
+def line(now: Samples, gained: Samples, seconds: float) -> dict[str, Any]:
+    """The fields of an interval's line.
+
+    Args:
+        now: for the gauges.
+        gained: what counters and histograms gained in the interval.
+        seconds: its length.
+    """
+    batches = gained.total("batch_rows_count")
+    routes = now.values_of("events_in_total", "route")
+    fields: dict[str, Any] = {
+        "seconds": round(seconds, 1),
+        "events_in": round(gained.total("events_in_total")),
+        "events": gained.by("events_total", "outcome"),
+        "events_per_s": round(gained.total("events_total") / seconds, 1) if seconds else 0.0,
+        "dead_letters": gained.by("dead_letters_total", "reason"),
+        "batches": round(batches),
+        "rows": round(gained.total("batch_rows_sum")),
+        "fill_ratio": round(gained.total("batch_fill_ratio_sum") / batches, 3) if batches else None,
+        "cache_hit_ratio": _hit_ratios(gained),
+        "age_s": quantiles(gained, "event_age_seconds", 1),
+        "stages_ms": _stages(gained),
+        "retries": gained.by("retries_total", "what"),
+        "lag": round(now.total("consumer_lag")),
+        "in_flight": round(now.total("in_flight_events")),
+        "queued": round(now.total("queue_events")),
+        "partitions": round(now.total("partitions_assigned")),
+    }
+    if len(routes) > 1:
+        fields["labelled"] = {
+            route: round(gained.total("events_total", route=route, outcome="labelled")) for route in routes
+        }
+    return fields
+
+
+def quantiles(gained: Samples, histogram: str, unit: float, **labels: str) -> dict[str, float]:
+    """p50, p95 and p99 of what a histogram gained, times a unit; empty when that is nothing."""
+    found = {name: gained.quantile(histogram, share, **labels) * unit for name, share in QUANTILES.items()}
+    return {name: round(value, 3) for name, value in found.items() if not math.isnan(value)}
+
+
+def _hit_ratios(gained: Samples) -> dict[str, float]:
+    found = {}
+    for tier in gained.values_of("cache_requests_total", "tier"):
+        if asked := gained.total("cache_requests_total", tier=tier):
+            found[tier] = round(gained.total("cache_requests_total", tier=tier, result="hit") / asked, 3)
+    return found
+
+
+def _stages(gained: Samples) -> dict[str, dict[str, float]]:
+    name = "stage_duration_seconds"
+    found = {
+        stage: quantiles(gained, name, 1000, stage=stage)
+        for stage in gained.values_of(f"{name}_count", "stage")
+    }
+    return {stage: values for stage, values in found.items() if values}
+
+
+async def tell_each(summary: Summary, interval_s: float) -> None:
+    """Tell at the end of every interval, for ever."""
+    while True:
+        await asyncio.sleep(interval_s)
+        summary.tell()
