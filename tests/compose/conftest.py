@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.compose.journal import Journal
-from tests.compose.stack import BUILD_S, Stack, compose_command, docker, run
+from tests.compose.stack import BUILD_S, ONE_SHOTS, Stack, compose_command, docker, run
 from tests.real.parts import MissingPartError, unavailable, unique
 
 SERVICES = ("worker", "trainer", "tests")
@@ -53,6 +53,9 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("data") / "data"
     save_tiny_base(folder / "base")
+    # The trainer's container runs as another user, and weights are saved for their owner only.
+    for file in (folder / "base").iterdir():
+        file.chmod(0o644)
     return folder
 
 
@@ -71,8 +74,9 @@ def stack(compose: list[str], images: dict[str, str], tiny_base: Path, journal: 
             step.found = "topics made, a tiny model trained on the sample, 1 worker ready"
         yield made
     finally:
-        told = "\n".join(made.logs(at, "40") for at in made.containers("worker", ended=True))
-        print(f"--- the workers' logs end:\n{told}")
+        for service in (*ONE_SHOTS, "worker"):
+            for container in made.containers(service, ended=True):
+                print(f"--- the log of a container of {service} ends:\n{made.logs(container, '40')}")
         made.compose(
             "--profile", "observe", "--profile", "test", "down", "-v", "--remove-orphans", check=False
         )
