@@ -78,6 +78,10 @@ class StackBroker(BrokerClient):
     def __init__(self, address: str) -> None:
         self.address = address
 
+    def _config(self, **more: object) -> dict[str, Any]:
+        # As much as the topics take, which is more than the client's own limit.
+        return super()._config(**{"message.max.bytes": 2 * 2**20}, **more)
+
     def reconnect(self) -> None:
         """Drop connections before the broker goes."""
         self._forget()

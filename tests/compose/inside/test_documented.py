@@ -36,7 +36,7 @@ def test_the_readme_s_commands(command: str, addresses: dict[str, str], tmp_path
     (tmp_path / "events.jsonl").write_text('{"id": "t-42", "text": "My card was charged twice"}\n')
     words = command.replace("kafka:9092", addresses[BROKER]).replace("tickets", BUNDLE).split()
     if words[1] == "tail":
-        words += ["--from-beginning", "--count", "3"]
+        words += ["--from-beginning", "--count", "1"]
     if words[1] == "doctor":
         words += ["--bundle-store", str(PROJECT / "bundles"), "--web-port", "0"]
     done = run(words, folder=tmp_path, check=False, timeout_s=120, environment={})
