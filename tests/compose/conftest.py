@@ -34,7 +34,7 @@ def compose() -> list[str]:
 def images(compose: list[str], journal: Journal) -> dict[str, str]:
     """The images, built now; service → image."""
     stack = Stack(compose, "labelstream-build")
-    with journal.step("build the images (what did not change comes from the engine's cache)"):
+    with journal.step("`build`; what did not change comes from the engine's cache"):
         stack.compose("--profile", "test", "build", *SERVICES, timeout_s=BUILD_S)
     found = {name: f"labelstream/{name}:0.1.0" for name in ("worker-cpu", "trainer", "tests")}
     for name in found.values():

@@ -56,7 +56,7 @@ def test_every_command_of_the_tutorial(clone: Stack, journal: Journal) -> None:
     blocks = commands((PROJECT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
     assert len(blocks) > 8
     *steps, down = blocks
-    with journal.step("docs/tutorial.md, every command from clone to labels") as step:
+    with journal.step("docs/tutorial.md, every command from clone to labels", "tutorial") as step:
         execute(clone, steps)
         labels = {event["id"]: event for event in values(clone, LABELS)}
         assert labels.keys() == {"t-1", "t-2", "t-3"}
