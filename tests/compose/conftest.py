@@ -1,5 +1,6 @@
 """The stack of docker-compose.yml, built and brought up once for all tests that operate it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.compose.stack import BUILD_S, ONE_SHOTS, Stack, compose_command, dock
 from tests.real.parts import MissingPartError, unavailable, unique
 
 SERVICES = ("worker", "trainer", "tests")
+BASES = ("STACK_PYTHON_IMAGE", "STACK_KAFKA_IMAGE", "STACK_REDIS_IMAGE", "STACK_PROMETHEUS_IMAGE")
 REMEDY = "apt-get install docker.io docker-compose, and a running dockerd"
 
 
@@ -41,7 +43,8 @@ def images(compose: list[str], journal: Journal) -> dict[str, str]:
         journal.sizes[name] = int(docker("image", "inspect", "--format", "{{.Size}}", name))
     journal.versions += [
         "engine " + docker("version", "--format", "{{.Server.Version}}").strip(),
-        run([*compose, "version", "--short"]).stdout.strip() + " of Compose",
+        "Compose " + run([*compose, "version", "--short"]).stdout.strip(),
+        *(os.environ[name] for name in BASES if name in os.environ),
     ]
     return found
 
