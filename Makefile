@@ -7,16 +7,16 @@ SET    ?=
 bin    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench quality kafka format clean
+.PHONY: help demo test check bench quality kafka compose-test compose-log format clean
 
 help: ## show this
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: $(VENV)/installed-demo ## train on the sample, start broker and worker, watch labels arrive
 	@$(bin)/labelstream demo
 
-test: $(VENV)/installed-dev ## all tests, on real Apache Kafka and Redis
-	@$(bin)/python -m pytest
+test: $(VENV)/installed-dev ## all tests but those of the compose stack, on real Apache Kafka and Redis
+	@$(bin)/python -m pytest -m "not compose"
 
 check: $(VENV)/installed-dev ## lint, types, import arrows, fast tests
 	$(bin)/ruff check stream trainer tests
@@ -33,6 +33,12 @@ quality: $(VENV)/installed-dev ## train on published data and judge it; DATA=fol
 
 kafka: $(VENV)/installed-dev ## a real Apache Kafka on 127.0.0.1:9092, until Ctrl-C
 	@$(bin)/python -m tests.kafka
+
+compose-test: $(VENV)/installed-dev ## build the images, bring the compose stack up, test, scale, kill, down
+	@$(bin)/python -m pytest tests/compose
+
+compose-log: $(VENV)/installed-dev ## the same, and put what it took and found into docs/compose.md
+	@LABELSTREAM_TEST_COMPOSE_LOG=docs/compose.md $(bin)/python -m pytest tests/compose
 
 format: $(VENV)/installed-dev ## put the code into its format
 	$(bin)/ruff check --fix stream trainer tests

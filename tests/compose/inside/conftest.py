@@ -1,0 +1,40 @@
+"""The addresses of a running stack; without them these tests are skipped."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests.compose.stack import StackBroker
+
+BROKER, REDIS, WEB = "LABELSTREAM_TEST_BROKER", "LABELSTREAM_TEST_REDIS", "LABELSTREAM_TEST_WEB"
+
+
+@pytest.fixture(scope="session")
+def addresses() -> dict[str, str]:
+    """Where broker, Redis and web port are."""
+    found = {name: os.environ.get(name, "") for name in (BROKER, REDIS, WEB)}
+    if not all(found.values()):
+        pytest.skip("these tests need a stack that is up: docker-compose run --rm tests")
+    return found
+
+
+@pytest.fixture
+def stack_broker(addresses: dict[str, str]) -> StackBroker:
+    """The stack's Kafka."""
+    return StackBroker(addresses[BROKER])
+
+
+@pytest.fixture
+def stack_redis(addresses: dict[str, str]) -> Iterator["redis.Redis"]:
+    """The stack's Redis."""
+    client = redis.Redis.from_url(addresses[REDIS])
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def webs(addresses: dict[str, str]) -> list[str]:
+    """Web ports of the workers, those that are known."""
+    return addresses[WEB].split(",")

@@ -1,0 +1,60 @@
+"""What an operator sees of it: results in Redis, metrics, health."""
+
+import json
+
+import orjson
+import pytest
+import redis
+
+from tests.compose.inside.arrivals import arrived
+from tests.compose.stack import StackBroker, get, metric
+from tests.compose.traffic import LABELS, TEXTS
+from tests.real.parts import unique
+from tests.real.wait import until
+
+pytestmark = pytest.mark.compose
+
+SEEN_S = 60.0
+
+
+def send(broker: StackBroker, text: str, event_id: str) -> dict[str, object]:
+    """Send one event; its label."""
+    broker.produce(TEXTS, orjson.dumps({"id": event_id, "text": text}), partition=0)
+    record = arrived(broker.address, [event_id], (LABELS,))[event_id]
+    found: dict[str, object] = orjson.loads(record.value or b"")
+    return found
+
+
+def test_the_second_time_a_text_comes_from_the_cache(
+    stack_broker: StackBroker, stack_redis: "redis.Redis"
+) -> None:
+    text = f"the parcel {unique('cached')} came twice"
+    keys = "labelstream:1:*"
+    before = sum(1 for _ in stack_redis.scan_iter(keys))
+    first = send(stack_broker, text, unique("first"))
+    until(lambda: sum(1 for _ in stack_redis.scan_iter(keys)) > before, SEEN_S, "a new result in Redis")
+    second = send(stack_broker, text, unique("second"))
+    assert (first["cached"], second["cached"]) == (False, True)
+    assert first["scores"] == second["scores"]
+
+
+def test_what_is_labelled_is_counted(stack_broker: StackBroker, webs: list[str]) -> None:
+    def counted() -> float:
+        return metric(webs, "labelstream_events_total", outcome="labelled")
+
+    before = counted()
+    stem = unique("counted")
+    for number in range(10):
+        send(stack_broker, f"login does not work {number}", f"{stem}-{number}")
+    until(lambda: counted() >= before + 10, SEEN_S, "ten more labelled events in the metrics")
+    assert metric(webs, "labelstream_consumer_lag") >= 0
+    assert metric(webs, "labelstream_bundle_info") == len(webs)
+
+
+def test_health_and_info(webs: list[str]) -> None:
+    for web in webs:
+        assert get(f"{web}/live")
+        assert get(f"{web}/ready")
+        info = json.loads(get(f"{web}/info"))
+        assert info["routes"][0]["bundle"]
+        assert "redis://" not in json.dumps(info["settings"]["redis_url"])

@@ -1,0 +1,197 @@
+"""The stack as an operator runs it: docker-compose in a folder, and what the engine tells of containers."""
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.real.client import BrokerClient
+from tests.real.parts import MissingPartError
+from tests.real.process import EndedError, free_ports
+from tests.real.wait import until
+
+PROJECT = Path(__file__).parents[2]
+# On loopback whatever the machine's bridge networks can do.
+FILES = "docker-compose.yml:deploy/compose/host-network.yml"
+ONE_SHOTS = ("topics", "trainer")
+HEALTHY_S = 300.0
+BUILD_S = 1800.0
+
+
+def compose_command() -> list[str]:
+    """Compose as this machine has it: $LABELSTREAM_TEST_COMPOSE, docker-compose, or `docker compose`.
+
+    Raises:
+        MissingPartError: there is no engine that answers, or no Compose.
+    """
+    if shutil.which("docker") is None or run(["docker", "info"], check=False).returncode:
+        raise MissingPartError("no container engine answers `docker info`")
+    if given := os.environ.get("LABELSTREAM_TEST_COMPOSE"):
+        return [given]
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    if run(["docker", "compose", "version"], check=False).returncode == 0:
+        return ["docker", "compose"]
+    raise MissingPartError("there is neither docker-compose nor `docker compose`")
+
+
+def run(
+    command: list[str],
+    *,
+    check: bool = True,
+    timeout_s: float = 300,
+    folder: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command; stdout and stderr come together.
+
+    Raises:
+        EndedError: it failed; with the end of what it wrote.
+    """
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+    )
+    if check and done.returncode:
+        told = "\n".join(done.stdout.splitlines()[-60:])
+        raise EndedError(f"{' '.join(command)} ended with {done.returncode}:\n{told}")
+    return done
+
+
+class StackBroker(BrokerClient):
+    """The stack's Kafka, as a client on this machine reaches it."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def _config(self, **more: object) -> dict[str, Any]:
+        # As much as the topics take, which is more than the client's own limit.
+        return super()._config(**{"message.max.bytes": 2 * 2**20}, **more)
+
+    def reconnect(self) -> None:
+        """Drop connections before the broker goes."""
+        self._forget()
+
+
+class Stack:
+    """A Compose project of its own: ports, names and volumes that nobody else has."""
+
+    def __init__(self, command: list[str], project: str, folder: Path = PROJECT) -> None:
+        self.command = command
+        self.project = project
+        self.folder = folder
+        kafka, controller, redis, prometheus = free_ports(4)
+        self.broker = StackBroker(f"127.0.0.1:{kafka}")
+        self.redis_url = f"redis://127.0.0.1:{redis}/0"
+        self.prometheus_url = f"http://127.0.0.1:{prometheus}"
+        self.environment = {
+            "COMPOSE_PROJECT_NAME": project,
+            "COMPOSE_FILE": FILES,
+            "STACK_KAFKA_PORT": str(kafka),
+            "STACK_CONTROLLER_PORT": str(controller),
+            "STACK_REDIS_PORT": str(redis),
+            "STACK_PROMETHEUS_PORT": str(prometheus),
+        }
+
+    def compose(self, *words: str, timeout_s: float = 300, check: bool = True) -> str:
+        """docker-compose with these words; returns what it wrote."""
+        done = run(
+            [*self.command, *words],
+            check=check,
+            timeout_s=timeout_s,
+            folder=self.folder,
+            environment=self.environment,
+        )
+        return done.stdout
+
+    def containers(self, service: str, *, ended: bool = False) -> list[str]:
+        """Ids of a service's containers, those that run or all of them; not those of `run`."""
+        labels = (f"project={self.project}", f"service={service}", "oneoff=False")
+        filters = [word for at in labels for word in ("--filter", f"label=com.docker.compose.{at}")]
+        return sorted(docker("ps", "-q", *(["-a"] if ended else []), *filters).split())
+
+    def state(self, container: str) -> dict[str, Any]:
+        """The engine's State of a container, with its RestartCount."""
+        (told,) = json.loads(docker("inspect", container))
+        state: dict[str, Any] = {**told["State"], "RestartCount": told["RestartCount"]}
+        return state
+
+    def healthy(self, service: str, count: int = 1) -> bool:
+        """Whether so many containers of the service run and no other, and all are healthy."""
+        states = [self.state(container) for container in self.containers(service)]
+        return len(states) == count and all(s.get("Health", {}).get("Status") == "healthy" for s in states)
+
+    def await_healthy(self, service: str, count: int = 1) -> None:
+        """Wait until so many containers of the service are healthy."""
+        until(lambda: self.healthy(service, count), HEALTHY_S, f"{count} healthy {service}")
+
+    def await_ready(self, workers: int = 1) -> None:
+        """Wait until Kafka, Redis and so many workers are healthy."""
+        for service, count in (("kafka", 1), ("redis", 1), ("worker", workers)):
+            self.await_healthy(service, count)
+
+    def logs(self, container: str, lines: str = "all") -> str:
+        """Its output, of all the times it ran."""
+        return docker("logs", "--tail", lines, container)
+
+    def web(self, container: str) -> str:
+        """Where a worker's web port is: the last that its log names."""
+        found = ""
+        for line in self.logs(container).splitlines():
+            if '"listening"' in line:
+                found = json.loads(line)["url"]
+        if not found:
+            raise EndedError(f"worker {container} does not listen:\n{self.logs(container, '30')}")
+        return found
+
+    def webs(self) -> list[str]:
+        """The web ports of all workers."""
+        return [self.web(container) for container in self.containers("worker")]
+
+    def crash(self, container: str) -> None:
+        """kill -9 of everything in the container but its init, which ends with it: nothing can be finished.
+
+        Unlike `docker kill` the engine does not take this for an operator's wish, so the restart policy acts.
+        """
+        run(["docker", "exec", container, "sh", "-c", "kill -9 -1"], check=False)
+
+
+def docker(*words: str) -> str:
+    """The engine's own command."""
+    return run(["docker", *words]).stdout
+
+
+def get(url: str) -> str:
+    """The body of an answer; raises on any status but 2xx."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        body: str = answer.read().decode()
+        return body
+
+
+def metric(urls: list[str], name: str, **labels: str) -> float:
+    """The sum of the samples of that name and these labels over all workers."""
+    return sum(
+        sample.value
+        for url in urls
+        for family in text_string_to_metric_families(get(f"{url}/metrics"))
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+AWAY = (urllib.error.URLError, ConnectionError, TimeoutError, EndedError)
+"""What asking a worker raises while it is away."""
