@@ -99,6 +99,16 @@ def test_partitions_are_bounded_and_those_with_most_waiting_stay() -> None:
     assert found.lag_more == 5
 
 
+def test_what_waits_is_the_same_everywhere_though_the_reading_is_older() -> None:
+    setup = Setup()
+    setup.metrics.assigned.set(1)
+    setup.after(1.0)
+    setup.metrics.lag.labels("mail", "0").set(3)
+    found = setup.composer.snapshot()
+    assert (found.lag_total, found.lag[0].events) == (3, 3)
+    assert "3 events are waiting" in found.standing.reason
+
+
 def test_what_a_worker_waits_for_is_told_until_it_is_ready() -> None:
     setup = Setup()
     setup.waiting_for = "the model to load"

@@ -48,25 +48,27 @@ class Composer:
         self._now_ms = now_ms
 
     def snapshot(self) -> Snapshot:
-        """How things are at the newest reading."""
+        """How things are: gauges as of now, rates and percentiles as of the newest reading."""
         history, metrics, recent = self._history, self._metrics, self._recent
         newest, older = history.newest, history.before(WINDOW_S)
-        lag, more = self._lag()
+        lag = self._lag()
+        waiting = sum(partition.events for partition in lag)
+        most = sorted(lag, key=lambda partition: -partition.events)[:PARTITIONS_SHOWN]
         return Snapshot(
             at_ms=self._now_ms(),
             version=__version__,
             host=self._host,
             group=self._settings.group,
-            standing=self._standing(newest),
+            standing=self._standing(newest, waiting),
             outcomes={name: int(number) for name, number in newest.outcomes.items()},
             per_s=history.per_s(),
             per_s_window=history.per_s(WINDOW_S),
             line=history.line(),
             window_s=min(WINDOW_S, newest.at_s - older.at_s),
             durations=history.percentiles((AGE, *STAGES)),
-            lag_total=int(newest.lag),
-            lag=lag,
-            lag_more=more,
+            lag_total=waiting,
+            lag=sorted(most, key=lambda partition: (partition.topic, partition.partition)),
+            lag_more=len(lag) - len(most),
             routes=self._routes(),
             cache=_tiers(older, newest),
             batches=_batches(older, newest),
@@ -82,13 +84,13 @@ class Composer:
             dead=[*reversed(recent.dead)],
         )
 
-    def _standing(self, newest: Reading) -> Standing:
+    def _standing(self, newest: Reading, waiting: int) -> Standing:
         before = self._history.before(TREND_S)
         return judge(
             Facts(
                 waiting_for=self._waiting_for(),
                 assigned=int(total(self._metrics.assigned)),
-                waiting=int(newest.lag),
+                waiting=waiting,
                 waiting_before=int(before.lag),
                 span_s=newest.at_s - before.at_s,
                 per_s=self._history.per_s(),
@@ -97,13 +99,11 @@ class Composer:
             )
         )
 
-    def _lag(self) -> tuple[list[PartitionLag], int]:
-        every = [
+    def _lag(self) -> list[PartitionLag]:
+        return [
             PartitionLag(labels["topic"], int(labels["partition"]), int(events))
             for labels, events in samples(self._metrics.lag)
         ]
-        most = sorted(every, key=lambda lag: -lag.events)[:PARTITIONS_SHOWN]
-        return sorted(most, key=lambda lag: (lag.topic, lag.partition)), len(every) - len(most)
 
     def _routes(self) -> list[RouteView]:
         loaded = {labels["route"]: labels for labels, _ in samples(self._metrics.bundle)}
