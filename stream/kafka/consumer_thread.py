@@ -185,6 +185,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         }
         return {TP(tp.topic, tp.partition): end for tp, end in ends.items()}
 
+    def positions(self) -> dict[TP, int]:
+        """The offset at which each assigned partition is read next."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        if subscription is None or subscription.assignment is None:
+            return {}
+        consumed = subscription.assignment.all_consumed_offsets()
+        return {TP(tp.topic, tp.partition): at.offset for tp, at in consumed.items()}
+
     async def put_back(self, fetched: Fetched) -> None:
         """Undo a drain whose records were not handed out, so that they are read again."""
         await self.call_thread(self._put_back, fetched)

@@ -52,6 +52,11 @@ class PartitionRanges:
             self.base = self._open.popleft().next_offset
 
     @property
+    def idle(self) -> bool:
+        """Whether everything that was read is finished."""
+        return not self._open
+
+    @property
     def uncommitted(self) -> bool:
         """Whether `base` should be committed; true for a new group even before its first record."""
         return self.committed is None or self.base > self.committed

@@ -205,9 +205,17 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return self.pulse.steady
 
     def lag(self) -> dict[TP, int]:
-        """Events between the last stable offset of each assigned partition and what is safe to commit."""
-        ends = self._thread.stable_ends()
-        return {tp: max(0, ends.get(tp, 0) - ranges.base) for tp, ranges in self.ranges.items()}
+        """Events between the last stable offset of each assigned partition and what is safe to commit.
+
+        Where nothing is unfinished it is counted from where reading goes on: the markers at the end of
+        transactions have offsets and are no events.
+        """
+        ends, positions = self._thread.stable_ends(), self._thread.positions()
+        finished = {
+            tp: max(ranges.base, positions.get(tp, 0)) if ranges.idle else ranges.base
+            for tp, ranges in self.ranges.items()
+        }
+        return {tp: max(0, ends.get(tp, 0) - offset) for tp, offset in finished.items()}
 
     # ---- committing --------------------------------------------------------------------------------
 

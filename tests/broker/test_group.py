@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream.kafka.faust_options import PRODUCE_BATCH_BYTES
@@ -127,3 +127,30 @@ def test_a_record_larger_than_a_produce_batch_becomes_a_dead_letter_with_its_byt
         large,
         b"{broken too",
     ]
+
+
+def test_what_ends_a_transaction_is_no_lag_and_no_stall(
+    apache_kafka: ApacheKafka, start_worker: StartWorker
+) -> None:
+    route = make_route(apache_kafka, "transactional")
+    worker = start_worker(apache_kafka, route, stall_exit_s=4)
+    producer = Producer({"bootstrap.servers": apache_kafka.address, "transactional.id": f"{route}-producer"})
+    producer.init_transactions(30)
+    for commit in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        for number in range(20):
+            producer.produce(route, event(number, commit.__name__)[1], partition=0)
+        producer.flush(30)
+        commit(30)
+    assert apache_kafka.end_offsets(route)[0] == 42, "two markers"
+    until(lambda: worker.metric("labelstream_events_total", outcome="labelled") == 20, BACK_S, "20 labels")
+    until(lambda: worker.metric("labelstream_consumer_lag", partition="0") == 0, BACK_S, "no lag")
+    moved_at = worker.metric("labelstream_last_progress_timestamp_seconds")
+    until(
+        lambda: worker.metric("labelstream_last_progress_timestamp_seconds") > moved_at + 5,
+        BACK_S,
+        "longer than a stall may be",
+    )
+    assert worker.stop() == 0
+    found = label_ids(apache_kafka.records(worker.labels))
+    assert set(found) == {event(number, "commit_transaction")[0] for number in range(20)}

@@ -29,6 +29,7 @@ class FakeThread(Service):  # type: ignore[misc]
         super().__init__()
         self.accepts = True
         self.position_epoch = 0
+        self.position = 10
         self.committed: list[dict[TP, int]] = []
         self.fetchable: list[Fetched] = []
         self.asked: list[set[TP]] = []
@@ -48,6 +49,9 @@ class FakeThread(Service):  # type: ignore[misc]
 
     def stable_ends(self) -> dict[TP, int]:
         return {PARTITION: 50}
+
+    def positions(self) -> dict[TP, int]:
+        return {PARTITION: self.position}
 
 
 class ThreadlessConsumer(BatchConsumer):
@@ -205,6 +209,15 @@ async def test_lag_is_counted_from_what_is_safe_to_commit(consumer: Any) -> None
     batch.take()
     batch.acknowledge()
     assert consumer.lag() == {PARTITION: 35}
+
+
+async def test_markers_behind_the_last_event_are_no_lag(consumer: Any) -> None:
+    consumer._thread.position = 50
+    batch = hand_out(consumer, 10)
+    assert consumer.lag() == {PARTITION: 40}, "read, and not finished"
+    batch.take()
+    batch.acknowledge()
+    assert consumer.lag() == {PARTITION: 0}
 
 
 # --- reading

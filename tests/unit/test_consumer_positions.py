@@ -7,6 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -102,6 +103,7 @@ def test_records_that_are_not_handed_out_are_read_again(
         (AIOKafkaProducer, "send_batch"),
         (AIOKafkaProducer, "partitions_for"),
         (AIOKafkaConsumer, "last_stable_offset"),
+        (Assignment, "all_consumed_offsets"),
         (AIOKafkaConsumer, "end_offsets"),
         (AIOKafkaClient, "force_metadata_update"),
         (faust.App, "_new_transport"),
