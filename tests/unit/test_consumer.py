@@ -15,6 +15,7 @@ from stream.kafka.consumer_thread import Fetched
 from stream.kafka.ranges import PartitionRanges
 from stream.kafka.transport import BatchConsumer, BatchTopic, BatchTransport
 from stream.observe.metrics import Metrics
+from stream.observe.page import Recent
 from stream.settings import load_settings
 from tests.unit.records import FakeRecord
 
@@ -69,7 +70,9 @@ class ThreadlessApp(LabelstreamApp):
 
 @pytest.fixture
 async def consumer() -> Any:
-    app = ThreadlessApp(load_settings({"max_queue_events": "20", "max_queue_bytes": "1000"}), Metrics())
+    app = ThreadlessApp(
+        load_settings({"max_queue_events": "20", "max_queue_bytes": "1000"}), Metrics(), Recent()
+    )
     made = app.consumer
     made.ranges = {PARTITION: PartitionRanges(10, committed=10)}
     return made
