@@ -5,6 +5,7 @@ Whatever a test does to one (stop, kill, pause) is undone after it, so that the 
 
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
@@ -38,6 +39,13 @@ RUNNING = pytest.StashKey[dict[str, Component]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Nothing runs yet."""
     config.stash[RUNNING] = {}
+    # The image of the integration tests has no Hypothesis.
+    if find_spec("hypothesis"):
+        from hypothesis import HealthCheck, settings
+
+        # Neither says anything but how busy the machine is.
+        settings.register_profile("labelstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("labelstream")
 
 
 @pytest.hookimpl(tryfirst=True)
