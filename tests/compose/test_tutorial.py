@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +45,10 @@ def clone(compose: list[str], images: dict[str, str], tmp_path: Path) -> Iterato
             (tmp_path / name).write_bytes((PROJECT / name).read_bytes())
     bin_folder = tmp_path / ".bin"
     bin_folder.mkdir()
-    # The tutorial's spelling, whichever Compose this machine has.
-    (bin_folder / "docker-compose").write_text(f'#!/bin/sh\nexec {" ".join(compose)} "$@"\n')
+    # The tutorial's spelling, whichever Compose this machine has; by its path, or the script would call itself.
+    program, *words = compose
+    whole = " ".join((shutil.which(program) or program, *words))
+    (bin_folder / "docker-compose").write_text(f'#!/bin/sh\nexec {whole} "$@"\n')
     (bin_folder / "docker-compose").chmod(0o755)
     stack = Stack(compose, unique("labelstream-tutorial"), tmp_path)
     yield stack
