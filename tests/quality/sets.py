@@ -113,7 +113,6 @@ CLOTHES = ("Age", "Positive Feedback Count", "Division Name", "Department Name",
 IMBALANCE_ARMS: Mapping[str, Options] = {
     "plain": {},
     "class weights": {"class_weights": "sqrt_inverse"},
-    "focal loss": {"loss": "focal"},
 }
 IMBALANCE_SEEDS = (42, 43, 44)
 
