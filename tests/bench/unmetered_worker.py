@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import typer
+from prometheus_client import Metric
 
 from stream.commands.options import EVERY, with_settings
 from stream.commands.worker import serve
@@ -29,6 +30,10 @@ class NoInstrument:
         """What it does."""
 
     inc = set = observe = clear = set_function = nothing
+
+    def collect(self) -> Sequence[Metric]:
+        """What it has found: nothing."""
+        return ()
 
     def time(self) -> AbstractContextManager[object]:
         """Times nothing."""
