@@ -54,5 +54,5 @@ def test_a_change_of_code_keeps_the_dependencies(images: dict[str, str], name: s
         "history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", images[name]
     )
     newest_first = steps.splitlines()
-    (dependencies,) = (at for at, line in enumerate(newest_first) if "-r requirements.txt" in line)
+    (dependencies,) = (at for at, line in enumerate(newest_first) if "-r /build/requirements.txt" in line)
     assert sum(int(line.split()[0]) for line in newest_first[:dependencies]) < CODE_LIMIT_BYTES
