@@ -8,6 +8,8 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
+from stream.observe.quantile import quantile
+
 Key = tuple[str, frozenset[tuple[str, str]]]
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -66,17 +68,13 @@ class Samples:
             if sample == f"{PREFIX}{histogram}_bucket" and labels.items() <= has:
                 bound = float(dict(has)["le"])
                 below[bound] = below.get(bound, 0.0) + value
-        wanted = share * max(below.values(), default=0.0)
-        if not wanted:
+        bounds = sorted(below)
+        counts = [below[bound] for bound in bounds]
+        if not counts or not counts[-1]:
             return math.nan
-        floor = counted = 0.0
-        for bound in sorted(below):
-            if below[bound] >= wanted:
-                if math.isinf(bound):
-                    break
-                return floor + (bound - floor) * (wanted - counted) / (below[bound] - counted)
-            floor, counted = bound, below[bound]
-        return floor
+        finite = [bound for bound in bounds if not math.isinf(bound)]
+        found = quantile(counts, share, finite)
+        return finite[-1] if found is None else found
 
 
 class Summary:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.observe.metrics import SECONDS, Metrics
-from stream.observe.page.history import History, quantile
+from stream.observe.page.history import History
 from stream.observe.page.readings import AGE, Reading, read
+from stream.observe.quantile import quantile
 
 
 def reading(at_s: float, finished: float = 0, lag: float = 0) -> Reading:
@@ -77,6 +78,6 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: Sequence[float], 
     true = float(np.quantile(values, share, method="inverted_cdf"))
     upper = next(bound for bound in SECONDS if true <= bound)
     lower = max((bound for bound in SECONDS if bound < true), default=0)
-    found = quantile(cumulated, share)
+    found = quantile(cumulated, share, SECONDS)
     assert found is not None
     assert lower <= found <= upper * (1 + 1e-9)

@@ -1,12 +1,13 @@
 """The last five minutes in readings a second apart, and what can be said of them."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from stream.observe.metrics import SECONDS
 from stream.observe.page.readings import Buckets, Reading
+from stream.observe.quantile import quantile
 
 KEPT_S = 300
 LIVE_S = 5.0
@@ -85,25 +86,5 @@ def _percentiles(older: Buckets, newer: Buckets) -> Percentiles:
     observed = int(counts[-1]) if counts else 0
     if not observed:
         return Percentiles(0, None, None, None)
-    p50, p95, p99 = (quantile(counts, share) for share in (0.5, 0.95, 0.99))
+    p50, p95, p99 = (quantile(counts, share, SECONDS) for share in (0.5, 0.95, 0.99))
     return Percentiles(observed, p50, p95, p99)
-
-
-def quantile(cumulated: Sequence[float], share: float, bounds: Sequence[float] = SECONDS) -> float | None:
-    """A quantile of what a histogram counted, as if evenly spread within each bucket.
-
-    Args:
-        cumulated: counts up to each bound, and last of everything.
-        share: 0..1.
-        bounds: upper bounds of the buckets, ascending.
-
-    Returns:
-        In the bounds' unit; None when it lies beyond the last bound.
-    """
-    rank = share * cumulated[-1]
-    low, below = 0.0, 0.0
-    for bound, count in zip(bounds, cumulated, strict=False):
-        if count >= rank and count > below:
-            return low + (bound - low) * (rank - below) / (count - below)
-        low, below = bound, count
-    return None
