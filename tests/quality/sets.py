@@ -213,7 +213,9 @@ SETS: dict[str, QualitySet] = {
         title="womens_clothing: text with metadata",
         method="Reviews of clothes: is the piece recommended? Title and review are the text; "
         f"{', '.join(CLOTHES)} the metadata; the rating is not read. Reviews without a text are left out. "
-        "Row numbers that 5 divides are the test part. The floor sees the text alone.",
+        "Row numbers that 5 divides are the test part. The floor sees the text alone. The head's weights for "
+        "metadata once began at random; text + metadata was 0.0044 [-0.0004, +0.0095] less accurate than "
+        "text alone then. That they begin at zero was decided after that figure had been seen.",
         source="WORK/womens_clothing",
         reading={"task": "single-label", "text_column": "text", "label_column": "recommended"},
         learning={"epochs": 2, "batch_size": 32, "learning_rate": 1e-4, "max_length": 128},

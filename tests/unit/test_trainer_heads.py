@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from stream.bundle.manifest import CategoricalColumn, NumericColumn, Windows
 from stream.classify.inputs import TextInput
@@ -76,8 +77,45 @@ def test_it_is_exported_and_proven(averaging_base: Path, tmp_path: Path) -> None
     assert within_tolerance(bundle.manifest.variants["fp32"].parity)
 
 
+@pytest.mark.parametrize("layers", ["linear", "mlp"])
+def test_with_one_seed_metadata_begin_as_nothing(averaging_base: Path, layers: str) -> None:
+    torch.manual_seed(0)
+    without, tokenizer = loaded(averaging_base, layers=layers)
+    torch.manual_seed(0)
+    with_metadata, _ = loaded(averaging_base, layers=layers, metadata=[AGE, CHANNEL])
+    rows = [TextInput(text, metadata={"age": 90, "channel": "web"}) for text in TEXTS]
+    expected = torch_logits(without, tokenizer, rows, max_length=64)
+    found = torch_logits(with_metadata, tokenizer, rows, max_length=64, metadata=[AGE, CHANNEL])
+    assert abs(expected - found).max() < 1e-5
+
+
+@pytest.mark.parametrize("layers", ["linear", "mlp"])
+def test_metadata_are_learnt_from_nothing(averaging_base: Path, layers: str) -> None:
+    torch.manual_seed(0)
+    model, tokenizer = loaded(averaging_base, ["x", "y"], layers=layers, metadata=[AGE, CHANNEL])
+    optimizer = torch.optim.Adam(model.classifier.parameters(), lr=0.01)
+    same_text = {name: value.repeat(4, 1) for name, value in tokenizer(TEXTS[0], return_tensors="pt").items()}
+    ages = torch.tensor([[-2.0, 0, 2], [-1, 0, 2], [1, 0, 2], [2, 0, 2]])
+    older = torch.tensor([0, 0, 1, 1])
+    for _ in range(100):
+        optimizer.zero_grad()
+        model(**same_text, metadata=ages, labels=older).loss.backward()
+        optimizer.step()
+    assert torch.equal(model.eval()(**same_text, metadata=ages).logits.argmax(dim=1), older)
+
+
+def test_hiding_names_leaves_the_dropout_of_the_text_as_it_is() -> None:
+    part = MetadataEmbedding([CHANNEL]).train()
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    part(torch.tensor([[2.0]] * 8))
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_metadata_moves_the_logits_and_has_a_place_for_the_unknown(averaging_base: Path) -> None:
     model, tokenizer = loaded(averaging_base, metadata=[AGE, CHANNEL], layers="mlp")
+    nn.init.normal_(model.classifier[0].weight, std=0.1)
 
     def of(metadata: dict[str, Any] | None) -> Any:
         rows = [TextInput(TEXTS[0], metadata=metadata)]
@@ -104,6 +142,7 @@ def test_the_vector_of_an_unseen_name_is_learnt_and_that_of_numbers_passed_on() 
 
 def test_metadata_moves_the_logits_of_every_token_of_its_own_row_alone(averaging_base: Path) -> None:
     model, tokenizer = loaded(averaging_base, ["O", "B-x"], head="token", metadata=[AGE])
+    nn.init.normal_(model.classifier.weight, std=0.1)
 
     def of(*ages: float) -> Any:
         rows = [TextInput(TEXTS[n], metadata={"age": age}) for n, age in enumerate(ages)]

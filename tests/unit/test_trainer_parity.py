@@ -242,6 +242,7 @@ def test_pairs_metadata_and_regression_travel_with_their_facts(tmp_path: Path) -
     model = TextClassifier(
         classifier.bert, "regression", pooling="mean", layers="mlp", metadata=COLUMNS
     ).eval()
+    torch.nn.init.normal_(model.classifier[0].weight, std=0.1)  # those for metadata begin at zero
     served = Served("regression", ["stars"], 64, text_pair=True, metadata=COLUMNS)
     rows = [TextInput(text, TEXTS[0], {"age": 30 + at, "channel": "chat"}) for at, text in enumerate(TEXTS)]
     bundle = build(tmp_path / "store", model, tokenizer, served, rows)

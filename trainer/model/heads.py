@@ -44,16 +44,19 @@ class TextClassifier(nn.Module):  # type: ignore[misc] # torch is not followed
             head: decides the loss of `forward`.
             pooling: what of the token vectors the head reads; `tokens` for token classification.
             layers: one `linear` layer, or an `mlp` with one hidden layer as wide as the encoder and GELU.
-            metadata: columns that are joined with the pooled text, with `tokens` with each of its tokens.
+            metadata: columns that are joined with the pooled text, with `tokens` with each of its tokens. The
+                head's weights for them begin at zero: with one seed the model begins as the one without
+                metadata, and what it gives to them it has learnt (as in ReZero, Bachlechner et al. 2020).
         """
         super().__init__()
         self.config = encoder.config
         self.encoder = encoder
-        self.metadata = MetadataEmbedding(metadata) if metadata else None
         dropout = getattr(encoder.config, "hidden_dropout_prob", DEFAULT_DROPOUT)
-        width = encoder.config.hidden_size + (self.metadata.width if self.metadata is not None else 0)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = _head(layers, width, encoder.config.hidden_size, encoder.config.num_labels, dropout)
+        self.classifier = _head(layers, encoder.config.hidden_size, encoder.config.num_labels, dropout)
+        self.metadata = MetadataEmbedding(metadata) if metadata else None
+        if self.metadata is not None:
+            _widen(self.classifier if layers == "linear" else self.classifier[0], self.metadata.width)
         self._pooling: Pooling = pooling
         self._loss = make_loss(head)
 
@@ -100,10 +103,17 @@ class TextClassifier(nn.Module):  # type: ignore[misc] # torch is not followed
         return SequenceClassifierOutput(loss=self._loss(logits, labels) / items, logits=logits)
 
 
-def _head(layers: HeadName, width: int, hidden: int, labels: int, dropout: float) -> Any:
+def _head(layers: HeadName, hidden: int, labels: int, dropout: float) -> Any:
     if layers == "linear":
-        return nn.Linear(width, labels)
-    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, labels))
+        return nn.Linear(hidden, labels)
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, labels))
+
+
+def _widen(layer: Any, more: int) -> None:
+    """Let a linear layer read so many more inputs, with weights of zero."""
+    zeros = layer.weight.new_zeros(layer.out_features, more)
+    layer.weight = nn.Parameter(torch.cat([layer.weight.detach(), zeros], dim=1))
+    layer.in_features += more
 
 
 def _joined(text: Any, metadata: Any) -> Any:

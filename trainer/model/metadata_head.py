@@ -56,9 +56,13 @@ class MetadataEmbedding(nn.Module):  # type: ignore[misc] # torch is not followe
         for at, table in zip(self._categorical, self.embeddings, strict=True):
             index = metadata[:, at].to(torch.int64)
             if self.training:
-                hidden = (torch.rand(index.shape, device=index.device) < UNSEEN_SHARE) & (
-                    index >= FIRST_VALUE
-                )
-                index = torch.where(hidden, torch.full_like(index, int(UNSEEN)), index)
+                index = _some_hidden(index)
             parts.append(table(index))
         return torch.cat(parts, dim=-1)
+
+
+def _some_hidden(index: Any) -> Any:
+    # The text's dropout shall not depend on whether metadata is read, so the draws leave no trace.
+    with torch.random.fork_rng(devices=[]):
+        hidden = (torch.rand(index.shape) < UNSEEN_SHARE).to(index.device) & (index >= FIRST_VALUE)
+    return torch.where(hidden, torch.full_like(index, int(UNSEEN)), index)
