@@ -97,9 +97,9 @@ class LabelAgent:
         began = monotonic()
         self._received.inc(len(batch))
         with self._metrics.timed("decode"):
-            decoded = self._decoder.decode_all(batch.records)
+            decoded = self._decoder.decode_all(batch.source, batch.records)
         answers = await self._classifier.classify(self._inputs(decoded))
-        written = self._writer.write(batch.topic, batch.partition, decoded, answers.results)
+        written = self._writer.write(batch.source, decoded, answers.results)
         if await self._lines.go(place, Finished(batch, written.records)):
             self._writer.count(written)
             await self._classifier.share(answers)

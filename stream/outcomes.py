@@ -10,9 +10,18 @@ from stream.classify.classifier import Answers
 from stream.classify.inputs import Prediction
 from stream.errors import Poison, Reason
 from stream.kafka.batches import RecordBatch
-from stream.kafka.publisher import Outgoing
 from stream.observe.metrics import Metrics
-from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone, dead_letter, tombstone
+from stream.records import (
+    DeadLetter,
+    Decoded,
+    Event,
+    LabelEncoder,
+    Outgoing,
+    Source,
+    Tombstone,
+    dead_letter,
+    tombstone,
+)
 from stream.samples import Sampler
 from stream.settings import Route
 
@@ -26,9 +35,10 @@ class Written:
     """The records that a batch leads to, by topic in offset order, and what there is to count.
 
     `labelled` holds the input timestamps of the labelled events, milliseconds since the epoch. `decoded` and
-    `results` are what the batch was written from, `buried` the last of its dead letters.
+    `results` are what the batch, read at `source`, was written from, `buried` the last of its dead letters.
     """
 
+    source: Source
     decoded: Sequence[Decoded] = ()
     results: Sequence[Prediction | Poison] = ()
 
@@ -63,30 +73,29 @@ class OutcomeWriter:
         self._sampler = sampler
 
     def write(
-        self, topic: str, partition: int, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]
+        self, source: Source, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]
     ) -> Written:
         """The one record that each decoded record leads to, in offset order.
 
         Args:
-            topic: where the records were read.
-            partition: its partition.
+            source: where the records were read.
             decoded: the records.
             results: one for each event among them, in order.
         """
-        written = Written(decoded, results)
-        value = self._encoder.batch(topic, partition, self._now_ms())
-        headers, following = self._encoder.headers, iter(results).__next__
+        written = Written(source, decoded, results)
+        write = self._encoder.batch(source, self._now_ms())
+        following = iter(results).__next__
         out, stamps = written.out(self._route.output_topic), written.labelled
         for item in decoded:
             if type(item) is Event:
                 result = following()
-                record = item.record
                 if type(result) is Prediction:
-                    stamps.append(record.timestamp)
                     members, _, cached = result
-                    out.append((record.key, value(item, members, cached), headers(item), record.timestamp))
+                    labelled = write(item, members, cached)
+                    stamps.append(labelled[3])
+                    out.append(labelled)
                 elif isinstance(result, Poison):
-                    self._bury(written, DeadLetter(record, item.id, result.reason, str(result)))
+                    self._bury(written, DeadLetter(item.record, source, item.id, result.reason, str(result)))
             elif isinstance(item, DeadLetter):
                 self._bury(written, item)
             elif isinstance(item, Tombstone):
@@ -118,7 +127,7 @@ class OutcomeWriter:
         now_ms = self._now_ms()
         metrics.event_age.observe(route, written.labelled, now_ms)
         if self._sampler is not None:
-            self._sampler.look(written.decoded, written.results, written.buried, now_ms)
+            self._sampler.look(written.source, written.decoded, written.results, written.buried, now_ms)
 
 
 def record_batch_line(

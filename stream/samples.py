@@ -7,7 +7,7 @@ from typing import Any
 from stream.classify.inputs import Prediction
 from stream.errors import Poison
 from stream.observe.page.recent import LABELS_SHOWN, Buried, Labelled, Recent, shortened
-from stream.records import DeadLetter, Decoded, Event
+from stream.records import DeadLetter, Decoded, Event, Source
 
 EVENTS_A_BATCH = 8
 # Spans of a long text can be as long as the text; reading them to show a line is not worth it.
@@ -30,6 +30,7 @@ class Sampler:
 
     def look(
         self,
+        source: Source,
         decoded: Sequence[Decoded],
         results: Sequence[Prediction | Poison],
         buried: Iterable[DeadLetter],
@@ -38,21 +39,22 @@ class Sampler:
         """Remember the end of a batch.
 
         Args:
-            decoded: its records, in offset order.
+            source: where its records were read.
+            decoded: these, in offset order.
             results: one for each event among them.
             buried: its last dead letters.
             now_ms: milliseconds since the epoch, at the confirmation.
         """
         for dead in buried:
-            record = dead.record
             self._recent.buried(
-                Buried(self._route, record.topic, record.partition, record.offset, dead.reason.value, now_ms)
+                Buried(self._route, *dead.source, dead.record.offset, dead.reason.value, now_ms)
             )
         if results and (granted := self._recent.grant(min(len(results), EVENTS_A_BATCH))):
-            self._look_into(decoded, results, granted, now_ms)
+            self._look_into(source, decoded, results, granted, now_ms)
 
     def _look_into(
         self,
+        source: Source,
         decoded: Sequence[Decoded],
         results: Sequence[Prediction | Poison],
         granted: int,
@@ -68,8 +70,7 @@ class Sampler:
                 self._recent.labelled(
                     Labelled(
                         self._route,
-                        record.topic,
-                        record.partition,
+                        *source,
                         record.offset,
                         shortened(event.id, NAME_CHARS),
                         shortened(said, NAME_CHARS),

@@ -20,10 +20,11 @@ from stream.commands.row_source import Columns, Row, RowSource, text_rows
 from stream.errors import Poison, UsageError
 from stream.model import OpenModel, open_model
 from stream.observe.metrics import Metrics
-from stream.records import DeadLetter, Decoder, Event
+from stream.records import DeadLetter, Decoder, Event, Source
 from stream.settings import Settings
 
 ROWS_AT_ONCE = 512
+ROWS_SOURCE = Source("row", 0)
 # A bar that comes and goes at once is noise.
 LONG_WORK_BYTES = 64 * 1024
 
@@ -150,7 +151,7 @@ Judged = tuple[Row, Event | None, Prediction | Poison]
 
 async def _judge(opened: OpenModel, decoder: Decoder, rows: list[Row]) -> Iterable[Judged]:
     """What the stream would say of each row."""
-    decoded = decoder.decode_all(rows)
+    decoded = decoder.decode_all(ROWS_SOURCE, rows)
     events = [item for item in decoded if isinstance(item, Event)]
     inputs = InputReader(opened.bundle.manifest).read(events)
     answers = iter((await opened.classifier.classify(inputs)).results)

@@ -43,8 +43,6 @@ class Row:
     offset: int
     value: bytes | None
     own_id: Any = None
-    topic: str = "row"
-    partition: int = 0
     timestamp: int = 0
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes]] = field(default=())

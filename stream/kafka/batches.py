@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from stream.kafka.ranges import OffsetRange
-from stream.records import Record
+from stream.records import Record, Source
 
 
 class Owner(Protocol):
@@ -18,19 +18,27 @@ class Owner(Protocol):
 class RecordBatch:
     """Records of one partition in offset order, and the offset range they stand for."""
 
-    __slots__ = ("__weakref__", "_owner", "delivered_at", "epoch", "records", "size_bytes", "span")
+    __slots__ = ("__weakref__", "_owner", "delivered_at", "epoch", "records", "size_bytes", "source", "span")
 
     def __init__(
-        self, records: Sequence[Record], span: OffsetRange, epoch: int, owner: Owner, delivered_at: float
+        self,
+        source: Source,
+        records: Sequence[Record],
+        span: OffsetRange,
+        epoch: int,
+        owner: Owner,
+        delivered_at: float,
     ) -> None:
         """
         Args:
+            source: where the records were read.
             records: in offset order, at least one.
             span: the offsets they stand for.
             epoch: the assignment that they were read in.
             owner: takes the acknowledgement.
             delivered_at: monotonic seconds.
         """
+        self.source = source
         self.records = records
         self.span = span
         self.epoch = epoch
@@ -43,11 +51,11 @@ class RecordBatch:
 
     @property
     def topic(self) -> str:
-        return self.records[0].topic
+        return self.source.topic
 
     @property
     def partition(self) -> int:
-        return self.records[0].partition
+        return self.source.partition
 
     @property
     def released(self) -> bool:

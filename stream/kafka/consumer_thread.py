@@ -21,6 +21,7 @@ from faust.types import TP
 
 from stream.kafka.patience import IDLE_MAX_WAIT_MS
 from stream.kafka.pulse import Pulse
+from stream.kafka.unpack import Fetches
 
 POLL_S = 0.2
 
@@ -127,6 +128,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         max_records: int | None = None,
     ) -> Fetched:
         async with self._position_lock:
+            if type(consumer._fetcher._records) is not Fetches:
+                consumer._fetcher._records = Fetches(self.consumer.reads_batches, consumer._fetcher._records)
             try:
                 drained = await super()._fetch_records(
                     consumer,

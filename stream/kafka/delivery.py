@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from stream.kafka.batches import RecordBatch
-from stream.kafka.publisher import Outgoing, Publisher
+from stream.kafka.publisher import Publisher
+from stream.records import Outgoing
 
 
 class Finished(NamedTuple):

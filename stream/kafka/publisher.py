@@ -10,10 +10,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream.errors import BrokerError, Fatal, FencedError
-from stream.records import Headers
-
-Outgoing = tuple[bytes | None, bytes | None, Headers, int]
-"""A record to be written: key, value, headers, timestamp in milliseconds."""
+from stream.records import Outgoing
 
 
 class Publisher:

@@ -23,7 +23,7 @@ from stream.kafka.consumer_thread import BatchConsumerThread
 from stream.kafka.patience import Patience
 from stream.kafka.pulse import Pulse
 from stream.kafka.ranges import PartitionRanges
-from stream.records import Record
+from stream.records import Record, Source
 
 COMMIT_TIMEOUT_S = 5.0
 
@@ -125,6 +125,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                     self._deliver(TP(tp.topic, tp.partition), records[start : start + at_once], channel)
         return ordinary or None, active
 
+    def reads_batches(self, tp: tuple[str, int]) -> bool:
+        """Whether a partition's records reach an agent as they are. The consumer's thread asks this."""
+        return tp in self.ranges
+
     def _pausing(self, topic: str) -> bool:
         channel = self._channel(topic)
         return channel is not None and (self.full or self._queued_of[topic] >= channel.read_ahead())
@@ -135,7 +139,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _deliver(self, tp: TP, records: list[Record], channel: BatchTopic) -> None:
         first, next_offset = records[0].offset, records[-1].offset + 1
-        batch = RecordBatch(records, self.ranges[tp].open(first, next_offset), self.epoch, self, monotonic())
+        span = self.ranges[tp].open(first, next_offset)
+        source = Source(tp.topic, tp.partition)
+        batch = RecordBatch(source, records, span, self.epoch, self, monotonic())
         self._read_offset[tp] = next_offset
         self.queued_events += len(batch)
         self._queued_of[tp.topic] += len(batch)

@@ -3,7 +3,17 @@
 from stream.records.dead_letters import dead_letter
 from stream.records.decode import Decoder
 from stream.records.encode import LabelEncoder, tombstone
-from stream.records.events import DeadLetter, Decoded, Event, Headers, Record, Tombstone, event_id
+from stream.records.events import (
+    DeadLetter,
+    Decoded,
+    Event,
+    Headers,
+    Outgoing,
+    Record,
+    Source,
+    Tombstone,
+    event_id,
+)
 
 __all__ = [
     "DeadLetter",
@@ -12,7 +22,9 @@ __all__ = [
     "Event",
     "Headers",
     "LabelEncoder",
+    "Outgoing",
     "Record",
+    "Source",
     "Tombstone",
     "dead_letter",
     "event_id",

@@ -10,7 +10,7 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 
 from stream.errors import Poison, Reason
-from stream.records.events import DeadLetter, Decoded, Event, Record, Tombstone, event_id, header
+from stream.records.events import DeadLetter, Decoded, Event, Record, Source, Tombstone, event_id, header
 
 CLOUD_EVENT = "application/cloudevents"
 TELLING_HEADERS = frozenset(("labelstream-id", "content-type", "ce_specversion"))
@@ -51,14 +51,14 @@ class Decoder:
         self._takes_pair = takes_pair
         self._unusual = self._plain or takes_pair
 
-    def decode(self, record: Record) -> Decoded:
+    def decode(self, source: Source, record: Record) -> Decoded:
         """Find out what a record is."""
-        return self._usual(record) or self._any(record)
+        return self._usual(record) or self._any(source, record)
 
-    def decode_all(self, records: Iterable[Record]) -> list[Decoded]:
-        """Find out what each record is, in order."""
+    def decode_all(self, source: Source, records: Iterable[Record]) -> list[Decoded]:
+        """Find out what each record of a partition is, in order."""
         usual, closer = self._usual, self._any
-        return [usual(record) or closer(record) for record in records]
+        return [usual(record) or closer(source, record) for record in records]
 
     def _usual(self, record: Record) -> Event | None:
         """A plain JSON event without surprises, as nearly all are; None asks for a closer look.
@@ -99,17 +99,17 @@ class Decoder:
             return None
         return Event(record, own, text, None, metadata, time)
 
-    def _any(self, record: Record) -> Decoded:
+    def _any(self, source: Source, record: Record) -> Decoded:
         if record.value is None:
-            return Tombstone(record, event_id(record))
+            return Tombstone(record, event_id(source, record))
         fields = Fields()
         try:
             self._check_size(record.value)
             fields = self._fields(record, record.value)
-            return self._event(record, fields)
+            return self._event(source, record, fields)
         except Poison as exc:
             own = fields.id if _is_id(fields.id) else None
-            return DeadLetter(record, event_id(record, own), exc.reason, str(exc))
+            return DeadLetter(record, source, event_id(source, record, own), exc.reason, str(exc))
 
     def _check_size(self, value: bytes) -> None:
         if len(value) > self._max_event_bytes:
@@ -129,7 +129,7 @@ class Decoder:
             return _from_text(value)
         return _from_json(value)
 
-    def _event(self, record: Record, fields: Fields) -> Event:
+    def _event(self, source: Source, record: Record, fields: Fields) -> Event:
         _check(_is_id(fields.id), "id must be a string or an integer")
         _check(
             isinstance(fields.text, str),
@@ -149,9 +149,8 @@ class Decoder:
             raise Poison(
                 Reason.TOO_LARGE, f"the text has {chars} characters, {self._max_text_chars} are allowed"
             )
-        return Event(
-            record, event_id(record, fields.id), fields.text, fields.text_pair, fields.metadata, fields.time
-        )
+        own = event_id(source, record, fields.id)
+        return Event(record, own, fields.text, fields.text_pair, fields.metadata, fields.time)
 
 
 def _is_id(value: Any) -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from stream.records.events import Event, Headers, Tombstone
+from stream.records.events import Event, Headers, Outgoing, Source, Tombstone
 from stream.records.headers import TRACEPARENT, with_ours
 
 SCHEMA = "label.v1"
@@ -42,7 +42,7 @@ class Rfc3339:
 class LabelEncoder:
     """Writes the label records of one route.
 
-    A value is put together from parts that orjson has encoded: what is the same for a model or for a batch
+    A value is a template that orjson's own output is filled into: what is the same for a model or for a batch
     is encoded once, what a prediction says comes encoded already.
     """
 
@@ -56,53 +56,56 @@ class LabelEncoder:
         self._replaced = frozenset((ID, TRACEPARENT, *(name for name, _ in self._headers)))
         self._time = Rfc3339()
 
-    def batch(self, topic: str, partition: int, labelled_at: int) -> Callable[[Event, bytes, bool], bytes]:
-        """A writer of JSON values for events of one partition.
+    def batch(self, source: Source, labelled_at: int) -> Callable[[Event, bytes, bool], Outgoing]:
+        """A writer of label records for events of one partition.
 
         Args:
-            topic: where the events were read.
-            partition: its partition.
+            source: where the events were read.
             labelled_at: milliseconds since the epoch.
 
         Returns:
             Called with an event, the members that the model adds (JSON without braces), and whether they came
-            from a cache.
+            from a cache. The value is JSON; the headers are the input's with ours.
         """
-        dumps, time, join = orjson.dumps, self._time.json, b"".join
-        end = b',"labelled_at":%b}' % time(labelled_at)
-        source = b',"source":{"topic":%b,"partition":%d,"offset":' % (dumps(topic), partition)
-        inferred = b',"model":%b,"cached":false%b' % (self._model, source)
-        known = b',"model":%b,"cached":true%b' % (self._model, source)
+        inferred, known = (self._template(source, labelled_at, cached) for cached in (False, True))
+        dumps, time, ours, replaced = orjson.dumps, self._time.json, self._headers, self._replaced
+        stamp, stamped = 0, time(0)
 
-        def value(event: Event, members: bytes, cached: bool) -> bytes:
-            record = event.record
-            return join(
-                (
-                    b'{"id":',
-                    dumps(event.id),
-                    b",",
-                    members,
-                    known if cached else inferred,
-                    dumps(record.offset),
-                    b'},"time":',
-                    dumps(event.time) if event.time else time(record.timestamp),
-                    end,
-                )
+        # One call an event, and nothing in it that could be done once a batch.
+        def write(event: Event, members: bytes, cached: bool) -> Outgoing:
+            nonlocal stamp, stamped
+            record, own = event.record, event.id
+            if record.timestamp != stamp:
+                stamp = record.timestamp
+                stamped = time(stamp)
+            value = (known if cached else inferred) % (
+                dumps(own),
+                members,
+                record.offset,
+                dumps(event.time) if event.time else stamped,
             )
+            carried = record.headers
+            for name, _ in carried:
+                if name in replaced:
+                    headers = with_ours(record, [(ID, own.encode()), *ours])
+                    break
+            else:
+                # aiokafka takes a list and nothing else.
+                headers = [*carried, (ID, own.encode()), *ours]
+            return record.key, value, headers, stamp
 
-        return value
+        return write
 
-    def headers(self, event: Event) -> Headers:
-        """The input's headers with ours."""
-        ours = (ID, event.id.encode())
-        carried = event.record.headers
-        if not carried:
-            return [ours, *self._headers]
-        for name, _ in carried:
-            if name in self._replaced:
-                return with_ours(event.record, [ours, *self._headers])
-        # aiokafka takes a list and nothing else.
-        return [*carried, ours, *self._headers]
+    def _template(self, source: Source, labelled_at: int, cached: bool) -> bytes:
+        """Asks for the id, the members, the offset and the time."""
+        end = b'},"time":%%b,"labelled_at":%b}' % self._time.json(labelled_at)
+        constant = b',"model":%b,"cached":%b,"source":{"topic":%b,"partition":%d,"offset":' % (
+            self._model,
+            b"true" if cached else b"false",
+            orjson.dumps(source.topic),
+            source.partition,
+        )
+        return b'{"id":%b,%b' + constant.replace(b"%", b"%%") + b"%d" + end
 
 
 def tombstone(passed: Tombstone) -> Headers:

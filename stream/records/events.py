@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from stream.errors import Reason
 
@@ -10,12 +10,11 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class Record(Protocol):
-    """A Kafka record: raw bytes; timestamp in milliseconds since the epoch."""
+    """A Kafka record: raw bytes; timestamp in milliseconds since the epoch.
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
+    Where it was read is not part of it: records come by partition, and that is said once for all of them.
+    """
+
     @property
     def offset(self) -> int: ...
     @property
@@ -26,6 +25,17 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Headers: ...
+
+
+Outgoing = tuple[bytes | None, bytes | None, Headers, int]
+"""A record to be written: key, value, headers, timestamp in milliseconds since the epoch."""
+
+
+class Source(NamedTuple):
+    """Where records were read."""
+
+    topic: str
+    partition: int
 
 
 # Not frozen: a frozen dataclass takes three times as long to make, and one is made per record.
@@ -54,6 +64,7 @@ class DeadLetter:
     """A record that cannot be labelled, and why; `message` never holds the text."""
 
     record: Record
+    source: Source
     id: str
     reason: Reason
     message: str
@@ -70,11 +81,11 @@ def header(record: Record, name: str) -> bytes | None:
     return None
 
 
-def event_id(record: Record, own: object = None) -> str:
+def event_id(source: Source, record: Record, own: object = None) -> str:
     """Header `labelstream-id`, else the event's own id, else topic-partition-offset."""
     named = header(record, "labelstream-id") if record.headers else None
     if named:
         return named.decode("utf-8", "replace")
     if own is not None and own != "":
         return str(own)
-    return f"{record.topic}-{record.partition}-{record.offset}"
+    return f"{source.topic}-{source.partition}-{record.offset}"

@@ -14,13 +14,12 @@ from stream.classify.inputs import Prediction
 from stream.errors import BrokerError, DeviceError, Poison, Reason
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import AtLeastOnce
-from stream.kafka.publisher import Outgoing
 from stream.kafka.ranges import OffsetRange
 from stream.observe.metrics import Metrics
 from stream.outcomes import OutcomeWriter
-from stream.records import Decoder, LabelEncoder
+from stream.records import Decoder, LabelEncoder, Outgoing, Source
 from stream.settings import Route
-from tests.unit.records import FakeRecord
+from tests.unit.records import SOURCE, FakeRecord
 
 ROUTE = Route(name="r", input_topic="texts", output_topic="labels", bundle="b")
 
@@ -109,12 +108,11 @@ class Setup:
 
     def batch(self, *values: bytes | None, partition: int = 0, first: int = 0) -> RecordBatch:
         records = [
-            FakeRecord(value, key=b"k", headers=(("h", b"1"),), partition=partition, offset=first + at)
+            FakeRecord(value, key=b"k", headers=(("h", b"1"),), offset=first + at)
             for at, value in enumerate(values)
         ]
-        return RecordBatch(
-            records, OffsetRange(first, first + len(records)), self.owner.epoch, self.owner, 0.0
-        )
+        span = OffsetRange(first, first + len(records))
+        return RecordBatch(Source("texts", partition), records, span, self.owner.epoch, self.owner, 0.0)
 
     async def run(self, *batches: RecordBatch) -> None:
         async def handed_out() -> AsyncIterator[RecordBatch]:
@@ -327,7 +325,7 @@ async def test_no_event_adds_a_series_whatever_it_holds() -> None:
     for first in range(0, 3_000, 500):
         numbers = range(first, first + 500)
         span = OffsetRange(first, first + 500)
-        await setup.run(RecordBatch(records(numbers), span, setup.owner.epoch, setup.owner, 0.0))
+        await setup.run(RecordBatch(SOURCE, records(numbers), span, setup.owner.epoch, setup.owner, 0.0))
     await setup.settle()
     assert setup.count("labelled") + setup.count("dead") == 3_000
     assert setup.count("dead") > 400

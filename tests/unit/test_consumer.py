@@ -16,6 +16,7 @@ from stream.kafka.ranges import PartitionRanges
 from stream.kafka.transport import BatchConsumer, BatchTopic, BatchTransport
 from stream.observe.metrics import Metrics
 from stream.observe.page import Recent
+from stream.records import Source
 from stream.settings import load_settings
 from tests.unit.records import FakeRecord
 
@@ -95,7 +96,7 @@ async def topic(consumer: Any) -> BatchTopic:
 
 def fetched(first: int, count: int, name: str = "texts") -> Fetched:
     """What the consumer thread has read of a partition."""
-    records = [FakeRecord(b"v", topic=name, partition=0, offset=first + at) for at in range(count)]
+    records = [FakeRecord(b"v", offset=first + at) for at in range(count)]
     return Fetched({TopicPartition(name, 0): records})
 
 
@@ -109,11 +110,11 @@ async def read_once(consumer: Any) -> Any:
 
 
 def hand_out(consumer: Any, first: int, count: int = 5, value: bytes = b"v") -> RecordBatch:
-    records = [FakeRecord(value, partition=0, offset=first + at) for at in range(count)]
+    records = [FakeRecord(value, offset=first + at) for at in range(count)]
     span = consumer.ranges[PARTITION].open(first, first + count)
     consumer.queued_events += count
     consumer.queued_bytes += count * len(value)
-    return RecordBatch(records, span, consumer.epoch, consumer, delivered_at=0.0)
+    return RecordBatch(Source(*PARTITION), records, span, consumer.epoch, consumer, delivered_at=0.0)
 
 
 async def test_only_the_finished_prefix_is_committed(consumer: Any) -> None:
@@ -254,7 +255,7 @@ async def test_the_clone_that_an_agent_reads_from_wants_the_same(topic: BatchTop
 async def test_offsets_that_hold_no_record_belong_to_the_batch_before(
     consumer: Any, topic: BatchTopic
 ) -> None:
-    records = [FakeRecord(b"v", partition=0, offset=offset) for offset in (10, 13, 20, 22)]
+    records = [FakeRecord(b"v", offset=offset) for offset in (10, 13, 20, 22)]
     consumer._thread.fetchable = [Fetched({TopicPartition("texts", 0): records})]
     await read_once(consumer)
     for batch in waiting(topic):

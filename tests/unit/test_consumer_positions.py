@@ -6,7 +6,7 @@ import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.sender import SendProduceReqHandler
@@ -63,9 +63,7 @@ class FakeConsumer:
 def test_records_that_are_not_handed_out_are_read_again(
     epoch: int, sought: dict[TopicPartition, int]
 ) -> None:
-    fetched = Fetched(
-        {TopicPartition("texts", n): [FakeRecord(b"", partition=n, offset=7 + n)] for n in range(2)}
-    )
+    fetched = Fetched({TopicPartition("texts", n): [FakeRecord(b"", offset=7 + n)] for n in range(2)})
     fetched.epoch = epoch
     consumer = FakeConsumer()
     seek_back(consumer, fetched, position_epoch=4)
@@ -160,6 +158,30 @@ def test_a_record_builder_takes_nothing_but_a_list_of_headers_and_says_when_it_i
     builder = BatchBuilder(100, 0)._builder
     assert builder.append(0, 1_000, b"k", b"v" * 500, []) is not None, "the first record always fits"
     assert builder.append(1, 1_000, b"k", b"v", []) is None, UPGRADE
+
+
+def test_responses_wait_in_a_dict_of_the_fetcher_and_are_unpacked_record_by_record() -> None:
+    assert "self._records = collections.OrderedDict()" in inspect.getsource(Fetcher.__init__), UPGRADE
+    assert "self._records[tp] = FetchResult(" in inspect.getsource(Fetcher._proc_fetch_request), UPGRADE
+    drained = inspect.getsource(FetchResult.getall) + inspect.getsource(FetchResult._update_position)
+    assert "for msg in self._partition_records:" in drained, UPGRADE
+    assert "self._partition_records.next_fetch_offset" in drained, UPGRADE
+    initial = inspect.getsource(PartitionRecords.__init__)
+    for name in (
+        "_tp",
+        "_records",
+        "_aborted_transactions",
+        "_aborted_producers",
+        "_key_deserializer",
+        "_value_deserializer",
+        "_check_crcs",
+        "_isolation_level",
+        "next_fetch_offset",
+    ):
+        assert f"self.{name} = " in initial, f"PartitionRecords.{name}: {UPGRADE}"
+    assert "self._records_iterator = self._unpack_records()" in initial, UPGRADE
+    for name in ("_consume_aborted_up_to", "_contains_abort_marker"):
+        assert hasattr(PartitionRecords, name), f"PartitionRecords.{name}: {UPGRADE}"
 
 
 def test_faust_keeps_aiokafkas_producer_where_it_is_looked_for() -> None:

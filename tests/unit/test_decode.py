@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stream.errors import Reason
 from stream.records import DeadLetter, Decoder, Event, Tombstone
 from stream.schemas import load_schema
-from tests.unit.records import FakeRecord
+from tests.unit.records import SOURCE, FakeRecord
 
 Headers = tuple[tuple[str, bytes], ...]
 BINARY = (("ce_specversion", b"1.0"), ("ce_id", b"ce-7"), ("ce_type", b"t"), ("ce_source", b"/shop"))
@@ -24,7 +24,7 @@ def decoder(input_format: Any = "json", **limits: int) -> Decoder:
 
 
 def decode(value: bytes | None, headers: Headers = (), input_format: Any = "json") -> Any:
-    return decoder(input_format).decode(FakeRecord(value, headers=headers))
+    return decoder(input_format).decode(SOURCE, FakeRecord(value, headers=headers))
 
 
 @pytest.mark.parametrize(
@@ -198,10 +198,10 @@ def test_the_short_way_never_reads_a_record_differently(
 ) -> None:
     reader = decoder(input_format, max_event_bytes=350, max_text_chars=100)
     record = FakeRecord(value, headers=headers)
-    thorough = reader._any(record)
+    thorough = reader._any(SOURCE, record)
     assert reader._usual(record) in (None, thorough)
-    assert reader.decode(record) == thorough
-    assert reader.decode_all([record, record]) == [thorough, thorough]
+    assert reader.decode(SOURCE, record) == thorough
+    assert reader.decode_all(SOURCE, [record, record]) == [thorough, thorough]
 
 
 @pytest.mark.parametrize(

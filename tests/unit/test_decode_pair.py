@@ -4,13 +4,13 @@ import pytest
 
 from stream.errors import Reason
 from stream.records import DeadLetter, Decoder, Event
-from tests.unit.records import FakeRecord
+from tests.unit.records import SOURCE, FakeRecord
 
 DECODER = Decoder(input_format="json", max_event_bytes=1000, max_text_chars=10, takes_pair=True)
 
 
 def test_both_texts_make_an_event() -> None:
-    (event,) = DECODER.decode_all([FakeRecord(b'{"id":"a","text":"x","text_pair":"y"}')])
+    (event,) = DECODER.decode_all(SOURCE, [FakeRecord(b'{"id":"a","text":"x","text_pair":"y"}')])
     assert isinstance(event, Event)
     assert (event.text, event.text_pair) == ("x", "y")
 
@@ -27,7 +27,10 @@ def test_both_texts_make_an_event() -> None:
     ],
 )
 def test_a_pair_without_both_texts_is_a_dead_letter(value: bytes, reason: Reason, message: str) -> None:
-    for found in (DECODER.decode(FakeRecord(value)), *DECODER.decode_all([FakeRecord(value)])):
+    for found in (
+        DECODER.decode(SOURCE, FakeRecord(value)),
+        *DECODER.decode_all(SOURCE, [FakeRecord(value)]),
+    ):
         assert isinstance(found, DeadLetter)
         assert found.reason is reason
         assert message in found.message

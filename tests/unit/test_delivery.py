@@ -8,9 +8,9 @@ import pytest
 from stream.errors import BrokerError
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import AtLeastOnce, Finished
-from stream.kafka.publisher import Outgoing
 from stream.kafka.ranges import OffsetRange
-from tests.unit.records import FakeRecord
+from stream.records import Outgoing
+from tests.unit.records import SOURCE, FakeRecord
 
 RECORDS: Mapping[str, Sequence[Outgoing]] = {"labels": [(b"k", b"v", [], 1000)]}
 
@@ -24,7 +24,7 @@ class Story:
         self.released_by_publishing = False
         self.error: Exception | None = None
         owner: Any = self
-        self.batch = RecordBatch([FakeRecord(b"{}")], OffsetRange(1041, 1042), 1, owner, 0.0)
+        self.batch = RecordBatch(SOURCE, [FakeRecord(b"{}")], OffsetRange(1041, 1042), 1, owner, 0.0)
 
     async def publish(self, source: str, partition: int, records: Mapping[str, Sequence[Outgoing]]) -> None:
         self.told.append(("published", source, partition, records))

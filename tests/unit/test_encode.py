@@ -5,15 +5,24 @@ from datetime import UTC, datetime, timedelta
 import jsonschema
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream import __version__
 from stream.errors import Reason
-from stream.records import DeadLetter, Event, LabelEncoder, Tombstone, dead_letter, tombstone
+from stream.records import (
+    DeadLetter,
+    Event,
+    Headers,
+    LabelEncoder,
+    Source,
+    Tombstone,
+    dead_letter,
+    tombstone,
+)
 from stream.records.encode import Rfc3339
 from stream.schemas import load_schema
-from tests.unit.records import FakeRecord
+from tests.unit.records import SOURCE, FakeRecord
 
 NOW = datetime(2026, 11, 20, 10, 0, 1, 234567, UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -32,11 +41,15 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20
 LAST_MS = 253_402_300_799_999
 
 
-def label_value(event: Event, cached: bool = True) -> dict[str, object]:
-    record = event.record
-    encoded = ENCODER.batch(record.topic, record.partition, NOW_MS)(event, MEMBERS, cached)
-    value: dict[str, object] = orjson.loads(encoded)
-    return value
+def label_value(event: Event, cached: bool = True, source: Source = SOURCE) -> dict[str, object]:
+    _, value, _, _ = ENCODER.batch(source, NOW_MS)(event, MEMBERS, cached)
+    found: dict[str, object] = orjson.loads(value or b"")
+    return found
+
+
+def label_headers(event: Event) -> Headers:
+    _, _, headers, _ = ENCODER.batch(SOURCE, NOW_MS)(event, MEMBERS, False)
+    return headers
 
 
 def rfc3339(ms: int) -> str:
@@ -66,11 +79,12 @@ def test_a_label_event_fits_its_schema(cached: bool) -> None:
     st.integers(-5, LAST_MS),
     st.booleans(),
 )
+@example("100%", "texts%b", "%d", 0, 0, 0, False)
 def test_a_value_put_together_from_parts_is_the_contracts_object(
     event_id: str, topic: str, time: str | None, partition: int, offset: int, timestamp: int, cached: bool
 ) -> None:
-    record = FakeRecord(b"{}", topic=topic, partition=partition, offset=offset, timestamp=timestamp)
-    value = label_value(Event(record, event_id, "hi", time=time), cached)
+    record = FakeRecord(b"{}", offset=offset, timestamp=timestamp)
+    value = label_value(Event(record, event_id, "hi", time=time), cached, Source(topic, partition))
     assert value == {
         "id": event_id,
         **FIELDS,
@@ -84,11 +98,11 @@ def test_a_value_put_together_from_parts_is_the_contracts_object(
 
 
 def test_a_writer_of_a_batch_mixes_up_nothing() -> None:
-    write = ENCODER.batch("texts", 3, NOW_MS)
+    write = ENCODER.batch(SOURCE, NOW_MS)
     events = [
         Event(FakeRecord(b"{}", offset=at, timestamp=1000 * (at // 2)), f"t-{at}", "hi") for at in range(6)
     ]
-    found = [orjson.loads(write(event, MEMBERS, bool(at % 2))) for at, event in enumerate(events)]
+    found = [orjson.loads(write(event, MEMBERS, bool(at % 2))[1] or b"") for at, event in enumerate(events)]
     assert [value["id"] for value in found] == [f"t-{at}" for at in range(6)]
     assert [value["source"]["offset"] for value in found] == list(range(6))
     assert [value["cached"] for value in found] == [False, True] * 3
@@ -123,13 +137,13 @@ def test_input_headers_are_kept_in_order_and_namesakes_replaced() -> None:
         ("h", b"2"),
         ("labelstream-id", b"x"),
     )
-    found = ENCODER.headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
+    found = label_headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
     assert found == [("h", b"1"), ("other", b""), ("h", b"2"), *OURS]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["h", "other", "Content-Type"]), st.binary(max_size=3))))
 def test_headers_without_namesakes_are_kept_repeated_ones_too(headers: list[tuple[str, bytes]]) -> None:
-    found = ENCODER.headers(Event(FakeRecord(b"{}", headers=tuple(headers)), "t-42", "hi"))
+    found = label_headers(Event(FakeRecord(b"{}", headers=tuple(headers)), "t-42", "hi"))
     assert type(found) is list, "aiokafka takes nothing else"
     assert found == [*headers, *OURS]
 
@@ -137,19 +151,19 @@ def test_headers_without_namesakes_are_kept_repeated_ones_too(headers: list[tupl
 @pytest.mark.parametrize("name", [name for name, _ in OURS])
 def test_every_namesake_is_replaced(name: str) -> None:
     headers = ((name, b"theirs"), ("h", b"1"), (name, b"theirs again"))
-    found = ENCODER.headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
+    found = label_headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
     assert type(found) is list
     assert found == [("h", b"1"), *OURS]
 
 
 def test_an_events_headers_are_its_own() -> None:
-    one = ENCODER.headers(Event(FakeRecord(b"{}"), "t-1", "hi"))
-    two = ENCODER.headers(Event(FakeRecord(b"{}"), "t-2", "hi"))
+    one = label_headers(Event(FakeRecord(b"{}"), "t-1", "hi"))
+    two = label_headers(Event(FakeRecord(b"{}"), "t-2", "hi"))
     assert (one[0], two[0]) == (("labelstream-id", b"t-1"), ("labelstream-id", b"t-2"))
 
 
 def test_a_trace_is_continued_with_a_span_of_our_own() -> None:
-    headers = ENCODER.headers(Event(FakeRecord(b"{}", headers=(("traceparent", TRACE),)), "t", "hi"))
+    headers = label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", TRACE),)), "t", "hi"))
     found = dict(headers)
     assert type(headers) is list
     assert len(found) == len(headers)
@@ -159,13 +173,13 @@ def test_a_trace_is_continued_with_a_span_of_our_own() -> None:
 
 
 def test_a_broken_traceparent_is_passed_on_untouched() -> None:
-    found = dict(ENCODER.headers(Event(FakeRecord(b"{}", headers=(("traceparent", b"??"),)), "t", "hi")))
+    found = dict(label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", b"??"),)), "t", "hi")))
     assert found["traceparent"] == b"??"
 
 
 def test_dead_letter_headers_fit_their_schema() -> None:
     record = FakeRecord(b"{broken", headers=(("h", b"1"), ("h", b"2")))
-    found = dead_letter(DeadLetter(record, "t-1", Reason.DECODE, "not JSON: at 1"), "group-a")
+    found = dead_letter(DeadLetter(record, SOURCE, "t-1", Reason.DECODE, "not JSON: at 1"), "group-a")
     ours = {name: value.decode() for name, value in found if name.startswith("labelstream-")}
     jsonschema.validate(ours, load_schema("dead-letter-headers.v1"))
     assert list(found)[:2] == [("h", b"1"), ("h", b"2")]
@@ -175,8 +189,10 @@ def test_dead_letter_headers_fit_their_schema() -> None:
 
 
 def test_a_replayed_dead_letter_counts_its_attempts() -> None:
-    first = dead_letter(DeadLetter(FakeRecord(b"x"), "t-1", Reason.DECODE, "m"), "g")
-    again = dead_letter(DeadLetter(FakeRecord(b"x", headers=tuple(first)), "t-1", Reason.DECODE, "m"), "g")
+    first = dead_letter(DeadLetter(FakeRecord(b"x"), SOURCE, "t-1", Reason.DECODE, "m"), "g")
+    again = dead_letter(
+        DeadLetter(FakeRecord(b"x", headers=tuple(first)), SOURCE, "t-1", Reason.DECODE, "m"), "g"
+    )
     assert dict(again)["labelstream-error-attempt"] == b"2"
     assert len(again) == len(first)
 

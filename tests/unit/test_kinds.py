@@ -26,7 +26,7 @@ from stream.runtime.openvino import open_streams
 from stream.schemas import load_schema
 from stream.settings import Settings
 from tests.real.kinds import BY_NAME, KINDS, make_bundle_of
-from tests.unit.records import FakeRecord
+from tests.unit.records import SOURCE, FakeRecord
 
 NAMES = [kind.name for kind in KINDS]
 
@@ -94,11 +94,11 @@ def _near(fields: dict[str, object]) -> dict[str, object]:
 def test_what_every_head_writes_fits_the_schema(bundles: dict[str, Bundle], name: str) -> None:
     validator = jsonschema.Draft202012Validator(load_schema("label.v1"))
     encoder = LabelEncoder(name=name, version="1", digest="sha256:" + "a" * 64, variant="fp32")
-    write = encoder.batch("texts", 0, 0)
+    write = encoder.batch(SOURCE, 0)
     for result in classify(bundles[name], BY_NAME[name].rows):
         assert isinstance(result, Prediction)
         event = Event(FakeRecord(b"{}"), "id", "text")
-        value = orjson.loads(write(event, result.members, result.cached))
+        value = orjson.loads(write(event, result.members, result.cached)[1] or b"")
         validator.validate(value)
 
 

@@ -13,7 +13,7 @@ from stream.observe.metrics import Metrics
 from stream.outcomes import OutcomeWriter, Written
 from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone
 from stream.settings import Route
-from tests.unit.records import FakeRecord
+from tests.unit.records import SOURCE, FakeRecord
 
 ROUTE = Route(name="r", input_topic="texts", output_topic="labels", bundle="b")
 NOW_MS = 1_763_632_800_250
@@ -38,7 +38,7 @@ class Setup:
             if kind == "tombstone":
                 decoded.append(Tombstone(record, f"t-{at}"))
             elif kind == "dead":
-                decoded.append(DeadLetter(record, f"t-{at}", Reason.DECODE, "not JSON"))
+                decoded.append(DeadLetter(record, SOURCE, f"t-{at}", Reason.DECODE, "not JSON"))
             else:
                 decoded.append(Event(record, f"t-{at}", "hi"))
                 results.append(
@@ -46,7 +46,7 @@ class Setup:
                     if kind == "poison"
                     else GOOD._replace(cached=kind == "cached")
                 )
-        return self.writer.write("texts", 3, decoded, results)
+        return self.writer.write(SOURCE, decoded, results)
 
     def sample(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"labelstream_{name}", {"route": "r", **labels}) or 0

@@ -11,7 +11,7 @@ from stream.classify.inputs import Prediction
 from stream.classify.postprocess import PostProcessor, softmax
 from stream.errors import Poison, Reason
 
-NAMES = ["a", "b", "ç", 'd "quoted"', "e"]
+NAMES = ["a", "%b", "ç", 'd "quoted"', "100%"]
 FINITE = arrays(
     np.float32,
     st.tuples(st.integers(1, 6), st.just(len(NAMES))),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import BrokerError, Fatal, FencedError
-from stream.kafka.publisher import Outgoing, Publisher, fill
+from stream.kafka.publisher import Publisher, fill
+from stream.records import Outgoing
 
 
 def read(builder: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from stream.observe.page.recent import (
 )
 from stream.records import DeadLetter, Decoded, Event, Tombstone
 from stream.samples import EVENTS_A_BATCH, LARGEST_READ_BYTES, TEXT_CHARS, Sampler, told
-from tests.unit.records import FakeRecord
+from tests.unit.records import SOURCE, FakeRecord
 
 NOW_MS = 10_000
 
@@ -43,14 +43,14 @@ def event(at: int, text: str = "hi") -> Event:
 
 def look(recent: Recent, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]) -> None:
     dead = [item for item in decoded if isinstance(item, DeadLetter)]
-    Sampler("r", recent).look(decoded, results, dead, NOW_MS)
+    Sampler("r", recent).look(SOURCE, decoded, results, dead, NOW_MS)
 
 
 def test_the_end_of_a_batch_is_shown_with_its_own_labels() -> None:
     recent = Recent()
     decoded: list[Decoded] = [event(at) for at in range(20)]
     decoded[17] = Tombstone(FakeRecord(None, offset=17), "t-17")
-    decoded[18] = DeadLetter(FakeRecord(b"raw", offset=18), "t-18", Reason.EMPTY, "no text")
+    decoded[18] = DeadLetter(FakeRecord(b"raw", offset=18), SOURCE, "t-18", Reason.EMPTY, "no text")
     results: list[Prediction | Poison] = [good(f"label-{at}") for at in range(20) if at not in (17, 18)]
     results[16] = Poison(Reason.MODEL, "failed")
     look(recent, decoded, results)
@@ -91,7 +91,7 @@ def test_texts_are_kept_only_when_they_may_be_shown() -> None:
 def test_a_dead_letter_shows_nothing_of_its_value() -> None:
     recent = Recent(show_texts=True)
     broken = FakeRecord(b"secret-value", key=b"secret-key", offset=3, headers=(("h", b"secret-header"),))
-    look(recent, [DeadLetter(broken, "secret-id", Reason.DECODE, "secret-message")], [])
+    look(recent, [DeadLetter(broken, SOURCE, "secret-id", Reason.DECODE, "secret-message")], [])
     assert recent.dead[0].offset == 3
     assert "secret" not in repr(recent.dead)
 
@@ -103,7 +103,7 @@ def test_what_is_remembered_is_bounded() -> None:
         clock.now += 1
         long = f"{at}-" + "x" * 1_000
         look(recent, [Event(FakeRecord(b"raw", offset=at), long, long)], [good(long)])
-        dead = DeadLetter(FakeRecord(b"raw", offset=at), "d", Reason.EMPTY, "no text")
+        dead = DeadLetter(FakeRecord(b"raw", offset=at), SOURCE, "d", Reason.EMPTY, "no text")
         look(recent, [dead], [])
     assert (len(recent.events), len(recent.dead)) == (EVENTS_KEPT, DEAD_KEPT)
     tally = recent.tally("r")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from time import time_ns
 from typing import Any
 
-from stream.records import Decoder, Event, LabelEncoder
+from stream.records import Decoder, Event, LabelEncoder, Source
 from tests.bench.rivals.aiokafka_loop import main
 from tests.bench.rivals.job import Job
 
@@ -25,16 +25,12 @@ class Contract:
     def __call__(self, records: Sequence[Any]) -> Iterable[dict[str, Any]]:
         """See `Write`."""
         first = records[0]
-        value = self._encoder.batch(first.topic, first.partition, time_ns() // 1_000_000)
-        headers = self._encoder.headers
-        for event in self._decoder.decode_all(records):
+        source = Source(first.topic, first.partition)
+        write = self._encoder.batch(source, time_ns() // 1_000_000)
+        for event in self._decoder.decode_all(source, records):
             assert isinstance(event, Event)
-            yield {
-                "key": event.record.key,
-                "value": value(event, MEMBERS, False),
-                "headers": headers(event),
-                "timestamp": event.record.timestamp,
-            }
+            key, value, headers, timestamp = write(event, MEMBERS, False)
+            yield {"key": key, "value": value, "headers": headers, "timestamp": timestamp}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,127 @@
+"""Bare records are the very records that aiokafka hands out, and what it passes over they pass over."""
+
+from typing import Any
+
+import pytest
+from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
+from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c_py
+from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.kafka.unpack import BareRecords, Fetches
+
+TP = TopicPartition("texts", 3)
+READ_UNCOMMITTED, READ_COMMITTED = 0, 1
+ABORT, COMMIT = b"\0\0\0\0", b"\0\0\0\1"
+CONTROL = 0x20
+ATTRIBUTES = slice(21, 23)
+CRC = slice(17, 21)
+CRC_OF = slice(21, None)
+
+HEADERS = st.lists(st.tuples(st.text(max_size=3), st.binary(max_size=3)), max_size=2)
+RECORD = st.tuples(st.none() | st.binary(max_size=4), st.none() | st.binary(max_size=9), HEADERS)
+BATCH = st.tuples(
+    st.sampled_from(["plain", "transaction", "abort", "commit"]),
+    st.sampled_from([7, 8]),
+    st.lists(RECORD, min_size=1, max_size=4),
+    st.integers(0, 2),
+)
+
+
+def encoded(kind: str, producer: int, first: int, records: list[Any]) -> bytes:
+    """A record batch of the log's format, from this offset on."""
+    marker = kind in ("abort", "commit")
+    builder = DefaultRecordBatchBuilder(2, 0, kind != "plain", producer, 0, 0, 1 << 20)
+    if marker:
+        records = [(ABORT if kind == "abort" else COMMIT, b"\0\0\0\0\0\0", [])]
+    for at, (key, value, headers) in enumerate(records):
+        builder.append(at, 1_000 + at, key, value, headers)
+    batch = bytearray(builder.build())
+    batch[0:8] = first.to_bytes(8, "big")
+    if marker:
+        batch[ATTRIBUTES] = (int.from_bytes(batch[ATTRIBUTES], "big") | CONTROL).to_bytes(2, "big")
+        batch[CRC] = calc_crc32c_py(bytes(batch[CRC_OF])).to_bytes(4, "big")
+    return bytes(batch)
+
+
+def response(batches: list[Any]) -> tuple[bytes, list[tuple[int, int]]]:
+    """Batches with gaps between them, and the aborted transactions as the broker lists them."""
+    written, aborted, at = b"", [], 100
+    began: dict[int, int] = {}
+    for kind, producer, records, gap in batches:
+        at += gap
+        written += encoded(kind, producer, at, records)
+        if kind == "transaction":
+            began.setdefault(producer, at)
+        elif kind != "plain":
+            first = began.pop(producer, None)
+            if kind == "abort" and first is not None:
+                aborted.append((producer, first))
+        at += 1 if kind in ("abort", "commit") else len(records)
+    return written, aborted
+
+
+def unread(
+    data: bytes, aborted: list[tuple[int, int]], position: int, isolation: int = READ_COMMITTED
+) -> PartitionRecords:
+    return PartitionRecords(TP, MemoryRecords(data), aborted, position, None, None, True, isolation)
+
+
+def told(record: Any) -> Any:
+    return record.offset, record.timestamp, record.key, record.value, [*record.headers]
+
+
+@given(
+    st.lists(BATCH, min_size=1, max_size=6),
+    st.integers(95, 110),
+    st.sampled_from([READ_UNCOMMITTED, READ_COMMITTED]),
+)
+def test_they_are_aiokafkas_own_records(batches: list[Any], position: int, isolation: int) -> None:
+    data, aborted = response(batches)
+    theirs = unread(data, aborted, position, isolation)
+    ours = BareRecords.instead_of(unread(data, aborted, position, isolation))
+    places = [(told(record), theirs.next_fetch_offset) for record in theirs]
+    assert [(told(record), ours.next_fetch_offset) for record in ours] == places
+    assert ours.next_fetch_offset == theirs.next_fetch_offset
+
+
+def test_reading_goes_on_where_it_stopped() -> None:
+    data = encoded("plain", -1, 100, [(None, b"%d" % at, []) for at in range(5)])
+    records = BareRecords.instead_of(unread(data, [], 100))
+    first = [record.value for record, _ in zip(records, range(2), strict=False)]
+    assert first == [b"0", b"1"]
+    assert records.next_fetch_offset >= 102
+    assert [record.value for record in records][-1] == b"4"
+    assert [*records] == []
+
+
+def test_a_damaged_batch_is_refused() -> None:
+    data = bytearray(encoded("plain", -1, 100, [(None, b"value", [])]))
+    data[-3] ^= 1
+    with pytest.raises(CorruptRecordException, match="texts"):
+        list(BareRecords.instead_of(unread(bytes(data), [], 100)))
+
+
+async def test_only_what_may_be_bare_is_made_so() -> None:
+    data = encoded("plain", -1, 100, [(b"k", b"v", [])])
+
+    def result(tp: TopicPartition) -> FetchResult:
+        return FetchResult(
+            tp, assignment=Assignment([tp]), partition_records=unread(data, [], 100), backoff=0
+        )
+
+    other = TopicPartition("leader", 0)
+    before = result(TP)
+    fetches = Fetches(lambda tp: tp == TP, {TP: before})
+    assert type(before._partition_records) is BareRecords, "what was received already"
+    for tp, expected in ((TP, BareRecords), (other, PartitionRecords)):
+        fetches[tp] = result(tp)
+        assert type(fetches[tp]._partition_records) is expected
+    failed = FetchError(error=ValueError("x"), backoff=0)
+    fetches[TP] = failed
+    assert fetches[TP] is failed
