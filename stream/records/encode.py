@@ -15,28 +15,23 @@ LATEST_MS = 253_402_300_799_999
 
 
 class Rfc3339:
-    """Milliseconds since the epoch as JSON strings; neighbours share most of it or all."""
+    """Milliseconds since the epoch as JSON strings; neighbours share most of it."""
 
     def __init__(self) -> None:
         self._ends = tuple(b'.%03dZ"' % ms for ms in range(1000))
         self._second = -1
         self._start = b""
-        self._last = -1
-        self._text = self.json(0)
 
     def json(self, timestamp: int) -> bytes:
         """Such as `"2026-11-20T10:00:00.123Z"`, quotes included.
 
         Before the epoch counts as the epoch, after the year 9999 as its last millisecond.
         """
-        if timestamp == self._last:
-            return self._text
         second, ms = divmod(min(max(timestamp, 0), LATEST_MS), 1000)
         if second != self._second:
             self._second = second
             self._start = b'"' + datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
-        self._last, self._text = timestamp, self._start + self._ends[ms]
-        return self._text
+        return self._start + self._ends[ms]
 
 
 class LabelEncoder:
