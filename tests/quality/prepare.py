@@ -80,6 +80,7 @@ PREPARED: Mapping[str, Callable[[Path], dict[str, list[Row]]]] = {
     "sms_spam": sms_spam,
     "womens_clothing": womens_clothing,
     "imbalance": imbalance,
+    "imbalance_short": imbalance,
 }
 """Sets whose files are made; the others are read where they lie."""
 

@@ -116,6 +116,27 @@ IMBALANCE_ARMS: Mapping[str, Options] = {
 }
 IMBALANCE_SEEDS = (42, 43, 44)
 
+
+def _imbalance(name: str, title: str, more: str, epochs: int) -> QualitySet:
+    return QualitySet(
+        title=f"{name}: {title}",
+        method="Comments of goemotions that have exactly one label, 28 classes: every sixth of the training "
+        "part, all of the validation and the test part. Each arm is trained with three seeds. Intervals are "
+        "over the test rows, of the mean over the seeds, and paired between the arms; least and most are "
+        f"over the seeds. The target was laid on class weights beforehand. {more}",
+        source=f"WORK/{name}",
+        reading={"task": "single-label", "text_column": "text", "label_column": "label"},
+        learning={"epochs": epochs, "patience": 3, "batch_size": 32, "learning_rate": 2e-4, "max_length": 48},
+        figures=("macro_f1", "accuracy"),
+        runs=tuple(
+            Run(f"{name}_{arm.replace(' ', '_')}_{seed}", f"{arm}, seed {seed}", options, seed, arm)
+            for arm, options in IMBALANCE_ARMS.items()
+            for seed in IMBALANCE_SEEDS
+        ),
+        comparison=Comparison("class weights", "plain", "macro_f1", 0.0),
+    )
+
+
 SETS: dict[str, QualitySet] = {
     "banking77": QualitySet(
         title="banking77: one of 77 intents",
@@ -232,21 +253,18 @@ SETS: dict[str, QualitySet] = {
         beats_floor=True,
         comparison=Comparison("text + metadata", "text", "accuracy", -0.005),
     ),
-    "imbalance": QualitySet(
-        title="imbalance: what the flags for unequal classes do",
-        method="Comments of goemotions that have exactly one label, 28 classes: every sixth of the training "
-        "part, all of the validation and the test part. Each arm is trained with three seeds. Intervals are "
-        "over the test rows, of the mean over the seeds, and paired between the arms; least and most are "
-        "over the seeds. The target was laid on class weights beforehand.",
-        source="WORK/imbalance",
-        reading={"task": "single-label", "text_column": "text", "label_column": "label"},
-        learning={"epochs": 8, "patience": 3, "batch_size": 32, "learning_rate": 2e-4, "max_length": 48},
-        figures=("macro_f1", "accuracy"),
-        runs=tuple(
-            Run(f"imbalance_{arm.replace(' ', '_')}_{seed}", f"{arm}, seed {seed}", options, seed, arm)
-            for arm, options in IMBALANCE_ARMS.items()
-            for seed in IMBALANCE_SEEDS
-        ),
-        comparison=Comparison("class weights", "plain", "macro_f1", 0.0),
+    "imbalance": _imbalance(
+        "imbalance",
+        "what the flags for unequal classes do",
+        "Training goes on for as long as it pays.",
+        epochs=8,
+    ),
+    "imbalance_short": _imbalance(
+        "imbalance_short",
+        "the same when training is short",
+        "This set came after the one above: there, validation macro-F1 after the third epoch was 0.04 to "
+        "0.07 higher with weights than without, for each seed, and the test figures of full trainings "
+        "differed by less than they are sure of. So these trainings end after three.",
+        epochs=3,
     ),
 }
