@@ -18,7 +18,7 @@ from stream.observe.page.snapshot import as_json
 from stream.records import Event
 from stream.samples import Sampler
 from stream.settings import Settings
-from tests.unit.records import FakeRecord
+from tests.unit.records import SOURCE, FakeRecord
 
 EVENTS = 200_000
 TURNS = 5
@@ -48,7 +48,7 @@ def sampling_us(batch_events: int, rate: float) -> float:
 
     def turn() -> None:
         for _ in range(batches):
-            look(decoded, results, (), 0)
+            look(SOURCE, decoded, results, (), 0)
 
     return seconds(turn) / (batches * batch_events) * 1e6
 

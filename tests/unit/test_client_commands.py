@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,13 @@ from stream.errors import BrokerError, UsageError
 from stream.kafka.sender import Sender
 from stream.settings import load_settings
 from tests.unit.records import FakeRecord
+
+
+@dataclass(frozen=True)
+class Consumed(FakeRecord):
+    """A record that an ordinary consumer read."""
+
+    partition: int = 3
 
 
 async def read(path: Path | str, form: Form) -> tuple[list[Event], EventSource]:
@@ -178,7 +186,7 @@ def test_a_label_event_is_shown_with_its_source() -> None:
     [(None, "(tombstone)"), (b"{", "(not JSON)"), (b"[1]", "(not a label event)"), (b'{"score": "x"}', "-")],
 )
 def test_records_that_are_no_label_events_are_shown_too(value: bytes | None, label: str) -> None:
-    assert label_cells(FakeRecord(value))[1:] == ["-", label, "-", "-", "3@1041"]  # type: ignore[arg-type]
+    assert label_cells(Consumed(value))[1:] == ["-", label, "-", "-", "3@1041"]  # type: ignore[arg-type]
 
 
 def test_a_dead_letter_shows_reason_and_origin() -> None:
