@@ -16,6 +16,7 @@ from stream.runtime.base import Logits
 
 MILLIONTHS = 1_000_000
 SCORE_BYTES = 4
+# Templates of this many orders of labels: many labels have more, and few of these come again.
 ORDERS_KEPT = 1_024
 Millionths = npt.NDArray[np.uint32]
 

@@ -113,6 +113,25 @@ def test_hiding_names_leaves_the_dropout_of_the_text_as_it_is() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_names_are_hidden_by_row_column_and_batch_and_the_same_again_when_resumed() -> None:
+    columns = [CategoricalColumn(name=name, values=["x"]) for name in "ab"]
+    torch.manual_seed(0)
+    part = MetadataEmbedding(columns).train()
+    rows = torch.full((2000, 2), 2.0)
+
+    def hidden(of: MetadataEmbedding) -> Any:
+        return of(rows).view(len(rows), len(columns), -1).eq(0).all(dim=2)
+
+    first = hidden(part)
+    assert 0.02 < first.float().mean() < 0.1
+    assert not torch.equal(first[:, 0], first[:, 1]), "one column tells nothing of the other"
+    resumed = MetadataEmbedding(columns).train()
+    resumed.load_state_dict(part.state_dict())
+    second = hidden(part)
+    assert not torch.equal(first, second)
+    assert torch.equal(hidden(resumed), second)
+
+
 def test_metadata_moves_the_logits_and_has_a_place_for_the_unknown(averaging_base: Path) -> None:
     model, tokenizer = loaded(averaging_base, metadata=[AGE, CHANNEL], layers="mlp")
     nn.init.normal_(model.classifier[0].weight, std=0.1)

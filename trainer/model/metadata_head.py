@@ -47,22 +47,24 @@ class MetadataEmbedding(nn.Module):  # type: ignore[misc] # torch is not followe
             else:
                 self._numeric += [at, at + 1]
             at += column.width
+        # A checkpoint keeps it, so that a training which is resumed hides what it would have hidden.
+        self.register_buffer("_draws", torch.zeros((), dtype=torch.int64))
         self.width = len(self._numeric) + sum(table.embedding_dim for table in self.embeddings)
 
     def forward(self, metadata: Any) -> Any:
         """float [rows, width] for float32 [rows, graph columns]."""
         numbers = metadata[:, self._numeric].clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
         parts = [numbers] if self._numeric else []
-        for at, table in zip(self._categorical, self.embeddings, strict=True):
-            index = metadata[:, at].to(torch.int64)
-            if self.training:
-                index = _some_hidden(index)
-            parts.append(table(index))
+        names = metadata[:, self._categorical].to(torch.int64)
+        if self.training:
+            names = self._some_hidden(names)
+        parts += [table(names[:, at]) for at, table in enumerate(self.embeddings)]
         return torch.cat(parts, dim=-1)
 
-
-def _some_hidden(index: Any) -> Any:
-    # The text's dropout shall not depend on whether metadata is read, so the draws leave no trace.
-    with torch.random.fork_rng(devices=[]):
-        hidden = (torch.rand(index.shape) < UNSEEN_SHARE).to(index.device) & (index >= FIRST_VALUE)
-    return torch.where(hidden, torch.full_like(index, int(UNSEEN)), index)
+    def _some_hidden(self, names: Any) -> Any:
+        """Some names of int64 [rows, columns] made unseen, drawn for each row and column."""
+        # Of a generator of its own: the text's dropout shall not depend on whether metadata is read.
+        draws = torch.Generator().manual_seed(torch.initial_seed() + int(self._draws))
+        self._draws += 1
+        hidden = (torch.rand(names.shape, generator=draws) < UNSEEN_SHARE).to(names.device)
+        return torch.where(hidden & (names >= FIRST_VALUE), torch.full_like(names, int(UNSEEN)), names)
