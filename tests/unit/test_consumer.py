@@ -1,7 +1,9 @@
 """What the consumer hands out, takes back and commits, without a broker."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +13,10 @@ from mode import Service
 
 from stream.app import LabelstreamApp
 from stream.kafka.batches import RecordBatch, live_batches
-from stream.kafka.consumer_thread import Fetched
+from stream.kafka.consumer_thread import BatchConsumerThread, Fetched
 from stream.kafka.ranges import PartitionRanges
 from stream.kafka.transport import BatchConsumer, BatchTopic, BatchTransport
+from stream.kafka.unpack import Fetches
 from stream.observe.metrics import Metrics
 from stream.observe.page import Recent
 from stream.records import Source
@@ -375,3 +378,15 @@ async def test_a_batch_that_the_producer_sends_again_is_counted_and_put_back(con
     accumulator.reenqueue(batch)
     assert [*accumulator._batches[PARTITION]] == [batch]
     assert app.metrics.registry.get_sample_value("labelstream_retries_total", {"what": "publish"}) == 1
+
+
+async def test_records_of_batch_topics_alone_are_fetched_bare(consumer: Any) -> None:
+    thread = BatchConsumerThread(consumer, loop=consumer.loop, beacon=consumer.beacon)
+    thread._position_lock = asyncio.Lock()
+    consumer.flow_active = False
+    fetcher = SimpleNamespace(_records=OrderedDict())
+    for _ in range(2):
+        await thread._fetch_records(SimpleNamespace(_fetcher=fetcher), {PARTITION}, timeout=0.0)
+    assert type(fetcher._records) is Fetches
+    assert fetcher._records._bare(TopicPartition(*PARTITION))
+    assert not fetcher._records._bare(TopicPartition("of-faust-itself", 0))
