@@ -1,9 +1,10 @@
 """The one owner of everything that waits for the model: single flight, linger, batches, results."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
+from itertools import repeat
 
 from stream.classify.inputs import ModelInput, Prediction
 from stream.classify.pace import Pace
@@ -20,69 +21,45 @@ BATCHES_A_LANE = 2
 
 
 class Group:
-    """The rows of one `classify` call; `done` is set when every one has its result."""
+    """The rows of one `classify` call; `done` is set when every one has its result.
 
-    __slots__ = ("done", "left", "results")
+    Attributes:
+        inputs: what the caller wants results for.
+        results: theirs, None where there is none yet.
+        left: how many results the group still waits for.
+        done: ends the wait.
+        arrived: when it joined the batcher, monotonic seconds.
+    """
 
-    def __init__(self, results: list[Result | None], left: int, done: "asyncio.Future[None]") -> None:
+    __slots__ = ("arrived", "done", "inputs", "left", "results")
+
+    arrived: float
+
+    def __init__(
+        self,
+        inputs: Sequence[ModelInput],
+        results: list[Result | None],
+        left: int,
+        done: "asyncio.Future[None]",
+    ) -> None:
+        self.inputs = inputs
         self.results = results
         self.left = left
         self.done = done
 
-    def receive(self, at: int, result: Result) -> None:
-        """Put a result in its place."""
-        self.results[at] = result
-        self.left -= 1
+    def received(self, count: int) -> None:
+        """Note that so many results were put in their places."""
+        self.left -= count
         if not self.left and not self.done.done():
             self.done.set_result(None)
 
 
-class Row:
-    """An input that waits or is being inferred, and everyone who wants its result."""
+# Tuples: every event has one of each, and objects of a class of ours take several times as long to make.
+Row = tuple[Group, int]
+"""A place in a group, whose input waits or is being inferred."""
 
-    __slots__ = ("arrived", "at", "group", "model_input", "others", "tokens")
-
-    tokens: Tokens
-    arrived: float
-
-    def __init__(self, model_input: ModelInput, group: Group, at: int) -> None:
-        self.model_input = model_input
-        self.group = group
-        self.at = at
-        # Nearly always nobody: a list for each row would cost more than the row.
-        self.others: list[tuple[Group, int]] | None = None
-
-    def also(self, group: Group, at: int) -> None:
-        """Let another place wait for the same result."""
-        if self.others is None:
-            self.others = []
-        self.others.append((group, at))
-
-    @property
-    def wanted(self) -> list[tuple[Group, int]]:
-        """Every place that waits, in the order in which they came."""
-        return [(self.group, self.at), *(self.others or ())]
-
-
-class Part(Row):
-    """A window of a row's text, which waits and is inferred like a row of its own.
-
-    Attributes:
-        row: the row that gets its result with the last of its parts.
-        share: how much of the row's work it is, 0 to 1.
-    """
-
-    __slots__ = ("row", "share")
-
-    def __init__(self, row: Row, share: float) -> None:
-        super().__init__(row.model_input, row.group, row.at)
-        self.row = row
-        self.share = share
-
-    @property
-    def wanted(self) -> list[tuple[Group, int]]:
-        """Every place that waits for the row."""
-        return self.row.wanted
+Piece = tuple[Row, Tokens, float]
+"""A row or a window of its text: the row, the tokens, and which share of the row's work they are, 0 to 1."""
 
 
 class Lane:
@@ -142,8 +119,9 @@ class Batcher:
         self._linger_s = linger_s
         self._clock = clock
         self._call_later = call_later
-        self._waiting: Waiting[Row] = Waiting(limits)
+        self._waiting: Waiting[Piece] = Waiting(limits)
         self._known: dict[ModelInput, Row] = {}
+        self._others: dict[ModelInput, list[Row]] = {}
         self._arrivals = Rate()
         self.pace = Pace(len(lanes), limits.max_rows, window_s)
         self._timer: asyncio.TimerHandle | None = None
@@ -157,47 +135,48 @@ class Batcher:
         """Seconds that all its rows will take; 0 before the first batch."""
         return len(self._known) / self.pace.rows_per_s
 
-    def join(self, group: Group, inputs: Sequence[ModelInput], places: Iterable[int]) -> list[Row]:
-        """Let a group wait for the results of the inputs at these places.
+    def join(self, group: Group, places: Iterable[int]) -> list[Row]:
+        """Let a group wait for the results of its inputs at these places.
 
         Returns:
             The rows that nobody works on yet; they must be handed to `add`, or to `fail`.
         """
-        known, fresh = self._known, []
-        for at in places:
-            model_input = inputs[at]
-            row = Row(model_input, group, at)
-            first = known.setdefault(model_input, row)
-            if first is row:
+        group.arrived = self._clock()
+        inputs, first_of, fresh = group.inputs, self._known.setdefault, []
+        for row in zip(repeat(group), places, strict=False):
+            model_input = inputs[row[1]]
+            if first_of(model_input, row) is row:
                 fresh.append(row)
             else:
-                first.also(group, at)
+                self._others.setdefault(model_input, []).append(row)
         return fresh
 
     def add(self, rows: Sequence[Row], tokens: Sequence[Tokens]) -> None:
         """Queue rows with their tokens."""
-        now = self._clock()
-        for row, encoded in zip(rows, tokens, strict=True):
-            row.tokens = encoded
-            row.arrived = now
-        self._arrivals.note(len(rows), now)
-        self._waiting.add(rows, map(len, tokens))
-        self._dispatch()
+        self._queue(len(rows), [*zip(rows, tokens, repeat(1.0, len(rows)), strict=True)], tokens)
 
     def add_parts(self, rows: Sequence[Row], windows: Sequence[Sequence[Tokens]]) -> None:
         """Queue rows whose texts were cut into windows; the planner may part these."""
-        parts = [Part(row, 1 / len(cut)) for row, cut in zip(rows, windows, strict=True) for _ in cut]
-        self.add(parts, [tokens for cut in windows for tokens in cut])
+        pieces = [
+            (row, tokens, 1 / len(cut)) for row, cut in zip(rows, windows, strict=True) for tokens in cut
+        ]
+        self._queue(len(pieces), pieces, [tokens for cut in windows for tokens in cut])
+
+    def _queue(self, count: int, pieces: Sequence[Piece], tokens: Iterable[Tokens]) -> None:
+        self._arrivals.note(count, self._clock())
+        self._waiting.add(pieces, map(len, tokens))
+        self._dispatch()
 
     def fail(self, rows: Iterable[Row], error: BaseException) -> None:
         """Tell everyone who waits for these rows that there will be no result."""
-        for row in rows:
-            self._known.pop(row.model_input, None)
-            for group, _ in row.wanted:
-                if not group.done.done():
-                    group.done.set_exception(error)
+        for group, at in rows:
+            model_input = group.inputs[at]
+            self._known.pop(model_input, None)
+            for waiting in (group, *(other for other, _ in self._others.pop(model_input, ()))):
+                if not waiting.done.done():
+                    waiting.done.set_exception(error)
                     # Whoever waits gets it; when nobody does any more, it is not worth a warning.
-                    group.done.exception()
+                    waiting.done.exception()
 
     def _dispatch(self) -> None:
         """Give batches to lanes: to an idle one when waiting is over, to a busy one only full batches."""
@@ -219,56 +198,43 @@ class Batcher:
         now = self._clock()
         if self._arrivals.per_s(now) * self._linger_s < 1:
             return 0.0
-        return self._waiting.first.arrived + self._linger_s - now
+        (group, _), _, _ = self._waiting.first
+        return group.arrived + self._linger_s - now
 
-    def _start(self, lane: Lane, rows: list[Row]) -> None:
+    def _start(self, lane: Lane, pieces: list[Piece]) -> None:
         lane.batches += 1
-        task = asyncio.get_running_loop().create_task(self._run(lane, rows))
+        task = asyncio.get_running_loop().create_task(self._run(lane, pieces))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, lane: Lane, rows: list[Row]) -> None:
+    async def _run(self, lane: Lane, pieces: list[Piece]) -> None:
         try:
-            results = await self._infer(lane, [row.tokens for row in rows])
+            outcomes = await self._infer(lane, [tokens for _, tokens, _ in pieces])
         except BaseException as exc:
-            self.fail(rows, exc)
+            self.fail([row for row, _, _ in pieces], exc)
             if not isinstance(exc, Exception):
                 raise
         else:
-            self._deliver(rows, results)
+            self._deliver(pieces, outcomes)
         finally:
             lane.batches -= 1
-            self.pace.note(_whole_rows(rows), lane.newly_busy_s())
+            self.pace.note(sum([share for _, _, share in pieces]), lane.newly_busy_s())
             self._dispatch()
 
-    def _deliver(self, rows: list[Row], outcomes: Sequence[Outcome]) -> None:
-        results: Sequence[Result]
-        if type(rows[0]) is Part:
-            rows, results = _finished(rows, outcomes)
-        else:
-            results = cast(Sequence[Result], outcomes)
-        forget = self._known.pop
-        for row, result in zip(rows, results, strict=True):
-            forget(row.model_input, None)
-            row.group.receive(row.at, result)
-            if row.others is not None:
-                for group, at in row.others:
-                    group.receive(at, result)
-
-
-def _whole_rows(rows: list[Row]) -> float:
-    """How many rows a batch is, its parts counted by their shares."""
-    if type(rows[0]) is Part:
-        return sum(cast(Part, part).share for part in rows)
-    return len(rows)
-
-
-def _finished(parts: list[Row], outcomes: Sequence[Outcome]) -> tuple[list[Row], list[Result]]:
-    """The rows whose last part has come, and their results."""
-    rows: list[Row] = []
-    results: list[Result] = []
-    for part, outcome in zip(parts, outcomes, strict=True):
-        if outcome is not None:
-            rows.append(cast(Part, part).row)
-            results.append(outcome)
-    return rows, results
+    def _deliver(self, pieces: list[Piece], outcomes: Sequence[Outcome]) -> None:
+        """Put results in their places; a part whose text has others that are not inferred yet has none."""
+        forget, others = self._known.pop, self._others
+        receivers = []
+        for ((group, at), _, _), result in zip(pieces, outcomes, strict=True):
+            if result is None:
+                continue
+            model_input = group.inputs[at]
+            forget(model_input, None)
+            group.results[at] = result
+            receivers.append(group)
+            if others:
+                for other, its in others.pop(model_input, ()):
+                    other.results[its] = result
+                    receivers.append(other)
+        for group, count in Counter(receivers).items():
+            group.received(count)

@@ -199,8 +199,8 @@ class Classifier:
     ) -> None:
         if not missing:
             return
-        group = Group(results, len(missing), asyncio.get_running_loop().create_future())
-        fresh = self._batcher.join(group, inputs, missing)
+        group = Group(inputs, results, len(missing), asyncio.get_running_loop().create_future())
+        fresh = self._batcher.join(group, missing)
         if fresh:
             self._untokenised += fresh
             if self._tokenising is None:
@@ -220,7 +220,7 @@ class Classifier:
     async def _tokenise(self, rows: list[Row]) -> None:
         try:
             with self._observer.timed("tokenise"):
-                inputs = [row.model_input for row in rows]
+                inputs = [group.inputs[at] for group, at in rows]
                 tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, inputs)
             if self._pool is None:
                 self._batcher.add(rows, tokens)

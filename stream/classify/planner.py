@@ -63,16 +63,14 @@ class Waiting(Generic[T]):
 
     def add(self, items: Iterable[T], lengths: Iterable[int]) -> None:
         """Queue items behind all that are there, each with its length in tokens."""
-        arrival = self._next_arrival
-        for item, length in zip(items, lengths, strict=True):
-            key = length << ARRIVAL_BITS | arrival
-            arrival += 1
-            self._keys.append(key)
-            self._order.append(key)
-            self._items[key] = item
-            self.tokens += length
-        self._next_arrival = arrival
+        sizes = [*lengths]
+        keys = [length << ARRIVAL_BITS | arrival for arrival, length in enumerate(sizes, self._next_arrival)]
+        self._items.update(zip(keys, items, strict=True))
+        self._order.extend(keys)
+        self._keys += keys
         self._keys.sort()
+        self._next_arrival += len(sizes)
+        self.tokens += sum(sizes)
 
     @property
     def fills_a_batch(self) -> bool:
@@ -98,7 +96,7 @@ class Waiting(Generic[T]):
         """
         _ = self.first
         keys = self._take_packed() if self._limits.packed else self._take_padded(self._order[0])
-        self.tokens -= sum(key >> ARRIVAL_BITS for key in keys)
+        self.tokens -= sum([key >> ARRIVAL_BITS for key in keys])
         pop = self._items.pop
         return [pop(key) for key in keys]
 

@@ -102,9 +102,10 @@ class Bench:
         return await self.begun[-1].outcome
 
     async def submit(self, *texts: str, length: int = 3) -> Group:
-        group = Group([None] * len(texts), len(texts), asyncio.get_running_loop().create_future())
-        fresh = self.batcher.join(group, texts, range(len(texts)))
-        tokens: list[Any] = [[row.model_input] * length for row in fresh]
+        done = asyncio.get_running_loop().create_future()
+        group = Group(texts, [None] * len(texts), len(texts), done)
+        fresh = self.batcher.join(group, range(len(texts)))
+        tokens: list[Any] = [[texts[at]] * length for _, at in fresh]
         if fresh:
             self.batcher.add(fresh, tokens)
         await settle()
@@ -272,9 +273,9 @@ async def test_a_failure_reaches_everyone_who_waits_and_is_forgotten() -> None:
 
 async def test_rows_can_fail_before_they_are_queued() -> None:
     bench = Bench()
-    groups = [Group([None], 1, asyncio.get_running_loop().create_future()) for _ in range(2)]
-    fresh = bench.batcher.join(groups[0], ["a"], [0])
-    assert bench.batcher.join(groups[1], ["a"], [0]) == []
+    groups = [Group(["a"], [None], 1, asyncio.get_running_loop().create_future()) for _ in range(2)]
+    fresh = bench.batcher.join(groups[0], [0])
+    assert bench.batcher.join(groups[1], [0]) == []
     bench.batcher.fail(fresh, ValueError("no tokens"))
     for group in groups:
         with pytest.raises(ValueError, match="no tokens"):
@@ -295,9 +296,10 @@ async def test_a_group_that_gave_up_hurts_nobody() -> None:
 
 async def test_only_the_places_that_are_named_are_waited_for() -> None:
     bench = Bench()
-    group = Group([said("known"), None], 1, asyncio.get_running_loop().create_future())
-    fresh = bench.batcher.join(group, ["known", "a"], [1])
-    assert [row.model_input for row in fresh] == ["a"]
+    done = asyncio.get_running_loop().create_future()
+    group = Group(["known", "a"], [said("known"), None], 1, done)
+    fresh = bench.batcher.join(group, [1])
+    assert fresh == [(group, 1)]
     tokens: list[Any] = [["a"]]
     bench.batcher.add(fresh, tokens)
     await bench.finish_all()

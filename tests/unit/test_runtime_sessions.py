@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from stream.runtime import Choice, OnnxRuntime, Padded, open_runtimes, opening, 
 from stream.runtime import onnx as onnx_module
 from stream.runtime.machine import ThisMachine
 from stream.runtime.onnx import provider_options, run_bound
-from stream.runtime.openvino import open_streams
+from stream.runtime.openvino import OpenVinoRuntime, open_streams
+from stream.runtime.shapes import Shapes
 from tests.real.tiny_bundle import TEXTS, make_tiny_bundle
 
 
@@ -118,6 +120,49 @@ def test_openvino_in_fp32_says_what_torch_said_on_every_stream(tiny: Bundle) -> 
     assert [(stream.device, stream.provider) for stream in streams] == [("openvino", "OpenVINO CPU")] * 2
     for stream in streams:
         np.testing.assert_allclose(infer_all(stream, Tokeniser(tiny), rows), reference, atol=1e-4)
+
+
+class FakeRequest:
+    """Stands in for an infer request: logits that tell what each token of the input was."""
+
+    def __init__(self, *, of_tokens: bool) -> None:
+        self.of_tokens = of_tokens
+        self.given: dict[str, Any] = {}
+
+    def infer(self, given: dict[str, Any], share_inputs: bool) -> None:
+        self.given = given
+
+    def get_tensor(self, name: str) -> Any:
+        ids = self.given["input_ids"].astype(np.float32)
+        return SimpleNamespace(data=ids[:, :, None] if self.of_tokens else ids[:, :1])
+
+
+@pytest.mark.parametrize("of_tokens", [False, True])
+def test_openvino_fills_a_batch_up_to_a_shape_that_comes_again_and_answers_for_its_rows(
+    of_tokens: bool,
+) -> None:
+    request: Any = FakeRequest(of_tokens=of_tokens)
+    names = ["input_ids", "attention_mask", "metadata"]
+    stream = OpenVinoRuntime(request, names, "OpenVINO CPU", shapes=Shapes(64), pad_token_id=9)
+    ids = np.arange(1, 16, dtype=np.int64).reshape(5, 3)
+    metadata = np.arange(10, dtype=np.float32).reshape(5, 2)
+    logits = stream.infer({"input_ids": ids, "attention_mask": np.ones_like(ids), "metadata": metadata})
+    np.testing.assert_array_equal(logits, ids[:, :, None] if of_tokens else ids[:, :1])
+    filled = np.full((6, 8), 9)
+    filled[:, :3] = ids[[0, 1, 2, 3, 4, 4]]
+    np.testing.assert_array_equal(request.given["input_ids"], filled)
+    np.testing.assert_array_equal(request.given["attention_mask"], [[1, 1, 1, 0, 0, 0, 0, 0]] * 6)
+    np.testing.assert_array_equal(request.given["metadata"], metadata[[0, 1, 2, 3, 4, 4]])
+
+
+def test_openvino_says_the_same_in_shapes_that_come_again(tiny: Bundle) -> None:
+    rows, reference = read_reference(tiny)
+    (stream,) = open_streams(tiny, "fp32", 1)
+    stream._shapes = Shapes(tiny.manifest.max_length)
+    tokeniser = Tokeniser(tiny)
+    np.testing.assert_allclose(infer_all(stream, tokeniser, rows), reference, atol=1e-4)
+    alone = np.concatenate([infer_all(stream, tokeniser, [row]) for row in rows])
+    np.testing.assert_allclose(alone, reference, atol=1e-4)
 
 
 def test_openvino_in_bf16_rounds_and_only_that(tiny: Bundle) -> None:

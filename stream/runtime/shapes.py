@@ -1,0 +1,41 @@
+"""Shapes that come again, for a runtime that prepares a plan for each."""
+
+SMALL_TOKENS = 256
+SMALL_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+SMALL_WIDTHS = (8, 16, 24, 32, 48, 64)
+
+LARGE_TOKENS = 512
+ROWS_MULTIPLE = 4
+WIDTH_MULTIPLE = 2
+
+
+class Shapes:
+    """What batches are filled up to: few shapes for small ones, finer steps for those that cost more."""
+
+    def __init__(self, max_length: int) -> None:
+        """
+        Args:
+            max_length: most tokens of a row.
+        """
+        self._max_length = max_length
+        widths = sorted({min(width, max_length) for width in SMALL_WIDTHS})
+        self._small = [
+            (rows, width) for width in widths for rows in SMALL_ROWS if rows * width <= SMALL_TOKENS
+        ]
+
+    def fitting(self, rows: int, width: int) -> tuple[int, int]:
+        """The shape that so many rows of that width are filled up to.
+
+        Above 512 tokens, and where filling up would go past them, it is that very shape: a full batch has one
+        number of rows for each width anyway.
+        """
+        for shape in self._small:
+            if shape[0] >= rows and shape[1] >= width:
+                return shape
+        wider = min(_up(width, WIDTH_MULTIPLE), self._max_length)
+        more = min(_up(rows, ROWS_MULTIPLE), LARGE_TOKENS // wider)
+        return (more, wider) if more >= rows else (rows, width)
+
+
+def _up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
