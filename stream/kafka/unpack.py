@@ -20,7 +20,9 @@ class BareRecords(PartitionRecords):  # type: ignore[misc]
 
     @classmethod
     def instead_of(cls, unread: PartitionRecords) -> "BareRecords":
-        """The same records, none of which was read yet."""
+        """The same records, none of which was read yet; they cannot be read from where they were any more."""
+        # Its iterator holds it and so the response, a cycle: garbage is collected far too seldom for that.
+        unread._records_iterator = None
         return cls(
             unread._tp,
             unread._records,

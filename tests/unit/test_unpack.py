@@ -1,5 +1,7 @@
 """Bare records are the very records that aiokafka hands out, and what it passes over they pass over."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -98,6 +100,21 @@ def test_reading_goes_on_where_it_stopped() -> None:
     assert records.next_fetch_offset >= 102
     assert [record.value for record in records][-1] == b"4"
     assert [*records] == []
+
+
+def test_a_response_is_freed_when_it_was_read_and_not_when_garbage_is_collected() -> None:
+    theirs = unread(encoded("plain", -1, 100, [(None, b"value", [])]), [], 100)
+    ours = BareRecords.instead_of(theirs)
+    left = [weakref.ref(theirs), weakref.ref(ours)]
+    gc.disable()
+    try:
+        del theirs
+        assert left[0]() is None
+        assert len([*ours]) == 1
+        del ours
+        assert left[1]() is None
+    finally:
+        gc.enable()
 
 
 def test_a_damaged_batch_is_refused() -> None:
