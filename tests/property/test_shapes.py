@@ -16,11 +16,8 @@ def test_a_shape_holds_its_batch_and_no_row_is_longer_than_the_model_reads(
     more, wider = Shapes(longest).fitting(rows, width)
     assert more >= rows
     assert width <= wider <= longest
-    small, finer = (
-        more * wider <= SMALL_TOKENS,
-        more < rows + ROWS_MULTIPLE and wider < width + WIDTH_MULTIPLE,
-    )
-    assert small or finer
+    small = more * wider <= SMALL_TOKENS
+    assert small or (more < rows + ROWS_MULTIPLE and wider < width + WIDTH_MULTIPLE)
     assert (more, wider) == (rows, width) or more * wider <= LARGE_TOKENS
 
 

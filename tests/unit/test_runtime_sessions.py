@@ -16,6 +16,7 @@ from stream.classify.tokenise import Tokeniser
 from stream.errors import DeviceError
 from stream.runtime import Choice, OnnxRuntime, Padded, open_runtimes, opening, warm_shapes
 from stream.runtime import onnx as onnx_module
+from stream.runtime import openvino as openvino_module
 from stream.runtime.machine import ThisMachine
 from stream.runtime.onnx import provider_options, run_bound
 from stream.runtime.openvino import OpenVinoRuntime, open_streams
@@ -155,14 +156,23 @@ def test_openvino_fills_a_batch_up_to_a_shape_that_comes_again_and_answers_for_i
     np.testing.assert_array_equal(request.given["metadata"], metadata[[0, 1, 2, 3, 4, 4]])
 
 
-def test_openvino_says_the_same_in_shapes_that_come_again(tiny: Bundle) -> None:
+def test_openvino_says_the_same_in_shapes_that_come_again(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows, reference = read_reference(tiny)
+    monkeypatch.setattr(openvino_module, "PLANNED", {"fp32"})
     (stream,) = open_streams(tiny, "fp32", 1)
-    stream._shapes = Shapes(tiny.manifest.max_length)
+    assert stream._shapes is not None
     tokeniser = Tokeniser(tiny)
     np.testing.assert_allclose(infer_all(stream, tokeniser, rows), reference, atol=1e-4)
     alone = np.concatenate([infer_all(stream, tokeniser, [row]) for row in rows])
     np.testing.assert_allclose(alone, reference, atol=1e-4)
+
+
+def test_int8_alone_is_worth_filling_up(tiny: Bundle) -> None:
+    (stream,) = open_streams(tiny, "fp32", 1)
+    assert stream._shapes is None
+    assert openvino_module.PLANNED == {"int8-static"}
 
 
 def test_openvino_in_bf16_rounds_and_only_that(tiny: Bundle) -> None:
