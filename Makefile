@@ -5,9 +5,10 @@ DATA   ?=
 BENCH  ?=
 SET    ?=
 bin    := $(VENV)/bin
+native := $(wildcard stream/native/src/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench quality kafka compose-test compose-log format clean
+.PHONY: help demo test check bench quality kafka compose-test compose-log sanitize format clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -40,12 +41,15 @@ compose-test: $(VENV)/installed-dev ## build the images, bring the compose stack
 compose-log: $(VENV)/installed-dev ## the same, and put what it took and found into docs/compose.md
 	@LABELSTREAM_TEST_COMPOSE_LOG=docs/compose.md $(bin)/python -m pytest tests/compose
 
+sanitize: $(VENV)/installed-dev ## the tests of the compiled record path with gcc's sanitizers
+	@PYTHON=$(bin)/python tests/native/sanitize
+
 format: $(VENV)/installed-dev ## put the code into its format
 	$(bin)/ruff check --fix stream trainer tests
 	$(bin)/ruff format stream trainer tests
 
 clean: ## remove the environment, the demo's folder and all caches
-	rm -rf $(VENV) .demo .bench .quality build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench .quality build *.egg-info stream/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(bin)/python:
@@ -54,12 +58,12 @@ $(bin)/python:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "error: the venv module is incomplete; on Debian: apt-get install python3-venv"; exit 2; }
 
-$(VENV)/installed-demo: pyproject.toml constraints.txt | $(bin)/python
+$(VENV)/installed-demo: pyproject.toml constraints.txt $(native) | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
 	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,trainer,demo]'
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml constraints.txt | $(bin)/python
+$(VENV)/installed-dev: pyproject.toml constraints.txt $(native) | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
 	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,openvino,trainer,int8-static,lora,demo,dev]'
 	@touch $@ $(VENV)/installed-demo

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from time import time_ns
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from stream.classify.classifier import Answers
 from stream.classify.inputs import Prediction
 from stream.errors import Poison, Reason
@@ -20,6 +23,8 @@ from stream.records import (
     Source,
     Tombstone,
     dead_letter,
+    outgoing,
+    timestamps,
     tombstone,
 )
 from stream.samples import Sampler
@@ -43,7 +48,7 @@ class Written:
     results: Sequence[Prediction | Poison] = ()
 
     records: dict[str, list[Outgoing]] = field(default_factory=dict)
-    labelled: list[int] = field(default_factory=list)
+    labelled: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     dead: Counter[Reason] = field(default_factory=Counter)
     buried: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=LAST_BURIED))
     tombstones: int = 0
@@ -83,17 +88,22 @@ class OutcomeWriter:
             results: one for each event among them, in order.
         """
         written = Written(source, decoded, results)
-        write = self._encoder.batch(source, self._now_ms())
-        following = iter(results).__next__
-        out, stamps = written.out(self._route.output_topic), written.labelled
+        events = [item for item in decoded if type(item) is Event]
+        answers = [result for result in results if type(result) is Prediction]
+        if len(answers) < len(results):
+            events = [e for e, result in zip(events, results, strict=True) if type(result) is Prediction]
+        labels = self._encoder.write(source, self._now_ms(), events, answers)
+        written.labelled = timestamps(labels)
+        out = written.out(self._route.output_topic)
+        if len(labels) == len(decoded):
+            out += labels
+            return written
+        label, following = iter(labels).__next__, iter(results).__next__
         for item in decoded:
             if type(item) is Event:
                 result = following()
                 if type(result) is Prediction:
-                    members, _, cached = result
-                    labelled = write(item, members, cached)
-                    stamps.append(labelled[3])
-                    out.append(labelled)
+                    out.append(label())
                 elif isinstance(result, Poison):
                     self._bury(written, DeadLetter(item.record, source, item.id, result.reason, str(result)))
             elif isinstance(item, DeadLetter):
@@ -101,7 +111,7 @@ class OutcomeWriter:
             elif isinstance(item, Tombstone):
                 written.tombstones += 1
                 record = item.record
-                out.append((record.key, None, tombstone(item), record.timestamp))
+                out.append(outgoing(record.key, None, tombstone(item), record.timestamp))
         return written
 
     def _bury(self, written: Written, dead: DeadLetter) -> None:
@@ -109,7 +119,7 @@ class OutcomeWriter:
         written.dead[dead.reason] += 1
         written.buried.append(dead)
         written.out(self._route.dead_topic).append(
-            (record.key, record.value, dead_letter(dead, self._group), record.timestamp)
+            outgoing(record.key, record.value, dead_letter(dead, self._group), record.timestamp)
         )
 
     def count(self, written: Written) -> None:

@@ -17,6 +17,7 @@ from stream.errors import BrokerError
 from stream.info import describe
 from stream.kafka.topics import wait_for_topics
 from stream.model import LoadModel, Model, load_model
+from stream.native import codec
 from stream.observe.health import (
     Check,
     Checks,
@@ -132,7 +133,13 @@ async def run_worker(
         worker.app = LabelstreamApp(settings, worker.metrics, worker.recent)
         for route, model in worker.models:
             worker.app.add_route(route, model)
-        log.info("worker started", version=__version__, group=settings.group, broker=settings.broker)
+        log.info(
+            "worker started",
+            version=__version__,
+            group=settings.group,
+            broker=settings.broker,
+            codec="python" if codec is None else "compiled",
+        )
         if settings.log_interval_s:
             summary = Summary(worker.metrics.registry, monotonic)
             stack.callback(summary.tell_last)

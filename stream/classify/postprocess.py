@@ -12,6 +12,7 @@ from stream.bundle import Manifest
 from stream.classify.inputs import ModelInput, Prediction
 from stream.classify.tokenise import Tokens
 from stream.errors import Poison, Reason
+from stream.native import codec
 from stream.runtime.base import Logits
 
 MILLIONTHS = 1_000_000
@@ -54,6 +55,7 @@ class PostProcessor:
         self._labels = manifest.labels
         self._temperature = manifest.temperature
         self._top_k = top_k
+        self._names = tuple(orjson.dumps(label) for label in manifest.labels)
         self._template = lru_cache(ORDERS_KEPT)(self._asking)
 
     def predictions(
@@ -88,11 +90,14 @@ class PostProcessor:
     def _encoded(self, scores: Millionths, *, cached: bool) -> list[Prediction]:
         """Label, score and scores (best first, ties in the labels' order) of scores [rows, labels].
 
-        orjson writes the numbers of all rows in one call; they are filled into a template for each order of
-        labels. Most events of a stream have one of few.
+        Without the codec orjson writes the numbers of all rows in one call; they are filled into a template
+        for each order of labels. Most events of a stream have one of few.
         """
         if not len(scores):
             return []
+        if codec is not None:
+            laid_out = np.ascontiguousarray(scores).data
+            return codec.encode_scores(laid_out, self._names, self._top_k, Prediction, cached)
         order = np.argsort(-scores.astype(np.int64), axis=1, kind="stable")[:, : self._top_k]
         best = np.take_along_axis(scores, order, axis=1) / MILLIONTHS
         rows = orjson.dumps(best, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
@@ -105,7 +110,7 @@ class PostProcessor:
 
     def _asking(self, order: tuple[int, ...]) -> bytes:
         """The members of a prediction with these labels, asking for the score and for each label's."""
-        names = [orjson.dumps(self._labels[at]).replace(b"%", b"%%") for at in order]
+        names = [self._names[at].replace(b"%", b"%%") for at in order]
         return b'"label":%b,"score":%%b,"scores":{%b}' % (
             names[0],
             b",".join(name + b":%b" for name in names),

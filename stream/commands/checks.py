@@ -13,6 +13,7 @@ from stream.errors import BrokerError, LabelstreamError, UsageError
 from stream.kafka.connection import parse_servers, security_options
 from stream.kafka.topic_check import check_topics
 from stream.kafka.topics import Cluster, ask_cluster, missing_topics
+from stream.native import codec
 from stream.settings import Settings
 
 BROKER_TIMEOUT_S = 2.0
@@ -45,7 +46,14 @@ def examine(settings: Settings) -> list[Finding]:
         found += _guarded("topics", lambda: _topics(settings, cluster[0]))
     else:
         found.append(Finding("topics", "skip", "not asked: no broker answers"))
-    checks = {"redis": _redis, "bundle": _bundle, "device": _device, "web port": _web_port, "disk": _disk}
+    checks = {
+        "redis": _redis,
+        "bundle": _bundle,
+        "device": _device,
+        "codec": _codec,
+        "web port": _web_port,
+        "disk": _disk,
+    }
     for name, check in checks.items():
         found += _guarded(name, lambda check=check: check(settings))  # type: ignore[misc]
     return found
@@ -171,6 +179,18 @@ def _device(settings: Settings) -> Iterator[Finding]:
         sessions = f"{len(runtimes)} session{'s' if len(runtimes) > 1 else ''} on {runtimes[0].provider}"
         detail = f"{bundle.reference} runs as {choice.device} {choice.variant}, {sessions}: {choice.why}"
         yield Finding("device", "ok", f"{detail}. {usable}")
+
+
+def _codec(_settings: Settings) -> Iterator[Finding]:
+    if codec is not None:
+        yield Finding("codec", "ok", "records are read and written by compiled code")
+    else:
+        yield Finding(
+            "codec",
+            "warn",
+            "records are read and written by Python, at several times the cost",
+            "install a C compiler and Python's headers (apt-get install gcc python3-dev), then this again",
+        )
 
 
 def _web_port(settings: Settings) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ STYLES = {"ok": "green", "warn": "yellow", "skip": "dim", "FAIL": "bold red"}
     "max_event_bytes",
 )
 def doctor(*, settings: Settings) -> None:
-    """Check settings, broker, topics, Redis, bundle, device, web port and disk.
+    """Check settings, broker, topics, Redis, bundle, device, codec, web port and disk.
 
     Every check runs, whatever became of the one before it. The exit code is that of the first that failed:
     2 settings, 3 bundle, 4 broker or topics, 7 device; a warning does not count.

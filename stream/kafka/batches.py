@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from stream.kafka.ranges import OffsetRange
+from stream.native import codec
 from stream.records import Record, Source
 
 
@@ -43,7 +44,7 @@ class RecordBatch:
         self.span = span
         self.epoch = epoch
         self.delivered_at = delivered_at
-        self.size_bytes = sum([len(r.value or b"") + len(r.key or b"") for r in records])
+        self.size_bytes = size_bytes(records)
         self._owner = owner
 
     def __len__(self) -> int:
@@ -73,6 +74,13 @@ class RecordBatch:
             False when the batch was released meanwhile; then nothing is committed for it.
         """
         return self._owner.acknowledge(self)
+
+
+def size_bytes(records: Sequence[Any]) -> int:
+    """Bytes of all keys and values."""
+    if codec is not None and type(records[0]) is codec.Record:
+        return codec.size_bytes([*records])
+    return sum([len(r.value or b"") + len(r.key or b"") for r in records])
 
 
 async def live_batches(stream: Any, room: Callable[[], Awaitable[None]]) -> AsyncIterator[RecordBatch]:

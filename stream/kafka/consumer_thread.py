@@ -21,7 +21,7 @@ from faust.types import TP
 
 from stream.kafka.patience import IDLE_MAX_WAIT_MS
 from stream.kafka.pulse import Pulse
-from stream.kafka.unpack import Fetches
+from stream.kafka.unpack import Fetches, keep_fetched_bytes
 
 POLL_S = 0.2
 
@@ -114,6 +114,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return {}
 
     def _create_worker_consumer(self, transport: Any) -> Any:
+        keep_fetched_bytes()
         consumer = super()._create_worker_consumer(transport)
         # Faust fixes both: 1500 ms are latency, and aborted transactions are not events.
         consumer._fetch_max_wait_ms = IDLE_MAX_WAIT_MS

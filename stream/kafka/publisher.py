@@ -10,6 +10,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream.errors import BrokerError, Fatal, FencedError
+from stream.kafka.packed import PackedBatch
+from stream.native import codec
 from stream.records import Outgoing
 
 
@@ -74,7 +76,7 @@ class Publisher:
         everyone = list(range(targets))
         chosen: dict[int, list[Outgoing]] = defaultdict(list)
         for record in records:
-            key = record[0]
+            key = record.key
             at = source_partition % targets if key is None else self._by_key(key, everyone, everyone)
             chosen[at].append(record)
         return chosen
@@ -85,12 +87,21 @@ class Publisher:
         try:
             written = 0
             while written < len(records):
-                builder = producer.create_batch()
-                written += fill(builder, records, written)
-                confirmations.append(await producer.send_batch(builder, topic, partition=partition))
+                batch, count = filled(producer, records, written)
+                written += count
+                confirmations.append(await producer.send_batch(batch, topic, partition=partition))
             await _all_confirmed(confirmations)
         except KafkaError as exc:
             raise refusal(exc, topic) from exc
+
+
+def filled(producer: Any, records: Sequence[Outgoing], start: int) -> tuple[Any, int]:
+    """A batch for the producer with records from `start` on, as many as fit, and how many these are."""
+    if codec is None:
+        builder = producer.create_batch()
+        return builder, fill(builder, records, start)
+    batch = PackedBatch.of(producer)
+    return batch, batch.fill(records, start)
 
 
 def fill(builder: Any, records: Sequence[Outgoing], start: int) -> int:
@@ -99,8 +110,9 @@ def fill(builder: Any, records: Sequence[Outgoing], start: int) -> int:
     Goes to the encoder below `BatchBuilder.append`, which spends half as much again on each record.
     """
     append, count = builder._builder.append, 0
-    for key, value, headers, timestamp in islice(records, start, None):
-        if append(count, timestamp if timestamp >= 0 else None, key, value, headers) is None:
+    for record in islice(records, start, None):
+        timestamp = record.timestamp if record.timestamp >= 0 else None
+        if append(count, timestamp, record.key, record.value, record.headers) is None:
             break
         count += 1
     builder._relative_offset = count

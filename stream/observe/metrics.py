@@ -1,6 +1,6 @@
 """The worker's metrics, in Prometheus' terms. Names are part of the contract with dashboards and alerts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -44,11 +44,11 @@ class AgeHistogram(Collector):
         self._counts.setdefault(route, np.zeros(len(SECONDS) + 1, dtype=np.int64))
         self._sums.setdefault(route, 0.0)
 
-    def observe(self, route: str, timestamps: Sequence[int], now: int) -> None:
+    def observe(self, route: str, timestamps: npt.NDArray[np.int64], now: int) -> None:
         """Count the ages of events; both in milliseconds since the epoch, a future one has no age."""
-        if not timestamps:
+        if not len(timestamps):
             return
-        ages = np.maximum(now - np.array(timestamps), 0) / 1000
+        ages = np.maximum(now - timestamps, 0) / 1000
         counts = np.bincount(self._edges.searchsorted(ages), minlength=len(SECONDS) + 1)
         self._counts[route] = self._counts.get(route, 0) + counts
         self._sums[route] = self._sums.get(route, 0.0) + float(ages.sum())

@@ -13,6 +13,8 @@ from stream.records.events import (
     Source,
     Tombstone,
     event_id,
+    outgoing,
+    timestamps,
 )
 
 __all__ = [
@@ -28,5 +30,7 @@ __all__ = [
     "Tombstone",
     "dead_letter",
     "event_id",
+    "outgoing",
+    "timestamps",
     "tombstone",
 ]

@@ -1,6 +1,6 @@
 """Bytes to events: JSON, bare text, CloudEvents. Nothing raises; what cannot be read is a dead letter."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,18 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 
 from stream.errors import Poison, Reason
-from stream.records.events import DeadLetter, Decoded, Event, Record, Source, Tombstone, event_id, header
+from stream.native import codec
+from stream.records.events import (
+    DeadLetter,
+    Decoded,
+    Event,
+    Record,
+    Source,
+    Tombstone,
+    event_id,
+    header,
+    id_stem,
+)
 
 CLOUD_EVENT = "application/cloudevents"
 TELLING_HEADERS = frozenset(("labelstream-id", "content-type", "ce_specversion"))
@@ -51,14 +62,20 @@ class Decoder:
         self._takes_pair = takes_pair
         self._unusual = self._plain or takes_pair
 
-    def decode(self, source: Source, record: Record) -> Decoded:
-        """Find out what a record is."""
-        return self._usual(record) or self._any(source, record)
-
-    def decode_all(self, source: Source, records: Iterable[Record]) -> list[Decoded]:
+    def decode_all(self, source: Source, records: Sequence[Record]) -> Sequence[Decoded]:
         """Find out what each record of a partition is, in order."""
         usual, closer = self._usual, self._any
-        return [usual(record) or closer(source, record) for record in records]
+        if codec is None or self._unusual:
+            return [usual(record) or closer(source, record) for record in records]
+        events, unclear = codec.read_events(
+            [*records], Event, id_stem(source), self._max_event_bytes, self._max_text_chars
+        )
+        if not unclear:
+            return events  # type: ignore[return-value]
+        return [
+            event or usual(record) or closer(source, record)
+            for event, record in zip(events, records, strict=True)
+        ]
 
     def _usual(self, record: Record) -> Event | None:
         """A plain JSON event without surprises, as nearly all are; None asks for a closer look.

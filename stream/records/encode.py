@@ -1,17 +1,21 @@
 """Predictions to label records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import orjson
 
-from stream.records.events import Event, Headers, Outgoing, Source, Tombstone
-from stream.records.headers import TRACEPARENT, with_ours
+from stream.native import codec
+from stream.records.events import Event, Headers, Outgoing, Source, Tombstone, outgoing
+from stream.records.headers import TRACEPARENT, packed_header, packed_name, with_ours
 
 SCHEMA = "label.v1"
 ID = "labelstream-id"
 # 9999-12-31T23:59:59.999Z: RFC 3339 knows no later year. Producers that count in microseconds go past it.
 LATEST_MS = 253_402_300_799_999
+
+Answer = tuple[bytes, bytes, bool]
+"""The members that the model adds (JSON without braces), what a cache keeps of them, whether it knew them."""
 
 
 class Rfc3339:
@@ -49,31 +53,58 @@ class LabelEncoder:
             ("content-type", b"application/json"),
         )
         self._replaced = frozenset((ID, TRACEPARENT, *(name for name, _ in self._headers)))
+        self._packed_replaced = tuple(name.encode() for name in self._replaced)
         self._time = Rfc3339()
 
-    def batch(self, source: Source, labelled_at: int) -> Callable[[Event, bytes, bool], Outgoing]:
-        """A writer of label records for events of one partition.
+    def write(
+        self, source: Source, labelled_at: int, events: Sequence[Event], answers: Sequence[Answer]
+    ) -> list[Outgoing]:
+        """Label records for events of one partition, in order.
 
         Args:
             source: where the events were read.
             labelled_at: milliseconds since the epoch.
+            events: what was read.
+            answers: for each what the model adds.
 
         Returns:
-            Called with an event, the members that the model adds (JSON without braces), and whether they came
-            from a cache. The value is JSON; the headers are the input's with ours.
+            Records whose value is JSON and whose headers are the input's with ours.
         """
-        inferred, known = (self._template(source, labelled_at, cached) for cached in (False, True))
+        end = b',"labelled_at":%b}' % self._time.json(labelled_at)
+        inferred, known = (self._middle(source, cached) for cached in (False, True))
+        write = self._writer(inferred, known, end)
+        if codec is None:
+            return [*map(write, events, answers)]
+        return codec.write_labels(
+            [*events],
+            [*answers],
+            inferred,
+            known,
+            end,
+            packed_name(ID),
+            b"".join([packed_header(name, value) for name, value in self._headers]),
+            len(self._headers),
+            self._packed_replaced,
+            write,
+        )
+
+    def _writer(self, inferred: bytes, known: bytes, end: bytes) -> Callable[[Event, Answer], Outgoing]:
+        """Writes the record of an event and its answer."""
+        templates = [
+            b'{"id":%b,%b' + middle.replace(b"%", b"%%") + b'%d},"time":%b' + end
+            for middle in (inferred, known)
+        ]
         dumps, time, ours, replaced = orjson.dumps, self._time.json, self._headers, self._replaced
         stamp, stamped = 0, time(0)
 
         # One call an event, and nothing in it that could be done once a batch.
-        def write(event: Event, members: bytes, cached: bool) -> Outgoing:
+        def write(event: Event, answer: Answer) -> Outgoing:
             nonlocal stamp, stamped
-            record, own = event.record, event.id
+            record, own, (members, _, cached) = event.record, event.id, answer
             if record.timestamp != stamp:
                 stamp = record.timestamp
                 stamped = time(stamp)
-            value = (known if cached else inferred) % (
+            value = templates[cached] % (
                 dumps(own),
                 members,
                 record.offset,
@@ -87,20 +118,18 @@ class LabelEncoder:
             else:
                 # aiokafka takes a list and nothing else.
                 headers = [*carried, (ID, own.encode()), *ours]
-            return record.key, value, headers, stamp
+            return outgoing(record.key, value, headers, stamp)
 
         return write
 
-    def _template(self, source: Source, labelled_at: int, cached: bool) -> bytes:
-        """Asks for the id, the members, the offset and the time."""
-        end = b'},"time":%%b,"labelled_at":%b}' % self._time.json(labelled_at)
-        constant = b',"model":%b,"cached":%b,"source":{"topic":%b,"partition":%d,"offset":' % (
+    def _middle(self, source: Source, cached: bool) -> bytes:
+        """What stands between the model's members and the offset."""
+        return b',"model":%b,"cached":%b,"source":{"topic":%b,"partition":%d,"offset":' % (
             self._model,
             b"true" if cached else b"false",
             orjson.dumps(source.topic),
             source.partition,
         )
-        return b'{"id":%b,%b' + constant.replace(b"%", b"%%") + b"%d" + end
 
 
 def tombstone(passed: Tombstone) -> Headers:

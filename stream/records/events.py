@@ -4,31 +4,53 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
+import orjson
+
 from stream.errors import Reason
+from stream.native import codec
 
 Headers = Sequence[tuple[str, bytes]]
 
 
-class Record(Protocol):
-    """A Kafka record: raw bytes; timestamp in milliseconds since the epoch.
+class Outgoing(Protocol):
+    """A Kafka record to be written: raw bytes; timestamp in milliseconds since the epoch."""
 
-    Where it was read is not part of it: records come by partition, and that is said once for all of them.
-    """
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
     @property
     def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Headers: ...
+    @property
+    def timestamp(self) -> int: ...
 
 
-Outgoing = tuple[bytes | None, bytes | None, Headers, int]
-"""A record to be written: key, value, headers, timestamp in milliseconds since the epoch."""
+class Record(Outgoing, Protocol):
+    """A Kafka record that was read.
+
+    Where that was is not part of it: records come by partition, and that is said once for all of them.
+    """
+
+    @property
+    def offset(self) -> int: ...
+
+
+class PlainRecord(NamedTuple):
+    """A record to be written where nothing packs it."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp: int
+
+
+def outgoing(key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
+    """A record to be written, as the publisher wants it."""
+    if codec is None:
+        return PlainRecord(key, value, headers, timestamp)
+    return codec.pack(key, value, headers, timestamp)
 
 
 class Source(NamedTuple):
@@ -38,17 +60,20 @@ class Source(NamedTuple):
     partition: int
 
 
-# Not frozen: a frozen dataclass takes three times as long to make, and one is made per record.
-@dataclass(slots=True)
-class Event:
-    """A text to be labelled."""
+class Event(NamedTuple):
+    """A text to be labelled. `told` is its metadata, or the JSON of that: few models read it."""
 
     record: Record
     id: str
     text: str
     text_pair: str | None = None
-    metadata: Mapping[str, Any] | None = None
+    told: Mapping[str, Any] | bytes | None = None
     time: str | None = None
+
+    @property
+    def metadata(self) -> Mapping[str, Any] | None:
+        """What the producer says of the text."""
+        return orjson.loads(self.told) if type(self.told) is bytes else self.told  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +98,13 @@ class DeadLetter:
 Decoded = Event | Tombstone | DeadLetter
 
 
+def timestamps(records: Sequence[Outgoing]) -> npt.NDArray[np.int64]:
+    """Of records that are packed where there is a codec: milliseconds since the epoch, [records]."""
+    if codec is None:
+        return np.array([record.timestamp for record in records], dtype=np.int64)
+    return np.frombuffer(codec.timestamps([*records]), dtype=np.int64)
+
+
 def header(record: Record, name: str) -> bytes | None:
     """The last header of that name."""
     for key, value in reversed(record.headers):
@@ -88,4 +120,9 @@ def event_id(source: Source, record: Record, own: object = None) -> str:
         return named.decode("utf-8", "replace")
     if own is not None and own != "":
         return str(own)
-    return f"{source.topic}-{source.partition}-{record.offset}"
+    return f"{id_stem(source)}{record.offset}"
+
+
+def id_stem(source: Source) -> str:
+    """What an event that has no id is called, before its offset."""
+    return f"{source.topic}-{source.partition}-"

@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Iterable
 from re import compile as pattern
 
+from aiokafka.record.util import encode_varint
+
 from stream.records.events import Headers, Record, header
 
 TRACEPARENT = "traceparent"
@@ -24,3 +26,19 @@ def _continued_trace(record: Record) -> list[tuple[str, bytes]]:
         return []
     trace, flags = found.groups()
     return [(TRACEPARENT, b"00-%b-%b-%b" % (trace, secrets.token_hex(8).encode(), flags))]
+
+
+def packed_name(name: str) -> bytes:
+    """A header's name as Kafka writes it, its length before it."""
+    return _sized(name.encode())
+
+
+def packed_header(name: str, value: bytes) -> bytes:
+    """A header as Kafka writes it."""
+    return packed_name(name) + _sized(value)
+
+
+def _sized(data: bytes) -> bytes:
+    length = bytearray()
+    encode_varint(len(data), length.append)
+    return bytes(length) + data

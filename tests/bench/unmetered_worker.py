@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import typer
 from prometheus_client import Metric
 
@@ -43,7 +45,7 @@ class NoInstrument:
 class NoAges(AgeHistogram):
     """Counts no ages."""
 
-    def observe(self, route: str, timestamps: Sequence[int], now: int) -> None:
+    def observe(self, route: str, timestamps: npt.NDArray[np.int64], now: int) -> None:
         """Nothing."""
 
 

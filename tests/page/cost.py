@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+import numpy as np
 import orjson
 from rich.console import Console
 from rich.table import Table
@@ -60,7 +61,7 @@ def second_ms() -> tuple[float, float]:
         metrics.lag.labels("texts", str(partition)).set(partition)
     for stage in ("decode", "cache", "tokenise", "queue", "infer", "postprocess", "publish", "commit"):
         metrics.stage.labels(stage).observe(0.01)
-    metrics.event_age.observe("default", [0], 10)
+    metrics.event_age.observe("default", np.array([0]), 10)
     history = History(read(metrics, 0.0))
     for at in range(300):
         history.note(read(metrics, at + 1.0))

@@ -19,7 +19,11 @@ from stream.observe.metrics import Metrics
 from stream.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder, Outgoing, Source
 from stream.settings import Route
-from tests.unit.records import SOURCE, FakeRecord
+from tests.unit.record_path import record_path
+from tests.unit.records import SOURCE, FakeRecord, as_read
+
+__all__ = ["record_path"]
+pytestmark = pytest.mark.usefixtures("record_path")
 
 ROUTE = Route(name="r", input_topic="texts", output_topic="labels", bundle="b")
 
@@ -108,7 +112,7 @@ class Setup:
 
     def batch(self, *values: bytes | None, partition: int = 0, first: int = 0) -> RecordBatch:
         records = [
-            FakeRecord(value, key=b"k", headers=(("h", b"1"),), offset=first + at)
+            as_read(FakeRecord(value, key=b"k", headers=(("h", b"1"),), offset=first + at))
             for at, value in enumerate(values)
         ]
         span = OffsetRange(first, first + len(records))
@@ -144,12 +148,12 @@ async def test_every_record_has_exactly_one_outcome_and_offset_order_is_kept() -
     labels, dead = written["labels"], written["texts.dead"]
     assert written.keys() == {"labels", "texts.dead"}
     assert setup.publisher.sources == [("texts", 0)]
-    assert [orjson.loads(labels[at][1])["label"] for at in (0, 2)] == ["long", "short"]
-    assert [orjson.loads(labels[at][1])["source"]["offset"] for at in (0, 2)] == [0, 4]
-    assert labels[1][1] is None
-    assert [value for _, value, _, _ in dead] == [b"{broken", b'{"text":"poison"}']
-    assert [dict(headers)["labelstream-error-reason"] for _, _, headers, _ in dead] == [b"decode", b"model"]
-    assert all(key == b"k" and headers[0] == ("h", b"1") for key, _, headers, _ in [*labels, *dead])
+    assert [orjson.loads(labels[at].value)["label"] for at in (0, 2)] == ["long", "short"]
+    assert [orjson.loads(labels[at].value)["source"]["offset"] for at in (0, 2)] == [0, 4]
+    assert labels[1].value is None
+    assert [record.value for record in dead] == [b"{broken", b'{"text":"poison"}']
+    assert [dict(record.headers)["labelstream-error-reason"] for record in dead] == [b"decode", b"model"]
+    assert all(r.key == b"k" and r.headers[0] == ("h", b"1") for r in [*labels, *dead])
     assert setup.classifier.asked == ["hello", "poison", "hi"]
     assert [setup.count(o) for o in ("labelled", "dead", "tombstone")] == [2, 2, 1]
     assert [(s.first, s.next_offset) for s in setup.owner.acknowledged] == [(0, 5)]
@@ -258,7 +262,7 @@ async def test_batches_of_a_partition_are_published_in_order() -> None:
     await setup.run(*(setup.batch(b'{"text":"hello"}', first=at) for at in range(30)))
     await setup.settle()
     written = [record for records in setup.publisher.published for record in records["labels"]]
-    offsets = [orjson.loads(value)["source"]["offset"] for _, value, _, _ in written]
+    offsets = [orjson.loads(record.value)["source"]["offset"] for record in written]
     assert offsets == list(range(30))
 
 

@@ -210,7 +210,8 @@ def found(**flags: Any) -> dict[str, Finding]:
 
 def test_doctor_goes_on_after_a_failure_and_skips_what_hangs_on_it(tmp_path: Path) -> None:
     findings = found(bundle_store=tmp_path)
-    assert list(findings) == ["settings", "broker", "topics", "redis", "bundle", "device", "web port", "disk"]
+    checks = ["settings", "broker", "topics", "redis", "bundle", "device", "codec", "web port", "disk"]
+    assert list(findings) == checks
     assert (findings["settings"].verdict, findings["settings"].exit_code) == ("FAIL", 2)
     assert findings["broker"].verdict == findings["topics"].verdict == "skip"
     assert (findings["bundle"].verdict, findings["bundle"].exit_code) == ("FAIL", 3)
@@ -225,6 +226,12 @@ def test_doctor_names_a_device_that_is_not_there(tmp_path: Path) -> None:
 
 def test_doctor_names_the_devices_that_can_be_used(tmp_path: Path) -> None:
     assert found(bundle_store=tmp_path)["device"].detail.startswith("usable here: cpu")
+
+
+def test_a_codec_that_was_not_built_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.commands.checks.codec", None)
+    codec = found(bundle_store=tmp_path)["codec"]
+    assert (codec.verdict, "gcc" in codec.mend) == ("warn", True)
 
 
 def test_a_taken_web_port_is_a_warning(tmp_path: Path) -> None:

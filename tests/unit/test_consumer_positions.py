@@ -1,16 +1,19 @@
 """Where reading begins, and the private names of Faust and aiokafka that this rests on."""
 
 import inspect
+import re
 
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 from faust.streams import Stream
 from faust.transport import consumer as faust_consumer
@@ -18,6 +21,8 @@ from faust.transport.drivers import aiokafka as driver
 from mode.utils.queues import FlowControlQueue
 
 from stream.kafka.consumer_thread import Fetched, seek_back, start_position
+from stream.kafka.packed import PackedBatch
+from stream.kafka.unpack import KeptRecords
 from tests.unit.records import FakeRecord
 
 UPGRADE = (
@@ -158,6 +163,34 @@ def test_a_record_builder_takes_nothing_but_a_list_of_headers_and_says_when_it_i
     builder = BatchBuilder(100, 0)._builder
     assert builder.append(0, 1_000, b"k", b"v" * 500, []) is not None, "the first record always fits"
     assert builder.append(1, 1_000, b"k", b"v", []) is None, UPGRADE
+
+
+def test_a_packed_batch_has_what_the_producer_asks_of_a_builder() -> None:
+    asked = set()
+    for owner in (MessageBatch, MessageAccumulator):
+        asked |= set(re.findall(r"_builder\.(\w+)", inspect.getsource(owner)))
+    # Of batches that are filled event by event.
+    missing = {name for name in asked - {"append"} if not hasattr(PackedBatch, name)}
+    assert asked, UPGRADE
+    assert not missing, f"{missing}: {UPGRADE}"
+    added = inspect.getsource(MessageAccumulator.add_batch)
+    assert "_append_batch(builder, tp)" in added, UPGRADE
+    initial = inspect.getsource(MessageAccumulator.__init__)
+    for name in ("_batch_size", "_compression_type", "_txn_manager"):
+        assert f"self.{name} = " in initial, f"MessageAccumulator.{name}: {UPGRADE}"
+
+
+def test_what_is_fetched_is_made_records_of_by_a_name_that_can_be_replaced() -> None:
+    assert "MemoryRecords(part_data[-1])" in inspect.getsource(Fetcher._proc_fetch_request), UPGRADE
+    assert fetcher.MemoryRecords in (MemoryRecords, KeptRecords), UPGRADE
+    uses = set(re.findall(r"\brecords\.(\w+)\(", inspect.getsource(fetcher)))
+    assert uses == {"has_next", "next_batch", "size_in_bytes"}, UPGRADE
+    drained = inspect.getsource(Fetcher.fetched_records)
+    assert "type(res_or_error) is FetchResult" in drained, UPGRADE
+    assert "res_or_error.getall(max_records)" in drained, UPGRADE
+    for name in ("check_assignment", "has_more", "_update_position"):
+        assert hasattr(FetchResult, name), f"FetchResult.{name}: {UPGRADE}"
+    assert "self._topic_partition = " in inspect.getsource(FetchResult.__init__), UPGRADE
 
 
 def test_responses_wait_in_a_dict_of_the_fetcher_and_are_unpacked_record_by_record() -> None:

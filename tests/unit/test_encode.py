@@ -15,6 +15,7 @@ from stream.records import (
     Event,
     Headers,
     LabelEncoder,
+    Outgoing,
     Source,
     Tombstone,
     dead_letter,
@@ -22,7 +23,11 @@ from stream.records import (
 )
 from stream.records.encode import Rfc3339
 from stream.schemas import load_schema
-from tests.unit.records import SOURCE, FakeRecord
+from tests.unit.record_path import record_path
+from tests.unit.records import SOURCE, FakeRecord, as_read, told
+
+__all__ = ["record_path"]
+pytestmark = pytest.mark.usefixtures("record_path")
 
 NOW = datetime(2026, 11, 20, 10, 0, 1, 234567, UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -41,15 +46,19 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20
 LAST_MS = 253_402_300_799_999
 
 
+def label_of(event: Event, cached: bool = True, source: Source = SOURCE) -> Outgoing:
+    read = event._replace(record=as_read(event.record))  # type: ignore[arg-type]
+    (label,) = ENCODER.write(source, NOW_MS, [read], [(MEMBERS, b"", cached)])
+    return label
+
+
 def label_value(event: Event, cached: bool = True, source: Source = SOURCE) -> dict[str, object]:
-    _, value, _, _ = ENCODER.batch(source, NOW_MS)(event, MEMBERS, cached)
-    found: dict[str, object] = orjson.loads(value or b"")
+    found: dict[str, object] = orjson.loads(label_of(event, cached, source).value or b"")
     return found
 
 
 def label_headers(event: Event) -> Headers:
-    _, _, headers, _ = ENCODER.batch(SOURCE, NOW_MS)(event, MEMBERS, False)
-    return headers
+    return label_of(event).headers
 
 
 def rfc3339(ms: int) -> str:
@@ -98,11 +107,16 @@ def test_a_value_put_together_from_parts_is_the_contracts_object(
 
 
 def test_a_writer_of_a_batch_mixes_up_nothing() -> None:
-    write = ENCODER.batch(SOURCE, NOW_MS)
-    events = [
-        Event(FakeRecord(b"{}", offset=at, timestamp=1000 * (at // 2)), f"t-{at}", "hi") for at in range(6)
+    # The fourth goes another way, since it has a header that ours replaces.
+    records = [
+        FakeRecord(
+            b"{}", offset=at, timestamp=1000 * (at // 2), headers=(("labelstream-id", b""),) * (at == 3)
+        )
+        for at in range(6)
     ]
-    found = [orjson.loads(write(event, MEMBERS, bool(at % 2))[1] or b"") for at, event in enumerate(events)]
+    events = [Event(as_read(record), f"t-{at}", "hi") for at, record in enumerate(records)]
+    answers = [(MEMBERS, b"", bool(at % 2)) for at in range(6)]
+    found = [orjson.loads(label.value or b"") for label in ENCODER.write(SOURCE, NOW_MS, events, answers)]
     assert [value["id"] for value in found] == [f"t-{at}" for at in range(6)]
     assert [value["source"]["offset"] for value in found] == list(range(6))
     assert [value["cached"] for value in found] == [False, True] * 3
@@ -200,3 +214,23 @@ def test_a_replayed_dead_letter_counts_its_attempts() -> None:
 def test_a_tombstone_keeps_its_headers() -> None:
     found = tombstone(Tombstone(FakeRecord(None, headers=(("h", b"1"),)), "t-1"))
     assert list(found) == [("h", b"1"), ("labelstream-id", b"t-1")]
+
+
+RECORDS = st.builds(
+    FakeRecord,
+    st.just(b"{}"),
+    st.none() | st.binary(max_size=9),
+    st.lists(st.tuples(st.text(max_size=3), st.binary(max_size=3)), max_size=3).map(tuple),
+    st.integers(0, 2**62),
+    st.integers(-5, LAST_MS),
+)
+
+
+@given(st.lists(st.tuples(RECORDS, TEXT, st.none() | TEXT, st.booleans()), max_size=5))
+def test_both_ways_write_the_same_bytes(rows: list[tuple[FakeRecord, str, str | None, bool]]) -> None:
+    answers = [(MEMBERS, b"", cached) for _, _, _, cached in rows]
+    plain = [Event(record, own, "hi", time=time) for record, own, time, _ in rows]
+    packed = [event._replace(record=as_read(event.record)) for event in plain]  # type: ignore[arg-type]
+    one, other = (ENCODER.write(SOURCE, NOW_MS, events, answers) for events in (plain, packed))
+    assert [*map(told, one)] == [*map(told, other)]
+    assert [label.timestamp for label in other] == [record.timestamp for record, _, _, _ in rows]

@@ -94,12 +94,11 @@ def _near(fields: dict[str, object]) -> dict[str, object]:
 def test_what_every_head_writes_fits_the_schema(bundles: dict[str, Bundle], name: str) -> None:
     validator = jsonschema.Draft202012Validator(load_schema("label.v1"))
     encoder = LabelEncoder(name=name, version="1", digest="sha256:" + "a" * 64, variant="fp32")
-    write = encoder.batch(SOURCE, 0)
     for result in classify(bundles[name], BY_NAME[name].rows):
         assert isinstance(result, Prediction)
         event = Event(FakeRecord(b"{}"), "id", "text")
-        value = orjson.loads(write(event, result.members, result.cached)[1] or b"")
-        validator.validate(value)
+        (label,) = encoder.write(SOURCE, 0, [event], [result])
+        validator.validate(orjson.loads(label.value or b""))
 
 
 @pytest.mark.parametrize("name", NAMES)

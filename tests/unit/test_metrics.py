@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
@@ -39,7 +40,7 @@ def test_buckets_and_sums_are_those_of_a_plain_histogram(batches: list[tuple[str
     ages = AgeHistogram(ours)
     plain = Histogram(NAME, "", ["route"], registry=theirs, buckets=SECONDS)
     for route, timestamps in batches:
-        ages.observe(route, timestamps, NOW)
+        ages.observe(route, np.array(timestamps, dtype=np.int64), NOW)
         for timestamp in timestamps:
             plain.labels(route).observe(max(NOW - timestamp, 0) / 1000)
     found, wanted = samples(ours), samples(theirs)
@@ -50,7 +51,7 @@ def test_buckets_and_sums_are_those_of_a_plain_histogram(batches: list[tuple[str
 
 def test_the_ages_are_exposed_under_their_name_and_type() -> None:
     metrics = Metrics()
-    metrics.event_age.observe("r", [NOW - 300, NOW - 20], NOW)
+    metrics.event_age.observe("r", np.array([NOW - 300, NOW - 20]), NOW)
     families = {f.name: f for f in text_string_to_metric_families(metrics.exposition()[0].decode())}
     assert families[NAME].type == "histogram"
     buckets = {s.labels["le"]: s.value for s in families[NAME].samples if s.name == f"{NAME}_bucket"}

@@ -13,7 +13,11 @@ from stream.observe.metrics import Metrics
 from stream.outcomes import OutcomeWriter, Written
 from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone
 from stream.settings import Route
-from tests.unit.records import SOURCE, FakeRecord
+from tests.unit.record_path import record_path
+from tests.unit.records import SOURCE, FakeRecord, as_read
+
+__all__ = ["record_path"]
+pytestmark = pytest.mark.usefixtures("record_path")
 
 ROUTE = Route(name="r", input_topic="texts", output_topic="labels", bundle="b")
 NOW_MS = 1_763_632_800_250
@@ -32,8 +36,8 @@ class Setup:
         decoded: list[Decoded] = []
         results: list[Prediction | Poison] = []
         for at, kind in enumerate(kinds):
-            record = FakeRecord(
-                b"raw", key=b"%d" % at, headers=(("h", b"1"),), offset=at, timestamp=1000 + at
+            record = as_read(
+                FakeRecord(b"raw", key=b"%d" % at, headers=(("h", b"1"),), offset=at, timestamp=1000 + at)
             )
             if kind == "tombstone":
                 decoded.append(Tombstone(record, f"t-{at}"))
@@ -55,21 +59,21 @@ class Setup:
 @given(KINDS)
 def test_every_record_leads_to_one_record_in_offset_order(kinds: list[str]) -> None:
     records = Setup().write(kinds).records
-    offsets = {topic: [int(record[0] or b"") for record in written] for topic, written in records.items()}
+    offsets = {topic: [int(record.key or b"") for record in written] for topic, written in records.items()}
     dead = [at for at, kind in enumerate(kinds) if kind in ("dead", "poison")]
     assert offsets.pop("texts.dead", []) == dead
     assert offsets == {"labels": [at for at in range(len(kinds)) if at not in dead]}
     for written in records.values():
-        for key, _, headers, timestamp in written:
-            assert timestamp == 1000 + int(key or b"")
-            assert headers[0] == ("h", b"1")
-            assert ("labelstream-id", b"t-%b" % (key or b"")) in headers
-            assert type(headers) is list
+        for record in written:
+            assert record.timestamp == 1000 + int(record.key or b"")
+            assert record.headers[0] == ("h", b"1")
+            assert ("labelstream-id", b"t-%b" % (record.key or b"")) in record.headers
+            assert type(record.headers) is list
 
 
 def test_each_kind_has_its_value() -> None:
     records = Setup().write(["labelled", "cached", "tombstone", "dead", "poison"]).records
-    inferred, cached, gone = (record[1] for record in records["labels"])
+    inferred, cached, gone = (record.value for record in records["labels"])
     assert gone is None
     for at, value in enumerate((inferred, cached)):
         label = orjson.loads(value or b"")
@@ -77,10 +81,10 @@ def test_each_kind_has_its_value() -> None:
         assert label["source"] == {"topic": "texts", "partition": 3, "offset": at}
         assert label["labelled_at"] == "2025-11-20T10:00:00.250Z"
     broken, poisoned = records["texts.dead"]
-    assert broken[1] == poisoned[1] == b"raw"
-    assert dict(broken[2])["labelstream-error-reason"] == b"decode"
-    assert dict(poisoned[2])["labelstream-error-reason"] == b"model"
-    assert dict(poisoned[2])["labelstream-error-message"] == b"failed"
+    assert broken.value == poisoned.value == b"raw"
+    assert dict(broken.headers)["labelstream-error-reason"] == b"decode"
+    assert dict(poisoned.headers)["labelstream-error-reason"] == b"model"
+    assert dict(poisoned.headers)["labelstream-error-message"] == b"failed"
 
 
 @given(KINDS)

@@ -59,8 +59,8 @@ def test_percentiles_are_of_what_was_observed_within_the_window() -> None:
     made = history(read(metrics, 0))
     for _ in range(100):
         infer.observe(0.02)
-    metrics.event_age.observe("a", [1_000] * 3, 1_030)
-    metrics.event_age.observe("b", [1_000], 200_000)
+    metrics.event_age.observe("a", np.array([1_000] * 3), 1_030)
+    metrics.event_age.observe("b", np.array([1_000]), 200_000)
     made.note(read(metrics, 60))
     found = made.percentiles((AGE, "infer", "commit"))
     assert found["infer"].observed == 100

@@ -1,6 +1,7 @@
 """Logits to predictions: stable, finite, best first, and the same again from a cache."""
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,10 @@ from stream.bundle import Manifest
 from stream.classify.inputs import Prediction
 from stream.classify.postprocess import PostProcessor, softmax
 from stream.errors import Poison, Reason
+from tests.unit.record_path import record_path
+
+__all__ = ["record_path"]
+pytestmark = pytest.mark.usefixtures("record_path")
 
 NAMES = ["a", "%b", "ç", 'd "quoted"', "100%"]
 FINITE = arrays(
@@ -116,3 +121,25 @@ def test_fields_name_the_best_labels_first_and_no_more_than_top_k() -> None:
 def test_of_equal_scores_the_first_label_wins() -> None:
     (prediction,) = predicted(PostProcessor(manifest(["a", "b"]), 2), [[1.0, 1.0]])
     assert prediction.fields() == {"label": "a", "score": 0.5, "scores": {"a": 0.5, "b": 0.5}}
+
+
+def test_every_score_is_written_as_orjson_writes_it() -> None:
+    """All that six digits can say, two labels a row."""
+    scores = np.arange(1_000_002, dtype="<u4").reshape(-1, 2)
+    found = PostProcessor(manifest(["a", "b"]), 2).restored([row.tobytes() for row in scores])
+    wanted = orjson.dumps(scores[:, ::-1] / 1e6, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+    for prediction, numbers in zip(found, wanted, strict=True):
+        best, other = numbers.split(b",")
+        assert prediction.members == b'"label":"b","score":%b,"scores":{"b":%b,"a":%b}' % (best, best, other)
+
+
+@given(
+    arrays(np.uint32, st.tuples(st.integers(1, 4), st.just(7)), elements=st.integers(0, 3)), st.integers(1, 9)
+)
+def test_ties_and_cuts_are_those_of_a_stable_sort(scores: np.ndarray, top_k: int) -> None:
+    labels = [*"abcdefg"]
+    found = PostProcessor(manifest(labels), top_k).restored([row.tobytes() for row in scores.astype("<u4")])
+    for prediction, row in zip(found, scores.tolist(), strict=True):
+        best = sorted(range(7), key=lambda at: -row[at])[:top_k]
+        assert [*prediction.fields()["scores"]] == [labels[at] for at in best]
+        assert prediction.scores == np.array(row, "<u4").tobytes()

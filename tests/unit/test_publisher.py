@@ -11,25 +11,59 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import BrokerError, Fatal, FencedError
-from stream.kafka.publisher import Publisher, fill
-from stream.records import Outgoing
+from stream.kafka.packed import PackedBatch
+from stream.kafka.publisher import Publisher, fill, filled
+from stream.native import codec
+from stream.records import Outgoing, outgoing
+from tests.unit.record_path import record_path
+from tests.unit.records import told
+
+__all__ = ["record_path"]
+pytestmark = pytest.mark.usefixtures("record_path")
+
+
+CODECS = [0, 1, 2, 3, 4]
+CODEC_MASK = 0x07
+HEADER_FIELDS = [
+    "base_offset",
+    "magic",
+    "last_offset_delta",
+    "first_timestamp",
+    "max_timestamp",
+    "producer_id",
+    "producer_epoch",
+    "base_sequence",
+]
+
+
+def batches_of(builder: Any) -> list[Any]:
+    """What the broker would find in a batch that is sent."""
+    found, batches = [], MemoryRecords(bytes(builder._build()))
+    while batches.has_next():
+        found.append(batches.next_batch())
+    return found
 
 
 def read(builder: Any) -> list[Any]:
-    """The records that an aiokafka batch would send."""
-    records: list[Any] = []
-    batches = MemoryRecords(bytes(builder._build()))
-    while batches.has_next():
-        records.extend(batches.next_batch())
-    return records
+    """The records of a batch."""
+    return [record for batch in batches_of(builder) for record in batch]
+
+
+class FakeAccumulator:
+    """What a batch of ours reads from aiokafka's."""
+
+    def __init__(self, batch_bytes: int, compression: int, transactions: Any = None) -> None:
+        self._batch_size = batch_bytes
+        self._compression_type = compression
+        self._txn_manager = transactions
 
 
 class FakeProducer:
     """Confirms, refuses or keeps silent, as the test says."""
 
-    def __init__(self, partitions: dict[str, int], batch_bytes: int = 16_384) -> None:
+    def __init__(self, partitions: dict[str, int], batch_bytes: int = 16_384, compression: int = 0) -> None:
         self.partitions = partitions
-        self.batch_bytes = batch_bytes
+        self._message_accumulator = FakeAccumulator(batch_bytes, compression)
         self.sent: list[tuple[str, int, list[Any]]] = []
         self.confirmations: list[asyncio.Future[None]] = []
         self.outcome: BaseException | str | None = None
@@ -38,7 +72,8 @@ class FakeProducer:
         return set(range(self.partitions[topic]))
 
     def create_batch(self) -> BatchBuilder:
-        return BatchBuilder(self.batch_bytes, 0)
+        accumulator = self._message_accumulator
+        return BatchBuilder(accumulator._batch_size, accumulator._compression_type)
 
     async def send_batch(self, builder: Any, topic: str, *, partition: int) -> "asyncio.Future[None]":
         assert builder.record_count() > 0
@@ -58,14 +93,14 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def outgoing(key: bytes | None = b"k", n: int = 0, size: int = 0) -> Outgoing:
-    return key, b"v%d" % n + b"." * size, [("h", b"1"), ("h", b"2")], 1000 + n
+def record(key: bytes | None = b"k", n: int = 0, size: int = 0) -> Outgoing:
+    return outgoing(key, b"v%d" % n + b"." * size, [("h", b"1"), ("h", b"2")], 1000 + n)
 
 
 async def test_records_keep_order_partition_headers_and_timestamp() -> None:
     producer = FakeProducer({"texts": 4, "labels": 4, "texts.dead": 4}, batch_bytes=150)
     await Publisher(lambda: producer, 5).publish(
-        "texts", 2, {"labels": [outgoing(n=n) for n in range(9)], "texts.dead": [outgoing(n=9)]}
+        "texts", 2, {"labels": [record(n=n) for n in range(9)], "texts.dead": [record(n=9)]}
     )
     batches = [records for topic, _, records in producer.sent if topic == "labels"]
     labels = [record for records in batches for record in records]
@@ -79,7 +114,7 @@ async def test_records_keep_order_partition_headers_and_timestamp() -> None:
 
 async def test_a_topic_without_records_is_left_alone() -> None:
     producer = FakeProducer({"texts": 4, "texts.dead": 4})
-    await Publisher(lambda: producer, 5).publish("texts", 2, {"labels": [], "texts.dead": [outgoing()]})
+    await Publisher(lambda: producer, 5).publish("texts", 2, {"labels": [], "texts.dead": [record()]})
     assert [topic for topic, _, _ in producer.sent] == ["texts.dead"]
 
 
@@ -90,7 +125,7 @@ async def test_when_partition_counts_differ_equal_keys_share_a_partition() -> No
     found = []
     for source_partition in (0, 3):
         producer.sent.clear()
-        records = [outgoing(key, n) for n, key in enumerate(keys * 2)]
+        records = [record(key, n) for n, key in enumerate(keys * 2)]
         await publisher.publish("texts", source_partition, {"labels": records})
         found.append({record.value: at for _, at, sent in producer.sent for record in sent})
         for _, _, sent in producer.sent:
@@ -100,59 +135,94 @@ async def test_when_partition_counts_differ_equal_keys_share_a_partition() -> No
     assert all(found[0][b"v%d" % n] == found[0][b"v%d" % (n + 6)] for n in range(6))
     assert len(set(found[0].values())) > 1
     producer.sent.clear()
-    await publisher.publish("texts", 3, {"labels": [outgoing(key=None)]})
+    await publisher.publish("texts", 3, {"labels": [record(key=None)]})
     assert producer.sent[0][1] == 3
 
 
 async def test_without_a_key_a_narrower_topic_gets_the_partition_that_is_left() -> None:
     producer = FakeProducer({"texts": 4, "labels": 3})
-    await Publisher(lambda: producer, 5).publish("texts", 3, {"labels": [outgoing(key=None)]})
+    await Publisher(lambda: producer, 5).publish("texts", 3, {"labels": [record(key=None)]})
     assert producer.sent[0][1] == 0
 
 
-RECORD = st.builds(outgoing, st.none() | st.binary(max_size=9), st.integers(0, 9), st.integers(0, 400))
+RECORD = st.tuples(st.none() | st.binary(max_size=9), st.integers(0, 9), st.integers(0, 400))
 
 
-@given(st.lists(RECORD, max_size=40), st.integers(62, 600))
-def test_batches_are_filled_in_order_whatever_their_room(records: list[Outgoing], batch_bytes: int) -> None:
+@given(st.lists(RECORD, max_size=40), st.integers(62, 600), st.sampled_from(CODECS))
+def test_batches_are_filled_in_order_whatever_their_room(
+    rows: list[tuple[bytes | None, int, int]], batch_bytes: int, compression: int
+) -> None:
     """One that is larger than a batch still goes, in a batch of its own."""
+    producer = FakeProducer({}, batch_bytes, compression)
+    records = [record(*row) for row in rows]
     written, sizes, found = 0, [], []
     while written < len(records):
-        builder: Any = BatchBuilder(batch_bytes, 0)
-        count = fill(builder, records, written)
+        batch, count = filled(producer, records, written)
         assert count > 0
-        assert builder.record_count() == count
-        sizes.append((builder.size(), count))
-        found.extend(read(builder))
+        assert batch.record_count() == count
+        sizes.append((batch.size(), count))
+        found.extend(read(batch))
         written += count
     assert written == len(records)
-    assert [(r.key, r.value, r.headers, r.timestamp) for r in found] == records
+    assert [*map(told, found)] == [*map(told, records)]
     assert all(size <= batch_bytes or count == 1 for size, count in sizes)
 
 
 def test_a_batch_is_written_as_its_own_append_would() -> None:
-    records = [outgoing(n=n) for n in range(5)]
+    records = [record(n=n) for n in range(5)]
     ours: Any = BatchBuilder(1_000, 0)
     theirs: Any = BatchBuilder(1_000, 0)
     assert fill(ours, records, 2) == 3
-    for key, value, headers, timestamp in records[2:]:
-        theirs.append(timestamp=timestamp, key=key, value=value, headers=headers)
+    for one in records[2:]:
+        theirs.append(timestamp=one.timestamp, key=one.key, value=one.value, headers=one.headers)
     assert ours.record_count() == theirs.record_count() == 3
     assert bytes(ours._build()) == bytes(theirs._build())
 
 
-def test_a_timestamp_that_kafka_does_not_know_becomes_the_present() -> None:
-    builder: Any = BatchBuilder(1_000, 0)
-    fill(builder, [(b"k", b"v", [], -1)], 0)
-    (record,) = read(builder)
-    assert record.timestamp > 1_700_000_000_000
+async def test_a_timestamp_that_kafka_does_not_know_becomes_the_present() -> None:
+    producer = FakeProducer({"texts": 1, "labels": 1})
+    records = {"labels": [outgoing(b"k", b"v", [], -1), outgoing(b"k", b"v", [], 5)]}
+    await Publisher(lambda: producer, 5).publish("texts", 0, records)
+    ((_, _, (first, second)),) = producer.sent
+    assert first.timestamp > 1_700_000_000_000
+    assert second.timestamp == 5
+
+
+class InTransaction:
+    transactional_id = "group-texts-0"
+
+
+@given(st.lists(RECORD, min_size=1, max_size=9), st.sampled_from(CODECS), st.booleans(), st.booleans())
+def test_a_packed_batch_is_the_batch_that_aiokafka_would_send(
+    rows: list[tuple[bytes | None, int, int]], compression: int, transactional: bool, idempotent: bool
+) -> None:
+    packed: list[Any] = [codec.pack(*told(record(*row))) for row in rows]
+    producer = FakeProducer({}, 1 << 20, compression)
+    producer._message_accumulator._txn_manager = InTransaction() if transactional else None
+    ours = PackedBatch.of(producer)
+    theirs: Any = BatchBuilder(1 << 20, compression, is_transactional=transactional)
+    assert ours.fill(packed, 0) == len(rows)
+    for key, value, headers, timestamp in map(told, packed):
+        theirs.append(timestamp=timestamp, key=key, value=value, headers=headers)
+    if idempotent:
+        for batch in (ours, theirs):
+            batch._set_producer_state(7, 3, 41)
+    if not compression:
+        assert bytes(ours._build()) == bytes(theirs._build())
+    assert ours._build() is ours._build(), "a batch that is sent again is the same"
+    (mine,), (other,) = (batches_of(batch) for batch in (ours, theirs))
+    assert mine.validate_crc()
+    for field in HEADER_FIELDS:
+        assert getattr(mine, field) == getattr(other, field)
+    assert mine.attributes in (other.attributes, other.attributes & ~CODEC_MASK), "what grows stays plain"
+    assert [*map(told, mine)] == [*map(told, other)]
 
 
 async def test_publish_waits_for_the_confirmation() -> None:
     producer = FakeProducer({"texts": 4, "labels": 4})
     producer.outcome = "silent"
     publishing = asyncio.create_task(
-        Publisher(lambda: producer, 5).publish("texts", 2, {"labels": [outgoing()]})
+        Publisher(lambda: producer, 5).publish("texts", 2, {"labels": [record()]})
     )
     await settle()
     assert not publishing.done()
@@ -164,7 +234,7 @@ async def test_no_confirmation_within_the_deadline_is_fatal() -> None:
     producer = FakeProducer({"texts": 4, "labels": 4})
     producer.outcome = "silent"
     with pytest.raises(BrokerError, match="did not confirm records for labels"):
-        await Publisher(lambda: producer, 0.01).publish("texts", 2, {"labels": [outgoing()]})
+        await Publisher(lambda: producer, 0.01).publish("texts", 2, {"labels": [record()]})
 
 
 @pytest.mark.parametrize(
@@ -179,14 +249,14 @@ async def test_a_refusal_is_fatal_with_its_mend(error: Exception, raised: type[F
     producer = FakeProducer({"texts": 4, "texts.dead": 4})
     producer.outcome = error
     with pytest.raises(raised) as told:
-        await Publisher(lambda: producer, 5).publish("texts", 2, {"texts.dead": [outgoing()]})
+        await Publisher(lambda: producer, 5).publish("texts", 2, {"texts.dead": [record()]})
     assert mend in told.value.mend
 
 
 async def test_a_refused_batch_does_not_keep_the_others_from_being_waited_for() -> None:
     producer = FakeProducer({"texts": 4, "labels": 4}, batch_bytes=1)
     producer.outcome = "silent"
-    records = {"labels": [outgoing(n=n) for n in range(4)]}
+    records = {"labels": [record(n=n) for n in range(4)]}
     publishing = asyncio.create_task(Publisher(lambda: producer, 5).publish("texts", 2, records))
     await settle()
     assert len(producer.confirmations) == 4

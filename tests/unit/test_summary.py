@@ -4,6 +4,7 @@ import math
 from collections.abc import MutableMapping
 from typing import Any
 
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
@@ -44,7 +45,7 @@ def test_a_line_tells_what_the_interval_brought() -> None:
     metrics.inferred(4, 15, 20)
     metrics.cache_result("local", "hit", 30)
     metrics.cache_result("local", "miss", 10)
-    metrics.event_age.observe("r", [0] * 100, 2_000)
+    metrics.event_age.observe("r", np.zeros(100, dtype=np.int64), 2_000)
     metrics.stage.labels("infer").observe(0.004)
     metrics.retried("publish")
     metrics.lag.labels("texts", "0").set(5)

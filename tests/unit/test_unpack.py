@@ -15,12 +15,16 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.unpack import BareRecords, Fetches
+from stream.kafka.unpack import BareRecords, Fetches, KeptRecords
+from tests.unit.record_path import record_path
+
+__all__ = ["record_path"]
+pytestmark = pytest.mark.usefixtures("record_path")
 
 TP = TopicPartition("texts", 3)
 READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 ABORT, COMMIT = b"\0\0\0\0", b"\0\0\0\1"
-CONTROL = 0x20
+APPEND_TIME, CONTROL = 0x08, 0x20
 ATTRIBUTES = slice(21, 23)
 CRC = slice(17, 21)
 CRC_OF = slice(21, None)
@@ -28,25 +32,29 @@ CRC_OF = slice(21, None)
 HEADERS = st.lists(st.tuples(st.text(max_size=3), st.binary(max_size=3)), max_size=2)
 RECORD = st.tuples(st.none() | st.binary(max_size=4), st.none() | st.binary(max_size=9), HEADERS)
 BATCH = st.tuples(
-    st.sampled_from(["plain", "transaction", "abort", "commit"]),
+    st.sampled_from(["plain", "appended", "transaction", "abort", "commit"]),
     st.sampled_from([7, 8]),
     st.lists(RECORD, min_size=1, max_size=4),
     st.integers(0, 2),
+    st.integers(0, 4),
 )
 
 
-def encoded(kind: str, producer: int, first: int, records: list[Any]) -> bytes:
+def encoded(kind: str, producer: int, first: int, records: list[Any], compression: int = 0) -> bytes:
     """A record batch of the log's format, from this offset on."""
     marker = kind in ("abort", "commit")
-    builder = DefaultRecordBatchBuilder(2, 0, kind != "plain", producer, 0, 0, 1 << 20)
+    in_transaction = kind not in ("plain", "appended")
+    compression = 0 if marker else compression  # brokers write their markers plainly
+    builder = DefaultRecordBatchBuilder(2, compression, in_transaction, producer, 0, 0, 1 << 20)
     if marker:
         records = [(ABORT if kind == "abort" else COMMIT, b"\0\0\0\0\0\0", [])]
     for at, (key, value, headers) in enumerate(records):
         builder.append(at, 1_000 + at, key, value, headers)
     batch = bytearray(builder.build())
     batch[0:8] = first.to_bytes(8, "big")
-    if marker:
-        batch[ATTRIBUTES] = (int.from_bytes(batch[ATTRIBUTES], "big") | CONTROL).to_bytes(2, "big")
+    if marker or kind == "appended":
+        further = CONTROL if marker else APPEND_TIME
+        batch[ATTRIBUTES] = (int.from_bytes(batch[ATTRIBUTES], "big") | further).to_bytes(2, "big")
         batch[CRC] = calc_crc32c_py(bytes(batch[CRC_OF])).to_bytes(4, "big")
     return bytes(batch)
 
@@ -55,12 +63,14 @@ def response(batches: list[Any]) -> tuple[bytes, list[tuple[int, int]]]:
     """Batches with gaps between them, and the aborted transactions as the broker lists them."""
     written, aborted, at = b"", [], 100
     began: dict[int, int] = {}
-    for kind, producer, records, gap in batches:
+    for kind, producer, records, gap, compression in batches:
         at += gap
-        written += encoded(kind, producer, at, records)
+        # Long enough for compression to be worth it.
+        records = [(key, value and value * 30, headers) for key, value, headers in records]
+        written += encoded(kind, producer, at, records, compression)
         if kind == "transaction":
             began.setdefault(producer, at)
-        elif kind != "plain":
+        elif kind in ("abort", "commit"):
             first = began.pop(producer, None)
             if kind == "abort" and first is not None:
                 aborted.append((producer, first))
@@ -71,7 +81,7 @@ def response(batches: list[Any]) -> tuple[bytes, list[tuple[int, int]]]:
 def unread(
     data: bytes, aborted: list[tuple[int, int]], position: int, isolation: int = READ_COMMITTED
 ) -> PartitionRecords:
-    return PartitionRecords(TP, MemoryRecords(data), aborted, position, None, None, True, isolation)
+    return PartitionRecords(TP, KeptRecords(data), aborted, position, None, None, True, isolation)
 
 
 def told(record: Any) -> Any:
@@ -85,11 +95,40 @@ def told(record: Any) -> Any:
 )
 def test_they_are_aiokafkas_own_records(batches: list[Any], position: int, isolation: int) -> None:
     data, aborted = response(batches)
-    theirs = unread(data, aborted, position, isolation)
+    theirs = PartitionRecords(TP, MemoryRecords(data), aborted, position, None, None, True, isolation)
     ours = BareRecords.instead_of(unread(data, aborted, position, isolation))
     places = [(told(record), theirs.next_fetch_offset) for record in theirs]
     assert [(told(record), ours.next_fetch_offset) for record in ours] == places
     assert ours.next_fetch_offset == theirs.next_fetch_offset
+
+
+@given(
+    st.lists(BATCH, min_size=1, max_size=6),
+    st.integers(95, 110),
+    st.lists(st.none() | st.integers(1, 9), max_size=9),
+)
+async def test_they_are_read_in_parts_as_aiokafka_reads_its_own(
+    batches: list[Any], position: int, parts: list[int | None]
+) -> None:
+    data, aborted = response(batches)
+    assignments = [Assignment([TP]), Assignment([TP])]
+    for assignment in assignments:
+        assignment.state_value(TP).seek(position)
+    theirs, ours = (
+        FetchResult(TP, assignment=assignment, partition_records=unread(data, aborted, position), backoff=0)
+        for assignment in assignments
+    )
+    fetches = Fetches(lambda _: True, {TP: ours})
+    assert fetches[TP] is ours
+    for most in [*parts, None]:
+        wanted, found = theirs.getall(most), ours.getall(most)
+        assert [*map(told, found)] == [*map(told, wanted)]
+        if not theirs.has_more():
+            break
+        at = [assignment.state_value(TP).position for assignment in assignments]
+        assert at[0] <= at[1], "what is behind the last record read may be passed over at once"
+        assert not found or at[1] > found[-1].offset
+    assert not ours.has_more() or not theirs.has_more()
 
 
 def test_reading_goes_on_where_it_stopped() -> None:
@@ -100,6 +139,23 @@ def test_reading_goes_on_where_it_stopped() -> None:
     assert records.next_fetch_offset >= 102
     assert [record.value for record in records][-1] == b"4"
     assert [*records] == []
+
+
+def test_records_are_packed_where_there_is_a_codec(record_path: str) -> None:
+    data = encoded("plain", -1, 100, [(b"k", b"value", [("h", b"1")])])
+    (record,) = BareRecords.instead_of(unread(data, [], 100)).take()
+    assert type(record).__name__ == {"codec": "Record", "python": "DefaultRecord"}[record_path]
+
+
+@pytest.mark.parametrize("lost", [1, 2, 5])
+def test_records_that_do_not_fill_their_batch_are_refused(lost: int) -> None:
+    """The checksum is right: whoever wrote the batch wrote it wrong."""
+    whole = encoded("plain", -1, 100, [(b"k", b"value", [("h", b"1")])] * 2)
+    data = bytearray(whole[:-lost])
+    data[8:12] = (len(data) - 12).to_bytes(4, "big")
+    data[CRC] = calc_crc32c_py(bytes(data[CRC_OF])).to_bytes(4, "big")
+    with pytest.raises(CorruptRecordException):
+        BareRecords.instead_of(unread(bytes(data), [], 100)).take()
 
 
 def test_a_response_is_freed_when_it_was_read_and_not_when_garbage_is_collected() -> None:

@@ -26,11 +26,11 @@ class Contract:
         """See `Write`."""
         first = records[0]
         source = Source(first.topic, first.partition)
-        write = self._encoder.batch(source, time_ns() // 1_000_000)
-        for event in self._decoder.decode_all(source, records):
-            assert isinstance(event, Event)
-            key, value, headers, timestamp = write(event, MEMBERS, False)
-            yield {"key": key, "value": value, "headers": headers, "timestamp": timestamp}
+        events = [e for e in self._decoder.decode_all(source, records) if isinstance(e, Event)]
+        assert len(events) == len(records)
+        answers = [(MEMBERS, b"", False)] * len(events)
+        for label in self._encoder.write(source, time_ns() // 1_000_000, events, answers):
+            yield {f: getattr(label, f) for f in ("key", "value", "headers", "timestamp")}
 
 
 if __name__ == "__main__":
