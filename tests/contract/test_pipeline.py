@@ -8,9 +8,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from stream.bundle import Bundle
+from stream.native import codec
 from stream.schemas import load_schema
 from tests.pipeline import StartWorker, event, make_route, offline_labels, start_worker, tiny_bundle
 from tests.real.client import BrokerClient
+from tests.real.parts import unavailable
 from tests.real.reconcile import dead_ids, label_ids
 from tests.real.wait import until
 
@@ -19,11 +21,23 @@ __all__ = ["start_worker", "tiny_bundle"]
 BACK_S = 60.0
 
 
+@pytest.fixture(params=["compiled", "python"])
+def record_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What reads and writes the records of workers that start from now on."""
+    if request.param == "python":
+        monkeypatch.setenv("LABELSTREAM_TEST_INTERPRETED", "1")
+    elif codec is None:
+        unavailable("stream.native._records is not built: it needs a C compiler and Python's headers")
+    path: str = request.param
+    return path
+
+
 def test_every_event_comes_back_once_as_the_bundle_says_offline(
-    broker: BrokerClient, start_worker: StartWorker, tiny_bundle: Bundle
+    broker: BrokerClient, start_worker: StartWorker, tiny_bundle: Bundle, record_path: str
 ) -> None:
     route = make_route(broker, "once")
     worker = start_worker(broker, route)
+    assert [line["codec"] for line in worker.log_lines() if "codec" in line] == [record_path]
     sent = {}
     for partition in range(4):
         for number in range(partition * 125, (partition + 1) * 125):
@@ -62,6 +76,7 @@ def test_every_event_comes_back_once_as_the_bundle_says_offline(
     assert worker.stop() == 0
 
 
+@pytest.mark.usefixtures("record_path")
 def test_broken_records_become_dead_letters_and_the_worker_goes_on(
     broker: BrokerClient, start_worker: StartWorker
 ) -> None:
@@ -103,6 +118,7 @@ def test_broken_records_become_dead_letters_and_the_worker_goes_on(
     assert worker.metric("labelstream_events_total", outcome="labelled") == 20
 
 
+@pytest.mark.usefixtures("record_path")
 def test_tombstones_are_passed_on_with_key_and_headers(
     broker: BrokerClient, start_worker: StartWorker
 ) -> None:

@@ -73,9 +73,9 @@ def section(found: dict[str, Runs[Measured]], count: int) -> Section:
             at_most("worker CPU per event", spread(costs[OURS]).median, 6, " µs"),
             at_least("events per second", spread(rates[OURS]).median, 150_000, digits=0),
         ]
-        if beside := ratios(rates[OURS], rates.get(UNMETERED, [])):
-            lost = 100 * (1 - spread(beside).median)
-            done.checks.append(at_most("throughput that metrics cost", lost, 5, " %", digits=1))
+        if beside := ratios(costs.get(UNMETERED, []), costs[OURS]):
+            spent = 100 * (1 - spread(beside).median)
+            done.checks.append(at_most("part of the CPU that metrics cost", spent, 5, " %", digits=1))
         if beside := ratios(rates[OURS], stock):
             done.checks.append(at_least("times stock Faust", spread(beside).median, 25, digits=1))
     return done
