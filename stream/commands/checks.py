@@ -188,7 +188,7 @@ def _codec(_settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "codec",
             "warn",
-            "records are read and written by Python, at several times the cost",
+            "records are read and written by Python, at more than twice the cost",
             "install a C compiler and Python's headers (apt-get install gcc python3-dev), then this again",
         )
 

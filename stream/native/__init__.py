@@ -1,7 +1,7 @@
 """The compiled part of the record path, where it could be built.
 
 `codec` is the module `stream.native._records`, or None: then everything that it does is done in Python, to
-the same bytes, at several times the cost (docs/adr/0011). Building needs a C compiler and Python's headers.
+the same bytes, at more than twice the cost (docs/adr/0011). Building needs a C compiler and Python's headers.
 """
 
 import os

@@ -23,9 +23,8 @@ METHOD = (
     " between 10% and 95% of what came out, counted in the output topic's end offsets; CPU is the process's,"
     " all threads, without the broker's. All ways publish, wait for confirmation and commit. Ours"
     " writes the whole label event (model, source, times), the others id, label, score and scores; the loop"
-    " with our records has our decoder and encoder too, and answers every text alike: what is left when"
-    " everything else is taken from the worker. With metrics off the same worker runs with instruments that"
-    " do nothing."
+    " with our records has our decoder and encoder too, as they are in Python, and answers every text alike."
+    " With metrics off the same worker runs with instruments that do nothing."
 )
 
 
