@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 
 from stream.kafka.unpack import RECORDS_AT
 from stream.native import codec
+from stream.records import Event
 from tests.real.parts import unavailable
-from tests.unit.records import told
+from tests.unit.records import FakeRecord, as_read, told
 
 HEADERS = st.lists(st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=3)), max_size=3)
 RECORD = st.tuples(st.none() | st.binary(max_size=9), st.none() | st.binary(max_size=300), HEADERS)
@@ -98,3 +100,22 @@ def test_what_is_no_record_is_refused() -> None:
         codec.encode_scores(b"123", (b'"a"',), 1, tuple, False)
     with pytest.raises(TypeError):
         codec.read_events([], int, "", 0, 0)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"id":"t-1","text":"hi"}',
+        '{"text":"hi"}',
+        ' { "id" : null , "text" : "hi" , "time" : null , "metadata" : { "a" : [ 1 , -2.5 , { } ] } } ',
+        '{"id":"t-1","text":"\\u00e9 \\"quoted\\"\\n","unknown":{"b":[]},"time":"2026-01-02T03:04:05Z"}',
+        '{"id":"t-1","text":"日本語"}',
+    ],
+)
+def test_what_is_usual_is_read_by_the_codec(value: str) -> None:
+    (event,), unclear = codec.read_events([as_read(FakeRecord(value.encode()))], Event, "texts-3-", 999, 99)
+    assert unclear == 0
+    wanted = orjson.loads(value)
+    assert event is not None
+    assert (event.id, event.text) == (wanted.get("id") or "texts-3-1041", wanted["text"])
+    assert (event.metadata, event.time) == (wanted.get("metadata"), wanted.get("time"))

@@ -1,182 +1,8 @@
 /* Plain JSON events, as nearly all are, read without the objects that nobody asks for.
  *
- * Everything that is not plain is left to the caller: escapes in strings, numbers with exponents, whatever is no
+ * Everything that is not plain is left to the caller: escapes in names, numbers with exponents, whatever is no
  * valid event. So nothing here has to tell what is wrong, and nothing may be accepted that a JSON parser refuses. */
-#include "native.h"
-
-#define DEPTH_MOST 16
-#define DIGITS_MOST 15
-
-typedef struct {
-    const byte *at;
-    const byte *end;
-} Text;
-
-/* A string without its quotes, or a whole value. */
-typedef struct {
-    const byte *at; /* NULL: there is none */
-    Py_ssize_t length;
-    int ascii;
-} Span;
-
-static void pass_space(Text *text)
-{
-    while (text->at < text->end &&
-           (*text->at == ' ' || *text->at == '\n' || *text->at == '\t' || *text->at == '\r')) {
-        text->at++;
-    }
-}
-
-static int pass_char(Text *text, byte wanted)
-{
-    if (text->at < text->end && *text->at == wanted) {
-        text->at++;
-        return 1;
-    }
-    return 0;
-}
-
-#define EACH(value) (0x0101010101010101u * (value))
-
-/* Whether one of eight bytes ends a plain string: a quote, a backslash, a control character. Finding a zero byte
- * in a word: Mycroft's test, as in "Hacker's Delight", 6-1. */
-static int ends_plain(uint64_t word)
-{
-    uint64_t quote = word ^ EACH('"'), slash = word ^ EACH('\\');
-    uint64_t found = ((quote - EACH(1)) & ~quote) | ((slash - EACH(1)) & ~slash) | ((word - EACH(0x20)) & ~word);
-    return (found & EACH(0x80)) != 0;
-}
-
-/* A string without escapes; 0 for anything else. Whether it is UTF-8 is not looked at. */
-static int plain_string(Text *text, Span *span)
-{
-    if (!pass_char(text, '"')) {
-        return 0;
-    }
-    const byte *at = text->at;
-    uint64_t bits = 0;
-    while (text->end - at >= 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        if (ends_plain(word)) {
-            break;
-        }
-        bits |= word;
-        at += 8;
-    }
-    while (at < text->end && *at != '"' && *at != '\\' && *at >= 0x20) {
-        bits |= *at++;
-    }
-    if (at >= text->end || *at != '"') {
-        return 0;
-    }
-    span->at = text->at;
-    span->length = at - text->at;
-    span->ascii = (bits & EACH(0x80)) == 0;
-    text->at = at + 1;
-    return 1;
-}
-
-static int pass_word(Text *text, const char *word)
-{
-    size_t length = strlen(word);
-    if ((size_t)(text->end - text->at) < length || memcmp(text->at, word, length) != 0) {
-        return 0;
-    }
-    text->at += length;
-    return 1;
-}
-
-static int pass_digits(Text *text)
-{
-    const byte *from = text->at;
-    while (text->at < text->end && *text->at >= '0' && *text->at <= '9') {
-        text->at++;
-    }
-    return text->at > from && text->at - from <= DIGITS_MOST;
-}
-
-static int pass_number(Text *text)
-{
-    pass_char(text, '-');
-    if (!pass_char(text, '0') && !pass_digits(text)) {
-        return 0;
-    }
-    if (pass_char(text, '.') && !pass_digits(text)) {
-        return 0;
-    }
-    /* What may follow a number is seen by whoever comes next; an exponent or a further digit may not. */
-    return 1;
-}
-
-static int pass_plain_string(Text *text)
-{
-    Span span;
-    if (!plain_string(text, &span)) {
-        return 0;
-    }
-    if (span.ascii) {
-        return 1;
-    }
-    PyObject *decoded = PyUnicode_DecodeUTF8((const char *)span.at, span.length, NULL);
-    Py_XDECREF(decoded);
-    PyErr_Clear();
-    return decoded != NULL;
-}
-
-static int pass_value(Text *text, int depth);
-
-/* What stands between the brackets, and the closing one. */
-static int pass_members(Text *text, byte closing, int depth)
-{
-    pass_space(text);
-    if (pass_char(text, closing)) {
-        return 1;
-    }
-    do {
-        pass_space(text);
-        if (closing == '}') {
-            if (!pass_plain_string(text)) {
-                return 0;
-            }
-            pass_space(text);
-            if (!pass_char(text, ':')) {
-                return 0;
-            }
-            pass_space(text);
-        }
-        if (!pass_value(text, depth)) {
-            return 0;
-        }
-        pass_space(text);
-    } while (pass_char(text, ','));
-    return pass_char(text, closing);
-}
-
-static int pass_value(Text *text, int depth)
-{
-    if (text->at >= text->end || depth > DEPTH_MOST) {
-        return 0;
-    }
-    switch (*text->at) {
-    case '"':
-        return pass_plain_string(text);
-    case '{':
-        text->at++;
-        return pass_members(text, '}', depth + 1);
-    case '[':
-        text->at++;
-        return pass_members(text, ']', depth + 1);
-    case 't':
-        return pass_word(text, "true");
-    case 'f':
-        return pass_word(text, "false");
-    case 'n':
-        return pass_word(text, "null");
-    default:
-        return pass_number(text);
-    }
-}
+#include "json.h"
 
 typedef struct {
     Span id, text, metadata, time;
@@ -191,15 +17,15 @@ static int is_named(const Span *name, const char *wanted)
 static int read_member(Text *text, const Span *name, Found *found)
 {
     if (is_named(name, "text")) {
-        return plain_string(text, &found->text);
+        return read_string(text, &found->text);
     }
     if (is_named(name, "id")) {
         found->id.at = NULL;
-        return pass_word(text, "null") || plain_string(text, &found->id);
+        return pass_word(text, "null") || read_string(text, &found->id);
     }
     if (is_named(name, "time")) {
         found->time.at = NULL;
-        return pass_word(text, "null") || plain_string(text, &found->time);
+        return pass_word(text, "null") || read_string(text, &found->time);
     }
     if (is_named(name, "text_pair")) {
         return pass_word(text, "null");
@@ -229,7 +55,7 @@ static int read_object(Text *text, Found *found)
     do {
         Span name;
         pass_space(text);
-        if (!plain_string(text, &name) || !name.ascii) {
+        if (!read_string(text, &name) || !name.ascii || name.escaped) {
             return 0;
         }
         pass_space(text);
@@ -300,29 +126,38 @@ typedef struct {
     Py_ssize_t max_chars;
 } Reading;
 
-/* An event, or NULL without an error when a closer look is needed. */
-static PyObject *read_event(Record *record, const Reading *reading)
+/* Strings with escapes move into a buffer, which is NULL when there are none. They lie apart in the value, so a
+ * buffer of its length has room for all. */
+static int unescape_all(Found *found, int64_t length, byte **buffer)
 {
-    Found found = {{NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}};
-    Text value = {record->value, record->end};
-    int64_t length = lengthy(&value.at, record->end);
-    if (length < 0 || length > reading->max_bytes || has_telling_header(record)) {
-        return NULL;
+    Span *spans[] = {&found->text, &found->id, &found->time};
+    byte *room = NULL;
+    for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+        if (spans[i]->at == NULL || !spans[i]->escaped) {
+            continue;
+        }
+        if (*buffer == NULL && (*buffer = room = PyMem_Malloc((size_t)length)) == NULL) {
+            return 0;
+        }
+        unescape(spans[i], room);
+        room += spans[i]->length;
     }
-    value.end = value.at + length;
-    if (!read_object(&value, &found) || found.text.at == NULL || !has_substance(&found.text)) {
-        return NULL;
-    }
-    PyObject *id = found.id.at != NULL && found.id.length > 0
-                       ? string_of(&found.id)
+    return 1;
+}
+
+static PyObject *make_event(Record *record, const Found *found, const Reading *reading)
+{
+    PyObject *id = found->id.at != NULL && found->id.length > 0
+                       ? string_of(&found->id)
                        : PyUnicode_FromFormat("%U%lld", reading->id_stem, (long long)record->offset);
-    PyObject *text = string_of(&found.text);
-    PyObject *metadata = found.metadata.at != NULL ? PyBytes_FromStringAndSize((const char *)found.metadata.at,
-                                                                               found.metadata.length)
-                                                   : Py_NewRef(Py_None);
-    PyObject *time = found.time.at != NULL ? string_of(&found.time) : Py_NewRef(Py_None);
+    PyObject *text = string_of(&found->text);
+    PyObject *metadata = found->metadata.at != NULL
+                             ? PyBytes_FromStringAndSize((const char *)found->metadata.at, found->metadata.length)
+                             : Py_NewRef(Py_None);
+    PyObject *time = found->time.at != NULL ? string_of(&found->time) : Py_NewRef(Py_None);
     PyObject *event = NULL;
-    if (id != NULL && text != NULL && metadata != NULL && time != NULL && PyUnicode_GetLength(text) <= reading->max_chars) {
+    if (id != NULL && text != NULL && metadata != NULL && time != NULL &&
+        PyUnicode_GetLength(text) <= reading->max_chars) {
         event = new_tuple(reading->event_type, 6);
     }
     if (event == NULL) {
@@ -340,6 +175,32 @@ static PyObject *read_event(Record *record, const Reading *reading)
     PyTuple_SetItem(event, 3, Py_NewRef(Py_None));
     PyTuple_SetItem(event, 4, metadata);
     PyTuple_SetItem(event, 5, time);
+    return event;
+}
+
+/* An event, or NULL without an error when a closer look is needed. */
+static PyObject *read_event(Record *record, const Reading *reading)
+{
+    static const Span none = {NULL, 0, 0, 0};
+    Found found = {none, none, none, none};
+    Text value = {record->value, record->end};
+    int64_t length = lengthy(&value.at, record->end);
+    if (length < 0 || length > reading->max_bytes || has_telling_header(record)) {
+        return NULL;
+    }
+    value.end = value.at + length;
+    if (!read_object(&value, &found) || found.text.at == NULL) {
+        return NULL;
+    }
+    byte *buffer = NULL;
+    if (!unescape_all(&found, length, &buffer)) {
+        return NULL;
+    }
+    PyObject *event = NULL;
+    if (has_substance(&found.text)) {
+        event = make_event(record, &found, reading);
+    }
+    PyMem_Free(buffer);
     return event;
 }
 
