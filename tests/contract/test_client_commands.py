@@ -236,7 +236,7 @@ def test_doctor_is_content_when_all_is_there(
 ) -> None:
     code, out, _ = run("doctor", *ready, "--redis-url", redis_server.url, address=broker.address)
     assert code == 0
-    assert (out.count(" ok "), out.count("FAIL"), out.count("skip")) == (8, 0, 0)
+    assert (out.count(" ok "), out.count("FAIL"), out.count("skip")) == (9, 0, 0)
     assert "tiny@1" in out
 
 
