@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     sessions: int | None = Field(
         None,
         gt=0,
-        description="inferences side by side; default 1, on openvino 2; with several GPUs: their number",
+        description="inferences side by side; default 2, on GPUs 1; with several GPUs: their number",
     )
     linger_ms: float = Field(
         5, ge=0, description="longest wait for a fuller batch, milliseconds; none when few events come"

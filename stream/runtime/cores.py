@@ -27,6 +27,9 @@ def quota_cores(cpu_max: str) -> int | None:
     return max(1, int(quota) // int(period))
 
 
-def share(cores: int, sessions: int) -> int:
-    """Threads of one session when `sessions` of them divide the cores, at least one."""
-    return max(1, cores // sessions)
+def threads_of_each(cores: int, callers: int) -> int:
+    """Threads that one inference may use, when so many callers share a session's pool and fill the cores.
+
+    A caller computes as well, so the pool has one thread less than this.
+    """
+    return max(1, cores - callers + 1)

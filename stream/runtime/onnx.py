@@ -1,6 +1,7 @@
 """ONNX Runtime: a session on CPU, CUDA or TensorRT."""
 
 import contextlib
+import copy
 import functools
 import io
 import os
@@ -41,7 +42,7 @@ class OnnxRuntime:
             bundle: a checked bundle.
             variant: a name in the manifest's variants.
             device: cpu, cuda or tensorrt.
-            threads: threads of one inference on the CPU; default: the cores this process may use.
+            threads: most threads of one inference on the CPU; default: the cores this process may use.
             device_id: which GPU, counted as CUDA counts them.
 
         Raises:
@@ -81,6 +82,10 @@ class OnnxRuntime:
         self.pad_multiple = 1 if device == "cpu" else GPU_PAD_MULTIPLE
         self._inputs = [node.name for node in self._session.get_inputs()]
         self._device_id = device_id
+
+    def beside(self) -> "OnnxRuntime":
+        """The same session for another thread: weights and pool are there once, callers compute at once."""
+        return copy.copy(self)
 
     def infer(self, inputs: Padded) -> Logits:
         """Compute logits, float32 [rows, labels] or [rows, tokens, labels], of the graph's inputs."""

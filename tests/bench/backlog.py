@@ -74,6 +74,7 @@ def work_off(
     work: Backlog,
     limit_s: float,
     read: Callable[[Running], dict[str, float]] = lambda _running: {},
+    poll_s: float = POLL_S,
 ) -> Measured:
     """Let a way label a backlog, to its end or for a time, and measure the steady part.
 
@@ -83,6 +84,7 @@ def work_off(
         work: what it finds.
         limit_s: seconds after the first output at which it is ended, when it has not ended before.
         read: called before the process ends; what it returns is kept.
+        poll_s: seconds between two looks at the output.
 
     Raises:
         EndedError: the process ended by itself.
@@ -92,7 +94,7 @@ def work_off(
     with topics(bench, target, f"{target}.dead"):
         place = Place(bench.kafka.address, work.topic, target, bench.options.compression)
         with way(place) as running:
-            trace = watch(bench, bench.kafka, running, target, work.events, limit_s)
+            trace = watch(bench, bench.kafka, running, target, work.events, limit_s, poll_s)
             notes = read(running)
         dead = sum(bench.kafka.end_offsets(f"{target}.dead").values())
         if dead:
@@ -101,7 +103,13 @@ def work_off(
 
 
 def watch(
-    bench: Bench, broker: BrokerClient, running: Running, topic: str, events: int, limit_s: float
+    bench: Bench,
+    broker: BrokerClient,
+    running: Running,
+    topic: str,
+    events: int,
+    limit_s: float,
+    poll_s: float,
 ) -> list[Sample]:
     """Samples of a process and its output topic, until all events are out or the time is over.
 
@@ -126,7 +134,7 @@ def watch(
             return samples
         if now - moved > (FIRST_S if first is None else STALL_S):
             raise TimeoutError(f"{done:,} of {events:,} events after {now - began:.0f} s, and no more come")
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
 
 
 def _enough(samples: list[Sample]) -> bool:

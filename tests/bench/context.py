@@ -64,11 +64,16 @@ class Runs(Generic[T]):
 
 
 class Bench:
-    """One run of the program; to be closed."""
+    """One run of the program; to be closed.
+
+    Attributes:
+        broker_is_warm: whether the broker has served enough to have compiled what it runs.
+    """
 
     def __init__(self, options: Options, progress: Progress) -> None:
         self.options = options
         self.progress = progress
+        self.broker_is_warm = False
         self._kafka: ApacheKafka | None = None
         self._step = progress.add_task("", visible=False)
 

@@ -13,7 +13,6 @@ from stream.classify.pace import (
     ENOUGH_ROWS,
     LEAST_ROWS_AT_ONCE,
     MOST_ROWS_AT_ONCE,
-    SECONDS_AT_ONCE,
     SHARE_AT_ONCE,
     Pace,
 )
@@ -342,7 +341,7 @@ def test_between_the_bounds_the_window_is_a_time() -> None:
         pace.note(20, 0.2)
     assert pace.rows_per_s == pytest.approx(200), "two lanes work side by side"
     assert pace.window_rows == pytest.approx(800, abs=1)
-    assert pace.rows_at_once == pytest.approx(200 * SECONDS_AT_ONCE, abs=1)
+    assert pace.rows_at_once == pytest.approx(50, abs=1), "a quarter of a second"
 
 
 def test_rows_that_a_cache_knows_raise_the_pace() -> None:

@@ -11,7 +11,7 @@ import pytest
 from stream.bundle import Manifest, Parity, VariantEntry
 from stream.errors import DeviceError
 from stream.runtime import choose, machine, usable_devices, verifiable
-from stream.runtime.cores import quota_cores, share
+from stream.runtime.cores import quota_cores, threads_of_each
 from stream.runtime.machine import Problem, ThisMachine, gpu_count
 
 Made = Literal["any", "cpu", "cuda", "openvino"]
@@ -193,8 +193,8 @@ def test_a_containers_quota_bounds_the_threads(cpu_max: str, cores: int | None) 
     assert quota_cores(cpu_max) == cores
 
 
-def test_sessions_divide_the_cores() -> None:
-    assert [share(8, sessions) for sessions in (1, 2, 3, 16)] == [8, 4, 2, 1]
+def test_the_callers_of_a_session_and_its_pool_fill_the_cores() -> None:
+    assert [threads_of_each(8, callers) for callers in (1, 2, 3, 16)] == [8, 7, 6, 1]
 
 
 @pytest.mark.slow

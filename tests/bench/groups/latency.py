@@ -2,39 +2,41 @@
 
 import json
 import math
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from time import monotonic
 
 from tests.bench.arrivals import Arrivals
-from tests.bench.backlog import PARTITIONS, backlog, topics, work_off
+from tests.bench.backlog import PARTITIONS, backlog, work_off
 from tests.bench.bundles import bundle_of
 from tests.bench.context import Bench, Runs, failures
 from tests.bench.events import small_events, text_events
+from tests.bench.open_loop import (
+    BROKER_WARM_UP_RATE,
+    BROKER_WARM_UP_S,
+    DRAIN_S,
+    Loaded,
+    Model,
+    producing,
+    started,
+    warm_broker,
+)
 from tests.bench.report import Section, Table, at_most
 from tests.bench.scrape import Scrape
 from tests.bench.stats import percentile, spread
 from tests.bench.texts import text_sets, unique_texts, write_texts
 from tests.bench.ways import FREE_WORKER, Ours, Place
-from tests.real.parts import unique
-from tests.real.process import Child, EndedError, Folder
+from tests.real.process import EndedError
 from tests.real.wait import until
-from tests.real.worker import READY_S, WorkerProcess
 
 TITLE = "Latency, end to end"
 SHARES = (0.2, 0.5, 0.8)
 SECONDS, QUICK_SECONDS = 8.0, 5.0
 WARM_UP_S, QUICK_WARM_UP_S = 2.0, 1.0
 LIMIT_S, QUICK_LIMIT_S = 12.0, 4.0
-BROKER_WARM_UP_S, QUICK_BROKER_WARM_UP_S = 45.0, 2.0
-BROKER_WARM_UP_RATE = 300
 JUDGED = 0.5
 ALLOWED_MS = 50.0
-DRAIN_S = 120.0
 STAGE = "labelstream_stage_duration_seconds"
 METHOD = (
     "Open loop: a producer of its own process sends at a constant rate, whatever the worker does, and stamps"
@@ -46,15 +48,6 @@ METHOD = (
     f" {BROKER_WARM_UP_S:g} s of {BROKER_WARM_UP_RATE} events/s: a cold JVM takes most of a core for its own"
     " compilation. Batch time and wait are medians from the worker's own histograms over the same span."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What is put under load."""
-
-    name: str
-    ours: Ours
-    texts: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +65,6 @@ class Delays:
     """By how much the producer was ever late."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A running worker and where it reads and writes."""
-
-    worker: WorkerProcess
-    place: Place
-
-
 def run(bench: Bench) -> Section:
     """Run the group."""
     name, texts = next(iter(text_sets(bench.options.data).items()))
@@ -89,7 +74,7 @@ def run(bench: Bench) -> Section:
         Model("free model", Ours(bundle_of(bench, "tiny").bundle.path, FREE_WORKER), None),
         Model(f"MiniLM, {name}", Ours(made.path, settings=(("device", "auto"), ("variant", "auto"))), file),
     ]
-    warm_broker(bench, models[0])
+    warm_broker(bench)
     done = Section(TITLE, METHOD)
     rows: list[list[str]] = []
     for model in models:
@@ -143,14 +128,6 @@ def maximum(bench: Bench, model: Model, texts: list[str]) -> float:
         return work_off(bench, model.ours, work, limit_s).steady.rate
 
 
-def warm_broker(bench: Bench, model: Model) -> None:
-    """Let the broker compile what it runs for small requests."""
-    seconds = QUICK_BROKER_WARM_UP_S if bench.options.quick else BROKER_WARM_UP_S
-    bench.tell("warming the broker")
-    with started(bench, model) as loaded, producing(model, BROKER_WARM_UP_RATE, seconds, loaded) as child:
-        until(lambda: not child.alive, seconds + DRAIN_S, "the producer's end")
-
-
 def sustained(bench: Bench, model: Model, rate: float, loaded: Loaded) -> float:
     """Events per second that are labelled while they are produced at a rate that is too high."""
     seconds = QUICK_SECONDS if bench.options.quick else SECONDS
@@ -160,33 +137,6 @@ def sustained(bench: Bench, model: Model, rate: float, loaded: Loaded) -> float:
         began, before = monotonic(), _end(bench, loaded.place)
         arrivals.read(lambda: None if child.alive else 0)
         return (_end(bench, loaded.place) - before) / (monotonic() - began)
-
-
-@contextmanager
-def producing(model: Model, rate: float, seconds: float, loaded: Loaded) -> Iterator[Child]:
-    """The producer, in a process of its own; its last line tells what it sent."""
-    place, folder = loaded.place, Folder("paced")
-    words = [place.broker, place.source, PARTITIONS, place.compression, rate, seconds, unique("p")]
-    words += [model.texts] if model.texts else []
-    command = [sys.executable, "-m", "tests.bench.paced", *map(str, words)]
-    child = Child("the producer", command, folder.path / "log")
-    try:
-        child.start()
-        yield child
-    finally:
-        child.kill()
-        folder.remove()
-
-
-@contextmanager
-def started(bench: Bench, model: Model) -> Iterator[Loaded]:
-    """A worker that is ready, on fresh topics."""
-    source, target = unique("paced"), unique("out")
-    with topics(bench, source, target, f"{target}.dead"):
-        place = Place(bench.kafka.address, source, target, bench.options.compression)
-        with model.ours(place) as worker:
-            worker.await_ready(READY_S)
-            yield Loaded(worker, place)
 
 
 def under_load(bench: Bench, model: Model, rate: float, loaded: Loaded) -> Delays:
