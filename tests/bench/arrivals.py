@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
+from tests.bench.punctual import punctual
+
 GRACE_S = 20.0
 POLL_S = 0.05
 
@@ -16,15 +18,17 @@ class Arrivals:
         """Begin at the partition's end."""
         self.delays: list[tuple[float, float]] = []
         """Per label event: its timestamp and its delay, both in milliseconds."""
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": broker,
-                "log_level": 0,
-                "group.id": "bench-arrivals",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 100,
-            }
-        )
+        # Its threads are started here.
+        with punctual():
+            self._consumer = Consumer(
+                {
+                    "bootstrap.servers": broker,
+                    "log_level": 0,
+                    "group.id": "bench-arrivals",
+                    "enable.auto.commit": False,
+                    "fetch.wait.max.ms": 100,
+                }
+            )
         self._consumer.assign([TopicPartition(topic, partition, OFFSET_END)])
         # The end is looked up with the first poll.
         self._consumer.poll(1.0)
@@ -35,6 +39,10 @@ class Arrivals:
         Returns:
             Whether they all came, within 20 s after the producer's end.
         """
+        with punctual():
+            return self._read(expected)
+
+    def _read(self, expected: Callable[[], int | None]) -> bool:
         ended = None
         while True:
             first = self._consumer.poll(POLL_S)

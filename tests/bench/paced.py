@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tests.bench.events import small_event
 from tests.bench.load import HEADERS
+from tests.bench.punctual import punctual
 from tests.bench.texts import read_texts
 
 TICK_S = 0.005
@@ -86,5 +87,7 @@ def maker(stem: str, file: str | None) -> Callable[[int], bytes]:
 
 if __name__ == "__main__":
     at, to, count, kind, per_s, for_s, stem, *more = sys.argv[1:]
-    told = main(at, to, int(count), kind, float(per_s), float(for_s), maker(stem, more[0] if more else None))
+    make = maker(stem, more[0] if more else None)
+    with punctual():
+        told = main(at, to, int(count), kind, float(per_s), float(for_s), make)
     print(orjson.dumps(told).decode(), flush=True)
