@@ -112,9 +112,9 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
     opened = await open_model(route.bundle, route.variant, settings, shared, metrics)
     bundle, choice, runtimes, limits = opened.bundle, opened.choice, opened.runtimes, opened.limits
     manifest = bundle.manifest
-    await opened.classifier.warm_up(
-        warm_shapes(limits.max_rows, limits.max_tokens, manifest.max_length, limits.width_multiple)
-    )
+    planned = warm_shapes(limits.max_rows, limits.max_tokens, manifest.max_length, limits.width_multiple)
+    # What is run last tells the pace, and those are the shapes of full batches.
+    await opened.classifier.warm_up([*runtimes[0].kept_shapes, *planned])
     provider = runtimes[0].provider
     metrics.bundle.labels(
         route.name, manifest.name, manifest.version, bundle.digest, choice.variant, provider

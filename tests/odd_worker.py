@@ -63,6 +63,7 @@ class OddRuntime:
     device = "cpu"
     provider = "odd"
     pad_multiple = 1
+    kept_shapes = ()
 
     def __init__(self, runtime: OnnxRuntime, oddity: Oddity) -> None:
         self._runtime = runtime

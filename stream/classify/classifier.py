@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol, TypeVar
 
+import numpy as np
 import structlog
 
 from stream.classify.batcher import Batcher, Group, Lane, Result, Row
@@ -20,7 +21,7 @@ from stream.classify.windows import Outcome, WindowPool
 from stream.errors import DeviceError, Poison, Reason
 from stream.observe.logs import debugging
 from stream.runtime import Padded, Runtime
-from stream.runtime.base import Logits
+from stream.runtime.base import GraphInput, Logits
 
 T = TypeVar("T")
 
@@ -141,23 +142,25 @@ class Classifier:
         """
         word = PROBE.split(maxsplit=1)[0]
         for rows, width in shapes:
-            text = " ".join([word] * width)
-            for lane in self._lanes:
-                await self._warm(lane, await self._first_windows([text] * rows))
+            tokens = await self._first_windows([" ".join([word] * width)])
+            one = self._tokeniser.pad(tokens)
+            padded = {name: _repeated(name, given, rows, width) for name, given in one.items()}
+            # All at once: lanes of one model may else take turns in what only one of them has warmed up.
+            await asyncio.gather(*(self._warm(lane, padded) for lane in self._lanes))
         for lane in self._lanes:
             await self._probe(lane)
 
-    async def _warm(self, lane: Lane, tokens: Sequence[Tokens]) -> None:
+    async def _warm(self, lane: Lane, padded: Padded) -> None:
+        rows, width = padded["input_ids"].shape
         try:
-            await self._infer_now(lane, tokens)
+            await self._in(lane.thread, self._multiply, lane, padded)
         except Exception as exc:
-            shape = f"{len(tokens)} rows of {len(tokens[0])} tokens"
             raise DeviceError(
-                f"the model on {lane.runtime.device} cannot compute {shape}",
+                f"the model on {lane.runtime.device} cannot compute {rows} rows of {width} tokens",
                 why=_one_line(exc),
                 mend="lower --max-batch-tokens or --max-batch-rows, or check the device and its memory",
             ) from exc
-        self._batcher.pace.note(len(tokens), lane.newly_busy_s())
+        self._batcher.pace.note(rows, lane.newly_busy_s())
 
     async def classify(self, inputs: Sequence[ModelInput]) -> Answers:
         """A result for each input, in order; one that makes the model fail gets `Poison`.
@@ -299,6 +302,12 @@ class Classifier:
 
     async def _in(self, thread: ThreadPoolExecutor, work: Callable[..., T], *given: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(thread, work, *given)
+
+
+def _repeated(name: str, given: GraphInput, rows: int, width: int) -> GraphInput:
+    """An input of one row as so many rows, of no more than that many tokens."""
+    one: GraphInput = given if name == "metadata" else given[:, :width]
+    return one[np.zeros(rows, dtype=np.int64)]
 
 
 def _one_line(exc: BaseException) -> str:

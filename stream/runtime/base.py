@@ -1,12 +1,14 @@
 """What every runtime looks like from outside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-Padded = Mapping[str, npt.NDArray[np.int64] | npt.NDArray[np.float32]]
+GraphInput = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+
+Padded = Mapping[str, GraphInput]
 """Graph inputs by name: int64 [rows, tokens], but `metadata` float32 [rows, columns]."""
 
 Logits = npt.NDArray[np.float32]
@@ -21,11 +23,14 @@ class Runtime(Protocol):
         provider: the library's own name for what computes.
         pad_multiple: widths are best rounded up to a multiple of this, as far as the bundle's maximum length
             allows; 1: not at all. Rounding trades padding for shapes that come again.
+        kept_shapes: (rows, tokens) that small batches are filled up to inside; each costs time when it is
+            computed first.
     """
 
     device: str
     provider: str
     pad_multiple: int
+    kept_shapes: Sequence[tuple[int, int]]
 
     def infer(self, inputs: Padded) -> Logits:
         """Compute logits, float32 [rows, labels] or [rows, tokens, labels].

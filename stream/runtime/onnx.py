@@ -5,6 +5,7 @@ import copy
 import functools
 import io
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ class OnnxRuntime:
             )
         self.device = device
         self.pad_multiple = 1 if device == "cpu" else GPU_PAD_MULTIPLE
+        self.kept_shapes: Sequence[tuple[int, int]] = ()
         self._inputs = [node.name for node in self._session.get_inputs()]
         self._device_id = device_id
 

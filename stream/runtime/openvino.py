@@ -1,13 +1,13 @@
 """OpenVINO on the CPU: one compiled model, several streams."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stream.bundle import Bundle
 from stream.errors import DeviceError
-from stream.runtime.base import Logits, Padded
+from stream.runtime.base import GraphInput, Logits, Padded
 from stream.runtime.choice import variant_entry
 from stream.runtime.cores import usable_cores
 from stream.runtime.machine import load_openvino
@@ -15,8 +15,6 @@ from stream.runtime.shapes import Shapes
 
 if TYPE_CHECKING:
     import openvino
-
-Input = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 # What surrounds int8 matrix products is computed in float32: bf16 was no faster, and not every CPU has it.
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8-static": "f32"}
@@ -59,6 +57,7 @@ class OpenVinoRuntime:
         self.provider = provider
         # Rounding widths up to 8 cost a tenth on short texts and made first passes no faster.
         self.pad_multiple = 1
+        self.kept_shapes: Sequence[tuple[int, int]] = shapes.small if shapes is not None else ()
         self._request = request
         self._inputs = inputs
         self._shapes = shapes
@@ -74,7 +73,7 @@ class OpenVinoRuntime:
         logits = np.array(self._request.get_tensor("logits").data[:rows], dtype=np.float32)
         return logits[:, :width] if logits.ndim == TOKEN_LOGITS else logits
 
-    def _filled_up(self, name: str, given: Input, shape: tuple[int, int]) -> Input:
+    def _filled_up(self, name: str, given: GraphInput, shape: tuple[int, int]) -> GraphInput:
         """An input with tokens that are masked, and its last row again, up to a shape (rows, width)."""
         rows, width = shape
         if name == "metadata":

@@ -10,7 +10,11 @@ WIDTH_MULTIPLE = 2
 
 
 class Shapes:
-    """What batches are filled up to: few shapes for small ones, finer steps for those that cost more."""
+    """What batches are filled up to: few shapes for small ones, finer steps for those that cost more.
+
+    Attributes:
+        small: the shapes (rows, tokens) of small batches.
+    """
 
     def __init__(self, max_length: int) -> None:
         """
@@ -19,7 +23,7 @@ class Shapes:
         """
         self._max_length = max_length
         widths = sorted({min(width, max_length) for width in SMALL_WIDTHS})
-        self._small = [
+        self.small = [
             (rows, width) for width in widths for rows in SMALL_ROWS if rows * width <= SMALL_TOKENS
         ]
 
@@ -29,7 +33,7 @@ class Shapes:
         Above 512 tokens, and where filling up would go past them, it is that very shape: a full batch has one
         number of rows for each width anyway.
         """
-        for shape in self._small:
+        for shape in self.small:
             if shape[0] >= rows and shape[1] >= width:
                 return shape
         wider = min(_up(width, WIDTH_MULTIPLE), self._max_length)

@@ -62,6 +62,7 @@ class FreeRuntime:
     device = "cpu"
     provider = "free"
     pad_multiple = 1
+    kept_shapes = ()
 
     def __init__(self, labels: int) -> None:
         self._row = np.linspace(-1, 1, labels, dtype=np.float32)

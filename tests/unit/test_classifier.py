@@ -30,6 +30,7 @@ class WordRuntime:
     device = "cpu"
     provider = "test"
     pad_multiple = 1
+    kept_shapes = ()
 
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []

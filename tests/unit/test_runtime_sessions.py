@@ -173,6 +173,7 @@ def test_openvino_says_the_same_in_shapes_that_come_again(
     monkeypatch.setattr(openvino_module, "PLANNED", {"fp32"})
     (stream,) = open_streams(tiny, "fp32", 1)
     assert stream._shapes is not None
+    assert stream.kept_shapes == Shapes(tiny.manifest.max_length).small
     tokeniser = Tokeniser(tiny)
     np.testing.assert_allclose(infer_all(stream, tokeniser, rows), reference, atol=1e-4)
     alone = np.concatenate([infer_all(stream, tokeniser, [row]) for row in rows])
@@ -182,6 +183,7 @@ def test_openvino_says_the_same_in_shapes_that_come_again(
 def test_int8_alone_is_worth_filling_up(tiny: Bundle) -> None:
     (stream,) = open_streams(tiny, "fp32", 1)
     assert stream._shapes is None
+    assert stream.kept_shapes == ()
     assert set(openvino_module.PLANNED) == {"int8-static"}
 
 
