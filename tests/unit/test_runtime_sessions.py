@@ -18,6 +18,7 @@ from stream.errors import DeviceError
 from stream.runtime import Choice, OnnxRuntime, Padded, open_runtimes, opening, warm_shapes
 from stream.runtime import onnx as onnx_module
 from stream.runtime import openvino as openvino_module
+from stream.runtime.base import Logits
 from stream.runtime.machine import ThisMachine
 from stream.runtime.onnx import provider_options, run_bound
 from stream.runtime.openvino import OpenVinoRuntime, open_streams
@@ -178,6 +179,22 @@ def test_openvino_says_the_same_in_shapes_that_come_again(
     np.testing.assert_allclose(infer_all(stream, tokeniser, rows), reference, atol=1e-4)
     alone = np.concatenate([infer_all(stream, tokeniser, [row]) for row in rows])
     np.testing.assert_allclose(alone, reference, atol=1e-4)
+
+
+def test_openvino_has_inferred_once_before_threads_share_it(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two first calls at once wait for each other inside of its binding, now and then and for ever."""
+    called = []
+    infer = OpenVinoRuntime.infer
+
+    def noted(self: OpenVinoRuntime, inputs: Padded) -> Logits:
+        called.append(inputs["input_ids"].shape)
+        return infer(self, inputs)
+
+    monkeypatch.setattr(OpenVinoRuntime, "infer", noted)
+    open_streams(tiny, "fp32", 2)
+    assert called == [(1, 1)]
 
 
 def test_int8_alone_is_worth_filling_up(tiny: Bundle) -> None:
