@@ -15,6 +15,8 @@ from stream.classify.inputs import TextInput
 from stream.classify.parity import infer_all, read_reference
 from stream.classify.tokenise import Tokeniser
 from stream.errors import DeviceError
+from stream.model import load_model
+from stream.observe.metrics import Metrics
 from stream.runtime import Choice, OnnxRuntime, Padded, open_runtimes, opening, warm_shapes
 from stream.runtime import onnx as onnx_module
 from stream.runtime import openvino as openvino_module
@@ -23,6 +25,7 @@ from stream.runtime.machine import ThisMachine
 from stream.runtime.onnx import provider_options, run_bound
 from stream.runtime.openvino import OpenVinoRuntime, open_streams
 from stream.runtime.shapes import Shapes
+from stream.settings import Route, load_settings
 from tests.real.tiny_bundle import TEXTS, make_tiny_bundle
 
 
@@ -195,6 +198,30 @@ def test_openvino_has_inferred_once_before_threads_share_it(
     monkeypatch.setattr(OpenVinoRuntime, "infer", noted)
     open_streams(tiny, "fp32", 2)
     assert called == [(1, 1)]
+
+
+async def test_a_model_is_ready_when_the_shapes_that_it_keeps_were_computed(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_module, "PLANNED", {"fp32"})
+    computed = set()
+    infer = OpenVinoRuntime.infer
+
+    def noted(self: OpenVinoRuntime, inputs: Padded) -> Logits:
+        computed.add(inputs["input_ids"].shape)
+        return infer(self, inputs)
+
+    monkeypatch.setattr(OpenVinoRuntime, "infer", noted)
+    route = Route(name="r", input_topic="t", output_topic="l", bundle=str(tiny.path), variant="fp32")
+    settings = load_settings({"device": "openvino", "bundle": str(tiny.path)})
+    model = await load_model(route, settings, None, Metrics())
+    model.classifier.close()
+    assert computed >= set(Shapes(tiny.manifest.max_length).small)
+
+
+def test_openvinos_streams_are_not_bound_to_a_core(tiny: Bundle) -> None:
+    (stream,) = open_streams(tiny, "fp32", 1)
+    assert stream._request.get_compiled_model().get_property("ENABLE_CPU_PINNING") is False
 
 
 def test_int8_alone_is_worth_filling_up(tiny: Bundle) -> None:

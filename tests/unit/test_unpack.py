@@ -5,6 +5,7 @@ import weakref
 from typing import Any
 
 import pytest
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.errors import CorruptRecordException
@@ -15,7 +16,7 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.unpack import BareRecords, Fetches, KeptRecords
+from stream.kafka.unpack import BareRecords, Fetches, KeptRecords, keep_fetched_bytes
 from tests.unit.record_path import record_path
 
 __all__ = ["record_path"]
@@ -198,3 +199,9 @@ async def test_only_what_may_be_bare_is_made_so() -> None:
     failed = FetchError(error=ValueError("x"), backoff=0)
     fetches[TP] = failed
     assert fetches[TP] is failed
+
+
+def test_what_aiokafka_fetches_keeps_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetcher, "MemoryRecords", MemoryRecords)
+    keep_fetched_bytes()
+    assert fetcher.MemoryRecords(b"12345678").data == b"12345678"
