@@ -94,6 +94,8 @@ async def open_model(
         settings.max_batch_rows or BATCH_ROWS[choice.device],
         settings.max_batch_tokens or BATCH_TOKENS[choice.device],
         runtimes[0].pad_multiple,
+        computed=runtimes[0].computed,
+        alike=runtimes[0].alike,
     )
     tokeniser = Tokeniser(bundle)
     classifier = make_classifier(

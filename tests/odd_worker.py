@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from stream.bundle import open_bundle
@@ -64,6 +65,8 @@ class OddRuntime:
     provider = "odd"
     pad_multiple = 1
     kept_shapes = ()
+    computed = np.multiply
+    alike = 1
 
     def __init__(self, runtime: OnnxRuntime, oddity: Oddity) -> None:
         self._runtime = runtime

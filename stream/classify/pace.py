@@ -6,10 +6,9 @@ LEAST_ROWS_AT_ONCE = 16
 MOST_ROWS_AT_ONCE = 4_096
 SHARE_AT_ONCE = 4
 # A record batch costs worker and broker about a millisecond each, however few events it holds.
-SECONDS_AT_ONCE = 0.25
-# Rows, or batches if they are large, that may wait for a fast model: more would plan hardly better, and the
-# events would fall out of the processor's caches between one stage and the next.
-ENOUGH_ROWS = 2_048
+SECONDS_AT_ONCE = 0.5
+# Rows, or batches if they are large, that may wait for a fast model: more would plan hardly better.
+ENOUGH_ROWS = 4_096
 ENOUGH_BATCHES = 8
 
 

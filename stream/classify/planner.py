@@ -2,18 +2,21 @@
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
+
+from stream.runtime.base import Computed, Whole
 
 T = TypeVar("T")
 
 ARRIVAL_BITS = 48
 # Besides its tokens, a batch costs as much time as this part of its budget: 20 to 30 of 512 tokens, measured.
 BATCH_COST = 16
-ARRIVAL_MASK = (1 << ARRIVAL_BITS) - 1
+# A full batch with at least this share of real tokens is not looked at further.
+WELL_FILLED = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +31,35 @@ class Limits:
         max_tokens: most tokens that are computed; a single longer row still gets a batch of its own.
         width_multiple: a padded width is rounded up to a multiple of this.
         packed: whether the runtime computes no padding.
+        computed: tokens that a padded runtime computes for batches of so many rows and tokens a row.
+        alike: full batches of one length that a lane may have in a row; above 1, whoever came first may have
+            to wait for the others of these.
     """
 
     max_rows: int
     max_tokens: int
     width_multiple: int = 1
     packed: bool = False
+    computed: Computed = np.multiply
+    alike: int = 1
 
     def rows(self, longest: int) -> int:
         """How many rows fit in a padded batch whose longest row has that many tokens."""
-        width = -(-longest // self.width_multiple) * self.width_multiple
+        width: int = self.width(longest)
         return max(1, min(self.max_rows, self.max_tokens // max(1, width)))
+
+    def width(self, longest: Whole) -> Whole:
+        """The padded width of a batch whose longest row has that many tokens."""
+        return -(-longest // self.width_multiple) * self.width_multiple
 
 
 class Waiting(Generic[T]):
     """Items that wait for a batch, in order of length and, within a length, of arrival.
 
-    The queue is cut from its longest item down into batches as full as the limits let them be, and the batch
-    that goes first is the one that holds the item that came first. So a batch never mixes long with short,
-    and nobody is overtaken for ever: whoever came first is in the very next batch.
+    Whoever came first is in the next batch, so nobody is overtaken for ever. With it go all that are as long
+    and then shorter ones, as many as the limits let in; if too much of that would be padding, it is the
+    stretch around the first item that wastes least. So a batch never mixes long with short. Where a runtime
+    takes time to change from one shape to another, a few full batches of one length go in a row first.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -56,6 +69,8 @@ class Waiting(Generic[T]):
         self._items: dict[int, T] = {}
         self._order: deque[int] = deque()
         self._next_arrival = 0
+        # The length of each lane's last batch, and how many of that length it had in a row.
+        self._last: dict[Hashable, tuple[int, int]] = {}
         self.tokens = 0
 
     def __len__(self) -> int:
@@ -88,29 +103,43 @@ class Waiting(Generic[T]):
             self._order.popleft()
         return self._items[self._order[0]]
 
-    def take(self) -> list[T]:
-        """The next batch, with the item that came first in it; the rest stays.
+    def take(self, lane: Hashable = None) -> list[T]:
+        """The next batch for a lane, with the item that came first in it; the rest stays.
+
+        Args:
+            lane: who computes it, if several do: it may be more of what this one had last.
 
         Raises:
             IndexError: nothing waits.
         """
         _ = self.first
-        keys = self._take_packed() if self._limits.packed else self._take_padded(self._order[0])
+        keys = self._take_packed() if self._limits.packed else self._take_for(lane)
         self.tokens -= sum([key >> ARRIVAL_BITS for key in keys])
         pop = self._items.pop
         return [pop(key) for key in keys]
 
-    def _take_padded(self, first: int) -> list[int]:
+    def _take_for(self, lane: Hashable) -> list[int]:
+        """A batch around the item that came first, or another one of the length that the lane had last."""
+        last, times = self._last.get(lane, (0, 0))
+        more = self._first_of_full(last) if 0 < times < self._limits.alike else None
+        taken = self._take_around(self._order[0] if more is None else more)
+        length = taken[-1] >> ARRIVAL_BITS
+        self._last[lane] = (length, times + 1 if length == last else 1)
+        return taken
+
+    def _first_of_full(self, length: int) -> int | None:
+        """The first key of a length, if items of that length fill a batch."""
+        keys = self._keys
+        low = bisect_left(keys, length << ARRIVAL_BITS)
+        high = low + self._limits.rows(length)
+        return keys[low] if high <= len(keys) and keys[high - 1] >> ARRIVAL_BITS == length else None
+
+    def _take_around(self, first: int) -> list[int]:
         keys = self._keys
         anchor = bisect_left(keys, first)
-        low = high = len(keys)
-        while low > anchor:
-            high = low
-            low = max(0, high - self._limits.rows(keys[high - 1] >> ARRIVAL_BITS))
-        # What is left at the short end may be little: it takes on longer rows as long as they fit.
-        while low == 0 and high < len(keys) and self._limits.rows(keys[high] >> ARRIVAL_BITS) > high:
-            high += 1
-        low, high = self._worth_it(low, anchor, high)
+        low, high = self._down_from(anchor)
+        if not self._well_filled(low, high):
+            low, high = self._least_waste(anchor)
         # The shortest length of the cut may go on below it, and there lie the items that came earlier.
         shortest = keys[low] >> ARRIVAL_BITS
         run = bisect_left(keys, shortest << ARRIVAL_BITS)
@@ -121,27 +150,43 @@ class Waiting(Generic[T]):
         del keys[run : run + of_shortest]
         return taken
 
-    def _worth_it(self, low: int, anchor: int, high: int) -> tuple[int, int]:
-        """Narrow a cut to the part that wastes least, the anchor in it; the rest goes better by itself.
+    def _down_from(self, anchor: int) -> tuple[int, int]:
+        """The cut with all that are as long as the anchor and then shorter ones, until it is full."""
+        length = self._keys[anchor] >> ARRIVAL_BITS
+        most = self._limits.rows(length)
+        longer = bisect_left(self._keys, (length + 1) << ARRIVAL_BITS)
+        high = min(longer, anchor + most)
+        return max(0, high - most), high
+
+    def _well_filled(self, low: int, high: int) -> bool:
+        """Whether a cut leaves next to nothing to be gained by another one."""
+        keys, limits = self._keys, self._limits
+        longest = keys[high - 1] >> ARRIVAL_BITS
+        real = sum([key >> ARRIVAL_BITS for key in keys[low:high]])
+        computed = limits.computed(high - low, limits.width(longest))
+        return high - low == limits.rows(longest) and real >= WELL_FILLED * computed
+
+    def _least_waste(self, anchor: int) -> tuple[int, int]:
+        """The cut around the anchor that wastes least; what it leaves goes better by itself.
 
         A batch costs its padding and a fixed time besides, here counted in tokens. With few rows waiting,
         a full batch would stretch from the shortest to the longest, and half of it would be padding.
         """
-        keys = self._keys
-        if keys[low] >> ARRIVAL_BITS == keys[high - 1] >> ARRIVAL_BITS:
-            return low, high
-        lengths = np.array(keys[low:high]) >> ARRIVAL_BITS
+        limits = self._limits
+        most = limits.rows(self._keys[anchor] >> ARRIVAL_BITS)
+        low = max(0, anchor + 1 - most)
+        lengths = np.array(self._keys[low : anchor + most]) >> ARRIVAL_BITS
         # Rows of one length are worth taking all or none, so cuts lie where the length changes.
         cuts = np.flatnonzero(np.diff(lengths)) + 1
         at = anchor - low
         starts = np.concatenate(([0], cuts[cuts < at], [at]))
-        ends = np.concatenate((cuts[cuts > at], [high - low]))
+        ends = np.concatenate(([at + 1], cuts[cuts > at + 1], [len(lengths)]))
         before = np.concatenate(([0], np.cumsum(lengths)))
-        multiple = self._limits.width_multiple
-        widths = -(-lengths[ends - 1] // multiple) * multiple
+        longest = lengths[ends - 1]
+        rows = ends - starts[:, None]
         real = before[ends] - before[starts][:, None]
-        computed = (ends - starts[:, None]) * widths
-        gain = real / (computed + self._limits.max_tokens / BATCH_COST)
+        gain = real / (limits.computed(rows, limits.width(longest)) + limits.max_tokens / BATCH_COST)
+        gain[rows > [limits.rows(length) for length in longest.tolist()]] = 0
         start, end = np.unravel_index(int(gain.argmax()), gain.shape)
         return low + int(starts[start]), low + int(ends[end])
 

@@ -68,7 +68,8 @@ class PostProcessor:
         A row with a logit that is not finite has no honest score; it becomes poison instead.
         """
         finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
-        scores = softmax(np.where(finite[:, None], logits, 0.0) / self._temperature)
+        sensible = logits if finite.all() else np.where(finite[:, None], logits, 0.0)
+        scores = softmax(sensible / self._temperature)
         found = self._encoded(np.rint(scores * MILLIONTHS).astype("<u4"), cached=False)
         return without_senseless(found, finite)
 

@@ -128,6 +128,8 @@ class Tokeniser:
         self._metadata = MetadataEncoder(manifest.metadata) if manifest.metadata else None
         # Offsets cost time, so only heads that use them get them.
         self.of_tokens = manifest.head == "token"
+        # Of a single text BERT's types are zeros, and reading them costs as much as reading the ids.
+        self._one_type = not manifest.takes_pair and not any(self._tokenizer.encode("a").type_ids)
         self._bare = not (self.of_tokens or self._metadata or self.windows)
 
     def _check_room(self, bundle: Bundle, stride: int) -> None:
@@ -197,6 +199,8 @@ class Tokeniser:
         if name == "metadata":
             columns = [cast(RowTokens, row).metadata for row in rows]
             return np.array(columns, dtype=np.float32)
+        if name == "token_type_ids" and self._one_type:
+            return np.zeros(real.shape, dtype=np.int64)
         ids = name == "input_ids"
         laid_out = np.full(real.shape, self._pad_id if ids else 0, dtype=np.int64)
         flat = chain.from_iterable(row.ids if ids else row.type_ids for row in rows)

@@ -1,7 +1,7 @@
 """What every runtime looks like from outside."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,12 @@ GraphInput = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 Padded = Mapping[str, GraphInput]
 """Graph inputs by name: int64 [rows, tokens], but `metadata` float32 [rows, columns]."""
+
+Whole = Any
+"""A whole number, or int64 of any shape."""
+
+Computed = Callable[[Whole, Whole], Whole]
+"""Tokens that are computed for batches of so many rows and tokens a row; arrays broadcast."""
 
 Logits = npt.NDArray[np.float32]
 """float32 [rows, labels]; [rows, tokens, labels] from models that tag tokens."""
@@ -25,12 +31,16 @@ class Runtime(Protocol):
             allows; 1: not at all. Rounding trades padding for shapes that come again.
         kept_shapes: (rows, tokens) that small batches are filled up to inside; each costs time when it is
             computed first.
+        computed: tokens that are computed for a batch of so many rows and tokens a row.
+        alike: how many batches of one shape are worth computing in a row; 1: a new shape costs nothing.
     """
 
     device: str
     provider: str
     pad_multiple: int
     kept_shapes: Sequence[tuple[int, int]]
+    computed: Computed
+    alike: int
 
     def infer(self, inputs: Padded) -> Logits:
         """Compute logits, float32 [rows, labels] or [rows, tokens, labels].

@@ -1,5 +1,11 @@
 """Shapes that come again, for a runtime that prepares a plan for each."""
 
+from collections.abc import Iterator
+
+import numpy as np
+
+from stream.runtime.base import Whole
+
 SMALL_TOKENS = 256
 SMALL_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 SMALL_WIDTHS = (8, 16, 24, 32, 48, 64)
@@ -26,6 +32,19 @@ class Shapes:
         self.small = [
             (rows, width) for width in widths for rows in SMALL_ROWS if rows * width <= SMALL_TOKENS
         ]
+        self._filled_up = np.multiply.outer(np.arange(LARGE_TOKENS + 1), np.arange(max_length + 1))
+        for rows, width in self._larger_ones():
+            self._filled_up[rows, width] = np.prod(self.fitting(rows, width))
+
+    def _larger_ones(self) -> Iterator[tuple[int, int]]:
+        for rows in range(1, LARGE_TOKENS + 1):
+            for width in range(1, min(LARGE_TOKENS // rows, self._max_length) + 1):
+                yield rows, width
+
+    def computed(self, rows: Whole, widths: Whole) -> Whole:
+        """Tokens of the shapes that batches of so many rows and tokens a row are filled up to."""
+        known = self._filled_up[np.minimum(rows, LARGE_TOKENS), np.minimum(widths, self._max_length)]
+        return np.maximum(rows * widths, known)
 
     def fitting(self, rows: int, width: int) -> tuple[int, int]:
         """The shape that so many rows of that width are filled up to.

@@ -63,6 +63,8 @@ class FreeRuntime:
     provider = "free"
     pad_multiple = 1
     kept_shapes = ()
+    computed = np.multiply
+    alike = 1
 
     def __init__(self, labels: int) -> None:
         self._row = np.linspace(-1, 1, labels, dtype=np.float32)

@@ -1,6 +1,7 @@
 """Every row is planned exactly once, no batch is over its budget, and nobody is overtaken for ever."""
 
 import json
+import math
 import random
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.classify.planner import Limits, Waiting, plan
+from stream.runtime.shapes import Shapes
 
 LENGTHS = st.lists(st.integers(1, 512), max_size=300)
 LIMITS = st.builds(
@@ -101,6 +103,53 @@ def test_a_queue_that_is_filled_while_it_is_emptied_is_fair(
         assert same == sorted(same), "of equal length, whoever came first goes first"
 
 
+@given(
+    st.lists(st.integers(1, 6), max_size=200),
+    st.lists(st.integers(0, 1), max_size=100),
+    st.integers(1, 4),
+    st.integers(1, 8),
+    st.integers(1, 24),
+)
+def test_whoever_came_first_waits_only_for_full_batches_of_one_length_and_for_few(
+    lengths: list[int], lanes: list[int], alike: int, max_rows: int, max_tokens: int
+) -> None:
+    limits = Limits(max_rows, max_tokens, alike=alike)
+    waiting: Waiting[int] = Waiting(limits)
+    waiting.add(range(len(lengths)), lengths)
+    left = [*range(len(lengths))]
+    last, times = [0, 0], [0, 0]
+    for lane in lanes[: len(lengths)]:
+        if not left:
+            break
+        batch = waiting.take(lane)
+        of = [lengths[item] for item in batch]
+        assert_within(of, limits)
+        times[lane] = times[lane] + 1 if max(of) == last[lane] else 1
+        if left[0] not in batch:
+            assert set(of) == {last[lane]}
+            assert len(of) == limits.rows(last[lane])
+            assert times[lane] <= alike
+        last[lane] = max(of)
+        left = [item for item in left if item not in batch]
+
+
+def test_a_lane_goes_on_with_one_length_while_that_fills_its_batches() -> None:
+    lengths = [5, 5, 9, 9, *[5] * 8]
+    batches = []
+    for alike in (1, 3):
+        waiting: Waiting[int] = Waiting(Limits(2, 100, alike=alike))
+        waiting.add(lengths, lengths)
+        batches.append([waiting.take() for _ in range(4)])
+    assert batches == [[[5, 5], [9, 9], [5, 5], [5, 5]], [[5, 5], [5, 5], [5, 5], [9, 9]]]
+
+
+def test_each_lane_goes_on_with_its_own_length() -> None:
+    waiting: Waiting[int] = Waiting(Limits(2, 100, alike=2))
+    lengths = [5, 5, 9, 9] * 4
+    waiting.add(lengths, lengths)
+    assert [waiting.take(lane) for lane in "abba"] == [[5, 5], [9, 9], [9, 9], [5, 5]]
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_from_an_empty_queue_nothing_can_be_taken(packed: bool) -> None:
     waiting: Waiting[str] = Waiting(Limits(4, 100, packed=packed))
@@ -181,6 +230,37 @@ def test_with_few_waiting_most_computed_tokens_are_still_real() -> None:
         next_ones = [length for _, length in zip(batches[-1], later, strict=False)]
         waiting.add(next_ones, next_ones)
     assert fill_ratio(batches) >= 0.85
+
+
+def as_many_come_as_leave(name: str, limits: Limits, rows: int) -> list[list[int]]:
+    """Batches while so many rows wait."""
+    waiting: Waiting[int] = Waiting(limits)
+    first, later = drawn(name, rows, 0), iter(drawn(name, 4_000, 1))
+    waiting.add(first, first)
+    batches = []
+    while len(waiting) == rows:
+        batches.append(waiting.take())
+        next_ones = [length for _, length in zip(batches[-1], later, strict=False)]
+        waiting.add(next_ones, next_ones)
+    return batches
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_with_thousands_waiting_hardly_anything_is_padding(name: str) -> None:
+    assert fill_ratio(as_many_come_as_leave(name, Limits(64, 512), 2_048)) >= 0.98
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_planner_that_knows_what_is_computed_has_less_computed(name: str) -> None:
+    """0.79 and 0.93 of the computed tokens are real if it does not, 0.85 and 0.95 if it does."""
+    shapes = Shapes(256)
+
+    def fill(limits: Limits) -> float:
+        batches = as_many_come_as_leave(name, limits, 64)
+        computed = sum(math.prod(shapes.fitting(len(batch), max(batch))) for batch in batches)
+        return sum(map(sum, batches)) / computed
+
+    assert fill(Limits(64, 512, computed=shapes.computed)) > fill(Limits(64, 512)) + 0.02
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -1,5 +1,8 @@
 """A batch's shape holds it, wastes little, and is one of few."""
 
+import math
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +29,17 @@ def test_a_shape_is_its_own(longest: int, rows: int, data: st.DataObject) -> Non
     shapes = Shapes(longest)
     shape = shapes.fitting(rows, data.draw(st.integers(1, longest)))
     assert shapes.fitting(*shape) == shape
+
+
+@given(LONGEST, st.lists(st.integers(1, 600), min_size=1, max_size=5), st.data())
+def test_what_is_computed_for_many_batches_at_once_are_their_shapes(
+    longest: int, rows: list[int], data: st.DataObject
+) -> None:
+    widths = data.draw(st.lists(st.integers(1, longest), min_size=1, max_size=5))
+    shapes = Shapes(longest)
+    computed = shapes.computed(np.array(rows)[:, None], np.array(widths))
+    expected = [[math.prod(shapes.fitting(count, width)) for width in widths] for count in rows]
+    np.testing.assert_array_equal(computed, expected)
 
 
 def test_there_are_few() -> None:

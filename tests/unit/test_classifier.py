@@ -31,6 +31,8 @@ class WordRuntime:
     provider = "test"
     pad_multiple = 1
     kept_shapes = ()
+    computed = np.multiply
+    alike = 1
 
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import jsonschema
 import numpy as np
 import onnxruntime
 import orjson
 import pytest
+from tokenizers import processors
 
 from stream.bundle import Bundle
 from stream.classify.heads import make_head
@@ -25,8 +27,9 @@ from stream.runtime.onnx import run_bound
 from stream.runtime.openvino import open_streams
 from stream.schemas import load_schema
 from stream.settings import Settings
-from tests.real.kinds import BY_NAME, KINDS, make_bundle_of
+from tests.real.kinds import BY_NAME, KINDS, make_bundle_of, make_tokenizer
 from tests.unit.records import SOURCE, FakeRecord
+from tests.unit.small_bundle import small_bundle
 
 NAMES = [kind.name for kind in KINDS]
 
@@ -239,6 +242,29 @@ def test_windows_count_as_parts_of_a_row_in_the_models_pace(bundles: dict[str, B
     assert len(answers.results) == len(texts)
     assert sum(noted) == pytest.approx(len(texts))
     assert len(noted) > len(texts)
+
+
+@pytest.mark.parametrize("of_single_texts", [0, 1])
+@pytest.mark.parametrize("pair", [False, True])
+def test_types_of_tokens_are_those_of_the_tokenizers_template(
+    tmp_path: Path, of_single_texts: int, pair: bool
+) -> None:
+    small = small_bundle(tmp_path)
+    tokenizer = make_tokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"[CLS]:{of_single_texts} $A:{of_single_texts}",
+        pair="[CLS] $A $B:1",
+        special_tokens=[("[CLS]", 2)],
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    manifest = small.manifest.model_copy(
+        update={"inputs": ["input_ids", "token_type_ids"], "text_pair": pair, "max_length": 16}
+    )
+    tokeniser = Tokeniser(Bundle(small.path, manifest, small.digest))
+    padded = tokeniser.pad(tokeniser.encode([TextInput("my card", "lost it" if pair else None)] * 2))
+    types = tokenizer.encode("my card", "lost it" if pair else None).type_ids
+    assert set(types) == ({0, 1} if pair else {of_single_texts})
+    np.testing.assert_array_equal(padded["token_type_ids"], [types] * 2)
 
 
 @pytest.mark.parametrize("name", ["metadata", "token", "global"])

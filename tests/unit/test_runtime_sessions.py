@@ -15,7 +15,7 @@ from stream.classify.inputs import TextInput
 from stream.classify.parity import infer_all, read_reference
 from stream.classify.tokenise import Tokeniser
 from stream.errors import DeviceError
-from stream.model import load_model
+from stream.model import load_model, open_model
 from stream.observe.metrics import Metrics
 from stream.runtime import Choice, OnnxRuntime, Padded, open_runtimes, opening, warm_shapes
 from stream.runtime import onnx as onnx_module
@@ -46,6 +46,7 @@ def test_inferences_side_by_side_share_a_session_and_say_the_same_at_once(
     monkeypatch.setattr(opening, "usable_cores", lambda: 4)
     first, second = open_runtimes(tiny, Choice("cpu", "fp32", ""), sessions=2)
     assert (first.device, first.provider, first.pad_multiple) == ("cpu", "CPUExecutionProvider", 1)
+    assert (first.alike, first.computed(5, 3)) == (1, 15), "a change of shape costs it nothing"
     assert isinstance(first, OnnxRuntime)
     assert isinstance(second, OnnxRuntime)
     assert first._session is second._session
@@ -217,6 +218,18 @@ async def test_a_model_is_ready_when_the_shapes_that_it_keeps_were_computed(
     model = await load_model(route, settings, None, Metrics())
     model.classifier.close()
     assert computed >= set(Shapes(tiny.manifest.max_length).small)
+
+
+@pytest.mark.parametrize("planned", [set(), {"fp32"}])
+async def test_the_planner_is_told_what_the_runtime_computes(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch, planned: set[str]
+) -> None:
+    monkeypatch.setattr(openvino_module, "PLANNED", planned)
+    settings = load_settings({"device": "openvino", "bundle": str(tiny.path)})
+    opened = await open_model(str(tiny.path), "fp32", settings, None, Metrics())
+    opened.classifier.close()
+    assert opened.limits.computed(5, 3) == (6 * 8 if planned else 5 * 3)
+    assert opened.limits.alike == openvino_module.ALIKE > 1
 
 
 def test_openvinos_streams_are_not_bound_to_a_core(tiny: Bundle) -> None:
