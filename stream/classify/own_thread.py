@@ -1,6 +1,7 @@
 """A thread that works for the event loop, at less cost for each call than an executor."""
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,7 +28,10 @@ class OwnThread:
         """
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._closed = threading.Event()
-        threading.Thread(target=self._run, args=(begin,), name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(begin,), name=name, daemon=True)
+        self._thread.start()
+        # An interpreter that ends under a call into a library's C++ takes the process down with it.
+        atexit.register(self._end)
 
     def call(self, work: Callable[..., T], *given: object) -> "asyncio.Future[T]":
         """Make a call in the thread; what it returns or raises comes out of the future."""
@@ -39,6 +43,10 @@ class OwnThread:
         """End the thread after the call that runs; those behind it are never made."""
         self._closed.set()
         self._calls.put(None)
+
+    def _end(self) -> None:
+        self.close()
+        self._thread.join()
 
     def _run(self, begin: Callable[[], None]) -> None:
         begin()

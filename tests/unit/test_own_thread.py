@@ -1,6 +1,8 @@
 """Calls are made one after the other in one thread, and whoever waits is told how they ended."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -77,6 +79,24 @@ def test_a_loop_that_is_gone_does_not_end_in_a_traceback(capfd: pytest.CaptureFi
     go_on.set()
     _ended("left behind")
     assert capfd.readouterr().err == ""
+
+
+def test_the_interpreter_ends_after_the_call_that_runs() -> None:
+    code = """
+import asyncio, threading
+from stream.classify.own_thread import OwnThread
+
+async def leave():
+    running = threading.Event()
+    OwnThread("own").call(lambda: (running.set(), threading.main_thread().join(), print("finished")))
+    running.wait()
+
+asyncio.run(leave())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "finished\n", "")
 
 
 def _ended(name: str) -> None:
