@@ -23,7 +23,7 @@ __all__ = ["start_worker", "tiny_bundle"]
 
 ENDS_WITHIN_S = 10.0
 # Enough rows for a fast model, and the record batch that was let in last.
-MOST_IN_FLIGHT = 2_048 + 512
+MOST_IN_FLIGHT = 4_096 + 1_024
 
 
 def seconds_to_stop(worker: WorkerProcess) -> float:
@@ -34,7 +34,7 @@ def seconds_to_stop(worker: WorkerProcess) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seconds_a_batch", "events"), [(0.0, 30_000), (0.05, 8_000)], ids=["fast", "slow"])
+@pytest.mark.parametrize(("seconds_a_batch", "events"), [(0.0, 30_000), (0.05, 16_000)], ids=["fast", "slow"])
 def test_sigterm_in_mid_stream_commits_what_was_published_and_nothing_is_repeated(
     apache_kafka: ApacheKafka, start_worker: StartWorker, seconds_a_batch: float, events: int
 ) -> None:
