@@ -3,10 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
 from stream.classify.inputs import ModelInput, Prediction
-from stream.classify.own_thread import OwnThread
 from stream.classify.pace import Pace
 from stream.classify.planner import Limits, Waiting
 from stream.classify.tokenise import Tokens
@@ -74,7 +74,7 @@ class Lane:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.thread = OwnThread("infer", give_way)
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="infer", initializer=give_way)
         self.batches = 0
         self.busy_s = 0.0
         self.began: float | None = None

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import structlog
@@ -14,7 +15,6 @@ from stream.classify.batcher import Batcher, Group, Lane, Result, Row
 from stream.classify.cache import Key, PredictionCache
 from stream.classify.heads import Head
 from stream.classify.inputs import ModelInput, Prediction
-from stream.classify.own_thread import OwnThread
 from stream.classify.planner import Limits
 from stream.classify.tokenise import Tokens
 from stream.classify.windows import Outcome, WindowPool
@@ -22,6 +22,8 @@ from stream.errors import DeviceError, Poison, Reason
 from stream.observe.logs import debugging
 from stream.runtime import Padded, Runtime
 from stream.runtime.base import GraphInput, Logits
+
+T = TypeVar("T")
 
 PROBE = "warm up"
 TOKENISE_ROWS = 4_096
@@ -93,7 +95,7 @@ class Classifier:
         self._observer = observer
         self._width_multiple = limits.width_multiple
         self._lanes = [Lane(runtime) for runtime in runtimes]
-        self._tokenise_thread = OwnThread("tokenise")
+        self._tokenise_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._untokenised: list[Row] = []
         self._tokenising: asyncio.Task[None] | None = None
         self._batcher = Batcher(
@@ -109,7 +111,7 @@ class Classifier:
     def close(self) -> None:
         """End all threads."""
         for thread in (self._tokenise_thread, *(lane.thread for lane in self._lanes)):
-            thread.close()
+            thread.shutdown(wait=False, cancel_futures=True)
 
     @property
     def events_at_once(self) -> int:
@@ -151,7 +153,7 @@ class Classifier:
     async def _warm(self, lane: Lane, padded: Padded) -> None:
         rows, width = padded["input_ids"].shape
         try:
-            await lane.thread.call(self._multiply, lane, padded)
+            await self._in(lane.thread, self._multiply, lane, padded)
         except Exception as exc:
             raise DeviceError(
                 f"the model on {lane.runtime.device} cannot compute {rows} rows of {width} tokens",
@@ -222,7 +224,7 @@ class Classifier:
         try:
             with self._observer.timed("tokenise"):
                 inputs = [group.inputs[at] for group, at in rows]
-                tokens = await self._tokenise_thread.call(self._tokeniser.encode_inputs, inputs)
+                tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, inputs)
             if self._pool is None:
                 self._batcher.add(rows, tokens)
             else:
@@ -235,7 +237,7 @@ class Classifier:
 
     async def _first_windows(self, texts: Sequence[str]) -> Sequence[Tokens]:
         """Tokens of texts that go to the model as they are, cut at the maximum length."""
-        tokens = await self._tokenise_thread.call(self._tokeniser.encode_inputs, texts)
+        tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, texts)
         return tokens if self._pool is None else [*map(self._pool.first, tokens)]
 
     async def _infer_batch(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
@@ -255,7 +257,7 @@ class Classifier:
 
     async def _infer_now(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
         padded = self._tokeniser.pad(tokens, self._width_multiple)
-        logits, seconds = await lane.thread.call(self._multiply, lane, padded)
+        logits, seconds = await self._in(lane.thread, self._multiply, lane, padded)
         rows, width = padded["input_ids"].shape
         real = sum(map(len, tokens))
         self._observer.inferred(rows, real, rows * width)
@@ -297,6 +299,9 @@ class Classifier:
             raise DeviceError(
                 "the model gives no finite logits", mend="verify the bundle: labelstream verify"
             )
+
+    async def _in(self, thread: ThreadPoolExecutor, work: Callable[..., T], *given: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, work, *given)
 
 
 def _repeated(name: str, given: GraphInput, rows: int, width: int) -> GraphInput:
