@@ -33,10 +33,10 @@ class Shapes:
             (rows, width) for width in widths for rows in SMALL_ROWS if rows * width <= SMALL_TOKENS
         ]
         self._filled_up = np.multiply.outer(np.arange(LARGE_TOKENS + 1), np.arange(max_length + 1))
-        for rows, width in self._larger_ones():
+        for rows, width in self._within_budget():
             self._filled_up[rows, width] = np.prod(self.fitting(rows, width))
 
-    def _larger_ones(self) -> Iterator[tuple[int, int]]:
+    def _within_budget(self) -> Iterator[tuple[int, int]]:
         for rows in range(1, LARGE_TOKENS + 1):
             for width in range(1, min(LARGE_TOKENS // rows, self._max_length) + 1):
                 yield rows, width
