@@ -191,7 +191,7 @@ class Batcher:
             if not full and (pause := self._still_lingering()) > 0:
                 self._timer = self._call_later(pause, self._dispatch)
                 return
-            self._start(lane, self._waiting.take(lane))
+            self._start(lane, self._waiting.take())
 
     def _still_lingering(self) -> float:
         """Seconds for which a fuller batch is worth waiting: none when nobody else is expected by then."""

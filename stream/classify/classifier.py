@@ -93,7 +93,7 @@ class Classifier:
         )
         self._cache = cache
         self._observer = observer
-        self._width_multiple = limits.width_multiple
+        self._limits = limits
         self._lanes = [Lane(runtime) for runtime in runtimes]
         self._tokenise_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._untokenised: list[Row] = []
@@ -256,10 +256,18 @@ class Classifier:
             return [poison if self._pool is None else self._pool.spoilt(tokens[0], poison)]
 
     async def _infer_now(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
-        padded = self._tokeniser.pad(tokens, self._width_multiple)
-        logits, seconds = await self._in(lane.thread, self._multiply, lane, padded)
+        padded = self._tokeniser.pad(tokens, self._limits.width_multiple)
         rows, width = padded["input_ids"].shape
-        real = sum(map(len, tokens))
+        at_once = self._limits.rows(width)
+        parts = [slice(first, first + at_once) for first in range(0, rows, at_once)]
+        logits, seconds = await self._in(lane.thread, self._multiply_parts, lane, padded, parts)
+        for part, took in zip(parts, seconds, strict=True):
+            self._note_inference(tokens[part], width, took)
+        with self._observer.timed("postprocess"):
+            return self._outcomes(logits, tokens)
+
+    def _note_inference(self, tokens: Sequence[Tokens], width: int, seconds: float) -> None:
+        rows, real = len(tokens), sum(map(len, tokens))
         self._observer.inferred(rows, real, rows * width)
         if debugging(__name__):
             log.debug(
@@ -270,8 +278,16 @@ class Classifier:
                 fill_ratio=round(real / (rows * width), 3),
                 infer_ms=round(seconds * 1000, 3),
             )
-        with self._observer.timed("postprocess"):
-            return self._outcomes(logits, tokens)
+
+    def _multiply_parts(
+        self, lane: Lane, padded: Padded, parts: Sequence[slice]
+    ) -> tuple[Logits, list[float]]:
+        """Logits of batches of one shape, one after another, and the seconds that each took."""
+        if len(parts) == 1:
+            logits, seconds = self._multiply(lane, padded)
+            return logits, [seconds]
+        each = [self._multiply(lane, {name: given[part] for name, given in padded.items()}) for part in parts]
+        return np.concatenate([logits for logits, _ in each]), [seconds for _, seconds in each]
 
     def _multiply(self, lane: Lane, padded: Padded) -> tuple[Logits, float]:
         lane.began = began = monotonic()

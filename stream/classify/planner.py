@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -17,7 +17,9 @@ ARRIVAL_BITS = 48
 # in int8, a change of shape takes 1, the runtime's call 0.4 and the event loop 0.9.
 BATCH_COST = 8
 # A batch that is full, or all that waits, is not looked at further with at least this share of real tokens.
-WELL_FILLED = 0.95
+WELL_FILLED = 0.97
+# Several batches at once are this share of what waits at most: the other lanes need some too.
+SHARE_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,7 @@ class Limits:
         width_multiple: a padded width is rounded up to a multiple of this.
         packed: whether the runtime computes no padding.
         computed: tokens that a padded runtime computes for batches of so many rows and tokens a row.
-        alike: full batches of one length that a lane may have in a row; above 1, whoever came first may have
-            to wait for the others of these.
+        alike: full batches of one shape that may be taken at once, to be computed one after another.
     """
 
     max_rows: int
@@ -60,7 +61,7 @@ class Waiting(Generic[T]):
     Whoever came first is in the next batch, so nobody is overtaken for ever. With it go all that are as long
     and then shorter ones, as many as the limits let in; if too much of that would be padding, it is the
     stretch around the first item that wastes least. So a batch never mixes long with short. Where a runtime
-    takes time to change from one shape to another, a few full batches of one length go in a row first.
+    takes time to change from one shape to another, a few full batches of one shape are taken at once.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -70,8 +71,6 @@ class Waiting(Generic[T]):
         self._items: dict[int, T] = {}
         self._order: deque[int] = deque()
         self._next_arrival = 0
-        # The length of each lane's last batch, and how many of that length it had in a row.
-        self._last: dict[Hashable, tuple[int, int]] = {}
         self.tokens = 0
 
     def __len__(self) -> int:
@@ -104,43 +103,22 @@ class Waiting(Generic[T]):
             self._order.popleft()
         return self._items[self._order[0]]
 
-    def take(self, lane: Hashable = None) -> list[T]:
-        """The next batch for a lane, with the item that came first in it; the rest stays.
-
-        Args:
-            lane: who computes it, if several do: it may be more of what this one had last.
+    def take(self) -> list[T]:
+        """The next batch, or full ones of one shape, with the item that came first in it; the rest stays.
 
         Raises:
             IndexError: nothing waits.
         """
         _ = self.first
-        keys = self._take_packed() if self._limits.packed else self._take_for(lane)
+        keys = self._take_packed() if self._limits.packed else self._take_around(self._order[0])
         self.tokens -= sum([key >> ARRIVAL_BITS for key in keys])
         pop = self._items.pop
         return [pop(key) for key in keys]
 
-    def _take_for(self, lane: Hashable) -> list[int]:
-        """A batch around the item that came first, or another one of the length that the lane had last."""
-        last, times = self._last.get(lane, (0, 0))
-        more = self._first_of_full(last) if 0 < times < self._limits.alike else None
-        taken = self._take_around(self._order[0] if more is None else more)
-        length = taken[-1] >> ARRIVAL_BITS
-        self._last[lane] = (length, times + 1 if length == last else 1)
-        return taken
-
-    def _first_of_full(self, length: int) -> int | None:
-        """The first key of a length, if items of that length fill a batch."""
-        keys = self._keys
-        low = bisect_left(keys, length << ARRIVAL_BITS)
-        high = low + self._limits.rows(length)
-        return keys[low] if high <= len(keys) and keys[high - 1] >> ARRIVAL_BITS == length else None
-
     def _take_around(self, first: int) -> list[int]:
         keys = self._keys
         anchor = bisect_left(keys, first)
-        low, high = self._down_from(anchor)
-        if not self._well_filled(low, high):
-            low, high = self._least_waste(anchor)
+        low, high = self._cut(anchor)
         # The shortest length of the cut may go on below it, and there lie the items that came earlier.
         shortest = keys[low] >> ARRIVAL_BITS
         run = bisect_left(keys, shortest << ARRIVAL_BITS)
@@ -151,21 +129,32 @@ class Waiting(Generic[T]):
         del keys[run : run + of_shortest]
         return taken
 
-    def _down_from(self, anchor: int) -> tuple[int, int]:
+    def _cut(self, anchor: int) -> tuple[int, int]:
+        """Where the anchor's batch, or its full ones of one shape, begins and ends."""
+        length = self._keys[anchor] >> ARRIVAL_BITS
+        batches = min(self._limits.alike, len(self._keys) // (SHARE_AT_ONCE * self._limits.rows(length))) or 1
+        while batches:
+            low, high = self._down_from(anchor, batches)
+            if self._well_filled(low, high, batches):
+                return low, high
+            batches //= 2
+        return self._least_waste(anchor)
+
+    def _down_from(self, anchor: int, batches: int) -> tuple[int, int]:
         """The cut with all that are as long as the anchor and then shorter ones, until it is full."""
         length = self._keys[anchor] >> ARRIVAL_BITS
-        most = self._limits.rows(length)
+        most = batches * self._limits.rows(length)
         longer = bisect_left(self._keys, (length + 1) << ARRIVAL_BITS)
         high = min(longer, anchor + most)
         return max(0, high - most), high
 
-    def _well_filled(self, low: int, high: int) -> bool:
+    def _well_filled(self, low: int, high: int, batches: int) -> bool:
         """Whether a cut leaves next to nothing to be gained by another one."""
         keys, limits = self._keys, self._limits
         longest = keys[high - 1] >> ARRIVAL_BITS
         real = sum([key >> ARRIVAL_BITS for key in keys[low:high]])
-        computed = limits.computed(high - low, limits.width(longest))
-        most = min(limits.rows(longest), len(keys))
+        computed = batches * limits.computed((high - low) // batches, limits.width(longest))
+        most = min(batches * limits.rows(longest), len(keys))
         return high - low == most and real >= WELL_FILLED * computed
 
     def _least_waste(self, anchor: int) -> tuple[int, int]:

@@ -20,6 +20,10 @@ Computed = Callable[[Whole, Whole], Whole]
 Logits = npt.NDArray[np.float32]
 """float32 [rows, labels]; [rows, tokens, labels] from models that tag tokens."""
 
+# Of the 20 ms that a full batch of MiniLM takes, the event loop takes half a millisecond for each one that it
+# hands over, and OpenVINO one for a change of shape. More at once would hardly save more, and be done later.
+ALIKE_ON_CPU = 4
+
 
 class Runtime(Protocol):
     """A loaded model. One thread owns it; `infer` is called from that thread only.
@@ -32,7 +36,7 @@ class Runtime(Protocol):
         kept_shapes: (rows, tokens) that small batches are filled up to inside; each costs time when it is
             computed first.
         computed: tokens that are computed for a batch of so many rows and tokens a row.
-        alike: how many batches of one shape are worth computing in a row; 1: a new shape costs nothing.
+        alike: how many full batches of one shape are worth handing over at once.
     """
 
     device: str

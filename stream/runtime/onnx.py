@@ -13,7 +13,7 @@ import onnxruntime
 
 from stream.bundle import Bundle
 from stream.errors import DeviceError
-from stream.runtime.base import Computed, Logits, Padded
+from stream.runtime.base import ALIKE_ON_CPU, Computed, Logits, Padded
 from stream.runtime.choice import variant_entry
 from stream.runtime.cores import usable_cores
 from stream.runtime.machine import PROVIDERS
@@ -83,7 +83,7 @@ class OnnxRuntime:
         self.pad_multiple = 1 if device == "cpu" else GPU_PAD_MULTIPLE
         self.kept_shapes: Sequence[tuple[int, int]] = ()
         self.computed: Computed = np.multiply
-        self.alike = 1
+        self.alike = ALIKE_ON_CPU if device == "cpu" else 1
         self._inputs = [node.name for node in self._session.get_inputs()]
         self._device_id = device_id
 

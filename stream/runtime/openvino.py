@@ -7,7 +7,7 @@ import numpy as np
 
 from stream.bundle import Bundle
 from stream.errors import DeviceError
-from stream.runtime.base import Computed, GraphInput, Logits, Padded
+from stream.runtime.base import ALIKE_ON_CPU, Computed, GraphInput, Logits, Padded
 from stream.runtime.choice import variant_entry
 from stream.runtime.cores import usable_cores
 from stream.runtime.machine import load_openvino
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 # What surrounds int8 matrix products is computed in float32: bf16 was no faster, and not every CPU has it.
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8-static": "f32"}
 DEFAULT_STREAMS = 2
-# A change of shape costs a millisecond, for int8 5% of a full batch, since each of the graph's operators is
-# prepared again. More in a row would gain little, and whoever came first waits for them.
-ALIKE = 8
 # Rows, tokens, labels.
 TOKEN_LOGITS = 3
 
@@ -62,7 +59,7 @@ class OpenVinoRuntime:
         self.pad_multiple = 1
         self.kept_shapes: Sequence[tuple[int, int]] = shapes.small if shapes is not None else ()
         self.computed: Computed = shapes.computed if shapes is not None else np.multiply
-        self.alike = ALIKE
+        self.alike = ALIKE_ON_CPU
         self._request = request
         self._inputs = inputs
         self._shapes = shapes

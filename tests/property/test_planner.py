@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.classify.planner import Limits, Waiting, plan
+from stream.classify.planner import SHARE_AT_ONCE, WELL_FILLED, Limits, Waiting, plan
 from stream.runtime.shapes import Shapes
 
 LENGTHS = st.lists(st.integers(1, 512), max_size=300)
@@ -19,6 +19,7 @@ LIMITS = st.builds(
     max_tokens=st.integers(1, 4096),
     width_multiple=st.sampled_from([1, 8, 64]),
     packed=st.booleans(),
+    alike=st.integers(1, 4),
 )
 # None takes a batch, a list adds items of these lengths. Few lengths, so that many are equal.
 STEPS = st.lists(st.none() | st.lists(st.integers(1, 12), max_size=30), max_size=30)
@@ -34,13 +35,20 @@ def charged(lengths: list[int], limits: Limits) -> int:
 
 
 def assert_within(lengths: list[int], limits: Limits) -> None:
+    """A batch is within its limits, or full ones of one shape are, and hold little padding."""
     assert lengths
+    rows = limits.rows(max(lengths))
+    if not limits.packed and len(lengths) > rows:
+        assert len(lengths) % rows == 0
+        assert len(lengths) <= limits.alike * rows
+        assert sum(lengths) >= WELL_FILLED * charged(lengths, limits)
+        lengths = sorted(lengths)[-rows:]
     assert len(lengths) <= limits.max_rows
     assert charged(lengths, limits) <= limits.max_tokens or len(lengths) == 1
 
 
 def planned(lengths: list[int], limits: Limits, **waited: object) -> list[list[int]]:
-    """`plan` with the limits' fields."""
+    """`plan` with the limits' fields; it plans single batches."""
     return plan(
         lengths,
         max_rows=limits.max_rows,
@@ -80,7 +88,10 @@ def test_a_queue_that_is_filled_while_it_is_emptied_is_fair(
         assert waiting.first == left[0]
         batch = waiting.take()
         assert left[0] in batch, "whoever came first is in the very next batch"
-        assert_within([lengths[item] for item in batch], limits)
+        of = [lengths[item] for item in batch]
+        assert_within(of, limits)
+        if not limits.packed and len(of) > limits.rows(max(of)):
+            assert len(left) >= SHARE_AT_ONCE * len(of), "the other lanes have some too"
         for item in batch:
             left.remove(item)
         taken.extend(batch)
@@ -103,51 +114,22 @@ def test_a_queue_that_is_filled_while_it_is_emptied_is_fair(
         assert same == sorted(same), "of equal length, whoever came first goes first"
 
 
-@given(
-    st.lists(st.integers(1, 6), max_size=200),
-    st.lists(st.integers(0, 1), max_size=100),
-    st.integers(1, 4),
-    st.integers(1, 8),
-    st.integers(1, 24),
+@pytest.mark.parametrize(
+    ("alike", "waiting_rows", "taken"), [(1, 100, 2), (2, 100, 4), (4, 100, 8), (4, 63, 6), (4, 31, 2)]
 )
-def test_whoever_came_first_waits_only_for_full_batches_of_one_length_and_for_few(
-    lengths: list[int], lanes: list[int], alike: int, max_rows: int, max_tokens: int
+def test_full_batches_of_one_shape_are_taken_at_once_where_many_wait(
+    alike: int, waiting_rows: int, taken: int
 ) -> None:
-    limits = Limits(max_rows, max_tokens, alike=alike)
-    waiting: Waiting[int] = Waiting(limits)
-    waiting.add(range(len(lengths)), lengths)
-    left = [*range(len(lengths))]
-    last, times = [0, 0], [0, 0]
-    for lane in lanes[: len(lengths)]:
-        if not left:
-            break
-        batch = waiting.take(lane)
-        of = [lengths[item] for item in batch]
-        assert_within(of, limits)
-        times[lane] = times[lane] + 1 if max(of) == last[lane] else 1
-        if left[0] not in batch:
-            assert set(of) == {last[lane]}
-            assert len(of) == limits.rows(last[lane])
-            assert times[lane] <= alike
-        last[lane] = max(of)
-        left = [item for item in left if item not in batch]
+    waiting: Waiting[int] = Waiting(Limits(2, 100, alike=alike))
+    waiting.add(range(waiting_rows), [5] * waiting_rows)
+    assert waiting.take() == [*range(taken)]
 
 
-def test_a_lane_goes_on_with_one_length_while_that_fills_its_batches() -> None:
-    lengths = [5, 5, 9, 9, *[5] * 8]
-    batches = []
-    for alike in (1, 3):
-        waiting: Waiting[int] = Waiting(Limits(2, 100, alike=alike))
-        waiting.add(lengths, lengths)
-        batches.append([waiting.take() for _ in range(4)])
-    assert batches == [[[5, 5], [9, 9], [5, 5], [5, 5]], [[5, 5], [5, 5], [5, 5], [9, 9]]]
-
-
-def test_each_lane_goes_on_with_its_own_length() -> None:
-    waiting: Waiting[int] = Waiting(Limits(2, 100, alike=2))
-    lengths = [5, 5, 9, 9] * 4
+def test_fewer_are_taken_at_once_if_more_would_be_padding() -> None:
+    lengths = [10] * 4 + [9] * 2 + [3] * 90
+    waiting: Waiting[int] = Waiting(Limits(2, 100, alike=4))
     waiting.add(lengths, lengths)
-    assert [waiting.take(lane) for lane in "abba"] == [[5, 5], [9, 9], [9, 9], [5, 5]]
+    assert waiting.take() == [10] * 4
 
 
 @pytest.mark.parametrize("packed", [False, True])

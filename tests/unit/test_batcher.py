@@ -81,7 +81,7 @@ def said(text: str) -> Prediction:
 class Bench:
     """A batcher between doubles; a token list holds the text as often as it has tokens."""
 
-    def __init__(self, lanes: int = 1, max_tokens: int = 1000, alike: int = 1) -> None:
+    def __init__(self, lanes: int = 1, max_tokens: int = 1000) -> None:
         self.time = FakeTime()
         runtime: Any = None
         self.lanes = [Lane(runtime) for _ in range(lanes)]
@@ -89,7 +89,7 @@ class Bench:
         self.batcher = Batcher(
             self.lanes,
             self.infer,
-            Limits(ROWS, max_tokens, alike=alike),
+            Limits(ROWS, max_tokens),
             linger_s=LINGER_S,
             window_s=1.0,
             clock=self.time.clock,
@@ -222,20 +222,6 @@ async def test_several_lanes_share_the_work() -> None:
     bench.begun[1].finish()
     await settle()
     assert bench.begun[4].lane is bench.lanes[1], "the lane that has room gets the next one"
-
-
-async def test_a_lane_goes_on_with_the_length_that_it_had() -> None:
-    bench = Bench(lanes=2, alike=4)
-    for at in range(2):
-        await bench.submit(*(f"short {at} {n}" for n in range(ROWS)), length=3)
-        await bench.submit(*(f"long {at} {n}" for n in range(ROWS)), length=9)
-    await bench.submit(*(f"long 2 {n}" for n in range(ROWS)), length=9)
-    await bench.submit(*(f"short 2 {n}" for n in range(ROWS)), length=3)
-    for at in range(2):
-        bench.begun[at].finish()
-        await settle()
-    by_lane = [[i.texts[0].split()[0] for i in bench.begun if i.lane is lane] for lane in bench.lanes]
-    assert by_lane == [["short"] * 3, ["long"] * 3]
 
 
 async def test_equal_inputs_are_inferred_once_and_everyone_gets_the_result() -> None:

@@ -55,6 +55,7 @@ class Silent:
 
     def __init__(self) -> None:
         self.rows = 0
+        self.inferences: list[tuple[int, int, int]] = []
         self.stages: list[str] = []
 
     def timed(self, stage: str) -> AbstractContextManager[object]:
@@ -64,6 +65,7 @@ class Silent:
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None:
         assert real_tokens <= padded_tokens
         self.rows += rows
+        self.inferences.append((rows, real_tokens, padded_tokens))
 
 
 class FakeShared:
@@ -95,6 +97,7 @@ class Setup:
         lanes: int = 1,
         cache: type[PredictionCache] = PredictionCache,
         window_s: float = 1.0,
+        alike: int = 1,
     ) -> None:
         bundle = small_bundle(folder)
         self.runtimes = [WordRuntime() for _ in range(lanes)]
@@ -108,7 +111,7 @@ class Setup:
             postprocessor,
             cache(self.keys, LocalCache(local), shared, postprocessor),
             self.observer,
-            Limits(max_rows=4, max_tokens=32),
+            Limits(max_rows=4, max_tokens=32, alike=alike),
             linger_s=0.0,
             window_s=window_s,
         )
@@ -136,6 +139,25 @@ async def test_results_come_in_the_rows_order_although_lengths_are_sorted(tmp_pa
         "good",
     ]
     assert [batch.shape for batch in setup.runtime.batches] == [(2, 4), (3, 2)]
+
+
+async def test_batches_that_are_taken_at_once_are_inferred_one_by_one(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, local=0, alike=2)
+    texts = [f"{word} {at}" for at in range(32) for word in ("good", "bad")]
+    assert await setup.labels(*texts) == ["good", "bad"] * 32
+    assert {batch.shape for batch in setup.runtime.batches} == {(4, 2)}
+    assert setup.observer.inferences == [(4, 8, 8)] * 16
+    assert setup.observer.stages.count("infer") == 16
+    assert setup.observer.stages.count("postprocess") == 15, "only with eight times as many waiting"
+
+
+@pytest.mark.parametrize("at", [0, 3, 4, 7])
+async def test_a_row_at_fault_is_found_among_batches_that_are_taken_at_once(tmp_path: Path, at: int) -> None:
+    setup = Setup(tmp_path, local=0, alike=2)
+    texts = [f"good {number}" for number in range(64)]
+    texts[at] = "poison 0"
+    found = await setup.labels(*texts)
+    assert found == ["model" if number == at else "good" for number in range(64)]
 
 
 async def test_nothing_to_classify_is_nothing_to_do(tmp_path: Path) -> None:
