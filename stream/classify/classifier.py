@@ -241,7 +241,7 @@ class Classifier:
         return tokens if self._pool is None else [*map(self._pool.first, tokens)]
 
     async def _infer_batch(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
-        """Infer a batch; one that fails is halved until the rows at fault stand alone."""
+        """Infer what was taken at once; if that fails, it is halved until the rows at fault stand alone."""
         try:
             return await self._infer_now(lane, tokens)
         except Exception as exc:  # noqa: BLE001 - runtimes share no base class; the probe tells whose fault it is
@@ -258,11 +258,10 @@ class Classifier:
     async def _infer_now(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
         padded = self._tokeniser.pad(tokens, self._limits.width_multiple)
         rows, width = padded["input_ids"].shape
-        at_once = self._limits.rows(width)
-        parts = [slice(first, first + at_once) for first in range(0, rows, at_once)]
-        logits, seconds = await self._in(lane.thread, self._multiply_parts, lane, padded, parts)
-        for part, took in zip(parts, seconds, strict=True):
-            self._note_inference(tokens[part], width, took)
+        batches = self._limits.batches(rows, width)
+        logits, seconds = await self._in(lane.thread, self._multiply_all, lane, padded, batches)
+        for batch, took in zip(batches, seconds, strict=True):
+            self._note_inference(tokens[batch], width, took)
         with self._observer.timed("postprocess"):
             return self._outcomes(logits, tokens)
 
@@ -279,14 +278,13 @@ class Classifier:
                 infer_ms=round(seconds * 1000, 3),
             )
 
-    def _multiply_parts(
-        self, lane: Lane, padded: Padded, parts: Sequence[slice]
+    def _multiply_all(
+        self, lane: Lane, padded: Padded, batches: Sequence[slice]
     ) -> tuple[Logits, list[float]]:
         """Logits of batches of one shape, one after another, and the seconds that each took."""
-        if len(parts) == 1:
-            logits, seconds = self._multiply(lane, padded)
-            return logits, [seconds]
-        each = [self._multiply(lane, {name: given[part] for name, given in padded.items()}) for part in parts]
+        each = [
+            self._multiply(lane, {name: given[batch] for name, given in padded.items()}) for batch in batches
+        ]
         return np.concatenate([logits for logits, _ in each]), [seconds for _, seconds in each]
 
     def _multiply(self, lane: Lane, padded: Padded) -> tuple[Logits, float]:

@@ -50,6 +50,11 @@ class Limits:
         width: int = self.width(longest)
         return max(1, min(self.max_rows, self.max_tokens // max(1, width)))
 
+    def batches(self, rows: int, longest: int) -> list[slice]:
+        """The batches of what was taken at once: so many rows, the longest of that many tokens."""
+        at_once = rows if self.packed else self.rows(longest)
+        return [slice(first, first + at_once) for first in range(0, rows, at_once)]
+
     def width(self, longest: Whole) -> Whole:
         """The padded width of a batch whose longest row has that many tokens."""
         return -(-longest // self.width_multiple) * self.width_multiple

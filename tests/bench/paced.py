@@ -6,7 +6,6 @@ A record's timestamp is the moment at which it was due, so that a late producer 
 records are made before the first is due.
 """
 
-import gc
 import sys
 import time
 from collections.abc import Callable
@@ -59,8 +58,6 @@ def main(
 
     total, sent, late_s = int(rate * seconds), 0, 0.0
     events = [(b"k-%d" % number, make(number)) for number in range(total)]
-    # They are many, and none of them is garbage before the end.
-    gc.freeze()
     producer.list_topics(topic, timeout=FLUSH_S)
     produce, began = producer.produce, time.time() + HEAD_START_S
     while sent < total:

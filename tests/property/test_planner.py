@@ -132,6 +132,20 @@ def test_fewer_are_taken_at_once_if_more_would_be_padding() -> None:
     assert waiting.take() == [10] * 4
 
 
+@given(st.integers(1, 300), st.integers(1, 512), LIMITS)
+def test_what_is_taken_at_once_is_parted_into_batches_within_the_limits(
+    rows: int, longest: int, limits: Limits
+) -> None:
+    batches = limits.batches(rows, longest)
+    assert [row for batch in batches for row in range(rows)[batch]] == [*range(rows)]
+    if limits.packed:
+        assert len(batches) == 1
+    else:
+        assert [len(range(rows)[batch]) for batch in batches[:-1]] == [limits.rows(longest)] * (
+            len(batches) - 1
+        )
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_from_an_empty_queue_nothing_can_be_taken(packed: bool) -> None:
     waiting: Waiting[str] = Waiting(Limits(4, 100, packed=packed))

@@ -1,5 +1,6 @@
 """What makes a load is not late because the worker is busy."""
 
+import gc
 import os
 import sys
 import threading
@@ -45,3 +46,14 @@ def test_where_it_is_not_permitted_all_stays_as_it_is(monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "setpriority", refused)
     with punctual():
         assert niceness() == before
+
+
+@pytest.mark.parametrize("collected", [True, False])
+def test_no_garbage_collection_stops_a_punctual_thread(collected: bool) -> None:
+    (gc.enable if collected else gc.disable)()
+    try:
+        with punctual():
+            assert not gc.isenabled()
+        assert gc.isenabled() is collected
+    finally:
+        gc.enable()
