@@ -108,6 +108,7 @@ def test_sessions_go_round_the_gpus(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     opened = open_runtimes(tiny, Choice("cuda", "fp32", ""), sessions=3)
     assert {runtime.pad_multiple for runtime in opened} == {8}
+    assert {runtime.alike for runtime in opened} == {1}, "a batch that fills a GPU is large enough"
     providers = [asked["providers"] for asked in fake_cuda.asked]
     assert [first[0] for first, *_ in providers] == ["CUDAExecutionProvider"] * 3
     assert [first[1]["device_id"] for first, *_ in providers] == ["0", "1", "0"]
