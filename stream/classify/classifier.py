@@ -94,6 +94,7 @@ class Classifier:
         self._cache = cache
         self._observer = observer
         self._limits = limits
+        self._closed = False
         self._lanes = [Lane(runtime) for runtime in runtimes]
         self._tokenise_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._untokenised: list[Row] = []
@@ -109,7 +110,8 @@ class Classifier:
         )
 
     def close(self) -> None:
-        """End all threads."""
+        """End all threads, each after the inference that it is at."""
+        self._closed = True
         for thread in (self._tokenise_thread, *(lane.thread for lane in self._lanes)):
             thread.shutdown(wait=False, cancel_futures=True)
 
@@ -282,9 +284,12 @@ class Classifier:
         self, lane: Lane, padded: Padded, batches: Sequence[slice]
     ) -> tuple[Logits, list[float]]:
         """Logits of batches of one shape, one after another, and the seconds that each took."""
-        each = [
-            self._multiply(lane, {name: given[batch] for name, given in padded.items()}) for batch in batches
-        ]
+        each = []
+        for batch in batches:
+            # A process that ends waits for its threads, and should not for what nobody waits for any more.
+            if self._closed:
+                raise asyncio.CancelledError
+            each.append(self._multiply(lane, {name: given[batch] for name, given in padded.items()}))
         return np.concatenate([logits for logits, _ in each]), [seconds for _, seconds in each]
 
     def _multiply(self, lane: Lane, padded: Padded) -> tuple[Logits, float]:

@@ -151,6 +151,21 @@ async def test_batches_that_are_taken_at_once_are_inferred_one_by_one(tmp_path: 
     assert setup.observer.stages.count("postprocess") == 15, "only with eight times as many waiting"
 
 
+async def test_at_the_end_a_thread_leaves_after_the_batch_that_it_is_at(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, local=0, alike=2)
+    infer = setup.runtime.infer
+
+    def infer_and_close(inputs: Padded) -> Logits:
+        setup.classifier.close()
+        return infer(inputs)
+
+    setup.runtime.infer = infer_and_close  # type: ignore[method-assign]
+    texts = [f"good {number}" for number in range(64)]
+    (ended,) = await asyncio.gather(setup.results(*texts), return_exceptions=True)
+    assert isinstance(ended, BaseException)
+    assert len(setup.runtime.batches) == 1
+
+
 @pytest.mark.parametrize("at", [0, 3, 4, 7])
 async def test_a_row_at_fault_is_found_among_batches_that_are_taken_at_once(tmp_path: Path, at: int) -> None:
     setup = Setup(tmp_path, local=0, alike=2)
