@@ -1,25 +1,31 @@
-"""Who multiplies: sessions that turn padded token ids into logits."""
+"""Inference sessions: they compute logits from padded token ids on a CPU or GPU.
 
-from stream.runtime.base import Logits, Padded, Runtime
-from stream.runtime.choice import Choice, check_device, choose, usable_devices, verifiable
-from stream.runtime.cores import usable_cores
+These names are the public interface of the package.
+"""
+
+from stream.runtime.base import Logits, PaddedBatch, Runtime
+from stream.runtime.choice import Choice, check_device, choose, runnable_choices, usable_devices
+from stream.runtime.cores import lower_thread_priority, usable_cores
+from stream.runtime.machine import disable_openvino_telemetry
 from stream.runtime.onnx import OnnxRuntime
 from stream.runtime.opening import open_runtimes
-from stream.runtime.priority import give_way
-from stream.runtime.warm_up import warm_shapes
+from stream.runtime.openvino import open_openvino_runtimes
+from stream.runtime.shapes import warm_up_shapes
 
 __all__ = [
     "Choice",
     "Logits",
     "OnnxRuntime",
-    "Padded",
+    "PaddedBatch",
     "Runtime",
     "check_device",
     "choose",
-    "give_way",
+    "disable_openvino_telemetry",
+    "lower_thread_priority",
+    "open_openvino_runtimes",
     "open_runtimes",
+    "runnable_choices",
     "usable_cores",
     "usable_devices",
-    "verifiable",
-    "warm_shapes",
+    "warm_up_shapes",
 ]
