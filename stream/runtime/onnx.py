@@ -53,7 +53,7 @@ class OnnxRuntime:
         assert entry is not None, "choose() only returns variants that the bundle has"
         if device != "cpu":
             _load_cuda_libraries()
-        wanted = PROVIDERS[device]
+        expected = PROVIDERS[device]
         onnxruntime.set_default_logger_severity(LOG_ERRORS)
         try:
             self._session = onnxruntime.InferenceSession(
@@ -73,7 +73,7 @@ class OnnxRuntime:
                 fix="check the driver, or use --device cpu" if device != "cpu" else "use another --variant",
             ) from exc
         self.provider = self._session.get_providers()[0]
-        if self.provider != wanted:
+        if self.provider != expected:
             raise DeviceError(
                 f"device {device} was requested, but onnxruntime fell back to {self.provider}",
                 cause="the driver or its libraries (CUDA, cuDNN, TensorRT) cannot be loaded",

@@ -134,8 +134,8 @@ class MultiLabelHead(ScoredLabelsHead):
         if row[best[0]] < self._abstain_below:
             return {"labels": [], "abstained": True, "scores": self._scores(row, best[: self._top_k])}
         predicted = [index for index in best if row[index] >= self._thresholds[index]]
-        wanted = set(best[: self._top_k]).union(predicted)
-        scores = self._scores(row, [index for index in best if index in wanted])
+        shown = set(best[: self._top_k]).union(predicted)
+        scores = self._scores(row, [index for index in best if index in shown])
         return {"labels": [self._labels[index] for index in predicted], "scores": scores}
 
 
