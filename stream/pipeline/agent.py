@@ -6,8 +6,7 @@ from time import monotonic
 
 import structlog
 
-from stream.classify.classifier import Classifier
-from stream.classify.inputs import InputReader, ModelInput
+from stream.classify import Classifier, InputReader, ModelInput
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery, Finished
 from stream.observe.logs import debugging

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.classify.classifier import Answers
-from stream.classify.inputs import Prediction
+from stream.classify import ClassifiedBatch, Prediction
 from stream.errors import Poison, Reason
 from stream.kafka.batches import RecordBatch
 from stream.observe.metrics import Metrics
@@ -143,7 +142,11 @@ class OutcomeWriter:
 
 
 def record_batch_line(
-    batch: RecordBatch, written: Written, answers: Answers, seconds: float, texts: Sequence[Decoded] = ()
+    batch: RecordBatch,
+    written: Written,
+    answers: ClassifiedBatch,
+    seconds: float,
+    texts: Sequence[Decoded] = (),
 ) -> dict[str, Any]:
     """The fields of a record batch's log line: what came of it, and no texts unless they are given.
 

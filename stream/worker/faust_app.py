@@ -16,7 +16,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from stream.classify.inputs import InputReader
+from stream.classify import InputReader
 from stream.errors import BrokerError, Fatal, LabelstreamError
 from stream.kafka.batches import live_batches
 from stream.kafka.delivery import AtLeastOnce
@@ -100,7 +100,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
             AtLeastOnce(Publisher(lambda: self.producer._producer, self.settings.retry_deadline_s)),
             self.metrics,
             self.fail,
-            None if reader.plain else reader,
+            None if reader.text_only else reader,
             log_texts=self.settings.log_texts,
         )
 
@@ -112,7 +112,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
                 self.fail(exc)
 
         topic = BatchTopic(self, topics=[route.input_topic], key_serializer="raw", value_serializer="raw")
-        topic.events_at_once = lambda: model.classifier.events_at_once
+        topic.events_at_once = lambda: model.classifier.record_batch_size
         # What lies read and cold costs more than what comes when it is wanted.
         topic.read_ahead = lambda: 2 * model.classifier.window_events
         self.agent(topic, name=f"label-{route.name}")(label)
@@ -147,7 +147,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
 
     def _busy_s(self) -> float:
         """Seconds of work that the least busy model has."""
-        return min((model.classifier.busy_s for model in self._models), default=0.0)
+        return min((model.classifier.backlog_s for model in self._models), default=0.0)
 
     def _on_commit(self, done: bool, seconds: float) -> None:
         self.metrics.commits.labels("done" if done else "failed").inc()

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from stream import __version__
-from stream.classify.cache import RedisCache, connect_redis
+from stream.classify.redis_cache import RedisCache, connect_redis
 from stream.codec import codec
 from stream.errors import BrokerError
 from stream.kafka.topics.cluster import wait_for_topics
@@ -57,7 +57,7 @@ class WorkerStatus:
 
     def live(self) -> Checks:
         """The loop turns, since it answers; and so do the models' sessions."""
-        longest_s = max((model.classifier.inferring_s for _, model in self.models), default=0.0)
+        longest_s = max((model.classifier.longest_inference_s for _, model in self.models), default=0.0)
         return {
             "loop": Check(True, "the event loop turns"),
             "model": check_sessions(longest_s, self.settings.stall_exit_s),
@@ -159,5 +159,5 @@ def _shared_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:
 async def _look_at(shared: RedisCache) -> None:
     """Keep `labelstream_redis_up` true while no event asks Redis."""
     while True:
-        await shared.look()
+        await shared.ping()
         await asyncio.sleep(REDIS_LOOK_S)
