@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from stream.errors import LabelstreamError, UsageError
+from stream.errors import LabelstreamError, UsageError, install_hint
 
 GROUP = "labelstream.commands"
 ORDER = [
@@ -56,7 +56,7 @@ def _load(found: EntryPoint) -> Any:
             raise UsageError(
                 f"`labelstream {found.name}` is not installed completely",
                 cause=f"the Python module {missing} is missing",
-                fix="pip install 'labelstream[trainer]'",
+                fix=install_hint("trainer" if found.module.startswith("trainer") else "cpu"),
             )
 
         unavailable.__doc__ = f"(not installed: {missing} is missing)"

@@ -84,3 +84,14 @@ class DeviceError(Fatal):
     """The device that was asked for is not there or stopped answering."""
 
     exit_code = 7
+
+
+def install_hint(*extras: str) -> str:
+    """Return the command that installs extras of this distribution, as the `fix` of an error.
+
+    The extras come from the checkout, because the name `labelstream` on PyPI belongs to an unrelated package.
+
+    Args:
+        extras: names of extras in pyproject.toml, such as "trainer".
+    """
+    return f"in the labelstream checkout: pip install '.[{','.join(extras)}]'"

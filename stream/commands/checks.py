@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from stream.codec import codec
-from stream.errors import BrokerError, LabelstreamError, UsageError
+from stream.errors import BrokerError, LabelstreamError, UsageError, install_hint
 from stream.kafka.connection import parse_servers, security_options
 from stream.kafka.topics.check import check_topics
 from stream.kafka.topics.cluster import Cluster, ask_cluster, missing_topics
@@ -66,7 +66,7 @@ def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Find
         detail = f"{exc.message}: {exc.cause}" if exc.cause else exc.message
         yield Finding(name, "FAIL", detail, exc.fix, exc.exit_code)
     except ModuleNotFoundError as exc:
-        fix = "pip install 'labelstream[cpu]' or 'labelstream[gpu]'"
+        fix = f"{install_hint('cpu')}, or '.[gpu]' on a machine with an NVIDIA GPU"
         yield Finding(name, "FAIL", f"the Python module {exc.name} is missing", fix, DEVICE_EXIT_CODE)
     except Exception as exc:  # noqa: BLE001 - the next check has to run whatever this one met
         yield Finding(name, "FAIL", f"{type(exc).__name__}: {exc}", "this was not foreseen; please report it")

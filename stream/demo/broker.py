@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stream.errors import BrokerError, UsageError
+from stream.errors import BrokerError, UsageError, install_hint
 
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 5.0
@@ -108,7 +108,7 @@ def require_library() -> None:
         raise UsageError(
             "the development broker is not installed",
             cause="the Python module confluent_kafka is missing",
-            fix="pip install 'labelstream[demo]'",
+            fix=install_hint("demo"),
         )
 
 

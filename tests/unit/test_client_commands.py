@@ -221,7 +221,7 @@ def test_doctor_goes_on_after_a_failure_and_skips_what_hangs_on_it(tmp_path: Pat
 def test_doctor_names_a_device_that_is_not_there(tmp_path: Path) -> None:
     device = found(bundle_store=tmp_path, device="tensorrt")["device"]
     assert (device.verdict, device.exit_code) == ("FAIL", 7)
-    assert "labelstream[gpu]" in device.fix
+    assert "'.[gpu]'" in device.fix
 
 
 def test_doctor_names_the_devices_that_can_be_used(tmp_path: Path) -> None:

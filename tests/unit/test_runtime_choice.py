@@ -159,7 +159,7 @@ def test_this_machine_has_a_cpu_and_says_how_to_get_what_it_lacks(monkeypatch: p
     lacking = here.problem("cuda")
     assert lacking is not None
     assert "CUDAExecutionProvider" in lacking.cause
-    assert "labelstream[gpu]" in lacking.fix
+    assert "'.[gpu]'" in lacking.fix
 
 
 def test_a_gpu_package_without_a_driver_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_openvino_that_is_not_installed_names_its_extra(monkeypatch: pytest.Monk
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
     lacking = ThisMachine().problem("openvino")
     assert lacking is not None
-    assert "labelstream[cpu,openvino]" in lacking.fix
+    assert "'.[cpu,openvino]'" in lacking.fix
 
 
 @pytest.mark.parametrize(("visible", "count"), [("0,1,3", 3), ("GPU-1a,", 1), ("", 1)])

@@ -268,7 +268,7 @@ def test_openvino_that_is_missing_names_its_extra(tiny: Bundle, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(DeviceError) as told:
         open_streams(tiny, "fp32")
-    assert "labelstream[cpu,openvino]" in told.value.fix
+    assert "'.[cpu,openvino]'" in told.value.fix
 
 
 @pytest.mark.parametrize(
