@@ -23,7 +23,7 @@ DEVICE_EXIT_CODE = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The outcome of a check; `exit_code` matters for a failure only."""
 
     check: str
@@ -33,7 +33,7 @@ class Finding:
     exit_code: int = 1
 
 
-def examine(settings: Settings) -> list[Finding]:
+def run_checks(settings: Settings) -> list[CheckResult]:
     """Run every check, in the order in which a worker needs the parts."""
     found = list(_guarded("settings", lambda: _settings(settings)))
     usable = all(finding.verdict == "ok" for finding in found)
@@ -41,11 +41,11 @@ def examine(settings: Settings) -> list[Finding]:
     if usable:
         found += _guarded("broker", lambda: _broker(settings, cluster))
     else:
-        found.append(Finding("broker", "skip", "not asked: the settings cannot be used"))
+        found.append(CheckResult("broker", "skip", "not asked: the settings cannot be used"))
     if cluster:
         found += _guarded("topics", lambda: _topics(settings, cluster[0]))
     else:
-        found.append(Finding("topics", "skip", "not asked: no broker answers"))
+        found.append(CheckResult("topics", "skip", "not asked: no broker answers"))
     checks = {
         "redis": _redis,
         "bundle": _bundle,
@@ -59,20 +59,22 @@ def examine(settings: Settings) -> list[Finding]:
     return found
 
 
-def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _guarded(name: str, check: Callable[[], Iterator[CheckResult]]) -> Iterator[CheckResult]:
     try:
         yield from check()
     except LabelstreamError as exc:
         detail = f"{exc.message}: {exc.cause}" if exc.cause else exc.message
-        yield Finding(name, "FAIL", detail, exc.fix, exc.exit_code)
+        yield CheckResult(name, "FAIL", detail, exc.fix, exc.exit_code)
     except ModuleNotFoundError as exc:
         fix = f"{install_hint('cpu')}, or '.[gpu]' on a machine with an NVIDIA GPU"
-        yield Finding(name, "FAIL", f"the Python module {exc.name} is missing", fix, DEVICE_EXIT_CODE)
+        yield CheckResult(name, "FAIL", f"the Python module {exc.name} is missing", fix, DEVICE_EXIT_CODE)
     except Exception as exc:  # noqa: BLE001 - the next check has to run whatever this one met
-        yield Finding(name, "FAIL", f"{type(exc).__name__}: {exc}", "this was not foreseen; please report it")
+        yield CheckResult(
+            name, "FAIL", f"{type(exc).__name__}: {exc}", "this was not foreseen; please report it"
+        )
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def _settings(settings: Settings) -> Iterator[CheckResult]:
     parse_servers(settings.broker)
     security_options(settings)
     if settings.web_token_file is not None:
@@ -87,19 +89,19 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     routes = (
         f"{r.input_topic} → {r.output_topic}, dead letters {r.dead_topic}" for r in settings.effective_routes
     )
-    yield Finding("settings", "ok", "; ".join(routes))
+    yield CheckResult("settings", "ok", "; ".join(routes))
 
 
-def _broker(settings: Settings, answer: list[Cluster]) -> Iterator[Finding]:
+def _broker(settings: Settings, answer: list[Cluster]) -> Iterator[CheckResult]:
     cluster = asyncio.run(ask_cluster(settings, BROKER_TIMEOUT_S))
     answer.append(cluster)
     unreachable = asyncio.run(_unreachable(settings, cluster))
     for address, error in unreachable:
         detail = f"{settings.broker} answers, but sends clients to {address}, which does not: {error.cause}"
         fix = "set the broker's advertised.listeners to an address that this machine reaches"
-        yield Finding("broker", "FAIL", detail, fix, error.exit_code)
+        yield CheckResult("broker", "FAIL", detail, fix, error.exit_code)
     if not unreachable:
-        yield Finding("broker", "ok", f"{settings.broker} answers; brokers: {', '.join(cluster.brokers)}")
+        yield CheckResult("broker", "ok", f"{settings.broker} answers; brokers: {', '.join(cluster.brokers)}")
 
 
 async def _unreachable(settings: Settings, cluster: Cluster) -> list[tuple[str, BrokerError]]:
@@ -114,21 +116,21 @@ async def _unreachable(settings: Settings, cluster: Cluster) -> list[tuple[str, 
     return [(address, error) for address, error in zip(cluster.brokers, errors, strict=True) if error]
 
 
-def _topics(settings: Settings, cluster: Cluster) -> Iterator[Finding]:
+def _topics(settings: Settings, cluster: Cluster) -> Iterator[CheckResult]:
     reports = asyncio.run(check_topics(settings, cluster))
     if missing := [report.name for report in reports if report.shape is None]:
         raise missing_topics(missing, settings)
     for report in reports:
         for wrong, fix in report.warnings:
-            yield Finding("topics", "warn", f"{report.name}: {wrong}", fix)
+            yield CheckResult("topics", "warn", f"{report.name}: {wrong}", fix)
     if not any(report.warnings for report in reports):
         counts = (f"{report.name} {report.shape.partitions}" for report in reports if report.shape)
-        yield Finding("topics", "ok", f"partitions: {', '.join(counts)}")
+        yield CheckResult("topics", "ok", f"partitions: {', '.join(counts)}")
 
 
-def _redis(settings: Settings) -> Iterator[Finding]:
+def _redis(settings: Settings) -> Iterator[CheckResult]:
     if settings.redis_url is None:
-        yield Finding("redis", "ok", "not set: the cache is in this process only")
+        yield CheckResult("redis", "ok", "not set: the cache is in this process only")
         return
     import redis
 
@@ -143,12 +145,12 @@ def _redis(settings: Settings) -> Iterator[Finding]:
             client.ping()
     except (redis.RedisError, OSError, ValueError) as exc:
         detail = f"{place} does not answer ({exc}); the worker goes on without it"
-        yield Finding("redis", "warn", detail, "start it, or set redis_url (LABELSTREAM_REDIS_URL)")
+        yield CheckResult("redis", "warn", detail, "start it, or set redis_url (LABELSTREAM_REDIS_URL)")
     else:
-        yield Finding("redis", "ok", f"{place} answers")
+        yield CheckResult("redis", "ok", f"{place} answers")
 
 
-def _bundle(settings: Settings) -> Iterator[Finding]:
+def _bundle(settings: Settings) -> Iterator[CheckResult]:
     from stream.bundle import open_bundle
     from stream.classify.heads import check_servable
 
@@ -156,12 +158,12 @@ def _bundle(settings: Settings) -> Iterator[Finding]:
         bundle = open_bundle(spec, settings.bundle_store)
         check_servable(bundle.manifest)
         told = f"{bundle.manifest.task}, {len(bundle.manifest.labels)} labels"
-        yield Finding(
+        yield CheckResult(
             "bundle", "ok", f"{bundle.reference}: {told}, {len(bundle.manifest.files)} digests match"
         )
 
 
-def _device(settings: Settings) -> Iterator[Finding]:
+def _device(settings: Settings) -> Iterator[CheckResult]:
     from stream.bundle import open_bundle
     from stream.runtime import check_device, choose, open_runtimes, usable_devices
 
@@ -171,21 +173,21 @@ def _device(settings: Settings) -> Iterator[Finding]:
         try:
             bundle = open_bundle(spec, settings.bundle_store)
         except LabelstreamError:
-            yield Finding("device", "ok", f"{usable}; what is chosen depends on the bundle")
+            yield CheckResult("device", "ok", f"{usable}; what is chosen depends on the bundle")
             continue
         choice = choose(bundle.manifest, settings.device, wanted)
         # Opening the sessions is what shows a driver that is not there.
         runtimes = open_runtimes(bundle, choice, settings.sessions)
         sessions = f"{len(runtimes)} session{'s' if len(runtimes) > 1 else ''} on {runtimes[0].provider}"
         detail = f"{bundle.reference} runs as {choice.device} {choice.variant}, {sessions}: {choice.reason}"
-        yield Finding("device", "ok", f"{detail}. {usable}")
+        yield CheckResult("device", "ok", f"{detail}. {usable}")
 
 
-def _codec(_settings: Settings) -> Iterator[Finding]:
+def _codec(_settings: Settings) -> Iterator[CheckResult]:
     if codec is not None:
-        yield Finding("codec", "ok", "records are read and written by compiled code")
+        yield CheckResult("codec", "ok", "records are read and written by compiled code")
     else:
-        yield Finding(
+        yield CheckResult(
             "codec",
             "warn",
             "records are read and written by Python, at more than twice the cost",
@@ -193,7 +195,7 @@ def _codec(_settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _web_port(settings: Settings) -> Iterator[Finding]:
+def _web_port(settings: Settings) -> Iterator[CheckResult]:
     host, port = settings.web_host, settings.web_port
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -202,20 +204,20 @@ def _web_port(settings: Settings) -> Iterator[Finding]:
             probe.bind(address)
     except OSError as exc:
         detail = f"{host}:{port} cannot be used: {exc.strerror}; perhaps a worker runs already"
-        yield Finding(
+        yield CheckResult(
             "web port", "warn", detail, "set web_port (0 takes a free one), or end what listens there"
         )
     else:
-        yield Finding("web port", "ok", f"{host}:{port} is free")
+        yield CheckResult("web port", "ok", f"{host}:{port} is free")
 
 
-def _disk(settings: Settings) -> Iterator[Finding]:
+def _disk(settings: Settings) -> Iterator[CheckResult]:
     store = settings.bundle_store.absolute()
     there = next((folder for folder in (store, *store.parents) if folder.exists()), Path("/"))
     free = shutil.disk_usage(there).free
     if free < LOW_DISK_BYTES:
-        yield Finding(
+        yield CheckResult(
             "disk", "warn", f"{free / 2**20:.0f} MiB free at {there}", "make room, or move bundle_store"
         )
     else:
-        yield Finding("disk", "ok", f"{free / 2**30:.1f} GiB free at {there}")
+        yield CheckResult("disk", "ok", f"{free / 2**30:.1f} GiB free at {there}")

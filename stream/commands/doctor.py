@@ -5,7 +5,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from stream.commands.checks import examine
+from stream.commands.checks import run_checks
 from stream.commands.options import CONNECTION, TOPICS, with_settings
 from stream.commands.topics import table_console
 from stream.kafka.connection import silence_client_logs
@@ -38,7 +38,7 @@ def doctor(*, settings: Settings) -> None:
         labelstream doctor --broker kafka:9092 --bundle support
     """
     silence_client_logs()
-    found = examine(settings)
+    found = run_checks(settings)
     console = table_console()
     table = Table("check", "verdict", "detail", "fix", box=SIMPLE_HEAD)
     for finding in found:

@@ -15,8 +15,8 @@ from stream.classify.inputs import InputReader, Prediction
 from stream.commands.explain import explain as explanation
 from stream.commands.explain import explaining_console
 from stream.commands.options import with_settings
-from stream.commands.row_sink import RowSink, Tally, open_sink
-from stream.commands.row_source import Columns, Row, RowSource, text_rows
+from stream.commands.prediction_writer import PredictionCounts, PredictionWriter, open_writer
+from stream.commands.row_reader import Columns, InputRow, RowReader, text_rows
 from stream.errors import Poison, UsageError
 from stream.observe.metrics import Metrics
 from stream.records import DeadLetter, Decoder, Event, Source
@@ -83,10 +83,10 @@ def predict(
     columns = Columns(
         text_column, text_pair_column, id_column, tuple(column.name for column in manifest.metadata or ())
     )
-    source = RowSource(input_, columns) if input_ is not None else None
+    source = RowReader(input_, columns) if input_ is not None else None
     rows = source.rows() if source is not None else text_rows(texts, pairs)
     told = Console(stderr=True, highlight=False, soft_wrap=True)
-    with open_sink(output, manifest) as sink:
+    with open_writer(output, manifest) as sink:
         tally = asyncio.run(_predict(bundle, settings, rows, source, None if explain else sink, told))
     if source is not None and source.lacks:
         told.print(f"no column {', '.join(source.lacks)}: counted as missing", markup=False)
@@ -113,11 +113,11 @@ def _check(
 async def _predict(
     spec: str,
     settings: Settings,
-    rows: Iterator[Row],
-    source: RowSource | None,
-    sink: RowSink | None,
+    rows: Iterator[InputRow],
+    source: RowReader | None,
+    sink: PredictionWriter | None,
     told: Console,
-) -> Tally:
+) -> PredictionCounts:
     opened = await open_model(spec, settings.variant, settings, None, Metrics())
     manifest = opened.bundle.manifest
     decoder = Decoder(
@@ -126,7 +126,7 @@ async def _predict(
         max_text_chars=settings.max_text_chars,
         takes_pair=manifest.takes_pair,
     )
-    tally, out = Tally(), explaining_console()
+    tally, out = PredictionCounts(), explaining_console()
     try:
         with _progress(told, source) as progress:
             bar = progress.add_task("predict", total=source.size if source else None, rows=0)
@@ -146,10 +146,10 @@ async def _predict(
     return tally
 
 
-Judged = tuple[Row, Event | None, Prediction | Poison]
+Judged = tuple[InputRow, Event | None, Prediction | Poison]
 
 
-async def _judge(opened: OpenModel, decoder: Decoder, rows: list[Row]) -> Iterable[Judged]:
+async def _judge(opened: OpenModel, decoder: Decoder, rows: list[InputRow]) -> Iterable[Judged]:
     """What the stream would say of each row."""
     decoded = decoder.decode_all(ROWS_SOURCE, rows)
     events = [item for item in decoded if isinstance(item, Event)]
@@ -165,14 +165,14 @@ async def _judge(opened: OpenModel, decoder: Decoder, rows: list[Row]) -> Iterab
     return judged
 
 
-def _count(tally: Tally, row: Row, result: Prediction | Poison) -> None:
+def _count(tally: PredictionCounts, row: InputRow, result: Prediction | Poison) -> None:
     if isinstance(result, Poison):
         tally.refuse(row.offset, result.reason)
     else:
         tally.predicted += 1
 
 
-def _fields(row: Row, event: Event | None, result: Prediction | Poison) -> dict[str, Any]:
+def _fields(row: InputRow, event: Event | None, result: Prediction | Poison) -> dict[str, Any]:
     fields: dict[str, Any] = {"row": row.offset}
     if row.own_id is not None:
         fields["id"] = row.own_id
@@ -188,7 +188,7 @@ def _message(result: Prediction | Poison) -> str:
     return f"{result.reason.value}: {result}"
 
 
-def _progress(console: Console, source: RowSource | None) -> Progress:
+def _progress(console: Console, source: RowReader | None) -> Progress:
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]} rows")]
     long = source is not None and source.size > LONG_WORK_BYTES and console.is_terminal
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not long)

@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stream.commands.event_source import EventSource, Form
 from stream.commands.options import CONNECTION, with_settings
+from stream.commands.record_reader import FileFormat, RecordReader
 from stream.errors import UsageError
 from stream.kafka.connection import silence_client_logs
 from stream.kafka.sender import Headers, Sender
@@ -57,11 +57,11 @@ def produce(
     headers = _headers(header or [])
     if text and "content-type" not in dict(headers):
         headers.append(("content-type", b"text/plain"))
-    with EventSource(file, form) as source:
+    with RecordReader(file, form) as source:
         asyncio.run(_produce(settings, source, topic or _input_topic(settings), headers, rate))
 
 
-def _form(path: str, *, text: bool, text_column: str, id_column: str, key_field: str) -> Form:
+def _form(path: str, *, text: bool, text_column: str, id_column: str, key_field: str) -> FileFormat:
     is_csv = path.endswith(".csv") or bool(text_column or id_column)
     if text and (is_csv or key_field):
         raise UsageError(
@@ -70,7 +70,7 @@ def _form(path: str, *, text: bool, text_column: str, id_column: str, key_field:
             fix="leave out --text, or the other flags",
         )
     kind: Literal["json", "text", "csv"] = "text" if text else "csv" if is_csv else "json"
-    return Form(kind, text_column or "text", id_column or None, key_field or None)
+    return FileFormat(kind, text_column or "text", id_column or None, key_field or None)
 
 
 def _headers(given: list[str]) -> Headers:
@@ -96,7 +96,7 @@ def _input_topic(settings: Settings) -> str:
 
 
 async def _produce(
-    settings: Settings, source: EventSource, topic: str, headers: Headers, rate: float | None
+    settings: Settings, source: RecordReader, topic: str, headers: Headers, rate: float | None
 ) -> None:
     await find_topics(settings, [topic])
     sender = Sender(settings, topic, headers)

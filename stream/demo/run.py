@@ -17,7 +17,7 @@ from stream.demo.broker import DevBroker
 from stream.demo.events import DemoEvent, demo_events, held_out_ids
 from stream.demo.parts import cache_hits, labelstream, running_worker
 from stream.demo.screen import clipped_lines, live_view, summary
-from stream.demo.tally import Tally
+from stream.demo.stats import DemoStats
 from stream.errors import BrokerError, BundleError
 from stream.sample import sample_path
 
@@ -43,7 +43,7 @@ async def run_demo(folder: Path, rate: float, redis_url: str | None, console: Co
     folder.mkdir(parents=True, exist_ok=True)
     bundle = await trained_bundle(store, console)
     events = demo_events(sample_path())
-    tally = Tally({e.id: e.intent for e in events if e.intent}, held_out_ids(bundle.path))
+    tally = DemoStats({e.id: e.intent for e in events if e.intent}, held_out_ids(bundle.path))
     async with AsyncExitStack() as stack:
         console.rule("[bold]3  broker: a development broker that keeps nothing[/]")
         broker = stack.enter_context(DevBroker(TOPICS))
@@ -87,7 +87,7 @@ def _is_finished(store: Path) -> bool:
 
 
 async def send_and_watch(
-    address: str, events: list[DemoEvent], rate: float, tally: Tally, console: Console
+    address: str, events: list[DemoEvent], rate: float, tally: DemoStats, console: Console
 ) -> None:
     """Produce at a constant rate and show what arrives on the label and dead-letter topics.
 
@@ -132,7 +132,7 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
     return sorted(consumer.partitions_for_topic(topic) or ())
 
 
-async def receive(consumer: AIOKafkaConsumer, tally: Tally) -> None:
+async def receive(consumer: AIOKafkaConsumer, tally: DemoStats) -> None:
     """Take in what has arrived."""
     fetched = await consumer.getmany(timeout_ms=100)
     now = time.time()
@@ -144,7 +144,7 @@ async def receive(consumer: AIOKafkaConsumer, tally: Tally) -> None:
                 tally.saw_dead_letter(dict(record.headers), record.timestamp / 1000, now)
 
 
-async def produce(address: str, events: list[DemoEvent], rate: float, tally: Tally) -> None:
+async def produce(address: str, events: list[DemoEvent], rate: float, tally: DemoStats) -> None:
     """Send the events at a constant rate."""
     producer = AIOKafkaProducer(bootstrap_servers=address, acks="all", enable_idempotence=True)
     await producer.start()
@@ -159,7 +159,7 @@ async def produce(address: str, events: list[DemoEvent], rate: float, tally: Tal
         await producer.stop()
 
 
-def check(tally: Tally, events: list[DemoEvent]) -> None:
+def check(tally: DemoStats, events: list[DemoEvent]) -> None:
     """Every event came back once: labelled, or as a dead letter if it was broken.
 
     Raises:

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stream.demo.tally import Tally
+from stream.demo.stats import DemoStats
 
 NEWEST_ROWS = 12
 WRAP_OFF, WRAP_ON = "\x1b[?7l", "\x1b[?7h"
@@ -35,7 +35,7 @@ def _switch(console: Console, sequence: str) -> None:
         console.file.flush()
 
 
-def live_view(tally: Tally, total: int, texts: dict[str, str]) -> Group:
+def live_view(tally: DemoStats, total: int, texts: dict[str, str]) -> Group:
     """The newest label events over a bar of those that have come back."""
     table = Table(expand=True, box=None, pad_edge=False)
     table.add_column("id", no_wrap=True, width=13)
@@ -63,7 +63,7 @@ def live_view(tally: Tally, total: int, texts: dict[str, str]) -> Group:
     return Group(Panel(table, title="label events, newest last"), bar)
 
 
-def summary(tally: Tally, cache: dict[str, float], bundle: str, log: Path) -> Panel:
+def summary(tally: DemoStats, cache: dict[str, float], bundle: str, log: Path) -> Panel:
     """The end: what went in, what came out, how fast, how right."""
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(tally.reasons.items())) or "none"
     labels = ", ".join(f"{label} {n}" for label, n in tally.labels.most_common())

@@ -17,7 +17,7 @@ from stream.classify.queue import Limits
 from stream.classify.tokenise import Tokeniser
 from stream.classify.windows import WindowPool
 from stream.observe.metrics import Metrics
-from stream.observe.stderr_capture import native_lines
+from stream.observe.stderr_capture import captured_stderr
 from stream.runtime import Choice, Runtime, choose, give_way, open_runtimes, warm_shapes
 from stream.settings import Route, Settings
 
@@ -88,7 +88,7 @@ async def open_model(
     choice = choose(bundle.manifest, settings.device, variant)
     with ThreadPoolExecutor(1, initializer=give_way) as opener:
         open_all = partial(open_runtimes, bundle, choice, settings.sessions)
-        with native_lines():
+        with captured_stderr():
             runtimes = await asyncio.get_running_loop().run_in_executor(opener, open_all)
     limits = Limits(
         settings.max_batch_rows or BATCH_ROWS[choice.device],

@@ -18,7 +18,7 @@ UNIT_TESTS = sorted((PROJECT / "deploy" / "prometheus" / "tests").glob("*.yml"))
 def exposed() -> set[str]:
     """The names of a worker's metrics, with everything that it can be configured to tell."""
     metrics = Metrics()
-    metrics.expect_redis()
+    metrics.register_redis()
     return {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in text_string_to_metric_families(metrics.exposition()[0].decode())

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
-from stream.commands.checks import Finding, examine
-from stream.commands.event_source import Event, EventSource, Form
+from stream.commands.checks import CheckResult, run_checks
+from stream.commands.record_reader import FileFormat, ProducerRecord, RecordReader
 from stream.commands.tail import dead_cells, label_cells
 from stream.errors import BrokerError, UsageError
 from stream.kafka.sender import Sender
@@ -27,15 +27,15 @@ class Consumed(FakeRecord):
     partition: int = 3
 
 
-async def read(path: Path | str, form: Form) -> tuple[list[Event], EventSource]:
-    with EventSource(str(path), form) as source:
+async def read(path: Path | str, form: FileFormat) -> tuple[list[ProducerRecord], RecordReader]:
+    with RecordReader(str(path), form) as source:
         return [event async for events in source.events() for event in events], source
 
 
 async def test_json_lines_keep_every_byte_even_when_broken(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_bytes(b'{"text":  "a"}\n{broken\n\n\xff\xfe\r\n"b" ')
-    events, source = await read(file, Form("json"))
+    events, source = await read(file, FileFormat("json"))
     assert [event.value for event in events] == [b'{"text":  "a"}', b"{broken", b"\xff\xfe", b'"b" ']
     assert source.not_json == 2
     assert source.position == source.size == file.stat().st_size
@@ -45,21 +45,21 @@ async def test_a_line_longer_than_a_chunk_stays_whole(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     long = json.dumps({"text": "x" * 2**20}).encode()
     file.write_bytes(long + b"\n" + long)
-    events, _ = await read(file, Form("json"))
+    events, _ = await read(file, FileFormat("json"))
     assert [event.value for event in events] == [long, long]
 
 
 async def test_the_key_is_a_field_of_the_event(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text('{"k": "é"}\n{"k": 7}\n{"k": null}\n{}\n[1]\n{broken\n')
-    events, _ = await read(file, Form("json", key_field="k"))
+    events, _ = await read(file, FileFormat("json", key_field="k"))
     assert [event.key for event in events] == ["é".encode(), b"7", None, None, None, None]
 
 
 async def test_text_lines_are_bare_texts(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("one\n\n two \n")
-    events, source = await read(file, Form("text"))
+    events, source = await read(file, FileFormat("text"))
     assert [event.value for event in events] == [b"one", b" two "]
     assert source.not_json == 0
 
@@ -67,7 +67,7 @@ async def test_text_lines_are_bare_texts(tmp_path: Path) -> None:
 async def test_csv_rows_become_events(tmp_path: Path) -> None:
     file = tmp_path / "tickets.csv"
     file.write_text('\ufeffticket,message,who\n1,"hi, ""there""\nyou",ann\n,short,bob\n3\n')
-    events, _ = await read(file, Form("csv", "message", "ticket", "who"))
+    events, _ = await read(file, FileFormat("csv", "message", "ticket", "who"))
     assert [json.loads(event.value) for event in events] == [
         {"id": "1", "text": 'hi, "there"\nyou'},
         {"text": "short"},
@@ -80,7 +80,7 @@ async def test_a_csv_file_without_the_column_says_which_it_has(tmp_path: Path) -
     file = tmp_path / "tickets.csv"
     file.write_text("ticket,message\n1,a\n")
     with pytest.raises(UsageError, match="no column 'text'") as refusal:
-        await read(file, Form("csv"))
+        await read(file, FileFormat("csv"))
     assert "ticket, message" in refusal.value.cause
 
 
@@ -88,21 +88,21 @@ async def test_csv_that_is_not_utf8_is_refused_in_three_lines(tmp_path: Path) ->
     file = tmp_path / "tickets.csv"
     file.write_bytes(b"text\nna\xefve\n")
     with pytest.raises(UsageError, match="cannot be read as CSV"):
-        await read(file, Form("csv"))
+        await read(file, FileFormat("csv"))
 
 
 async def test_a_pipe_gives_lines_as_they_come_and_leaves_the_loop_free(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writing = os.open(pipe, os.O_RDWR)
-    with EventSource(str(pipe), Form("json")) as source:
+    with RecordReader(str(pipe), FileFormat("json")) as source:
         assert source.size is None
         events = source.events()
         waiting = asyncio.create_task(anext(events))
         await asyncio.sleep(0)
         assert not waiting.done()
         os.write(writing, b'{"text": "now"}\n')
-        assert await waiting == [Event(b'{"text": "now"}')]
+        assert await waiting == [ProducerRecord(b'{"text": "now"}')]
         await events.aclose()
     os.close(writing)
 
@@ -110,7 +110,7 @@ async def test_a_pipe_gives_lines_as_they_come_and_leaves_the_loop_free(tmp_path
 @pytest.mark.parametrize("name", ["none.jsonl", "."])
 def test_what_cannot_be_read_is_a_usage_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
-        EventSource(str(tmp_path / name), Form("json"))
+        RecordReader(str(tmp_path / name), FileFormat("json"))
 
 
 class FakeProducer:
@@ -202,10 +202,10 @@ def test_a_dead_letter_shows_reason_and_origin() -> None:
     assert cells[1:] == ["t-9", "decode", "texts 3@7", "not \N{REPLACEMENT CHARACTER}"]
 
 
-def found(**flags: Any) -> dict[str, Finding]:
+def found(**flags: Any) -> dict[str, CheckResult]:
     # Nothing listens on port 1, and no answer is waited for: the settings are refused before.
     settings = load_settings({"broker": "no-port", **flags})
-    return {finding.check: finding for finding in examine(settings)}
+    return {finding.check: finding for finding in run_checks(settings)}
 
 
 def test_doctor_goes_on_after_a_failure_and_skips_what_hangs_on_it(tmp_path: Path) -> None:

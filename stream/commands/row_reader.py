@@ -31,7 +31,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class InputRow:
     """A row, which a decoder reads like a record of a topic.
 
     Attributes:
@@ -48,7 +48,7 @@ class Row:
     headers: Sequence[tuple[str, bytes]] = field(default=())
 
 
-class RowSource:
+class RowReader:
     """A file of rows.
 
     Attributes:
@@ -86,7 +86,7 @@ class RowSource:
         self.position = 0
         self.lacks: list[str] = []
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[InputRow]:
         """All rows in order; a blank line is a row of a text file only. The file is closed behind the last.
 
         Raises:
@@ -98,7 +98,7 @@ class RowSource:
                 return
             for number, line in enumerate(self._lines(), 1):
                 if self._kind == "text":
-                    yield Row(number, _event(line.decode("utf-8", "replace")))
+                    yield InputRow(number, _event(line.decode("utf-8", "replace")))
                 elif line.strip():
                     yield self._json_row(number, line)
 
@@ -107,22 +107,22 @@ class RowSource:
             self.position += len(line)
             yield line.rstrip(b"\r\n")
 
-    def _json_row(self, number: int, line: bytes) -> Row:
+    def _json_row(self, number: int, line: bytes) -> InputRow:
         try:
             found = orjson.loads(line)
         except orjson.JSONDecodeError:
-            return Row(number, line)
+            return InputRow(number, line)
         if not isinstance(found, dict):
-            return Row(number, line)
+            return InputRow(number, line)
         columns, within = self._columns, found.get("metadata")
         metadata = {
             name: found.get(name) if not isinstance(within, Mapping) or name not in within else within[name]
             for name in columns.metadata
         }
         event = _event(found.get(columns.text), found.get(columns.text_pair), metadata)
-        return Row(number, event, found.get(columns.id))
+        return InputRow(number, event, found.get(columns.id))
 
-    def _csv_rows(self) -> Iterator[Row]:
+    def _csv_rows(self) -> Iterator[InputRow]:
         csv.field_size_limit(LONGEST_FIELD)
         rows = csv.reader(
             (line.decode("utf-8-sig" if at == 0 else "utf-8") for at, line in enumerate(self._kept_lines())),
@@ -154,17 +154,17 @@ class RowSource:
             )
         self.lacks = [name for name in self._columns.metadata if name not in header]
 
-    def _csv_row(self, number: int, cells: Mapping[str, str]) -> Row:
+    def _csv_row(self, number: int, cells: Mapping[str, str]) -> InputRow:
         columns = self._columns
         metadata = {name: cells.get(name) for name in columns.metadata}
         event = _event(cells.get(columns.text), cells.get(columns.text_pair), metadata)
-        return Row(number, event, cells.get(columns.id) or None)
+        return InputRow(number, event, cells.get(columns.id) or None)
 
 
-def text_rows(texts: Sequence[str], pairs: Sequence[str] = ()) -> Iterator[Row]:
+def text_rows(texts: Sequence[str], pairs: Sequence[str] = ()) -> Iterator[InputRow]:
     """Rows of texts that were given on the command line, with the second texts of pairs, if any."""
     for at, text in enumerate(texts):
-        yield Row(at + 1, _event(text, pairs[at] if pairs else None))
+        yield InputRow(at + 1, _event(text, pairs[at] if pairs else None))
 
 
 def _event(text: Any, text_pair: Any = None, metadata: Mapping[str, Any] | None = None) -> bytes:

@@ -11,7 +11,7 @@ RECENT = 12
 
 
 @dataclass
-class Tally:
+class DemoStats:
     """Labelled events and dead letters as a consumer of their topics sees them; times in seconds.
 
     Attributes:

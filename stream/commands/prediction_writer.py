@@ -23,7 +23,7 @@ MEMBERS = {
 MOST_NAMED = 5
 
 
-class RowSink(Protocol):
+class PredictionWriter(Protocol):
     """Takes what is said of each row."""
 
     def write(self, fields: Mapping[str, Any]) -> None: ...
@@ -33,21 +33,25 @@ class RowSink(Protocol):
     ) -> None: ...
 
 
-def open_sink(path: Path | None, manifest: Manifest) -> RowSink:
+def open_writer(path: Path | None, manifest: Manifest) -> PredictionWriter:
     """A sink for a file, CSV by its ending, or for standard output.
 
     Raises:
         UsageError: the file cannot be written.
     """
     if path is None:
-        return JsonSink(sys.stdout.buffer, keep=True)
+        return JsonLinesWriter(sys.stdout.buffer, keep=True)
     try:
         file = path.open("wb")
     except OSError as exc:
         raise UsageError(
             f"cannot write {path}", cause=exc.strerror or str(exc), fix="name another file in --output"
         ) from None
-    return CsvSink(file, columns(manifest)) if path.suffix.lower() == ".csv" else JsonSink(file, keep=False)
+    return (
+        CsvWriter(file, columns(manifest))
+        if path.suffix.lower() == ".csv"
+        else JsonLinesWriter(file, keep=False)
+    )
 
 
 def columns(manifest: Manifest) -> list[str]:
@@ -75,7 +79,7 @@ class _Closing:
             self._file.close()
 
 
-class JsonSink(_Closing):
+class JsonLinesWriter(_Closing):
     """A JSON object a line."""
 
     def write(self, fields: Mapping[str, Any]) -> None:
@@ -83,7 +87,7 @@ class JsonSink(_Closing):
         self._file.write(orjson.dumps(fields) + b"\n")
 
 
-class CsvSink(_Closing):
+class CsvWriter(_Closing):
     """A CSV row a line; lists and objects stand as JSON in their cell."""
 
     def __init__(self, file: BinaryIO, names: list[str]) -> None:
@@ -107,7 +111,7 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-class Tally:
+class PredictionCounts:
     """Counts rows, and remembers why some could not be predicted."""
 
     def __init__(self) -> None:

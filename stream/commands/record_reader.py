@@ -23,7 +23,7 @@ LONGEST_FIELD = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ProducerRecord:
     """One record to be sent."""
 
     value: bytes
@@ -31,7 +31,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class FileFormat:
     """How a file is read.
 
     Attributes:
@@ -47,7 +47,7 @@ class Form:
     key_field: str | None = None
 
 
-class EventSource:
+class RecordReader:
     """A file or pipe that gives events; it never blocks the event loop while a pipe has nothing to say.
 
     Attributes:
@@ -56,7 +56,7 @@ class EventSource:
         not_json: lines so far that are not JSON; they are sent all the same.
     """
 
-    def __init__(self, path: str, form: Form) -> None:
+    def __init__(self, path: str, form: FileFormat) -> None:
         """Open the file.
 
         Args:
@@ -91,7 +91,7 @@ class EventSource:
     ) -> None:
         os.close(self._fd)
 
-    async def events(self) -> AsyncIterator[list[Event]]:
+    async def events(self) -> AsyncIterator[list[ProducerRecord]]:
         """The events in order, as many at a time as were there to be read; blank lines are left out.
 
         Raises:
@@ -118,19 +118,19 @@ class EventSource:
             self.position += len(chunk)
             yield chunk
 
-    def _line_event(self, line: bytes) -> Event:
+    def _line_event(self, line: bytes) -> ProducerRecord:
         line = line.removesuffix(b"\r")
         if self._form.kind == "text":
-            return Event(line)
+            return ProducerRecord(line)
         try:
             parsed = orjson.loads(line)
         except orjson.JSONDecodeError:
             self.not_json += 1
-            return Event(line)
+            return ProducerRecord(line)
         field = self._form.key_field
-        return Event(line, _key(parsed.get(field)) if field and isinstance(parsed, dict) else None)
+        return ProducerRecord(line, _key(parsed.get(field)) if field and isinstance(parsed, dict) else None)
 
-    async def _csv_events(self) -> AsyncIterator[list[Event]]:
+    async def _csv_events(self) -> AsyncIterator[list[ProducerRecord]]:
         if self.size is not None:
             raw: BinaryIO = os.fdopen(os.dup(self._fd), "rb")
         else:
@@ -160,12 +160,12 @@ class EventSource:
                     fix="name its columns with --text-column, --id-column and --key-field",
                 )
 
-    def _row_event(self, row: dict[str, str | None]) -> Event:
+    def _row_event(self, row: dict[str, str | None]) -> ProducerRecord:
         form = self._form
         event = {"text": row[form.text_column] or ""}
         if form.id_column and row[form.id_column]:
             event = {"id": row[form.id_column] or "", **event}
-        return Event(orjson.dumps(event), _key(row[form.key_field]) if form.key_field else None)
+        return ProducerRecord(orjson.dumps(event), _key(row[form.key_field]) if form.key_field else None)
 
 
 def _key(value: object) -> bytes | None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from stream.demo.events import BROKEN, REPEATS, demo_events
 from stream.demo.screen import WRAP_OFF, WRAP_ON, clipped_lines, live_view, summary
-from stream.demo.tally import Tally
+from stream.demo.stats import DemoStats
 from stream.sample import sample_path
 
 
@@ -18,7 +18,7 @@ def label(event_id: str, name: str, cached: bool = False) -> bytes:
 
 
 def test_counts_accuracy_and_latency() -> None:
-    tally = Tally({"a": "bug", "b": "bug", "c": "login"}, held_out=frozenset({"a", "b"}))
+    tally = DemoStats({"a": "bug", "b": "bug", "c": "login"}, held_out=frozenset({"a", "b"}))
     assert tally.accuracy is None
     tally.saw_label(label("a", "bug"), produced_at=10.0, now=10.1)
     tally.saw_label(label("b", "login"), produced_at=10.0, now=10.3)
@@ -43,7 +43,7 @@ def test_the_events_hold_repeats_behind_their_originals_and_broken_records() -> 
 
 
 def test_the_screen_shows_labels_and_the_summary_names_every_figure() -> None:
-    tally = Tally({"a": "bug"}, held_out=frozenset({"a"}))
+    tally = DemoStats({"a": "bug"}, held_out=frozenset({"a"}))
     tally.produced = 1
     tally.saw_label(label("a", "bug", cached=True), produced_at=1.0, now=1.5)
     out = io.StringIO()
