@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         require_library()
     except UsageError as exc:
-        sys.stderr.write(f"error: {exc.message}\ncause: {exc.cause}\nfix:   {exc.fix}\n")
+        sys.stderr.write(f"error: {exc.message}\ncause: {exc.cause}\nfix: {exc.fix}\n")
         return exc.exit_code
     serve(given.topic, given.address_file, given.parent)
     return 0

@@ -208,7 +208,7 @@ def test_a_broker_that_is_down_is_told_in_three_lines(words: tuple[str, ...]) ->
     assert (code, out) == (4, "")
     assert [line.strip() for line in err.splitlines()] == [
         f"error: broker {address} does not answer",
-        "cause:  connection refused",
+        "cause: connection refused",
         "fix: start it, or set broker (LABELSTREAM_BROKER); without any: labelstream demo",
     ]
 
@@ -244,7 +244,7 @@ def test_a_redis_that_is_down_does_not_fail_doctor(broker: Broker, ready: tuple[
     words = ("--redis-url", f"redis://127.0.0.1:{free_port()}")
     code, out, _ = run("doctor", *ready, *words, address=broker.address)
     assert code == 0
-    assert "the worker goes on without it" in out
+    assert "the worker runs without it" in out
 
 
 def test_doctor_tells_a_bundle_that_was_changed(

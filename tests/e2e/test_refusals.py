@@ -73,7 +73,7 @@ def test_doctor_with_redis_down_is_a_warning(
         *("--input-topic", route, "--output-topic", f"{route}.labels", "--dead-topic", f"{route}.dead"),
         *("--redis-url", f"redis://{nobody}/0"),
     )
-    refused(done, 0, "redis", "warn", "goes on without it", "redis_url")
+    refused(done, 0, "redis", "warn", "runs without it", "redis_url")
 
 
 @pytest.mark.parametrize("command", ["worker", "doctor"])
