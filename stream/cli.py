@@ -1,7 +1,7 @@
 """The `labelstream` command: loads subcommands from entry points, and prints errors as error, cause and fix.
 
-A subcommand is loaded from the entry-point group `labelstream.commands` only when it is used. The worker therefore
-starts without the libraries of the trainer, and this package does not import the trainer.
+A subcommand is loaded from the entry-point group `labelstream.commands` only when it is used. The worker
+therefore starts without the libraries of the trainer, and this package does not import the trainer.
 """
 
 import os

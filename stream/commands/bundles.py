@@ -27,7 +27,9 @@ MAX_METRICS = 20
 
 Store = Annotated[Path, typer.Option(help="Folder with the bundles.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Spec = Annotated[str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.")]
+Spec = Annotated[
+    str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+]
 
 app = typer.Typer(
     add_completion=False,
@@ -119,7 +121,7 @@ def promote(
 
 @app.command()
 def rollback(
-    name: Annotated[str, typer.Argument(help="Name of a bundle in the store.")],
+    name: Annotated[str, typer.Argument(help="Name of a bundle in the store.", metavar="NAME")],
     *,
     bundle_store: Store = Path("bundles"),
 ) -> None:

@@ -95,9 +95,7 @@ def _broker(settings: Settings, found: list[Cluster]) -> Iterator[CheckResult]:
     found.append(cluster)
     unreachable = asyncio.run(_unreachable(settings, cluster))
     for address, error in unreachable:
-        detail = (
-            f"{settings.broker} answers, but sends clients to {address}, which does not answer: {error.cause}"
-        )
+        detail = f"{settings.broker} answers, but sends clients to {address}, which fails: {error.cause}"
         fix = "set advertised.listeners of the broker to an address that this machine can reach"
         yield CheckResult("broker", "FAIL", detail, fix, error.exit_code)
     if not unreachable:

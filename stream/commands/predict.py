@@ -32,7 +32,9 @@ PROGRESS_BYTES = 64 * 1024
 
 @with_settings("bundle_store", "device", "variant", "sessions", "top_k", "max_text_chars")
 def predict(
-    bundle: Annotated[str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.")],
+    bundle: Annotated[
+        str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+    ],
     *,
     settings: Settings,
     text: Annotated[

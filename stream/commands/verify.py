@@ -51,7 +51,9 @@ class VariantResult:
 
 
 def verify(
-    bundle: Annotated[str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.")],
+    bundle: Annotated[
+        str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+    ],
     bundle_store: Annotated[Path, typer.Option(help="Folder with the bundles.")] = Path("bundles"),
 ) -> None:
     """Check a bundle's digests, and compare its variants with the stored logits of the PyTorch model.

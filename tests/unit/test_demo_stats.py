@@ -1,4 +1,4 @@
-"""The demo's summary says what came back."""
+"""The events, statistics and output of the demo."""
 
 import io
 from pathlib import Path
@@ -18,19 +18,19 @@ def label(event_id: str, name: str, cached: bool = False) -> bytes:
 
 
 def test_counts_accuracy_and_latency() -> None:
-    tally = DemoStats({"a": "bug", "b": "bug", "c": "login"}, held_out=frozenset({"a", "b"}))
-    assert tally.accuracy is None
-    tally.saw_label(label("a", "bug"), produced_at=10.0, now=10.1)
-    tally.saw_label(label("b", "login"), produced_at=10.0, now=10.3)
-    tally.saw_label(label("c", "login"), produced_at=10.0, now=11.1)
-    tally.saw_dead_letter({"labelstream-error-reason": b"decode"}, produced_at=10.0, now=12.1)
-    assert (tally.finished, tally.labelled, tally.reasons["decode"]) == (4, 3, 1)
-    assert tally.accuracy == 0.5
-    assert tally.events_per_second == pytest.approx(2.0)
-    assert tally.latency_ms(50) == pytest.approx(700)
+    stats = DemoStats({"a": "bug", "b": "bug", "c": "login"}, held_out=frozenset({"a", "b"}))
+    assert stats.accuracy is None
+    stats.add_label(label("a", "bug"), produced_at=10.0, now=10.1)
+    stats.add_label(label("b", "login"), produced_at=10.0, now=10.3)
+    stats.add_label(label("c", "login"), produced_at=10.0, now=11.1)
+    stats.add_dead_letter({"labelstream-error-reason": b"decode"}, produced_at=10.0, now=12.1)
+    assert (stats.finished, stats.labelled, stats.reasons["decode"]) == (4, 3, 1)
+    assert stats.accuracy == 0.5
+    assert stats.events_per_second == pytest.approx(2.0)
+    assert stats.latency_ms(50) == pytest.approx(700)
 
 
-def test_the_events_hold_repeats_behind_their_originals_and_broken_records() -> None:
+def test_the_events_include_repeats_after_their_originals_and_invalid_records() -> None:
     events = demo_events(sample_path())
     place = {event.id: at for at, event in enumerate(events)}
     again = [event for event in events if event.id.endswith("-again")]
@@ -42,21 +42,21 @@ def test_the_events_hold_repeats_behind_their_originals_and_broken_records() -> 
         assert orjson.loads(event.value)["text"] == orjson.loads(events[place[original]].value)["text"]
 
 
-def test_the_screen_shows_labels_and_the_summary_names_every_figure() -> None:
-    tally = DemoStats({"a": "bug"}, held_out=frozenset({"a"}))
-    tally.produced = 1
-    tally.saw_label(label("a", "bug", cached=True), produced_at=1.0, now=1.5)
+def test_the_screen_shows_labels_and_the_summary_all_figures() -> None:
+    stats = DemoStats({"a": "bug"}, held_out=frozenset({"a"}))
+    stats.produced = 1
+    stats.add_label(label("a", "bug", cached=True), produced_at=1.0, now=1.5)
     out = io.StringIO()
     console = Console(file=out, width=100)
-    console.print(live_view(tally, 1, {"a": "it [bold]crashed[/]"}))
-    console.print(summary(tally, {"local": 1.0}, "bundles/support/1", Path("worker.log")))
-    said = out.getvalue()
-    assert "it [bold]crashed[/]" in said, "a text is never taken for markup"
-    for name in ("events in", "labelled", "dead-lettered", "cache hits", "throughput", "latency", "accuracy"):
-        assert name in said
+    console.print(live_view(stats, 1, {"a": "it [bold]crashed[/]"}))
+    console.print(summary(stats, {"local": 1.0}, "bundles/support/1", Path("worker.log")))
+    text = out.getvalue()
+    assert "it [bold]crashed[/]" in text, "texts are not interpreted as markup"
+    for name in ("events in", "labelled", "dead letters", "cache hits", "throughput", "latency", "accuracy"):
+        assert name in text
 
 
-def test_wrapping_is_switched_back_on_also_after_an_error() -> None:
+def test_line_wrapping_is_restored_also_after_an_error() -> None:
     out = io.StringIO()
     with pytest.raises(RuntimeError), clipped_lines(Console(file=out, force_terminal=True)):
         raise RuntimeError
