@@ -1,4 +1,4 @@
-"""labelstream's worker: text events in, labelled events out, nothing lost in between."""
+"""The worker of labelstream, which labels the text events of Kafka topics, and its commands."""
 
 from importlib.metadata import version
 

@@ -45,7 +45,7 @@ def clone(compose: list[str], images: dict[str, str], tmp_path: Path) -> Iterato
             (tmp_path / name).write_bytes((PROJECT / name).read_bytes())
     bin_folder = tmp_path / ".bin"
     bin_folder.mkdir()
-    # The tutorial's command for any Compose of this machine. A full path keeps the script from calling itself.
+    # The tutorial's command for any Compose of this machine. A full path prevents it from calling itself.
     program, *words = compose
     whole = " ".join((shutil.which(program) or program, *words))
     (bin_folder / "docker-compose").write_text(f'#!/bin/sh\nexec {whole} "$@"\n')

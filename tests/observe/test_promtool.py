@@ -17,5 +17,5 @@ def test_the_rules_are_valid_and_unique(prometheus_server: PrometheusServer) -> 
 
 
 def test_the_rules_pass_their_tests(prometheus_server: PrometheusServer) -> None:
-    told = promtool(prometheus_server.promtool, "test", "rules", *TESTS)
-    assert told.count("SUCCESS") == len(TESTS) > 0
+    output = promtool(prometheus_server.promtool, "test", "rules", *TESTS)
+    assert output.count("SUCCESS") == len(TESTS) > 0
