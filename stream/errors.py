@@ -1,8 +1,8 @@
 """The errors of labelstream; the class of an error determines how it is handled.
 
 `Poison` sends its record to the dead-letter topic. `Fatal` ends the process with its exit code, and no offset
-beyond the failed event is committed. A transient error is retried where it occurs until a deadline, and becomes
-fatal then (docs/adr/0003).
+beyond the failed event is committed. A transient error is retried where it occurs, and becomes fatal after a
+deadline (docs/adr/0003).
 """
 
 from enum import StrEnum

@@ -23,7 +23,7 @@ LISTENING = "0A"
 
 
 def secret_events() -> Iterator[bytes]:
-    """Yield values with the secret: valid, invalid JSON, invalid events, too long, and failing in the model."""
+    """Yield values with the secret: valid, not JSON, not an event, too long, and failing in the model."""
     yield orjson.dumps({"id": "good", "text": f"the code is {SECRET}"})
     yield orjson.dumps({"id": "pair", "text": "hello", "metadata": {"note": SECRET}, "other": SECRET})
     yield f'{{"text": "{SECRET}'.encode()
