@@ -62,8 +62,8 @@ def send_secrets(
     for _ in range(2):
         broker.produce(route, *secret_events(), partition=0, key=SECRET.encode())
     await_outcomes(broker, worker, 14)
-    dead = worker.metric("labelstream_dead_letters_total", reason="model")
     until(lambda: worker.metric("labelstream_events_total") == 14, BACK_S, "14 events counted")
+    dead = worker.metric("labelstream_dead_letters_total", reason="model")
     assert (dead, worker.metric("labelstream_dead_letters_total")) == (2, 10)
     until(lambda: "interval" in events_in(worker.log_lines()), BACK_S, "an interval's line")
     assert worker.stop() == 0

@@ -9,6 +9,8 @@ export const NONE = "–";
 
 export const count = (number) => whole.format(number);
 
+export const plural = (number, noun) => `${whole.format(number)} ${noun}${number === 1 ? "" : "s"}`;
+
 export const compact = (number) => short.format(number);
 
 export const rate = (perS) => (perS >= 100 ? whole : tenths).format(perS);

@@ -51,7 +51,7 @@ function tiles({ durations, lag_total, cache: tiers, outcomes }) {
 
 function totals({ outcomes }) {
   const { labelled = 0, dead: deadLetters = 0, tombstone = 0 } = outcomes;
-  put("totals", `Since the worker started: ${say.count(labelled)} labelled, ${say.count(deadLetters)} dead letters, ${say.count(tombstone)} tombstones`);
+  put("totals", `Since the worker started: ${say.count(labelled)} labelled, ${say.plural(deadLetters, "dead letter")}, ${say.plural(tombstone, "tombstone")}`);
 }
 
 const PANELS = [state, throughput, tiles, latency, lag, labels, events, dead, cache, work, routes, totals];
