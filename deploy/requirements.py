@@ -1,4 +1,4 @@
-"""Print the requirements of pyproject.toml and of extras, so that they make a layer without the code.
+"""Print the requirements of the project and of some extras, for an image layer without the code.
 
 python requirements.py cpu,openvino >requirements.txt
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def requirements(extras: list[str]) -> list[str]:
-    """The project's dependencies and those of `extras`."""
+    """Return the dependencies of the project and of `extras`."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     return project["dependencies"] + [r for extra in extras for r in project["optional-dependencies"][extra]]
 

@@ -1,7 +1,6 @@
 #!/bin/sh
-# `sample-bundle NAME`: train on the sample unless the store holds NAME, a bundle or NAME@VERSION; with the flags
-# in $SAMPLE_FLAGS, if any.
-# Anything else is a labelstream command.
+# `sample-bundle NAME` trains a bundle on the sample, with the flags in $SAMPLE_FLAGS, unless the store has a bundle
+# of this name; NAME may be NAME@VERSION. All other arguments are a labelstream command.
 set -eu
 if [ "${1:-}" != sample-bundle ]; then
   exec labelstream "$@"
@@ -9,12 +8,13 @@ fi
 
 name=${2%%@*}
 if [ -e "bundles/$name/latest" ]; then
-  echo "the store holds a bundle $name: nothing to train"
+  echo "the store has a bundle $name; no training needed"
 elif [ "$name" = support ]; then
-  # shellcheck disable=SC2086 - these are words
+  # shellcheck disable=SC2086 - the flags are separate words
   exec labelstream train sample --name support ${SAMPLE_FLAGS:-}
 else
-  echo "error: the store holds no bundle $name" >&2
-  echo "  mend: make it with the trainer, see docs/tutorial.md" >&2
+  echo "error: the store has no bundle $name" >&2
+  echo "cause: only the bundle support can be trained on the sample" >&2
+  echo "fix: train it on your data, see docs/tutorial.md" >&2
   exit 3
 fi

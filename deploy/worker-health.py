@@ -1,7 +1,7 @@
-"""Exit 0 when the worker in this container answers /ready with 200.
+"""Exit with 0 when the worker in this container answers /ready with 200, else with 1.
 
-With `web_port` 0 the port is what the worker took: the only socket on which this container listens.
-The standard library's sockets only: this runs every few seconds.
+With `web_port` 0 the worker chose the port; it is that of the only listening socket in the container. The
+program uses sockets instead of an HTTP library because it runs every few seconds.
 """
 
 import os
@@ -15,7 +15,7 @@ ANSWER_S = 4.0
 
 
 def own_sockets() -> set[str]:
-    """Inodes of the sockets that the processes of this container hold."""
+    """Return the inodes of the sockets of all processes in this container."""
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
@@ -26,7 +26,7 @@ def own_sockets() -> set[str]:
 
 
 def listening_port() -> int:
-    """The port that one of these sockets listens on, over IPv4 or IPv6; 0 when none does."""
+    """Return the port of the listening socket, over IPv4 or IPv6; 0 without one."""
     own = own_sockets()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
@@ -37,21 +37,21 @@ def listening_port() -> int:
 
 
 def status(port: int) -> str:
-    """The status line of /ready."""
+    """Return the status line of /ready."""
     with socket.create_connection(("127.0.0.1", port), ANSWER_S) as connection:
         connection.sendall(b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n")
         return connection.makefile("rb").readline().decode("ascii", "replace").strip()
 
 
 def main() -> int:
-    """0 when ready."""
+    """Print the status, and return the exit code."""
     port = int(os.environ.get("LABELSTREAM_WEB_PORT") or 8080) or listening_port()
     try:
-        told = status(port)
+        result = status(port)
     except OSError as error:
-        told = f"port {port}: {error}"
-    print(told)  # noqa: T201 - what `docker inspect` shows of a health check
-    return 0 if " 200 " in told else 1
+        result = f"port {port}: {error}"
+    print(result)  # noqa: T201 - `docker inspect` shows this output
+    return 0 if " 200 " in result else 1
 
 
 if __name__ == "__main__":

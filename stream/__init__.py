@@ -1,5 +1,5 @@
-"""labelstream's worker: text events in, labelled events out, nothing lost in between."""
+"""The worker of labelstream, which labels the text events of Kafka topics, and its commands."""
 
 from importlib.metadata import version
 
-__version__ = version("labelstream")
+__version__ = version("labelstream-kafka")

@@ -1,7 +1,7 @@
-"""The `labelstream` command: finds its subcommands by entry point and turns errors into three lines.
+"""The `labelstream` command: loads subcommands from entry points, and prints errors as error, cause and fix.
 
-Commands are looked up in the entry-point group `labelstream.commands` and loaded only when they are named,
-so the worker starts without the trainer's libraries and the trainer appears without being imported here.
+A subcommand is loaded from the entry-point group `labelstream.commands` only when it is used. The worker
+therefore starts without the libraries of the trainer, and this package does not import the trainer.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from stream.errors import LabelstreamError, UsageError
+from stream.errors import LabelstreamError, UsageError, install_hint
 
 GROUP = "labelstream.commands"
 ORDER = [
@@ -28,11 +28,11 @@ ORDER = [
     "tail",
     "doctor",
 ]
-EPILOG = "Start with `labelstream demo`; every command has --help with examples."
+EPILOG = "Start with `labelstream demo`. Every command has --help with examples."
 
 
 class Commands(TyperGroup):
-    """A group whose members are entry points, loaded on use."""
+    """A command group whose members are entry points, loaded on use."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         names = {found.name for found in entry_points(group=GROUP)}
@@ -54,9 +54,9 @@ def _load(found: EntryPoint) -> Any:
 
         def unavailable() -> NoReturn:
             raise UsageError(
-                f"`labelstream {found.name}` is not installed completely",
+                f"`labelstream {found.name}` needs packages that are not installed",
                 cause=f"the Python module {missing} is missing",
-                fix="pip install 'labelstream[trainer]'",
+                fix=install_hint("trainer" if found.module.startswith("trainer") else "cpu"),
             )
 
         unavailable.__doc__ = f"(not installed: {missing} is missing)"
@@ -79,11 +79,11 @@ app = typer.Typer(
 def labelstream(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Fine-tune a text classifier, prove its export, run it on Kafka without losing an event."""
+    """Fine-tune a text classifier, verify its ONNX export, and run it on Kafka without losing events."""
 
 
 def show_error(error: LabelstreamError) -> None:
-    """Print the error, its cause and its fix on standard error, a line each."""
+    """Print an error, its cause and its fix on standard error, one line each."""
     from rich.console import Console
     from rich.text import Text
 
@@ -92,12 +92,12 @@ def show_error(error: LabelstreamError) -> None:
     if error.cause:
         console.print(Text.assemble(("cause: ", "bold"), error.cause))
     if error.fix:
-        console.print(Text.assemble(("fix:   ", "bold green"), error.fix))
+        console.print(Text.assemble(("fix: ", "bold green"), error.fix))
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with the exit code that the outcome asks for."""
-    # Errors leave typer before its context can be asked.
+    """Run the command line, and exit with the code of its result."""
+    # The context of typer, which has the option, is not available for an error of a command.
     debug = "--debug" in sys.argv
     try:
         sys.exit(app(standalone_mode=True) or 0)
@@ -109,7 +109,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        # The reader of our output has gone; keep the interpreter from complaining at exit.
+        # The reader of standard output has closed it; without this the interpreter reports an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as exc:
@@ -118,8 +118,8 @@ def main() -> NoReturn:
         show_error(
             LabelstreamError(
                 f"{type(exc).__name__}: {exc}",
-                cause="this was not foreseen",
-                fix="run again with --debug and report it",
+                cause="unexpected error",
+                fix="run `labelstream --debug ...` again, and report the traceback",
             )
         )
         code = 1

@@ -1,8 +1,8 @@
-"""What can go wrong, sorted by what has to happen next.
+"""The errors of labelstream; the class of an error determines how it is handled.
 
-The class alone decides: `Poison` sends its record to the dead-letter topic, `Fatal` ends the process with its
-exit code and commits nothing past the fault. What may pass by itself is tried again where it happens, within
-a deadline, and is fatal after it (docs/adr/0003).
+`Poison` sends its record to the dead-letter topic. `Fatal` ends the process with its exit code, and no offset
+beyond the failed event is committed. A transient error is retried where it occurs, and becomes fatal after a
+deadline (docs/adr/0003).
 """
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class Reason(StrEnum):
-    """Why a record became a dead letter: the closed list that consumers may switch on."""
+    """The reason for a dead letter. The list is closed, so that consumers can switch on it."""
 
     DECODE = "decode"
     SCHEMA = "schema"
@@ -24,9 +24,9 @@ class LabelstreamError(Exception):
     """An error with a one-line message, its cause and its fix.
 
     Args:
-        message: one line, what failed.
-        cause: one line, the cause as far as it is known; empty if unknown.
-        fix: one line, what the reader can do about it.
+        message: the failure, in one line.
+        cause: the cause, in one line; empty if it is unknown.
+        fix: the action that corrects it, in one line; empty if there is none.
     """
 
     exit_code: ClassVar[int] = 1
@@ -39,7 +39,7 @@ class LabelstreamError(Exception):
 
 
 class Poison(LabelstreamError):
-    """This record can never be labelled; it goes to the dead-letter topic under `reason`."""
+    """A record that cannot be labelled; it becomes a dead letter with `reason`."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -47,40 +47,51 @@ class Poison(LabelstreamError):
 
 
 class Fatal(LabelstreamError):
-    """The process cannot go on; the supervisor restarts it."""
+    """An error that ends the process, which its supervisor restarts."""
 
 
 class UsageError(Fatal):
-    """A flag, a setting or a file the user named is wrong."""
+    """A flag, a setting or a file given by the user is invalid."""
 
     exit_code = 2
 
 
 class BundleError(Fatal):
-    """A bundle is missing, changed on disk, or refused."""
+    """A bundle is missing, was changed on disk, or is not supported."""
 
     exit_code = 3
 
 
 class BrokerError(Fatal):
-    """The broker or a topic was not usable within the deadline."""
+    """The broker or a topic was not available within the deadline."""
 
     exit_code = 4
 
 
 class StalledError(Fatal):
-    """The watchdog saw no progress, or a shutdown outlived its deadline."""
+    """The watchdog detected no progress, or a shutdown exceeded its deadline."""
 
     exit_code = 5
 
 
 class FencedError(Fatal):
-    """Another worker has taken over this one's identity."""
+    """Another worker has taken over the identity of this one."""
 
     exit_code = 6
 
 
 class DeviceError(Fatal):
-    """The device that was asked for is not there or stopped answering."""
+    """The requested device is not available, or stopped responding."""
 
     exit_code = 7
+
+
+def install_hint(*extras: str) -> str:
+    """Return the command that installs extras of this distribution, as the `fix` of an error.
+
+    The extras come from the checkout, because the name `labelstream` on PyPI belongs to an unrelated package.
+
+    Args:
+        extras: names of extras in pyproject.toml, such as "trainer".
+    """
+    return f"in the labelstream checkout: pip install '.[{','.join(extras)}]'"

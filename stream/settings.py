@@ -1,11 +1,13 @@
-"""Every setting of the worker: its name, default, unit and reason, in one place.
+"""The settings of the worker: name, type, default and description of each, in one place.
 
-Precedence: command-line flag, environment `LABELSTREAM_*`, the TOML file of `--config`, default.
-Unknown names are errors in all three, so a typing mistake never passes for a default.
+A command-line flag takes precedence over an environment variable `LABELSTREAM_*`, the variable over the TOML
+file of `--config`, and the file over the default. An unknown name is an error in all three, so that no
+misspelt setting is ignored.
 """
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -32,32 +35,39 @@ from stream.errors import UsageError
 ENV_PREFIX = "LABELSTREAM_"
 FOREIGN_ENV = ("LABELSTREAM_TEST_", "LABELSTREAM_REQUIRE_REAL", "LABELSTREAM_CONFIG")
 
-Delivery = Literal["at_least_once", "exactly_once"]
+Delivery = Literal["at_least_once"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
 Variant = Literal["auto", "fp32", "fp16", "int8", "int8-static", "bf16"]
 InputFormat = Literal["json", "text"]
 
+HELP_FIX = "`labelstream worker --help` lists all settings and their values"
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SIZE = re.compile(
+    r"\s*(?P<number>(?:\d+\.?\d*|\.\d+)(?:e\d+)?)\s*(?P<unit>B|KiB|MiB|GiB|)\s*", re.IGNORECASE
+)
 
 
 def parse_bytes(value: object) -> object:
-    """Read sizes such as `64 MiB` or `1MiB`; numbers pass through as bytes."""
+    """Return the bytes of a size such as `64 MiB` or `1MiB`; a value that is not a string passes through.
+
+    Raises:
+        ValueError: the string is not a number with a known unit.
+    """
     if not isinstance(value, str):
         return value
-    number = value.strip().rstrip("BbKkMmGgIi ")
-    unit = value.strip()[len(number) :].strip().upper()
-    if unit not in _UNITS:
-        raise ValueError("a size is a number of bytes, or a number with KiB, MiB or GiB")
-    return int(float(number) * _UNITS[unit])
+    matched = _SIZE.fullmatch(value)
+    if matched is None:
+        raise ValueError("not a size; a size is a number of bytes, or a number with KiB, MiB or GiB")
+    return int(float(matched["number"]) * _UNITS[matched["unit"].upper()])
 
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
 
 
 class Route(BaseModel):
-    """One way through the worker: from an input topic, through a bundle, to its topics."""
+    """An input topic, the bundle that labels its events, and the topics for labels and dead letters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -91,97 +101,101 @@ class Settings(BaseSettings):
     )
     toml_file: ClassVar[Path | None] = None
 
-    broker: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port, comma separated")
-    group: str = Field(
-        "labelstream", min_length=1, description="consumer group; also the prefix of transactional ids"
-    )
-    input_topic: str = Field("texts", description="topic that the text events are read from")
-    output_topic: str = Field("labels", description="topic that the label events are written to")
-    dead_topic: str = Field("", description="topic of the dead letters; default: {input_topic}.dead")
+    broker: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers: host:port, comma-separated")
+    group: str = Field("labelstream", min_length=1, description="consumer group of the worker")
+    input_topic: str = Field("texts", description="topic with the text events")
+    output_topic: str = Field("labels", description="topic for the label events")
+    dead_topic: str = Field("", description="topic for the dead letters; default: {input_topic}.dead")
     input_format: InputFormat = Field(
-        "json", description="how a value without content-type is read: json, or text for bare UTF-8"
+        "json", description="format of values without a content-type header; text is bare UTF-8"
     )
-    bundle: str = Field("", description="the model: a bundle's folder, or NAME or NAME@VERSION in the store")
-    bundle_store: Path = Field(Path("bundles"), description="folder that holds NAME/VERSION bundles")
-    routes: tuple[Route, ...] = Field((), description="several routes; only in the file, as [[routes]]")
+    bundle: str = Field("", description="bundle of the model: a folder, or NAME or NAME@VERSION in the store")
+    bundle_store: Path = Field(Path("bundles"), description="folder with the bundles, as NAME/VERSION")
+    routes: tuple[Route, ...] = Field((), description="several routes, only in the settings file: [[routes]]")
     start_at: Literal["earliest", "latest"] = Field(
-        "earliest", description="where a group starts that has committed nothing"
+        "earliest", description="first offset of a group without committed offsets"
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        "lz4", description="compression of what is published; every kind is read"
+        "lz4", description="compression of published records"
     )
     delivery: Delivery = Field("at_least_once", description="delivery guarantee of the default route")
 
     redis_url: SecretStr | None = Field(
-        None, description="second cache tier: redis://, rediss:// or unix://; unset: in-process cache only"
+        None, description="Redis for the second cache tier: redis://, rediss:// or unix://; default: none"
     )
-    cache_ttl_s: int = Field(86_400, gt=0, description="seconds that a Redis entry lives")
-    cache_local_entries: int = Field(100_000, ge=0, description="entries of the in-process cache; 0: off")
+    cache_ttl_s: int = Field(86_400, gt=0, description="lifetime of a Redis entry in seconds")
+    cache_local_entries: int = Field(
+        100_000, ge=0, description="entries of the in-process cache; 0 disables it"
+    )
 
     device: Device = Field(
-        "auto", description="where the model runs; auto: the fastest usable; anything else must be there"
+        "auto",
+        description="device for inference; auto takes the fastest available, any other must be available",
     )
     variant: Variant = Field(
-        "auto", description="precision of the model; auto: the fastest that the bundle has for the device"
+        "auto", description="precision of the model; auto takes the fastest in the bundle for the device"
     )
     sessions: int | None = Field(
         None,
         gt=0,
-        description="inferences side by side; default 2, on GPUs 1; with several GPUs: their number",
+        description="parallel inferences; default: 2 on CPUs, 1 on GPUs; for several GPUs set their number",
     )
     linger_ms: float = Field(
-        5, ge=0, description="longest wait for a fuller batch, milliseconds; none when few events come"
+        5, ge=0, description="longest wait for a fuller batch in milliseconds; at low traffic no wait"
     )
-    max_batch_rows: int | None = Field(None, gt=0, description="rows of one inference; default by device")
+    max_batch_rows: int | None = Field(
+        None, gt=0, description="rows per inference at most; the default depends on the device"
+    )
     max_batch_tokens: int | None = Field(
-        None, gt=0, description="padded tokens of one inference (longest x rows); default by device"
+        None,
+        gt=0,
+        description="padded tokens (rows x longest) per inference at most; the default depends on the device",
     )
 
-    max_queue_events: int = Field(20_000, gt=0, description="events waiting; past it partitions pause")
-    max_queue_bytes: Bytes = Field(64 * 2**20, description="bytes waiting; past it partitions pause")
-    max_event_bytes: Bytes = Field(2**20, description="larger values become dead letters: too-large")
-    max_text_chars: int = Field(100_000, gt=0, description="longer texts become dead letters: too-large")
+    max_queue_events: int = Field(20_000, gt=0, description="queued events at which partitions are paused")
+    max_queue_bytes: Bytes = Field(64 * 2**20, description="queued bytes at which partitions are paused")
+    max_event_bytes: Bytes = Field(2**20, description="size above which a value becomes a dead letter")
+    max_text_chars: int = Field(100_000, gt=0, description="length above which a text becomes a dead letter")
     top_k: int | None = Field(
-        None, gt=0, description="labels named in scores; default: all up to 20 labels, else the best 20"
+        None, gt=0, description="labels listed in scores, best first; default: at most 20"
     )
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="how to talk to the broker, in Kafka's words"
+        "PLAINTEXT", description="security protocol of the connection to Kafka"
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "PLAIN", description="how to log in under SASL"
+        "PLAIN", description="SASL mechanism"
     )
-    sasl_username: str = Field("", description="user name under SASL")
-    sasl_password: SecretStr | None = Field(None, description="password under SASL; better: the file")
-    sasl_password_file: Path | None = Field(None, description="file that holds the SASL password")
-    ssl_cafile: Path | None = Field(None, description="certificate authorities to trust, PEM")
+    sasl_username: str = Field("", description="SASL user name")
+    sasl_password: SecretStr | None = Field(None, description="SASL password; sasl_password_file is safer")
+    sasl_password_file: Path | None = Field(None, description="file with the SASL password")
+    ssl_cafile: Path | None = Field(None, description="trusted certificate authorities, PEM")
     ssl_certfile: Path | None = Field(None, description="client certificate, PEM")
     ssl_keyfile: Path | None = Field(None, description="client key, PEM")
 
-    web_host: str = Field("127.0.0.1", description="address of the page and of /live /ready /info /metrics")
-    web_port: int = Field(8080, ge=0, le=65_535, description="port of the same; 0 takes a free one")
+    web_host: str = Field(
+        "127.0.0.1", description="address of the status page, /live, /ready, /info and /metrics"
+    )
+    web_port: int = Field(8080, ge=0, le=65_535, description="port of the same endpoints; 0 takes a free one")
     web_token_file: Path | None = Field(
-        None, description="file with a token that the port asks for: Bearer, or Basic as the password"
+        None,
+        description="file with a token that requests must carry: Bearer, or Basic as the password",
     )
     web_show_texts: bool = Field(
-        False, description="whether the page shows the beginnings of the last texts; else only their lengths"
+        False, description="show the beginnings of recent texts on the status page instead of their lengths"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="auto: colour on a terminal, else JSON lines"
+        "auto", description="log format; auto logs text on a terminal and JSON elsewhere"
     )
-    log_interval_s: float = Field(
-        60, ge=0, description="seconds between the lines that sum up what happened; 0: none"
-    )
-    log_texts: bool = Field(
-        False, description="show the beginnings of some texts in the log, at debug only; else never"
-    )
+    log_interval_s: float = Field(60, ge=0, description="seconds between two summary lines; 0 disables them")
+    log_texts: bool = Field(False, description="log the beginnings of some texts, at level debug only")
 
     retry_deadline_s: float = Field(
-        120, gt=0, description="how long a broker or topic may be away before the worker gives up, seconds"
+        120, gt=0, description="seconds that the broker or a topic may be unavailable before the worker exits"
     )
     drain_deadline_s: float = Field(
-        10, gt=0, description="how long a stop may take to finish and commit what is in flight, seconds"
+        10, gt=0, description="seconds that a shutdown may take to finish and commit the events in flight"
     )
     stall_exit_s: float = Field(300, gt=0, description="seconds without progress until the watchdog exits")
 
@@ -198,7 +212,7 @@ class Settings(BaseSettings):
 
     @property
     def effective_routes(self) -> tuple[Route, ...]:
-        """The routes of the file, or the one route that the plain settings describe."""
+        """The routes of the settings file, or the default route described by the other settings."""
         if self.routes:
             return self.routes
         return (
@@ -222,12 +236,10 @@ class Settings(BaseSettings):
             ("input_topic", [r.input_topic for r in routes]),
         ):
             if len(set(names)) < len(names):
-                raise ValueError(f"two routes share the same {what}")
+                raise ValueError(f"two routes have the same {what}")
         written = {t for r in routes for t in (r.output_topic, r.dead_topic)}
         if loops := written & {r.input_topic for r in routes}:
             raise ValueError(f"topic {sorted(loops)[0]!r} is written by one route and read by another")
-        if any(r.delivery == "exactly_once" for r in routes):
-            raise ValueError("delivery exactly_once is not available in this version; use at_least_once")
         if self.redis_url and not self.redis_url.get_secret_value().startswith(REDIS_SCHEMES):
             raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
         if self.sasl_password and self.sasl_password_file:
@@ -235,19 +247,19 @@ class Settings(BaseSettings):
         return self
 
     def public(self) -> dict[str, Any]:
-        """All settings as JSON-ready values, secrets masked."""
+        """Return all settings as JSON values, with secrets masked."""
         return self.model_dump(mode="json")
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
-    """Collect the settings from flags, environment, file and defaults.
+    """Load the settings from flags, environment, file and defaults.
 
     Args:
-        flags: settings given on the command line, by name; None values count as not given.
-        config: TOML file; without it the path in `LABELSTREAM_CONFIG`, if any.
+        flags: settings from the command line by name; a value of None means that the flag is absent.
+        config: the TOML file; None takes the path in `LABELSTREAM_CONFIG`, if that is set.
 
     Raises:
-        UsageError: a name is unknown or a value is refused; all of them are listed.
+        UsageError: a name is unknown or a value is invalid; the error lists all of them.
     """
     if config is None and os.environ.get("LABELSTREAM_CONFIG"):
         config = Path(os.environ["LABELSTREAM_CONFIG"])
@@ -256,7 +268,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
     if unknown := list(_unknown_environment()):
         raise UsageError(
             f"unknown setting in the environment: {', '.join(unknown)}",
-            cause="every LABELSTREAM_ variable must name a setting",
+            cause="every variable that begins with LABELSTREAM_ must name a setting",
             fix=_did_you_mean(unknown[0].removeprefix(ENV_PREFIX).lower(), prefix=ENV_PREFIX),
         )
     source = type("Settings", (Settings,), {"toml_file": config, "__module__": __name__})
@@ -264,7 +276,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
     try:
         settings = source(**given)
     except ValidationError as exc:
-        raise _refusal(exc) from None
+        raise _invalid_settings(exc) from None
     assert isinstance(settings, Settings)
     return settings
 
@@ -276,11 +288,11 @@ def _check_file(path: Path) -> None:
         raise UsageError(
             f"cannot read the settings file {path}",
             cause=str(exc.strerror),
-            fix="name an existing file in --config",
+            fix="name a readable file in --config or LABELSTREAM_CONFIG",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise UsageError(
-            f"{path} is not TOML", cause=str(exc), fix="correct that line; strings stand in quotes"
+            f"{path} is not valid TOML", cause=str(exc), fix="correct this line; strings need quotes"
         ) from None
 
 
@@ -295,24 +307,27 @@ def _unknown_environment() -> Iterator[str]:
 def _did_you_mean(name: str, *, prefix: str = "") -> str:
     near = difflib.get_close_matches(name, Settings.model_fields, n=1)
     if not near:
-        return "`labelstream worker --help` lists all settings"
+        return HELP_FIX
     return f"did you mean {prefix + near[0].upper() if prefix else near[0]}?"
 
 
-def _refusal(exc: ValidationError) -> UsageError:
-    """Turn pydantic's findings into our three lines; values are not repeated, they may be secret."""
+def _invalid_settings(exc: ValidationError) -> UsageError:
+    """Return the error for pydantic's findings, without the values, which may be secret."""
     found = exc.errors(include_url=False, include_input=False)
-    lines = []
-    for error in found:
-        name = ".".join(str(part) for part in error["loc"]) or "settings"
-        message = "unknown setting" if error["type"] == "extra_forbidden" else error["msg"]
-        lines.append(f"{name}: {message.removeprefix('Value error, ')}")
-    first = str(found[0]["loc"][0]) if found[0]["loc"] else ""
+    lines = [_describe(error) for error in found]
+    location = found[0]["loc"]
     unknown = found[0]["type"] == "extra_forbidden"
     return UsageError(
-        lines[0] if len(lines) == 1 else f"{len(lines)} settings were refused",
+        lines[0] if len(lines) == 1 else f"{len(lines)} settings are invalid",
         cause="; ".join(lines) if len(lines) > 1 else "",
-        fix=_did_you_mean(first)
-        if unknown
-        else "`labelstream worker --help` lists all settings and what they take",
+        fix=_did_you_mean(str(location[0])) if unknown else HELP_FIX,
     )
+
+
+def _describe(error: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in error["loc"]) or "settings"
+    if error["type"] == "extra_forbidden":
+        return f"{name}: unknown setting"
+    if error["type"] == "literal_error":
+        return f"{name}: not a choice; the choices are {error['ctx']['expected']}"
+    return f"{name}: {error['msg'].removeprefix('Value error, ')}"

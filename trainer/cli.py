@@ -7,7 +7,7 @@ from typing import Any, NoReturn, cast, get_args
 from rich.console import Console
 
 from stream.bundle import Task, Windows
-from stream.errors import UsageError
+from stream.errors import UsageError, install_hint
 from stream.sample import sample_path
 from trainer import flags
 from trainer import training_flags as training
@@ -172,7 +172,7 @@ def train(
         raise UsageError(
             "`labelstream train` is not installed completely",
             cause=f"the Python module {exc.name} is missing",
-            fix="pip install 'labelstream[trainer]'",
+            fix=install_hint("trainer"),
         ) from None
     if lora:
         check_lora()

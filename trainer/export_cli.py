@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stream.bundle import Task
-from stream.errors import UsageError
+from stream.errors import UsageError, install_hint
 from trainer.checks import bundle_name, one_of
 from trainer.model.base_model import resolve_base_model, stay_offline
 
@@ -71,7 +71,7 @@ def export(
         raise UsageError(
             "`labelstream export` is not installed completely",
             cause=f"the Python module {exc.name} is missing",
-            fix="pip install 'labelstream[trainer]'",
+            fix=install_hint("trainer"),
         ) from None
     wanted = Wanted(called, bundle_store, chosen, text_pair or chosen == "pair", max_length, texts)
     run_export(source, wanted, console, lambda line: console.print(f"[yellow]{escape(line)}[/]"))

@@ -205,7 +205,7 @@ LayerDecay = Annotated[
 ]
 LoraFlag = Annotated[
     bool,
-    typer.Option("--lora", help="Train low-rank adapters; needs labelstream[lora].", rich_help_panel=_LAYERS),
+    typer.Option("--lora", help="Train low-rank adapters; needs the extra `lora`.", rich_help_panel=_LAYERS),
 ]
 LoraRank = Annotated[int, typer.Option(min=1, help="Rank of the adapters.", rich_help_panel=_LAYERS)]
 LoraAlpha = Annotated[int, typer.Option(min=1, help="alpha / rank scales them.", rich_help_panel=_LAYERS)]

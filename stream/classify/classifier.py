@@ -20,7 +20,7 @@ from stream.classify.throughput import Throughput
 from stream.classify.tokenise import Tokens
 from stream.classify.windows import WindowPool, WindowResult
 from stream.errors import DeviceError, Poison, Reason
-from stream.observe.logs import debugging
+from stream.observe.logs import debug_enabled
 from stream.runtime import PaddedBatch, Runtime
 from stream.runtime.base import GraphInput, Logits
 
@@ -280,7 +280,7 @@ class Classifier:
     def _report_inference(self, tokens: Sequence[Tokens], width: int, seconds: float) -> None:
         rows, real = len(tokens), sum(map(len, tokens))
         self._observer.inferred(rows, real, rows * width)
-        if debugging(__name__):
+        if debug_enabled(__name__):
             log.debug(
                 "batch",
                 rows=rows,

@@ -1,1 +1,1 @@
-"""The worker's side of the command line, a module a command, and what they share."""
+"""The commands of the worker's package, one module per command, and their shared parts."""

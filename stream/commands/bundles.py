@@ -1,6 +1,7 @@
-"""`labelstream bundles`: what the store holds, and which version is the latest."""
+"""`labelstream bundles`: list, show and compare bundles, and choose the latest version."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stream.bundle import latest_version, read_bundle
+from stream.bundle import Bundle, Manifest, latest_version, read_bundle
 from stream.bundle.summary import (
     StoreEntry,
     compare_bundles,
@@ -24,27 +25,29 @@ from stream.bundle.versions import promote as make_latest
 from stream.bundle.versions import roll_back
 from stream.errors import UsageError
 
-# A cell stays on one line where no terminal sets the limit, so that the output can be searched.
+# In a file or a pipe each row stays on one line, so that the output can be searched.
 PIPE_COLUMNS = 1000
 DATE = slice(0, 16)
-# Per-label figures fill pages; --json has them.
-MOST_METRICS = 20
+# A bundle can have hundreds of metrics, one for each label; --json prints all.
+MAX_METRICS = 20
 
-Store = Annotated[Path, typer.Option(help="The bundle store.")]
+Store = Annotated[Path, typer.Option(help="Folder with the bundles.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Spec = Annotated[str, typer.Argument(help="A bundle's folder, or NAME or NAME@VERSION in the store.")]
+Spec = Annotated[
+    str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+]
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     no_args_is_help=True,
-    help="List, show and compare the bundles of the store, and say which version is the latest.",
+    help="List, show and compare bundles, and choose the latest version.",
 )
 
 
 @app.command("list")
 def list_bundles(*, bundle_store: Store = Path("bundles"), json: Json = False) -> None:
-    """List the bundles of the store: versions, task, size, age, and how good they were on the test split.
+    """List the bundles of the store: versions, task, size, creation time and test metric.
 
     labelstream bundles list
 
@@ -55,7 +58,7 @@ def list_bundles(*, bundle_store: Store = Path("bundles"), json: Json = False) -
         _print_json([entry_as_json(entry) for entry in found])
         return
     if not found:
-        _line(f"{bundle_store}/ holds no bundles; make one: labelstream train DATA --name NAME")
+        _line(f"no bundles in {bundle_store}/; to create one: labelstream train DATA --name NAME")
         return
     table = Table(
         "name", "latest", "versions", "task", "labels", "size", "created", "metric", box=SIMPLE_HEAD
@@ -67,7 +70,7 @@ def list_bundles(*, bundle_store: Store = Path("bundles"), json: Json = False) -
 
 @app.command()
 def show(bundle: Spec, *, bundle_store: Store = Path("bundles"), json: Json = False) -> None:
-    """Show what a bundle's manifest says: task, labels, settings, variants with their parity, test metrics.
+    """Show a bundle: task, labels, settings, variants with their parity, and test metrics.
 
     labelstream bundles show support
 
@@ -77,18 +80,85 @@ def show(bundle: Spec, *, bundle_store: Store = Path("bundles"), json: Json = Fa
     if json:
         _print_json(describe_bundle(found))
         return
-    manifest = found.manifest
-    said = describe_bundle(found)
-    latest = latest_version(bundle_store, manifest.name)
-    told = f"{found.reference}{'  latest' if latest == manifest.version else ''}"
-    _line(f"{told}  {found.path}  {_size(size_bytes(found.path))}  {found.digest}")
-    _line(f"created       {said['created_at']}")
+    _print_identity(found, latest_version(bundle_store, found.manifest.name))
+    _print_settings(found)
+    _print_variants(found.manifest)
+    _print_metrics(found.manifest)
+
+
+@app.command()
+def diff(before: Spec, after: Spec, *, bundle_store: Store = Path("bundles"), json: Json = False) -> None:
+    """Show the differences of two bundles in labels, settings, test metrics and variants.
+
+    labelstream bundles diff support@2 support@3
+
+    labelstream bundles diff support@2 support --json
+    """
+    old, new = read_bundle(before, bundle_store), read_bundle(after, bundle_store)
+    differences = compare_bundles(old, new)
+    if json:
+        _print_json({"before": old.reference, "after": new.reference, **differences})
+    elif not differences:
+        _line(f"{old.reference} and {new.reference} do not differ")
+    else:
+        _print_label_changes(differences.get("labels", {}))
+        _print_value_changes(differences, old.reference, new.reference)
+
+
+@app.command()
+def promote(
+    bundle: Annotated[str, typer.Argument(help="NAME@VERSION in the store.", metavar="NAME@VERSION")],
+    *,
+    bundle_store: Store = Path("bundles"),
+) -> None:
+    """Make a version the latest, atomically. Workers started with NAME from then on run it.
+
+    labelstream bundles promote support@3
+    """
+    name, at, version = bundle.partition("@")
+    if not name or not at or not version:
+        raise UsageError(
+            f"{bundle!r} names no version", fix="write it like: labelstream bundles promote support@3"
+        )
+    before = latest_version(bundle_store, name)
+    make_latest(bundle_store / name, version)
+    _line(f"{name}: latest is {version}" + (f", was {before}" if before != version else ", unchanged"))
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="Name of a bundle in the store.", metavar="NAME")],
+    *,
+    bundle_store: Store = Path("bundles"),
+) -> None:
+    """Make the previously latest version the latest again. Each further rollback goes one version back.
+
+    No version is changed or removed. Without a history of promotions the next lower version is taken.
+
+        labelstream bundles rollback support
+    """
+    before = latest_version(bundle_store, name)
+    version = roll_back(bundle_store / name)
+    _line(f"{name}: latest is {version}, was {before}")
+
+
+def _print_identity(bundle: Bundle, latest: str | None) -> None:
+    mark = "  latest" if latest == bundle.manifest.version else ""
+    _line(f"{bundle.reference}{mark}  {bundle.path}  {_size(size_bytes(bundle.path))}  {bundle.digest}")
+
+
+def _print_settings(bundle: Bundle) -> None:
+    manifest, values = bundle.manifest, describe_bundle(bundle)
+    _line(f"created       {values['created_at']}")
     _line(f"task          {manifest.task}, {len(manifest.labels)} labels: {', '.join(manifest.labels)}")
     for name in ("max_length", "temperature", "abstain_below", "values", "thresholds", "target", "windows"):
-        if said.get(name) is not None:
-            _line(f"{name.ljust(13)} {_plain(said[name])}")
+        if values.get(name) is not None:
+            _line(f"{name.ljust(13)} {_plain(values[name])}")
     for column in manifest.metadata or ():
         _line(f"metadata      {column.name}, {column.kind}")
+
+
+def _print_variants(manifest: Manifest) -> None:
     table = Table(
         "variant", "device", "size", "largest logit difference", "tolerance", "agreement", box=SIMPLE_HEAD
     )
@@ -103,81 +173,35 @@ def show(bundle: Spec, *, bundle_store: Store = Path("bundles"), json: Json = Fa
             f"{parity.label_agreement:.2%}",
         )
     _console().print(table)
+
+
+def _print_metrics(manifest: Manifest) -> None:
     test = manifest.metrics.get("test", {})
-    for name, value in list(test.items())[:MOST_METRICS] if isinstance(test, dict) else ():
+    for name, value in list(test.items())[:MAX_METRICS] if isinstance(test, dict) else ():
         if isinstance(value, int | float):
             _line(f"test {name}: {value:g}")
 
 
-@app.command()
-def diff(before: Spec, after: Spec, *, bundle_store: Store = Path("bundles"), json: Json = False) -> None:
-    """Show what two bundles do not share: labels, settings, test metrics, variants.
-
-    labelstream bundles diff support@2 support@3
-
-    labelstream bundles diff support@2 support --json
-    """
-    old, new = read_bundle(before, bundle_store), read_bundle(after, bundle_store)
-    found = compare_bundles(old, new)
-    if json:
-        _print_json({"before": old.reference, "after": new.reference, **found})
-        return
-    if not found:
-        _line(f"{old.reference} and {new.reference} say the same of themselves")
-        return
-    for label in found.get("labels", {}).get("added", ()):
+def _print_label_changes(labels: Mapping[str, Any]) -> None:
+    for label in labels.get("added", ()):
         _line(f"labels    + {label}")
-    for label in found.get("labels", {}).get("removed", ()):
+    for label in labels.get("removed", ()):
         _line(f"labels    - {label}")
-    if found.get("labels", {}).get("reordered"):
-        _line("labels    in another order")
-    table = Table("", "", old.reference, new.reference, box=SIMPLE_HEAD)
+    if labels.get("reordered"):
+        _line("labels    in a different order")
+
+
+def _print_value_changes(differences: Mapping[str, Any], old: str, new: str) -> None:
+    table = Table("", "", old, new, box=SIMPLE_HEAD)
     for part in ("settings", "metrics", "variants"):
-        for name, (was, now) in list(found.get(part, {}).items()):
-            table.add_row(*map(Text, (part, name, _plain(was), _plain(now))))
+        for name, (before, after) in differences.get(part, {}).items():
+            table.add_row(*map(Text, (part, name, _plain(before), _plain(after))))
     if table.row_count:
         _console().print(table)
 
 
-@app.command()
-def promote(
-    bundle: Annotated[str, typer.Argument(help="NAME@VERSION in the store.", metavar="NAME@VERSION")],
-    *,
-    bundle_store: Store = Path("bundles"),
-) -> None:
-    """Make a version the latest, atomically. Workers that are started from now on by NAME run it.
-
-    labelstream bundles promote support@3
-    """
-    name, at, version = bundle.partition("@")
-    if not name or not at or not version:
-        raise UsageError(
-            f"{bundle!r} does not say which version", fix="write it like: bundles promote support@3"
-        )
-    before = latest_version(bundle_store, name)
-    make_latest(bundle_store / name, version)
-    _line(f"{name}: latest is {version}" + (f", was {before}" if before != version else ", as before"))
-
-
-@app.command()
-def rollback(
-    name: Annotated[str, typer.Argument(help="A bundle of the store.")],
-    *,
-    bundle_store: Store = Path("bundles"),
-) -> None:
-    """Make that version the latest again which was so before; once more goes one further back.
-
-    No version is changed or removed. Without a memory of what was before, the next lower version is taken.
-
-        labelstream bundles rollback support
-    """
-    before = latest_version(bundle_store, name)
-    version = roll_back(bundle_store / name)
-    _line(f"{name}: latest is {version}, was {before}")
-
-
 def _line(line: str) -> None:
-    """Print a line as it is."""
+    """Print a line without markup or wrapping."""
     Console(soft_wrap=True, highlight=False).print(line, markup=False)
 
 

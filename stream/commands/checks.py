@@ -1,4 +1,4 @@
-"""What `labelstream doctor` checks; nothing here raises."""
+"""The checks of `labelstream doctor`; each reports a result instead of raising an error."""
 
 import asyncio
 import shutil
@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from stream.codec import codec
-from stream.errors import BrokerError, LabelstreamError, UsageError
+from stream.errors import BrokerError, LabelstreamError, UsageError, install_hint
 from stream.kafka.connection import parse_servers, security_options
 from stream.kafka.topics.check import check_topics
 from stream.kafka.topics.cluster import Cluster, ask_cluster, missing_topics
@@ -23,29 +23,29 @@ DEVICE_EXIT_CODE = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of a check; `exit_code` matters for a failure only."""
+class CheckResult:
+    """The result of a check; `exit_code` applies only to a failure."""
 
     check: str
-    verdict: Literal["ok", "warn", "skip", "FAIL"]
+    status: Literal["ok", "warn", "skip", "FAIL"]
     detail: str
     fix: str = ""
     exit_code: int = 1
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Run every check, in the order in which a worker needs the parts."""
-    found = list(_guarded("settings", lambda: _settings(settings)))
-    usable = all(finding.verdict == "ok" for finding in found)
+def run_checks(settings: Settings) -> list[CheckResult]:
+    """Run every check, in the order in which a worker needs the components."""
+    results = list(_guarded("settings", lambda: _settings(settings)))
+    valid = all(result.status == "ok" for result in results)
     cluster: list[Cluster] = []
-    if usable:
-        found += _guarded("broker", lambda: _broker(settings, cluster))
+    if valid:
+        results += _guarded("broker", lambda: _broker(settings, cluster))
     else:
-        found.append(Finding("broker", "skip", "not asked: the settings cannot be used"))
+        results.append(CheckResult("broker", "skip", "skipped: the settings are not valid"))
     if cluster:
-        found += _guarded("topics", lambda: _topics(settings, cluster[0]))
+        results += _guarded("topics", lambda: _topics(settings, cluster[0]))
     else:
-        found.append(Finding("topics", "skip", "not asked: no broker answers"))
+        results.append(CheckResult("topics", "skip", "skipped: no broker answers"))
     checks = {
         "redis": _redis,
         "bundle": _bundle,
@@ -55,24 +55,24 @@ def examine(settings: Settings) -> list[Finding]:
         "disk": _disk,
     }
     for name, check in checks.items():
-        found += _guarded(name, lambda check=check: check(settings))  # type: ignore[misc]
-    return found
+        results += _guarded(name, lambda check=check: check(settings))  # type: ignore[misc]
+    return results
 
 
-def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _guarded(name: str, check: Callable[[], Iterator[CheckResult]]) -> Iterator[CheckResult]:
     try:
         yield from check()
     except LabelstreamError as exc:
         detail = f"{exc.message}: {exc.cause}" if exc.cause else exc.message
-        yield Finding(name, "FAIL", detail, exc.fix, exc.exit_code)
+        yield CheckResult(name, "FAIL", detail, exc.fix, exc.exit_code)
     except ModuleNotFoundError as exc:
-        fix = "pip install 'labelstream[cpu]' or 'labelstream[gpu]'"
-        yield Finding(name, "FAIL", f"the Python module {exc.name} is missing", fix, DEVICE_EXIT_CODE)
-    except Exception as exc:  # noqa: BLE001 - the next check has to run whatever this one met
-        yield Finding(name, "FAIL", f"{type(exc).__name__}: {exc}", "this was not foreseen; please report it")
+        fix = f"{install_hint('cpu')}, or '.[gpu]' on a machine with an NVIDIA GPU"
+        yield CheckResult(name, "FAIL", f"the Python module {exc.name} is missing", fix, DEVICE_EXIT_CODE)
+    except Exception as exc:  # noqa: BLE001 - a failed check must not prevent the next one
+        yield CheckResult(name, "FAIL", f"{type(exc).__name__}: {exc}", "unexpected error; please report it")
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def _settings(settings: Settings) -> Iterator[CheckResult]:
     parse_servers(settings.broker)
     security_options(settings)
     if settings.web_token_file is not None:
@@ -87,19 +87,19 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     routes = (
         f"{r.input_topic} → {r.output_topic}, dead letters {r.dead_topic}" for r in settings.effective_routes
     )
-    yield Finding("settings", "ok", "; ".join(routes))
+    yield CheckResult("settings", "ok", "; ".join(routes))
 
 
-def _broker(settings: Settings, answer: list[Cluster]) -> Iterator[Finding]:
+def _broker(settings: Settings, found: list[Cluster]) -> Iterator[CheckResult]:
     cluster = asyncio.run(ask_cluster(settings, BROKER_TIMEOUT_S))
-    answer.append(cluster)
+    found.append(cluster)
     unreachable = asyncio.run(_unreachable(settings, cluster))
     for address, error in unreachable:
-        detail = f"{settings.broker} answers, but sends clients to {address}, which does not: {error.cause}"
-        fix = "set the broker's advertised.listeners to an address that this machine reaches"
-        yield Finding("broker", "FAIL", detail, fix, error.exit_code)
+        detail = f"{settings.broker} answers, but sends clients to {address}, which fails: {error.cause}"
+        fix = "set advertised.listeners of the broker to an address that this machine can reach"
+        yield CheckResult("broker", "FAIL", detail, fix, error.exit_code)
     if not unreachable:
-        yield Finding("broker", "ok", f"{settings.broker} answers; brokers: {', '.join(cluster.brokers)}")
+        yield CheckResult("broker", "ok", f"{settings.broker} answers; brokers: {', '.join(cluster.brokers)}")
 
 
 async def _unreachable(settings: Settings, cluster: Cluster) -> list[tuple[str, BrokerError]]:
@@ -114,86 +114,86 @@ async def _unreachable(settings: Settings, cluster: Cluster) -> list[tuple[str, 
     return [(address, error) for address, error in zip(cluster.brokers, errors, strict=True) if error]
 
 
-def _topics(settings: Settings, cluster: Cluster) -> Iterator[Finding]:
+def _topics(settings: Settings, cluster: Cluster) -> Iterator[CheckResult]:
     reports = asyncio.run(check_topics(settings, cluster))
     if missing := [report.name for report in reports if report.shape is None]:
         raise missing_topics(missing, settings)
     for report in reports:
-        for wrong, fix in report.warnings:
-            yield Finding("topics", "warn", f"{report.name}: {wrong}", fix)
+        for warning, fix in report.warnings:
+            yield CheckResult("topics", "warn", f"{report.name}: {warning}", fix)
     if not any(report.warnings for report in reports):
         counts = (f"{report.name} {report.shape.partitions}" for report in reports if report.shape)
-        yield Finding("topics", "ok", f"partitions: {', '.join(counts)}")
+        yield CheckResult("topics", "ok", f"partitions: {', '.join(counts)}")
 
 
-def _redis(settings: Settings) -> Iterator[Finding]:
+def _redis(settings: Settings) -> Iterator[CheckResult]:
     if settings.redis_url is None:
-        yield Finding("redis", "ok", "not set: the cache is in this process only")
+        yield CheckResult("redis", "ok", "not configured: the worker uses its in-process cache only")
         return
     import redis
 
     url = settings.redis_url.get_secret_value()
-    # Only the place is shown: the URL may hold a password.
+    # The URL may contain a password, so only the address is shown.
     parts = urlsplit(url)
-    place = parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
+    address = parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
     try:
         with redis.Redis.from_url(
             url, socket_connect_timeout=REDIS_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
         ) as client:
             client.ping()
     except (redis.RedisError, OSError, ValueError) as exc:
-        detail = f"{place} does not answer ({exc}); the worker goes on without it"
-        yield Finding("redis", "warn", detail, "start it, or set redis_url (LABELSTREAM_REDIS_URL)")
+        detail = f"{address} does not answer ({exc}); the worker runs without it"
+        yield CheckResult("redis", "warn", detail, "start Redis, or correct redis_url")
     else:
-        yield Finding("redis", "ok", f"{place} answers")
+        yield CheckResult("redis", "ok", f"{address} answers")
 
 
-def _bundle(settings: Settings) -> Iterator[Finding]:
+def _bundle(settings: Settings) -> Iterator[CheckResult]:
     from stream.bundle import open_bundle
     from stream.classify import check_servable
 
     for spec in dict.fromkeys(route.bundle for route in settings.effective_routes):
         bundle = open_bundle(spec, settings.bundle_store)
         check_servable(bundle.manifest)
-        told = f"{bundle.manifest.task}, {len(bundle.manifest.labels)} labels"
-        yield Finding(
-            "bundle", "ok", f"{bundle.reference}: {told}, {len(bundle.manifest.files)} digests match"
+        content = f"{bundle.manifest.task}, {len(bundle.manifest.labels)} labels"
+        yield CheckResult(
+            "bundle", "ok", f"{bundle.reference}: {content}, {len(bundle.manifest.files)} digests match"
         )
 
 
-def _device(settings: Settings) -> Iterator[Finding]:
+def _device(settings: Settings) -> Iterator[CheckResult]:
     from stream.bundle import open_bundle
     from stream.runtime import check_device, choose, open_runtimes, usable_devices
 
     check_device(settings.device)
-    usable = f"usable here: {', '.join(usable_devices())}"
+    available = f"available: {', '.join(usable_devices())}"
     for spec, wanted in dict.fromkeys((r.bundle, r.variant) for r in settings.effective_routes):
         try:
             bundle = open_bundle(spec, settings.bundle_store)
         except LabelstreamError:
-            yield Finding("device", "ok", f"{usable}; what is chosen depends on the bundle")
+            yield CheckResult("device", "ok", f"{available}; the choice depends on the bundle")
             continue
         choice = choose(bundle.manifest, settings.device, wanted)
-        # Opening the sessions is what shows a driver that is not there.
+        # Only opening a session shows whether the driver works.
         runtimes = open_runtimes(bundle, choice, settings.sessions)
         sessions = f"{len(runtimes)} session{'s' if len(runtimes) > 1 else ''} on {runtimes[0].provider}"
-        detail = f"{bundle.reference} runs as {choice.device} {choice.variant}, {sessions}: {choice.reason}"
-        yield Finding("device", "ok", f"{detail}. {usable}")
+        detail = f"{bundle.reference} runs {choice.variant} on {choice.device}, {sessions}: {choice.reason}"
+        yield CheckResult("device", "ok", f"{detail}; {available}")
 
 
-def _codec(_settings: Settings) -> Iterator[Finding]:
+def _codec(_settings: Settings) -> Iterator[CheckResult]:
     if codec is not None:
-        yield Finding("codec", "ok", "records are read and written by compiled code")
+        yield CheckResult("codec", "ok", "the compiled codec is in use")
     else:
-        yield Finding(
+        yield CheckResult(
             "codec",
             "warn",
-            "records are read and written by Python, at more than twice the cost",
-            "install a C compiler and Python's headers (apt-get install gcc python3-dev), then this again",
+            "the Python codec is in use; it needs more than twice the CPU time",
+            "install gcc and python3-dev, then install the checkout again",
         )
 
 
-def _web_port(settings: Settings) -> Iterator[Finding]:
+def _web_port(settings: Settings) -> Iterator[CheckResult]:
     host, port = settings.web_host, settings.web_port
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -201,21 +201,27 @@ def _web_port(settings: Settings) -> Iterator[Finding]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as exc:
-        detail = f"{host}:{port} cannot be used: {exc.strerror}; perhaps a worker runs already"
-        yield Finding(
-            "web port", "warn", detail, "set web_port (0 takes a free one), or end what listens there"
+        detail = f"{host}:{port} cannot be used: {exc.strerror}; another worker may be running"
+        yield CheckResult(
+            "web port",
+            "warn",
+            detail,
+            "choose another web_port, or 0 for a free one",
         )
     else:
-        yield Finding("web port", "ok", f"{host}:{port} is free")
+        yield CheckResult("web port", "ok", f"{host}:{port} is free")
 
 
-def _disk(settings: Settings) -> Iterator[Finding]:
+def _disk(settings: Settings) -> Iterator[CheckResult]:
     store = settings.bundle_store.absolute()
-    there = next((folder for folder in (store, *store.parents) if folder.exists()), Path("/"))
-    free = shutil.disk_usage(there).free
+    folder = next((path for path in (store, *store.parents) if path.exists()), Path("/"))
+    free = shutil.disk_usage(folder).free
     if free < LOW_DISK_BYTES:
-        yield Finding(
-            "disk", "warn", f"{free / 2**20:.0f} MiB free at {there}", "make room, or move bundle_store"
+        yield CheckResult(
+            "disk",
+            "warn",
+            f"{free / 2**20:.0f} MiB free at {folder}",
+            "free some space, or move the store",
         )
     else:
-        yield Finding("disk", "ok", f"{free / 2**30:.1f} GiB free at {there}")
+        yield CheckResult("disk", "ok", f"{free / 2**30:.1f} GiB free at {folder}")

@@ -1,4 +1,4 @@
-"""`labelstream demo`: see it work before you set anything up."""
+"""`labelstream demo`: the whole pipeline on one machine, without any setup."""
 
 import asyncio
 from pathlib import Path
@@ -8,19 +8,17 @@ import typer
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the bundle and the worker's log are kept.")] = Path(
-        ".demo"
-    ),
-    rate: Annotated[float, typer.Option(min=1, help="Events produced per second.")] = 120,
+    folder: Annotated[Path, typer.Option(help="Folder for the bundle and the worker's log.")] = Path(".demo"),
+    rate: Annotated[float, typer.Option(min=1, help="Events to produce per second.")] = 120,
     redis_url: Annotated[
         str | None,
-        typer.Option(help="A Redis for the second cache tier.", show_default="in-process cache only"),
+        typer.Option(help="Redis for the second cache tier.", show_default="in-process cache only"),
     ] = None,
 ) -> None:
     """Train on the sample, start a broker and a worker, and watch labels arrive.
 
-    Needs no Kafka: the broker is a development broker that keeps nothing. The first run trains, later runs
-    reuse the bundle.
+    No Kafka is needed: the demo starts an in-memory development broker. The first run trains the model, and
+    later runs reuse its bundle.
 
         labelstream demo
 

@@ -1,11 +1,11 @@
-"""`labelstream doctor`: checks everything that a worker needs, and says the fix for what is wrong."""
+"""`labelstream doctor`: check everything that a worker needs, with a fix for each problem."""
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from stream.commands.checks import examine
+from stream.commands.checks import run_checks
 from stream.commands.options import CONNECTION, TOPICS, with_settings
 from stream.commands.topics import table_console
 from stream.kafka.connection import silence_client_logs
@@ -30,20 +30,20 @@ STYLES = {"ok": "green", "warn": "yellow", "skip": "dim", "FAIL": "bold red"}
 def doctor(*, settings: Settings) -> None:
     """Check settings, broker, topics, Redis, bundle, device, codec, web port and disk.
 
-    Every check runs, whatever became of the one before it. The exit code is that of the first that failed:
-    2 settings, 3 bundle, 4 broker or topics, 7 device; a warning does not count.
+    A failed check does not stop the others. The exit code is that of the first failure: 2 settings, 3 bundle,
+    4 broker or topics, 7 device. Warnings do not change it.
 
         labelstream doctor
 
         labelstream doctor --broker kafka:9092 --bundle support
     """
     silence_client_logs()
-    found = examine(settings)
+    results = run_checks(settings)
     console = table_console()
-    table = Table("check", "verdict", "detail", "fix", box=SIMPLE_HEAD)
-    for finding in found:
-        verdict = Text(finding.verdict, STYLES[finding.verdict])
-        table.add_row(finding.check, verdict, Text(finding.detail), Text(finding.fix))
+    table = Table("check", "status", "detail", "fix", box=SIMPLE_HEAD)
+    for result in results:
+        status = Text(result.status, STYLES[result.status])
+        table.add_row(result.check, status, Text(result.detail), Text(result.fix))
     console.print(table)
-    if failed := [finding for finding in found if finding.verdict == "FAIL"]:
+    if failed := [result for result in results if result.status == "FAIL"]:
         raise typer.Exit(failed[0].exit_code)

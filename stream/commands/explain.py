@@ -1,6 +1,6 @@
-"""`labelstream predict --explain`: the stages from a text to its label, one after the other."""
+"""`labelstream predict --explain`: the stages from a text to its label."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -22,85 +22,97 @@ from stream.errors import Poison
 from stream.runtime import Logits
 from stream.worker.route_model import OpenModel
 
+PIPE_COLUMNS = 200
 
-def explain(opened: OpenModel, row: ModelInput, result: Prediction | Poison) -> RenderableType:
-    """Text, tokens and ids, logits, probabilities and the label event's members of one row.
+
+def explanation(opened: OpenModel, row: ModelInput, result: Prediction | Poison) -> RenderableType:
+    """Return the text, tokens with ids, logits, probabilities and result of one row.
 
     Args:
         opened: the model.
-        row: what it reads of the row.
-        result: what the stream says of it.
+        row: the row as the input of the model.
+        result: the row's prediction, or the error.
     """
     manifest = opened.bundle.manifest
     (tokens,) = opened.tokeniser.encode_rows([row])
     windows = tokens.windows(manifest.windows.most) if manifest.windows else [tokens]
     logits = [opened.runtimes[0].infer(opened.tokeniser.pad([window]))[0] for window in windows]
-    shown: list[RenderableType] = [*_texts(row)]
-    for at, (window, of_window) in enumerate(zip(windows, logits, strict=True), 1):
-        if len(windows) > 1:
-            shown.append(Text(f"window {at} of {len(windows)}", style="bold"))
-        shown.append(
-            _tags(manifest, window, of_window) if manifest.head == "token" else _tokens(manifest, window)
-        )
+    parts = [*_texts(row), *_windows(manifest, windows, logits)]
     if manifest.head != "token":
-        shown.append(_scores(manifest, logits))
-    said = result.members.decode() if isinstance(result, Prediction) else f"{result.reason.value}: {result}"
-    shown.append(Text.assemble(("said      ", "bold"), said))
-    return Group(*shown, "")
+        parts.append(_scores(manifest, logits))
+    if isinstance(result, Prediction):
+        outcome = result.members.decode()
+    else:
+        outcome = f"{result.reason.value}: {result}"
+    return Group(*parts, _line("result", outcome), "")
 
 
-def _texts(row: ModelInput) -> list[Text]:
+def _line(name: str, value: str) -> Text:
+    return Text.assemble((name.ljust(10), "bold"), value)
+
+
+def _texts(row: ModelInput) -> Iterator[Text]:
     texts = texts_of(row)
     text, pair = (texts, None) if isinstance(texts, str) else texts
-    shown = [Text.assemble(("text      ", "bold"), _printable(text))]
+    yield _line("text", _printable(text))
     if pair is not None:
-        shown.append(Text.assemble(("text_pair ", "bold"), _printable(pair)))
+        yield _line("text_pair", _printable(pair))
     if isinstance(row, WithMetadata):
-        told = ", ".join(f"{name}={value!r}" for name, value in row.metadata)
-        shown.append(Text.assemble(("metadata  ", "bold"), _printable(told)))
-    return shown
+        values = ", ".join(f"{name}={value!r}" for name, value in row.metadata)
+        yield _line("metadata", _printable(values))
+
+
+def _windows(
+    manifest: Manifest, windows: Sequence[RowTokens], logits: Sequence[Logits]
+) -> Iterator[RenderableType]:
+    for number, (window, window_logits) in enumerate(zip(windows, logits, strict=True), 1):
+        if len(windows) > 1:
+            yield Text(f"window {number} of {len(windows)}", style="bold")
+        if manifest.head == "token":
+            yield _tags(manifest, window, window_logits)
+        else:
+            yield _tokens(manifest, window)
 
 
 def _tokens(manifest: Manifest, tokens: RowTokens) -> Text:
-    told = " ".join(
+    pairs = " ".join(
         f"{_printable(token)}:{number}" for token, number in zip(tokens.tokens, tokens.ids, strict=True)
     )
-    shown = Text.assemble((f"{len(tokens)} tokens, token:id", "bold"), f"  {told}")
+    text = Text.assemble((f"{len(tokens)} tokens, token:id", "bold"), f"  {pairs}")
     if tokens.metadata is not None and "metadata" in manifest.inputs:
         numbers = " ".join(f"{number:g}" for number in tokens.metadata.tolist())
-        shown.append(f"\nmetadata as the graph reads it  {numbers}")
-    return shown
+        text.append(f"\nmetadata as the model's input  {numbers}")
+    return text
 
 
 def _scores(manifest: Manifest, logits: Sequence[Logits]) -> RenderableType:
     pooling = manifest.windows.pooling if manifest.windows else "mean"
     pooled = pool_logits(np.stack(logits), pooling) if len(logits) > 1 else logits[0]
-    chances = probabilities(manifest, pooled)
+    label_probabilities = probabilities(manifest, pooled)
     table = Table("id", "label", "logit", box=SIMPLE_HEAD)
-    if chances is not None:
+    if label_probabilities is not None:
         table.add_column("probability")
     if manifest.thresholds:
         table.add_column("threshold")
-    order = np.argsort(-pooled, kind="stable").tolist()
-    for at in order:
+    for at in np.argsort(-pooled, kind="stable").tolist():
         label = manifest.labels[at]
         cells = [str(at), label, f"{pooled[at]:.6f}"]
-        if chances is not None:
-            cells.append(f"{chances[at]:.6f}")
+        if label_probabilities is not None:
+            cells.append(f"{label_probabilities[at]:.6f}")
         if manifest.thresholds:
             cells.append(f"{manifest.thresholds[label]:g}")
         table.add_row(*map(Text, cells))
-    if manifest.temperature != 1.0:
-        told = f"probabilities of logits / {manifest.temperature:g}, the bundle's temperature"
-        return Group(table, Text(told, style="dim"))
-    return table
+    if manifest.temperature == 1.0:
+        return table
+    note = f"probabilities are those of the logits divided by the temperature {manifest.temperature:g}"
+    return Group(table, Text(note, style="dim"))
 
 
 def _tags(manifest: Manifest, tokens: RowTokens, logits: Logits) -> RenderableType:
-    chances = probabilities(manifest, logits[: len(tokens)])
-    assert chances is not None, "tags have probabilities"
+    tag_probabilities = probabilities(manifest, logits[: len(tokens)])
+    assert tag_probabilities is not None, "tags have probabilities"
     table = Table("token", "id", "characters", "tag", "logit", "probability", box=SIMPLE_HEAD)
-    best = chances.argmax(axis=1).tolist()
+    best = tag_probabilities.argmax(axis=1).tolist()
     columns = zip(tokens.tokens, tokens.ids, tokens.offsets, tokens.special_tokens_mask, strict=True)
     for at, (token, number, (start, end), special) in enumerate(columns):
         tag = best[at]
@@ -110,16 +122,16 @@ def _tags(manifest: Manifest, tokens: RowTokens, logits: Logits) -> RenderableTy
             "" if special else f"{start}-{end}",
             Text(manifest.labels[tag]),
             f"{logits[at, tag]:.6f}",
-            f"{chances[at, tag]:.6f}",
+            f"{tag_probabilities[at, tag]:.6f}",
             style="dim" if special else None,
         )
     return table
 
 
-def explaining_console() -> Console:
-    """Where explanations go; lines are as long as they need to be where no terminal sets the limit."""
+def explanation_console() -> Console:
+    """Return the console for explanations; in a file or a pipe lines are not wrapped at 80 columns."""
     console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=PIPE_COLUMNS)
 
 
 def _printable(text: str) -> str:

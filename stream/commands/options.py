@@ -1,10 +1,10 @@
-"""Turns settings into command-line options, so that a setting is described once."""
+"""Command-line options made from the settings, so that each setting is described once."""
 
 import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
@@ -21,38 +21,43 @@ CONNECTION = (
     "ssl_keyfile",
 )
 TOPICS = ("input_topic", "output_topic", "dead_topic")
-# Lists live in the file; a password on a command line is seen by every user of the machine.
+# Routes are a list, which only the file can hold; a password on a command line is visible to all users.
 NOT_FLAGS = ("routes", "sasl_password")
 EVERY = tuple(name for name in Settings.model_fields if name not in NOT_FLAGS)
+# Placeholders for names whose last word says too little; the default is the last word itself.
+METAVARS = {
+    "s": "SECONDS",
+    "ms": "MILLISECONDS",
+    "at": "OFFSET",
+    "texts": "BOOL",
+    "store": "FOLDER",
+    "cafile": "FILE",
+    "certfile": "FILE",
+    "keyfile": "FILE",
+    "k": "LABELS",
+}
 
 
 def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command an option for each of these settings, and `--config`.
+    """Add an option for each of these settings, and `--config`, to a command.
 
     The command receives the loaded `Settings` as its keyword argument `settings`.
+
+    Args:
+        names: names of settings.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         own = [
             p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"
         ]
-        options = [_option(name) for name in names]
-        config = inspect.Parameter(
-            "config",
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                Path | None,
-                typer.Option(help="Settings file, TOML.", metavar="FILE", rich_help_panel="Settings"),
-            ],
-        )
+        parameters = [*own, *map(_option, names), _config_option()]
 
         @functools.wraps(command)
         def run(*args: Any, **kwargs: Any) -> Any:
             flags = {name: kwargs.pop(name) for name in names}
             return command(*args, settings=load_settings(flags, kwargs.pop("config")), **kwargs)
 
-        parameters = [*own, *options, config]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         del run.__wrapped__
@@ -61,17 +66,35 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
     return decorate
 
 
+def _config_option() -> inspect.Parameter:
+    option = typer.Option(help="Settings file, TOML.", metavar="FILE", rich_help_panel="Settings")
+    return inspect.Parameter(
+        "config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, option]
+    )
+
+
 def _option(name: str) -> inspect.Parameter:
-    field = Settings.model_fields[name]
-    default = field.get_default()
-    shown = "" if default in (None, "", ()) else f" [default: {default}]"
+    last_word = name.rsplit("_", 1)[-1]
     option = typer.Option(
         f"--{name.replace('_', '-')}",
-        help=f"{field.description}{shown}".replace("[default", "\\[default"),
-        metavar=name.rsplit("_", 1)[-1].upper(),
+        help=_help(name),
+        metavar=METAVARS.get(last_word, last_word.upper()),
         rich_help_panel="Settings",
         show_default=False,
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
     )
+
+
+def _help(name: str) -> str:
+    field = Settings.model_fields[name]
+    default, text = field.get_default(), field.description or ""
+    notes = []
+    if get_origin(field.annotation) is Literal:
+        notes.append(f"choices: {', '.join(get_args(field.annotation))}")
+    if default not in (None, "", ()):
+        notes.append(f"default: {str(default).lower() if isinstance(default, bool) else default}")
+    sentence = f"{text[:1].upper()}{text[1:]}."
+    # The backslash keeps Rich from reading the brackets as markup.
+    return f"{sentence} \\[{'; '.join(notes)}]" if notes else sentence

@@ -1,4 +1,4 @@
-"""`labelstream produce`: events from a file or a pipe into the input topic."""
+"""`labelstream produce`: send events from a file or a pipe to the input topic."""
 
 import asyncio
 import time
@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stream.commands.event_source import EventSource, Form
 from stream.commands.options import CONNECTION, with_settings
+from stream.commands.record_reader import FileFormat, RecordReader
 from stream.errors import UsageError
 from stream.kafka.connection import silence_client_logs
 from stream.kafka.sender import Headers, Sender
@@ -20,29 +20,33 @@ from stream.settings import Settings
 @with_settings(*CONNECTION, "input_topic")
 def produce(
     file: Annotated[
-        str, typer.Argument(help="JSON lines, text lines or .csv; - reads a pipe.", metavar="FILE|-")
+        str,
+        typer.Argument(help="JSON lines, text lines or .csv; - reads standard input.", metavar="FILE|-"),
     ],
     *,
     settings: Settings,
-    topic: Annotated[str, typer.Option(help="Another topic than the input topic.", metavar="TOPIC")] = "",
-    text: Annotated[bool, typer.Option("--text", help="Each line is a bare text, not JSON.")] = False,
-    text_column: Annotated[
-        str, typer.Option(help="CSV column of the text. Default: text.", metavar="NAME")
+    topic: Annotated[
+        str, typer.Option(help="Topic to use instead of the input topic.", metavar="TOPIC")
     ] = "",
-    id_column: Annotated[str, typer.Option(help="CSV column of the event's id.", metavar="NAME")] = "",
+    text: Annotated[bool, typer.Option("--text", help="Read each line as a bare text, not JSON.")] = False,
+    text_column: Annotated[
+        str, typer.Option(help="CSV column with the text. Default: text.", metavar="NAME")
+    ] = "",
+    id_column: Annotated[str, typer.Option(help="CSV column with the event's id.", metavar="NAME")] = "",
     key_field: Annotated[
-        str, typer.Option(help="JSON field or CSV column that becomes the record's key.", metavar="NAME")
+        str, typer.Option(help="JSON field or CSV column with the record's key.", metavar="NAME")
     ] = "",
     header: Annotated[
-        list[str] | None, typer.Option(help="Header of every record; may be repeated.", metavar="K=V")
+        list[str] | None,
+        typer.Option(help="Header of every record; may be repeated.", metavar="NAME=VALUE"),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.001, help="Events a second. Default: as fast as possible.")
+        float | None, typer.Option(min=0.001, help="Events per second. Default: as fast as possible.")
     ] = None,
 ) -> None:
-    """Send events to the input topic and wait until the broker has confirmed each of them.
+    """Send events to the input topic, and wait until the broker has confirmed all of them.
 
-    JSON lines are sent as they stand, even when they are broken, so that dead letters can be tried out.
+    JSON lines are sent unchanged, even invalid ones, so that you can see how dead letters work.
 
         labelstream produce events.jsonl
 
@@ -53,24 +57,26 @@ def produce(
         labelstream produce events.jsonl --key-field customer --header source=import
     """
     silence_client_logs()
-    form = _form(file, text=text, text_column=text_column, id_column=id_column, key_field=key_field)
+    file_format = _file_format(
+        file, text=text, text_column=text_column, id_column=id_column, key_field=key_field
+    )
     headers = _headers(header or [])
     if text and "content-type" not in dict(headers):
         headers.append(("content-type", b"text/plain"))
-    with EventSource(file, form) as source:
-        asyncio.run(_produce(settings, source, topic or _input_topic(settings), headers, rate))
+    with RecordReader(file, file_format) as reader:
+        asyncio.run(_produce(settings, reader, topic or _input_topic(settings), headers, rate))
 
 
-def _form(path: str, *, text: bool, text_column: str, id_column: str, key_field: str) -> Form:
+def _file_format(path: str, *, text: bool, text_column: str, id_column: str, key_field: str) -> FileFormat:
     is_csv = path.endswith(".csv") or bool(text_column or id_column)
     if text and (is_csv or key_field):
         raise UsageError(
-            "--text goes with neither CSV nor --key-field",
+            "--text cannot be combined with CSV or --key-field",
             cause="a bare text line has no columns and no fields",
-            fix="leave out --text, or the other flags",
+            fix="remove --text, or the other options",
         )
     kind: Literal["json", "text", "csv"] = "text" if text else "csv" if is_csv else "json"
-    return Form(kind, text_column or "text", id_column or None, key_field or None)
+    return FileFormat(kind, text_column or "text", id_column or None, key_field or None)
 
 
 def _headers(given: list[str]) -> Headers:
@@ -79,7 +85,7 @@ def _headers(given: list[str]) -> Headers:
         name, equals, value = entry.partition("=")
         if not name or not equals:
             raise UsageError(
-                f"--header {entry!r} is not name=value", fix="write it like --header source=import"
+                f"--header {entry!r} is not NAME=VALUE", fix="write it like --header source=import"
             )
         headers.append((name, value.encode()))
     return headers
@@ -87,36 +93,29 @@ def _headers(given: list[str]) -> Headers:
 
 def _input_topic(settings: Settings) -> str:
     if len(settings.effective_routes) > 1:
+        topics = ", ".join(route.input_topic for route in settings.effective_routes)
         raise UsageError(
             "the settings have several routes",
-            cause=f"input topics: {', '.join(route.input_topic for route in settings.effective_routes)}",
-            fix="say which with --topic",
+            cause=f"their input topics: {topics}",
+            fix="choose one with --topic",
         )
     return settings.effective_routes[0].input_topic
 
 
 async def _produce(
-    settings: Settings, source: EventSource, topic: str, headers: Headers, rate: float | None
+    settings: Settings, reader: RecordReader, topic: str, headers: Headers, rate: float | None
 ) -> None:
     await find_topics(settings, [topic])
     sender = Sender(settings, topic, headers)
-    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     started = time.monotonic()
     try:
         await sender.start()
-        with _progress(told) as progress:
-            bar = progress.add_task(topic, total=source.size, events=0)
-            async for events in source.events():
-                for event in events:
-                    await _pace(started, sender.sent, rate)
-                    await sender.send(event.value, event.key)
-                progress.update(bar, completed=source.position, events=sender.sent)
-                # Gives Ctrl-C and the deliveries their turn where no buffer was full.
-                await asyncio.sleep(0)
+        await _send_all(sender, reader, topic, rate, errors)
         await sender.finish()
     except asyncio.CancelledError:
         await sender.stop()
-        told.print(f"interrupted: {sender.confirmed} of {sender.sent} events are confirmed in {topic}")
+        errors.print(f"interrupted: {sender.confirmed} of {sender.sent} events are confirmed in {topic}")
         raise
     finally:
         await sender.stop()
@@ -125,8 +124,23 @@ async def _produce(
         f"{sender.confirmed} events produced to {topic} in {seconds:.2f} s"
         f" ({sender.confirmed / seconds:,.0f}/s)"
     )
-    if source.not_json:
-        told.print(f"{source.not_json} of them are not JSON: sent as they are, to become dead letters")
+    if reader.not_json:
+        errors.print(f"{reader.not_json} of them are not JSON and will become dead letters")
+
+
+async def _send_all(
+    sender: Sender, reader: RecordReader, topic: str, rate: float | None, errors: Console
+) -> None:
+    started = time.monotonic()
+    with _progress(errors) as progress:
+        bar = progress.add_task(topic, total=reader.size, events=0)
+        async for records in reader.batches():
+            for record in records:
+                await _pace(started, sender.sent, rate)
+                await sender.send(record.value, record.key)
+            progress.update(bar, completed=reader.position, events=sender.sent)
+            # Ctrl-C and deliveries need the event loop, also while no buffer is full.
+            await asyncio.sleep(0)
 
 
 async def _pace(started: float, sent: int, rate: float | None) -> None:

@@ -1,19 +1,25 @@
-"""`labelstream tail`: label events, or dead letters, as they arrive."""
+"""`labelstream tail`: print label events or dead letters as they arrive."""
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Protocol
 
-import orjson
 import typer
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from rich.console import Console
-from rich.text import Text
 
 from stream.commands.options import CONNECTION, TOPICS, with_settings
+from stream.commands.tail_cells import (
+    DEAD_COLUMNS,
+    LABEL_COLUMNS,
+    dead_cells,
+    header_line,
+    label_cells,
+    row_line,
+)
 from stream.errors import BrokerError, UsageError
 from stream.kafka.connection import client_options, error_cause, silence_client_logs
 from stream.kafka.topics.cluster import find_topics
@@ -21,42 +27,39 @@ from stream.settings import Settings
 
 MAX_WAIT_MS = 100
 POLL_MS = 500
-LABEL_COLUMNS = (
-    ("time", 12),
-    ("id", 24),
-    ("label", 28),
-    ("score", 8),
-    ("cached", 6),
-    ("partition@offset", 16),
-)
-DEAD_COLUMNS = (("time", 12), ("id", 24), ("reason", 10), ("from", 28), ("message", 48))
-MISSING = "-"
 
 
 @with_settings(*CONNECTION, *TOPICS)
 def tail(
     *,
     settings: Settings,
-    topic: Annotated[str, typer.Option(help="Another topic than the output topic.", metavar="TOPIC")] = "",
-    dead: Annotated[bool, typer.Option("--dead", help="Follow the dead letters instead.")] = False,
+    topic: Annotated[
+        str, typer.Option(help="Topic to use instead of the output topic.", metavar="TOPIC")
+    ] = "",
+    dead: Annotated[bool, typer.Option("--dead", help="Print dead letters instead of label events.")] = False,
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="Start with the oldest record, not with the next.")
+        bool, typer.Option("--from-beginning", help="Start at the oldest record instead of the next one.")
     ] = False,
-    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the values as they are, a line each.")] = False,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this number of records.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the records' values unchanged, one per line.")
+    ] = False,
 ) -> None:
-    """Follow the label events, from now on or from the beginning; Ctrl-C ends it.
+    """Print label events as they arrive, until Ctrl-C.
 
-    Joins no consumer group and commits nothing, so it never takes records from anybody.
+    Only new events are printed; --from-beginning also prints those already in the topic. The command joins no
+    consumer group and commits nothing, so it takes no records from other consumers.
 
-        labelstream tail
+        labelstream tail --from-beginning
 
         labelstream tail --from-beginning --count 10 --json
 
         labelstream tail --dead --from-beginning
     """
     silence_client_logs()
-    asyncio.run(_tail(settings, topic or _topic(settings, dead=dead), dead, from_beginning, count, raw=json))
+    topic = topic or _topic(settings, dead=dead)
+    output = RawOutput() if json else TableOutput(dead=dead)
+    asyncio.run(_tail(settings, topic, output, from_beginning=from_beginning, count=count))
 
 
 def _topic(settings: Settings, *, dead: bool) -> str:
@@ -65,17 +68,64 @@ def _topic(settings: Settings, *, dead: bool) -> str:
         raise UsageError(
             "the settings have several routes",
             cause=f"their topics: {', '.join(topics)}",
-            fix="say which with --topic",
+            fix="choose one with --topic",
         )
     return next(iter(topics))
 
 
+class Output(Protocol):
+    """The form in which records are printed."""
+
+    def start(self) -> None: ...
+    def show(self, record: "ConsumerRecord[bytes, bytes]") -> None: ...
+
+
+class TableOutput:
+    """Prints records as lines of cells, below a line of column names."""
+
+    def __init__(self, *, dead: bool) -> None:
+        self._columns = DEAD_COLUMNS if dead else LABEL_COLUMNS
+        self._cells = dead_cells if dead else label_cells
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def start(self) -> None:
+        """Print the column names."""
+        self._console.print(header_line(self._columns))
+
+    def show(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        """Print a record."""
+        self._console.print(row_line(self._columns, self._cells(record)))
+
+
+class RawOutput:
+    """Prints the values of records unchanged, one per line."""
+
+    def start(self) -> None:
+        """Print nothing: every line is a value."""
+
+    def show(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        """Print a record's value, `null` for a tombstone."""
+        sys.stdout.buffer.write((b"null" if record.value is None else record.value) + b"\n")
+
+
 async def _tail(
-    settings: Settings, topic: str, dead: bool, from_beginning: bool, count: int | None, *, raw: bool
+    settings: Settings, topic: str, output: Output, *, from_beginning: bool, count: int | None
 ) -> None:
     partitions = (await find_topics(settings, [topic]))[topic]
-    columns = DEAD_COLUMNS if dead else LABEL_COLUMNS
-    out = Console(highlight=False, soft_wrap=True)
+    async with _consumer(settings, topic, from_beginning=from_beginning) as consumer:
+        _print_start(topic, partitions, from_beginning=from_beginning)
+        output.start()
+        seen = 0
+        while count is None or seen < count:
+            batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=count and count - seen)
+            for record in (record for batch in batches.values() for record in batch):
+                seen += 1
+                output.show(record)
+            sys.stdout.buffer.flush()
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings, topic: str, *, from_beginning: bool) -> AsyncIterator[Any]:
     consumer = AIOKafkaConsumer(
         topic,
         **client_options(settings),
@@ -86,94 +136,24 @@ async def _tail(
     )
     try:
         await consumer.start()
-        # Asking for the positions settles them: whatever is sent after the next line is seen.
+        # Reading the positions fixes them, so that every record sent from now on is printed.
         for partition in consumer.assignment():
             await consumer.position(partition)
-        where = "the beginning" if from_beginning else "the end"
-        Console(stderr=True, highlight=False).print(f"{topic}: {partitions} partitions, from {where}")
-        if not raw:
-            out.print(_line(columns, [name for name, _ in columns], "bold"))
-        seen = 0
-        while count is None or seen < count:
-            batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=count and count - seen)
-            for record in (record for batch in batches.values() for record in batch):
-                seen += 1
-                if raw:
-                    sys.stdout.buffer.write((b"null" if record.value is None else record.value) + b"\n")
-                else:
-                    out.print(_line(columns, dead_cells(record) if dead else label_cells(record)))
-            sys.stdout.buffer.flush()
+        yield consumer
     except KafkaError as exc:
         raise BrokerError(
-            f"{topic} cannot be read",
+            f"topic {topic} cannot be read",
             cause=error_cause(exc),
-            fix="labelstream doctor checks broker and topics",
+            fix="labelstream doctor checks the broker and the topics",
         ) from exc
     finally:
         await consumer.stop()
 
 
-def label_cells(record: "ConsumerRecord[bytes, bytes]") -> list[str]:
-    """time, id, what is said, score, cached, partition@offset of a label event; dashes for what it lacks."""
-    try:
-        event = orjson.loads(record.value) if record.value is not None else {"label": "(tombstone)"}
-    except orjson.JSONDecodeError:
-        event = {"label": "(not JSON)"}
-    if not isinstance(event, dict):
-        event = {"label": "(not a label event)"}
-    score, cached = event.get("score"), event.get("cached")
-    source = event.get("source")
-    at = source if isinstance(source, dict) else {"partition": record.partition, "offset": record.offset}
-    return [
-        _time(record),
-        str(event.get("id") or _header(record, "labelstream-id")),
-        said(event),
-        f"{score:.4f}" if isinstance(score, float | int) else MISSING,
-        {True: "yes", False: "no"}.get(cached, MISSING) if isinstance(cached, bool) else MISSING,
-        f"{at.get('partition', MISSING)}@{at.get('offset', MISSING)}",
-    ]
-
-
-def said(event: dict[str, Any]) -> str:
-    """What a label event says, in a cell: its label or labels, its value, or its spans' types and texts."""
-    if event.get("abstained"):
-        return "(abstained)"
-    spans = event.get("spans")
-    if isinstance(spans, list):
-        named = (f"{s.get('type')}: {s.get('text')}" for s in spans if isinstance(s, dict))
-        return "; ".join(named) or "(no spans)"
-    labels = event.get("labels")
-    if isinstance(labels, list):
-        return ", ".join(map(str, labels)) or "(no label)"
-    return str(event.get("label", event.get("value", MISSING)))
-
-
-def dead_cells(record: "ConsumerRecord[bytes, bytes]") -> list[str]:
-    """time, id, reason, origin and message of a dead letter, from its headers."""
-    origin = [_header(record, f"labelstream-error-{name}") for name in ("topic", "partition", "offset")]
-    return [
-        _time(record),
-        _header(record, "labelstream-id"),
-        _header(record, "labelstream-error-reason"),
-        f"{origin[0]} {origin[1]}@{origin[2]}",
-        _header(record, "labelstream-error-message"),
-    ]
-
-
-def _header(record: "ConsumerRecord[bytes, bytes]", name: str) -> str:
-    found: bytes | None = dict(record.headers).get(name)
-    return MISSING if found is None else found.decode(errors="replace")
-
-
-def _time(record: "ConsumerRecord[bytes, bytes]") -> str:
-    return datetime.fromtimestamp(record.timestamp / 1000).astimezone().strftime("%H:%M:%S.%f")[:12]
-
-
-def _line(columns: Sequence[tuple[str, int]], cells: Sequence[Any], style: str = "") -> Text:
-    padded = (cell.ljust(width) for (_, width), cell in zip(columns, map(_printable, cells), strict=True))
-    return Text("  ".join(padded).rstrip(), style=style)
-
-
-def _printable(cell: str) -> str:
-    # Ids and messages come from outside; an escape sequence in them must not reach the terminal.
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in cell)
+def _print_start(topic: str, partitions: int, *, from_beginning: bool) -> None:
+    hint = (
+        "from the beginning; Ctrl-C stops"
+        if from_beginning
+        else "from the end: waiting for new records; --from-beginning prints earlier ones too"
+    )
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{topic}: {partitions} partitions, {hint}")

@@ -1,4 +1,4 @@
-"""`labelstream topics`: make the topics of the routes, or check how they are set up."""
+"""`labelstream topics`: create or check the topics of the routes."""
 
 import asyncio
 from typing import Annotated
@@ -15,14 +15,14 @@ from stream.kafka.topics.cluster import missing_topics
 from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, create_topics
 from stream.settings import Settings
 
-# A cell stays on one line where no terminal sets the limit, so that the output can be searched.
+# In a file or a pipe each row stays on one line, so that the output can be searched.
 PIPE_COLUMNS = 1000
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     no_args_is_help=True,
-    help="Make the topics of the routes, or check how they are set up.",
+    help="Create or check the topics of the routes.",
 )
 
 
@@ -34,16 +34,17 @@ def create(
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of a new input topic.")] = 6,
     replication_factor: Annotated[
         int | None,
-        typer.Option(min=1, help="Copies of each partition. Default: 3, or one a broker below that."),
+        typer.Option(min=1, help="Replicas per partition. Default: 3, or the number of brokers if lower."),
     ] = None,
     retention_hours: Annotated[
         float | None,
-        typer.Option(min=0.01, help="How long the new topics keep records. Default: what the broker says."),
+        typer.Option(min=0.01, help="Retention of the new topics. Default: that of the broker."),
     ] = None,
 ) -> None:
-    """Create the topics that are missing: input, output and dead letters of every route.
+    """Create the missing topics: input, output and dead letters of every route.
 
-    Output and dead letters get as many partitions as their input. Topics that exist are not touched.
+    Output and dead-letter topics get as many partitions as their input topic. Existing topics are not
+    changed.
 
         labelstream topics create
 
@@ -67,8 +68,8 @@ def create(
         console.print(f"created  {name}  {count} partitions", markup=False)
     if made.by_name:
         console.print(
-            "This broker takes no requests to create topics (a development broker), so it was asked for each "
-            "by name: partitions and settings are its own.",
+            "This development broker creates a topic when a client asks for it by name, with partitions and "
+            "settings of its own.",
             markup=False,
         )
 
@@ -76,7 +77,7 @@ def create(
 @app.command()
 @with_settings(*CONNECTION, *TOPICS, "max_event_bytes")
 def check(*, settings: Settings) -> None:
-    """Show how the topics of the routes are set up. Exit code 4 when one is missing.
+    """Show the settings of the routes' topics. The exit code is 4 when a topic is missing.
 
     labelstream topics check
 
@@ -86,14 +87,14 @@ def check(*, settings: Settings) -> None:
     reports = asyncio.run(check_topics(settings))
     console = table_console()
     table = Table(
-        "topic", "role", "partitions", "replication", "retention", MAX_BYTES, "verdict", box=SIMPLE_HEAD
+        "topic", "role", "partitions", "replication", "retention", MAX_BYTES, "status", box=SIMPLE_HEAD
     )
     for report in reports:
         table.add_row(*_row(report))
     console.print(table)
     for report in reports:
-        for wrong, fix in report.warnings:
-            console.print(f"{report.name}: {wrong}\n  fix: {fix}", markup=False, soft_wrap=True)
+        for warning, fix in report.warnings:
+            console.print(f"{report.name}: {warning}\n  fix: {fix}", markup=False, soft_wrap=True)
     if missing := [report.name for report in reports if report.shape is None]:
         raise missing_topics(missing, settings)
 
@@ -112,13 +113,13 @@ def _row(report: TopicReport) -> tuple[str, ...]:
     )
 
 
-def _retention(told: str | None) -> str:
-    if not told:
+def _retention(milliseconds: str | None) -> str:
+    if not milliseconds:
         return "-"
-    return "for ever" if int(told) < 0 else f"{int(told) / 3_600_000:g} h"
+    return "unlimited" if int(milliseconds) < 0 else f"{int(milliseconds) / 3_600_000:g} h"
 
 
 def table_console() -> Console:
-    """A console for tables that keeps them whole in a file or a pipe."""
+    """Return a console for tables; in a file or a pipe it does not wrap cells at 80 columns."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)

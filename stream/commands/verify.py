@@ -1,5 +1,7 @@
-"""`labelstream verify`: is this bundle whole, and does it still say what the trained model said?"""
+"""`labelstream verify`: check that a bundle is intact and matches its trained PyTorch model."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,11 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from stream.bundle import open_bundle
+from stream.bundle import Bundle, Parity, open_bundle
 from stream.classify import Tokeniser, check_servable
 from stream.errors import BundleError
-from stream.runtime import open_runtimes, runnable_choices
+from stream.runtime import Choice, open_runtimes, runnable_choices
 from stream.verify import (
+    RowDifference,
     compare,
     infer_all,
     largest_differences,
@@ -22,7 +25,7 @@ from stream.verify import (
     within_tolerance,
 )
 
-# What is counted and what has to stay, by head.
+# The unit that is counted and the agreement that is required, by head.
 COLUMNS = {
     "single-label": ("rows", "same label"),
     "multi-label": ("rows", "same decisions"),
@@ -31,14 +34,30 @@ COLUMNS = {
 }
 
 
-def verify(
-    bundle: Annotated[str, typer.Argument(help="A bundle's folder, or NAME or NAME@VERSION in the store.")],
-    bundle_store: Annotated[Path, typer.Option(help="The bundle store.")] = Path("bundles"),
-) -> None:
-    """Check every digest of a bundle and the parity of its variants with the PyTorch logits stored in it.
+@dataclass(frozen=True, slots=True)
+class VariantResult:
+    """The parity of a variant on a device, and the row with the largest difference."""
 
-    Every variant is run on every device that can be used here; what could not be run is named. Needs no
-    torch. Exit code 3 when a byte was changed or a variant is over its tolerance.
+    choice: Choice
+    parity: Parity
+    worst: RowDifference
+
+    @property
+    def passed(self) -> bool:
+        """Whether the variant is within its tolerance."""
+        return within_tolerance(self.parity)
+
+
+def verify(
+    bundle: Annotated[
+        str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+    ],
+    bundle_store: Annotated[Path, typer.Option(help="Folder with the bundles.")] = Path("bundles"),
+) -> None:
+    """Check a bundle's digests, and compare its variants with the stored logits of the PyTorch model.
+
+    Every variant is run on every device that is available here; the output lists those that could not be run.
+    PyTorch is not needed. The exit code is 3 when a file was changed or a variant exceeds its tolerance.
 
         labelstream verify support
 
@@ -46,49 +65,61 @@ def verify(
     """
     console = Console()
     opened = open_bundle(bundle, bundle_store)
-    manifest = opened.manifest
-    check_servable(manifest)
-    rows, reference = read_reference(opened)
-    lengths = read_lengths(opened, len(rows))
-    tokeniser = Tokeniser(opened)
-    counted, agreed = COLUMNS[manifest.head]
-    table = Table("variant", "device", counted, "largest logit difference", "tolerance", agreed, "")
-    refused = []
-    runs, not_run = runnable_choices(manifest)
+    check_servable(opened.manifest)
+    choices, not_run = runnable_choices(opened.manifest)
+    results = [*_compare_variants(opened, choices, console)]
+    _print_results(console, opened, results, not_run)
+    if failed := [result for result in results if not result.passed]:
+        raise _parity_error(failed[0], COLUMNS[opened.manifest.head][1])
+
+
+def _compare_variants(bundle: Bundle, choices: Sequence[Choice], console: Console) -> Iterator[VariantResult]:
+    manifest, tokeniser = bundle.manifest, Tokeniser(bundle)
+    rows, reference = read_reference(bundle)
+    lengths = read_lengths(bundle, len(rows))
     columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        for choice in runs:
+        for choice in choices:
             task = progress.add_task(f"verify {choice.variant} on {choice.device}", total=len(rows))
-            runtime = open_runtimes(opened, choice, sessions=1)[0]
-            found = infer_all(runtime, tokeniser, rows, lambda n, task=task: progress.advance(task, n))  # type: ignore[misc]
+            runtime = open_runtimes(bundle, choice, sessions=1)[0]
+            logits = infer_all(runtime, tokeniser, rows, lambda n, task=task: progress.advance(task, n))  # type: ignore[misc]
             tolerance, agreement = parity_limits(manifest, choice.variant)
             parity = compare(
-                reference, found, tolerance=tolerance, min_label_agreement=agreement, manifest=manifest
+                reference, logits, tolerance=tolerance, min_label_agreement=agreement, manifest=manifest
             )
-            passed = within_tolerance(parity)
-            table.add_row(
-                choice.variant,
-                choice.device,
-                str(parity.rows),
-                f"{parity.max_abs_logit_diff:.2e}",
-                f"{parity.tolerance:g}",
-                f"{parity.label_agreement:.2%}",
-                "[green]ok[/]" if passed else "[red]refused[/]",
+            yield VariantResult(
+                choice, parity, largest_differences(rows, reference, logits, lengths=lengths)[0]
             )
-            if not passed:
-                worst = largest_differences(rows, reference, found, lengths=lengths)[0]
-                refused.append((choice, parity, worst))
+
+
+def _print_results(
+    console: Console, bundle: Bundle, results: Sequence[VariantResult], not_run: Sequence[str]
+) -> None:
+    counted, agreed = COLUMNS[bundle.manifest.head]
+    table = Table("variant", "device", counted, "largest logit difference", "tolerance", agreed, "status")
+    for result in results:
+        parity = result.parity
+        table.add_row(
+            result.choice.variant,
+            result.choice.device,
+            str(parity.rows),
+            f"{parity.max_abs_logit_diff:.2e}",
+            f"{parity.tolerance:g}",
+            f"{parity.label_agreement:.2%}",
+            "[green]ok[/]" if result.passed else "[red]FAIL[/]",
+        )
     console.print(
-        f"[bold]{opened.reference}[/]  {opened.path}  {len(opened.manifest.files)} files, digests match"
+        f"[bold]{bundle.reference}[/]  {bundle.path}  {len(bundle.manifest.files)} files, digests match"
     )
     console.print(table)
     for line in not_run:
         console.print(f"not run: {line}", soft_wrap=True, markup=False, highlight=False)
-    if refused:
-        choice, parity, worst = refused[0]
-        raise BundleError(
-            f"variant {choice.variant} on {choice.device} does not say what the trained model said",
-            cause=f"row {worst.row} moved by {worst.logit_diff:.3g} logits; "
-            f"{agreed}: {parity.label_agreement:.2%}",
-            fix="export the bundle again, or use another variant",
-        )
+
+
+def _parity_error(result: VariantResult, agreed: str) -> BundleError:
+    return BundleError(
+        f"variant {result.choice.variant} on {result.choice.device} does not match the trained model",
+        cause=f"the logits of row {result.worst.row} differ by {result.worst.logit_diff:.3g}; "
+        f"{agreed}: {result.parity.label_agreement:.2%}",
+        fix="export the bundle again, or use another variant",
+    )

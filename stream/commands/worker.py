@@ -1,4 +1,4 @@
-"""`labelstream worker`: read texts, write labels, until told to stop."""
+"""`labelstream worker`: label the events of the input topics until stopped."""
 
 import asyncio
 import gc
@@ -15,7 +15,7 @@ from stream.settings import Settings
 if TYPE_CHECKING:
     from stream.observe.logs import LogLevel
 
-# New objects until the young ones are looked through; collections of one generation until the next is.
+# Thresholds of the three generations, see `gc.set_threshold`.
 GARBAGE_THRESHOLDS = (200_000, 20, 20)
 
 log = structlog.get_logger(__name__)
@@ -23,10 +23,11 @@ log = structlog.get_logger(__name__)
 
 @with_settings(*EVERY)
 def worker(settings: Settings) -> None:
-    """Classify the events of the input topic and publish labels.
+    """Classify the events of the input topic, and publish their labels.
 
-    Stops on SIGTERM or Ctrl-C after finishing and committing what is in flight; SIGUSR1 turns debug lines on
-    and off. Exit codes: 3 bundle, 4 broker or topics, 5 stalled, 6 fenced, 7 device.
+    On SIGTERM or Ctrl-C the worker finishes and commits the events in flight before it exits. SIGUSR1
+    switches the log level to debug and back. Exit codes: 2 settings, 3 bundle, 4 broker or topics, 5 stalled,
+    6 fenced, 7 device.
 
         labelstream worker --bundle support
 
@@ -34,9 +35,9 @@ def worker(settings: Settings) -> None:
 
         labelstream worker --config labelstream.toml
     """
-    # Until the loop can take it, a request for debug lines must not end the process.
+    # SIGUSR1 ends a process without a handler, and the loop installs its own only later.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    # Faust takes a second to import, which `--help` and a wrong setting need not wait for.
+    # Importing Faust takes a second, which `--help` and a settings error should not need.
     from stream.observe.logs import configure_logs
     from stream.worker.info import worker_name
     from stream.worker.run import run_worker
@@ -49,21 +50,23 @@ def serve(running: Coroutine[None, None, None], level: "LogLevel | None" = None)
     """Run a worker until it ends, or until a signal asks it to finish what is in flight.
 
     Args:
-        running: the worker.
-        level: switched between the configured one and debug by SIGUSR1.
+        running: the coroutine of the worker.
+        level: the log level that SIGUSR1 toggles; None ignores SIGUSR1.
 
     Raises:
         KeyboardInterrupt: the signal was SIGINT.
     """
-    _collect_garbage_seldom()
+    _relax_garbage_collection()
     stopped_by = asyncio.run(_until_signalled(running, level))
     if stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
 
 
-def _collect_garbage_seldom() -> None:
-    """Events come and go by the ten thousand and leave no cycles behind; looking for them cost more than half
-    of a worker's time. What is imported stays for good.
+def _relax_garbage_collection() -> None:
+    """Raise the thresholds of the garbage collector, and exempt imported objects from it.
+
+    Events are many and leave no reference cycles; at the default thresholds the search for cycles took more
+    than half of the worker's CPU time.
     """
     gc.collect()
     gc.freeze()
@@ -78,7 +81,7 @@ async def _until_signalled(
     received: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
-        # Once: a second cancellation would interrupt the draining that the first one began.
+        # Only the first signal cancels: a second cancellation would interrupt the drain.
         if not received:
             log.info("stopping", signal=number.name)
             serving.cancel()

@@ -1,1 +1,1 @@
-"""The whole way on embedded parts: train, serve, produce, watch labels arrive."""
+"""`labelstream demo`: trainer, development broker, worker and client on one machine."""

@@ -1,11 +1,10 @@
-"""The development broker: a Kafka broker inside a Python process that keeps nothing.
+"""The development broker: an in-memory Kafka broker for `labelstream demo` and for tests, not for production.
 
-It is librdkafka's mock cluster, started through confluent_kafka's public options: for `labelstream demo` and
-for tests, never for data. What to know of it:
+It is the mock cluster of librdkafka, started through the public options of confluent_kafka. Its limits:
 
- - A topic has 4 partitions; a partition forgets its oldest records past 5 MB.
- - CreateTopics and DescribeConfigs are unknown to it; a topic appears when it is asked for by name.
- - A group's first join takes 3 s, its initial rebalance delay, which the public options cannot change.
+ - A topic has 4 partitions, and a partition drops its oldest records beyond 5 MB.
+ - CreateTopics and DescribeConfigs are not supported; a topic is created when a client asks for it by name.
+ - The first join of a group takes 3 s, the initial rebalance delay, which the public options cannot change.
  - Offset commits are refused during a rebalance, and transactional offsets are not stored.
 """
 
@@ -24,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stream.errors import BrokerError, UsageError
+from stream.errors import BrokerError, UsageError, install_hint
 
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 5.0
@@ -34,9 +33,9 @@ METADATA_TIMEOUT_S = 10.0
 
 
 class DevBroker:
-    """A development broker in a process of its own, which ends with this one.
+    """A development broker in a child process that ends with this process.
 
-    As a context manager it is started on entry and stopped on exit.
+    The context manager starts the broker on entry and stops it on exit.
     """
 
     def __init__(self, topics: Sequence[str] = ()) -> None:
@@ -45,18 +44,21 @@ class DevBroker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, deadline_s: float = START_DEADLINE_S) -> Self:
-        """Start it and wait until it answers at `address`.
+        """Start the broker, and wait until it answers at `address`.
+
+        Args:
+            deadline_s: the seconds that the start may take.
 
         Raises:
             UsageError: confluent_kafka is not installed.
-            BrokerError: it gave no address within the deadline.
+            BrokerError: the broker reported no address within the deadline.
         """
         require_library()
         with tempfile.TemporaryDirectory(prefix="labelstream-") as folder:
             file = Path(folder) / "address"
             command = [sys.executable, "-m", "stream.demo.broker", "--address-file", str(file)]
             command += ["--parent", str(os.getpid()), *(f"--topic={topic}" for topic in self.topics)]
-            # A session of its own: Ctrl-C is for the caller, who stops the broker last.
+            # In a session of its own the broker does not receive Ctrl-C; the caller stops it last.
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
             )
@@ -73,13 +75,13 @@ class DevBroker:
                 self.stop()
                 raise BrokerError(
                     "the development broker did not start",
-                    cause=f"no address in {deadline_s:g} s" if code is None else f"it ended with code {code}",
-                    fix="run it by itself: python -m stream.demo.broker",
+                    cause=f"no address within {deadline_s:g} s" if code is None else f"exit code {code}",
+                    fix="run `python -m stream.demo.broker` to see its error",
                 )
             time.sleep(POLL_S)
 
     def stop(self) -> None:
-        """End it; what it held is gone."""
+        """Stop the broker; its records are lost."""
         if self.process is None:
             return
         self.process.terminate()
@@ -99,21 +101,27 @@ class DevBroker:
 
 
 def require_library() -> None:
-    """Make sure that confluent_kafka can be imported.
+    """Check that confluent_kafka is installed.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: confluent_kafka is not installed.
     """
     if importlib.util.find_spec("confluent_kafka") is None:
         raise UsageError(
             "the development broker is not installed",
             cause="the Python module confluent_kafka is missing",
-            fix="pip install 'labelstream[demo]'",
+            fix=install_hint("demo"),
         )
 
 
 def serve(topics: Sequence[str], address_file: Path | None, parent: int) -> None:
-    """Run the broker in this process until SIGTERM, SIGINT or the end of the parent process."""
+    """Run the broker in this process until SIGTERM, SIGINT or the end of the parent process.
+
+    Args:
+        topics: names of topics to create.
+        address_file: file to write host:port to once the broker answers; None for none.
+        parent: the id of the parent process.
+    """
     from confluent_kafka import Producer
 
     ended = threading.Event()
@@ -121,7 +129,7 @@ def serve(topics: Sequence[str], address_file: Path | None, parent: int) -> None
         signal.signal(number, lambda *_: ended.set())
     silent = logging.getLogger("labelstream.devbroker")
     silent.disabled = True
-    # The client's own servers are ignored: the mock cluster puts itself in their place.
+    # With this option librdkafka starts the mock cluster and uses it instead of bootstrap servers.
     client = Producer({"test.mock.num.brokers": 1, "log_level": 0}, logger=silent)
     (node,) = client.list_topics(timeout=METADATA_TIMEOUT_S).brokers.values()
     for topic in topics:
@@ -130,27 +138,31 @@ def serve(topics: Sequence[str], address_file: Path | None, parent: int) -> None
     sys.stdout.write(f"{address}\n")
     sys.stdout.flush()
     if address_file is not None:
-        waiting = address_file.with_name(f".{address_file.name}.{os.getpid()}")
-        waiting.write_text(f"{address}\n", encoding="ascii")
-        waiting.replace(address_file)
+        unfinished = address_file.with_name(f".{address_file.name}.{os.getpid()}")
+        unfinished.write_text(f"{address}\n", encoding="ascii")
+        unfinished.replace(address_file)
     while os.getppid() == parent and not ended.wait(PARENT_POLL_S):
         pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the command line, serve, and return the exit code."""
+    """Parse the command line, run the broker, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m stream.demo.broker",
-        description="A Kafka broker for development that keeps nothing.",
+        description="An in-memory Kafka broker for development.",
     )
-    parser.add_argument("--topic", action="append", default=[], help="create this topic; may be repeated")
-    parser.add_argument("--address-file", type=Path, help="write host:port there once it answers")
-    parser.add_argument("--parent", type=int, default=os.getppid(), help="end when this parent process does")
+    parser.add_argument("--topic", action="append", default=[], help="topic to create; may be repeated")
+    parser.add_argument(
+        "--address-file", type=Path, help="file to write host:port to once the broker answers"
+    )
+    parser.add_argument(
+        "--parent", type=int, default=os.getppid(), help="id of the process with which the broker ends"
+    )
     given = parser.parse_args(arguments)
     try:
         require_library()
     except UsageError as exc:
-        sys.stderr.write(f"error: {exc.message}\ncause: {exc.cause}\nfix:   {exc.fix}\n")
+        sys.stderr.write(f"error: {exc.message}\ncause: {exc.cause}\nfix: {exc.fix}\n")
         return exc.exit_code
     serve(given.topic, given.address_file, given.parent)
     return 0

@@ -1,4 +1,4 @@
-"""The events of the demo: the sample, some texts again under new ids, and a few broken records."""
+"""The events of the demo: the sample, repeated texts with new ids, and a few invalid records."""
 
 import csv
 import random
@@ -21,7 +21,7 @@ BROKEN: tuple[tuple[bytes, tuple[tuple[str, bytes], ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class DemoEvent:
-    """A record to produce; `intent` is what the sample says, None for a broken record."""
+    """A record to produce; `intent` is the label in the sample, None for an invalid record."""
 
     id: str
     key: bytes
@@ -31,17 +31,17 @@ class DemoEvent:
 
 
 def demo_events(sample: Path) -> list[DemoEvent]:
-    """The sample in its order, with repeats behind their originals and broken records in between."""
+    """Return the events of a sample in order, with repeated texts and invalid records among them."""
     with sample.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    chosen = random.Random(SEED)
+    generator = random.Random(SEED)
     events = [_event(row, row["id"]) for row in rows]
-    for number, at in enumerate(sorted(chosen.sample(range(len(rows)), REPEATS))):
-        behind = chosen.randrange(at + 1, len(rows)) if at + 1 < len(rows) else at + 1
-        events.insert(behind + number + 1, _event(rows[at], f"{rows[at]['id']}-again"))
+    for number, at in enumerate(sorted(generator.sample(range(len(rows)), REPEATS))):
+        position = generator.randrange(at + 1, len(rows)) if at + 1 < len(rows) else at + 1
+        events.insert(position + number + 1, _event(rows[at], f"{rows[at]['id']}-again"))
     for number, (value, headers) in enumerate(BROKEN):
         broken = DemoEvent(f"broken-{number}", b"broken-%d" % number, value, headers, None)
-        events.insert(chosen.randrange(len(events)), broken)
+        events.insert(generator.randrange(len(events)), broken)
     return events
 
 
@@ -53,6 +53,6 @@ def _event(row: dict[str, str], event_id: str) -> DemoEvent:
 
 
 def held_out_ids(bundle: Path) -> frozenset[str]:
-    """Ids that the bundle's training never saw, as its splits.csv tells."""
+    """Return the ids of the test split in the bundle's splits.csv."""
     with (bundle / "splits.csv").open(encoding="utf-8", newline="") as file:
         return frozenset(row["id"] for row in csv.DictReader(file) if row["split"] == "test")

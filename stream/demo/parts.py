@@ -1,4 +1,4 @@
-"""The demo's processes: a trainer and a worker, started as a user would, and none left behind."""
+"""The processes of the demo: trainer and worker commands, all of them ended with the demo."""
 
 import asyncio
 import ctypes
@@ -21,16 +21,16 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """In a child, on Linux: be killed when the parent dies, however it dies."""
+    """Ask the kernel to kill this child process when its parent dies; on Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 async def labelstream(*arguments: str) -> None:
-    """Run a `labelstream` command on this terminal until it ends.
+    """Run a `labelstream` command in this terminal until it ends.
 
     Raises:
-        SystemExit: it failed; it has said why, and its exit code becomes ours.
+        SystemExit: the command failed and has printed its error; the exit code is that of the command.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stream", *arguments), preexec_fn=end_with_parent
@@ -45,10 +45,14 @@ async def labelstream(*arguments: str) -> None:
 
 @asynccontextmanager
 async def running_worker(arguments: Sequence[str], log: Path) -> AsyncIterator[str]:
-    """A worker process that is ready; gives the address of its web port; stopped orderly at the end.
+    """Run a worker process inside the context, and yield the address of its web port once it is ready.
+
+    Args:
+        arguments: the arguments of `labelstream worker`.
+        log: file for the output of the worker.
 
     Raises:
-        Fatal: it did not become ready; the end of its log is told.
+        Fatal: the worker did not become ready; the error contains the end of its log.
     """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -58,7 +62,7 @@ async def running_worker(arguments: Sequence[str], log: Path) -> AsyncIterator[s
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            # Ctrl-C is for the demo, which then stops the worker.
+            # In a session of its own the worker does not receive Ctrl-C; the demo stops it.
             start_new_session=True,
             preexec_fn=end_with_parent,
         )
@@ -101,7 +105,7 @@ async def _stop(process: asyncio.subprocess.Process, by: signal.Signals) -> None
 
 
 async def cache_hits(address: str) -> dict[str, float]:
-    """Cache hits by tier, from the worker's /metrics."""
+    """Return the cache hits by tier, from the worker's /metrics."""
     async with aiohttp.ClientSession() as session, session.get(f"{address}/metrics") as answer:
         text = await answer.text()
     return {
@@ -113,8 +117,8 @@ async def cache_hits(address: str) -> dict[str, float]:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    """Return a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port

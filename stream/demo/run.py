@@ -1,4 +1,4 @@
-"""The demo from top to bottom."""
+"""The steps of the demo: train, verify, start broker and worker, produce and consume events."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from stream.demo.broker import DevBroker
 from stream.demo.events import DemoEvent, demo_events, held_out_ids
 from stream.demo.parts import cache_hits, labelstream, running_worker
 from stream.demo.screen import clipped_lines, live_view, summary
-from stream.demo.tally import Tally
+from stream.demo.stats import DemoStats
 from stream.errors import BrokerError, BundleError
 from stream.sample import sample_path
 
@@ -27,56 +27,54 @@ REFRESHES_PER_S = 8
 
 
 async def run_demo(folder: Path, rate: float, redis_url: str | None, console: Console) -> None:
-    """Train or reuse a bundle, start broker and worker, send the sample through, show what comes back.
+    """Train or reuse a bundle, start a broker and a worker, produce the sample, and show the results.
 
     Args:
-        folder: where the bundle and the worker's log are kept.
-        rate: events produced per second.
-        redis_url: a Redis for the second cache tier, if any.
-        console: where everything is shown.
+        folder: folder for the bundle and the worker's log.
+        rate: events to produce per second.
+        redis_url: Redis for the second cache tier; None for none.
+        console: the console for the output.
 
     Raises:
-        Fatal: a part did not start, or an event did not come back.
+        Fatal: broker or worker did not start, or an event did not come back.
     """
     store, log = folder / "bundles", folder / "worker.log"
     folder.mkdir(parents=True, exist_ok=True)
     bundle = await trained_bundle(store, console)
     events = demo_events(sample_path())
-    tally = Tally({e.id: e.intent for e in events if e.intent}, held_out_ids(bundle.path))
+    stats = DemoStats({e.id: e.intent for e in events if e.intent}, held_out_ids(bundle.path))
     async with AsyncExitStack() as stack:
-        console.rule("[bold]3  broker: a development broker that keeps nothing[/]")
+        console.rule("[bold]3  broker: an in-memory development broker[/]")
         broker = stack.enter_context(DevBroker(TOPICS))
         console.print(f"listening on {broker.address}")
-        console.rule("[bold]4  worker: a process of its own[/]")
+        console.rule("[bold]4  worker: in its own process[/]")
         arguments = ["--broker", broker.address, "--bundle", NAME, "--bundle-store", str(store)]
         arguments += ["--redis-url", redis_url] if redis_url else []
         console.print(f"labelstream worker {' '.join(arguments[:4])} …", soft_wrap=True)
         with console.status("loading the model and joining the consumer group"):
             web = await stack.enter_async_context(running_worker(arguments, log))
         console.print(f"ready, metrics on {web}/metrics")
-        console.rule("[bold]5  events: produced, labelled, received[/]")
-        await send_and_watch(broker.address, events, rate, tally, console)
+        console.rule("[bold]5  events: produce, label, consume[/]")
+        await send_and_watch(broker.address, events, rate, stats, console)
         hits = await cache_hits(web)
     hits.setdefault("local", 0)
-    console.print(summary(tally, hits if redis_url else {"local": hits["local"]}, str(bundle.path), log))
-    check(tally, events)
+    console.print(summary(stats, hits if redis_url else {"local": hits["local"]}, str(bundle.path), log))
+    check(stats, events)
 
 
 async def trained_bundle(store: Path, console: Console) -> Bundle:
-    """The demo's bundle: the finished one when it was made from this very sample, else a new one."""
-    console.rule("[bold]1  train: fine-tune a small encoder on the sample, export to ONNX[/]")
-    if _is_finished(store):
-        console.print(
-            f"reusing {store / NAME}, which was made from this sample; remove the folder to train again"
-        )
+    """Return the bundle of the demo: the existing one if it was trained on this sample, else a new one."""
+    console.rule("[bold]1  train: fine-tune a small encoder on the sample, and export it to ONNX[/]")
+    if _is_current(store):
+        console.print(f"reusing {store / NAME}, trained on this sample; delete the folder to train again")
     else:
         await labelstream("train", "sample", "--name", NAME, "--bundle-store", str(store))
-    console.rule("[bold]2  verify: does the export say what the trained model said?[/]")
+    console.rule("[bold]2  verify: compare the ONNX export with the trained model[/]")
     await labelstream("verify", NAME, "--bundle-store", str(store))
     return open_bundle(NAME, store)
 
 
-def _is_finished(store: Path) -> bool:
+def _is_current(store: Path) -> bool:
     if latest_version(store, NAME) is None:
         return False
     try:
@@ -86,12 +84,12 @@ def _is_finished(store: Path) -> bool:
 
 
 async def send_and_watch(
-    address: str, events: list[DemoEvent], rate: float, tally: Tally, console: Console
+    address: str, events: list[DemoEvent], rate: float, stats: DemoStats, console: Console
 ) -> None:
-    """Produce at a constant rate and show what arrives on the label and dead-letter topics.
+    """Produce the events at a constant rate, and show the records of the label and dead-letter topics.
 
     Raises:
-        BrokerError: not everything came back in time.
+        BrokerError: not all events came back in time.
     """
     texts = {event.id: orjson.loads(event.value)["text"] for event in events if event.intent}
     consumer = AIOKafkaConsumer(bootstrap_servers=address, fetch_max_wait_ms=20)
@@ -101,26 +99,26 @@ async def send_and_watch(
             [TopicPartition(topic, at) for topic in TOPICS[1:] for at in await _partitions(consumer, topic)]
         )
         await consumer.seek_to_beginning()
-        producing = asyncio.create_task(produce(address, events, rate, tally))
+        producing = asyncio.create_task(produce(address, events, rate, stats))
         with (
             clipped_lines(console),
             Live(
-                live_view(tally, len(events), texts), console=console, refresh_per_second=REFRESHES_PER_S
+                live_view(stats, len(events), texts), console=console, refresh_per_second=REFRESHES_PER_S
             ) as live,
         ):
             async with asyncio.timeout(len(events) / rate + BACK_DEADLINE_S):
-                while tally.finished < len(events) or not producing.done():
-                    await receive(consumer, tally)
-                    live.update(live_view(tally, len(events), texts))
+                while stats.finished < len(events) or not producing.done():
+                    await receive(consumer, stats)
+                    live.update(live_view(stats, len(events), texts))
         if not console.is_terminal:
-            # There the last picture is written without the end of its last line.
+            # Without a terminal the last frame lacks its final line break.
             console.print()
         await producing
     except TimeoutError:
         raise BrokerError(
-            f"only {tally.finished} of {len(events)} events came back",
+            f"only {stats.finished} of {len(events)} events came back",
             cause="the worker or the development broker fell behind",
-            fix="read the worker's log; try a lower --rate",
+            fix="read the worker's log, or try a lower --rate",
         ) from None
     finally:
         await consumer.stop()
@@ -131,20 +129,20 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
     return sorted(consumer.partitions_for_topic(topic) or ())
 
 
-async def receive(consumer: AIOKafkaConsumer, tally: Tally) -> None:
-    """Take in what has arrived."""
+async def receive(consumer: AIOKafkaConsumer, stats: DemoStats) -> None:
+    """Consume the records that have arrived."""
     fetched = await consumer.getmany(timeout_ms=100)
     now = time.time()
     for tp, records in fetched.items():
         for record in records:
             if tp.topic == "labels":
-                tally.saw_label(record.value, record.timestamp / 1000, now)
+                stats.add_label(record.value, record.timestamp / 1000, now)
             else:
-                tally.saw_dead_letter(dict(record.headers), record.timestamp / 1000, now)
+                stats.add_dead_letter(dict(record.headers), record.timestamp / 1000, now)
 
 
-async def produce(address: str, events: list[DemoEvent], rate: float, tally: Tally) -> None:
-    """Send the events at a constant rate."""
+async def produce(address: str, events: list[DemoEvent], rate: float, stats: DemoStats) -> None:
+    """Produce the events at a constant rate."""
     producer = AIOKafkaProducer(bootstrap_servers=address, acks="all", enable_idempotence=True)
     await producer.start()
     try:
@@ -152,22 +150,22 @@ async def produce(address: str, events: list[DemoEvent], rate: float, tally: Tal
         for number, event in enumerate(events):
             await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
             await producer.send("texts", event.value, key=event.key, headers=list(event.headers))
-            tally.produced += 1
+            stats.produced += 1
         await producer.flush()
     finally:
         await producer.stop()
 
 
-def check(tally: Tally, events: list[DemoEvent]) -> None:
-    """Every event came back once: labelled, or as a dead letter if it was broken.
+def check(stats: DemoStats, events: list[DemoEvent]) -> None:
+    """Check that every event came back once, valid ones labelled and invalid ones as dead letters.
 
     Raises:
-        BrokerError: the numbers do not agree.
+        BrokerError: the numbers do not match.
     """
-    broken = sum(event.intent is None for event in events)
-    if (tally.labelled, tally.reasons.total()) != (len(events) - broken, broken):
+    invalid = sum(event.intent is None for event in events)
+    if (stats.labelled, stats.reasons.total()) != (len(events) - invalid, invalid):
         raise BrokerError(
-            "the numbers do not agree",
-            cause=f"{len(events) - broken} good and {broken} broken events went in",
-            fix="run the demo again with --folder somewhere new and report it",
+            "the numbers of events do not match",
+            cause=f"{len(events) - invalid} valid and {invalid} invalid events were produced",
+            fix="run the demo again with a new --folder, and report it if it fails again",
         )

@@ -1,1 +1,1 @@
-"""What the worker tells about itself: logs, metrics, health."""
+"""Observability of the worker: metrics, logs, and the interval summary."""

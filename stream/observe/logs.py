@@ -1,4 +1,4 @@
-"""One way for all logs: structlog for ours, and Faust's, aiokafka's and the rest through the same end."""
+"""Logging: one handler for the lines of structlog and those of the libraries."""
 
 import logging
 import os
@@ -10,40 +10,43 @@ from typing import Literal
 
 import structlog
 
-from stream.observe.stderr_capture import own_end
+from stream.observe.stderr_capture import uncaptured
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-# These repeat each heartbeat and metadata refresh at info, and an unreachable broker at error.
-CHATTY = ("aiokafka", "faust", "mode", "kafka", "asyncio")
-# At debug these write whole requests, responses and records: texts would be read in the log.
-TELLTALE = ("aiokafka.conn", "aiokafka.producer.producer")
+# These log every heartbeat and metadata refresh at info, and every attempt to reach a lost broker at error.
+LIBRARY_LOGGERS = ("aiokafka", "faust", "mode", "kafka", "asyncio")
+# At debug these log whole requests, responses and records, and so the texts of events.
+PAYLOAD_LOGGERS = ("aiokafka.conn", "aiokafka.producer.producer")
 REPEAT_AFTER_S = 30.0
-MOST_MESSAGES = 1_000
+MAX_MESSAGES = 1_000
 
 
-class SeldomFilter(logging.Filter):
-    """Lets the libraries repeat a message every 30 s at most; a lost broker is told ten times a second."""
+class RepeatFilter(logging.Filter):
+    """Drops repeated messages of the libraries, which report a lost broker ten times a second.
+
+    A message passes again after 30 s.
+    """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._told: dict[tuple[str, str], float] = {}
+        self._logged_at: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record may pass; ours always may."""
-        if record.name.partition(".")[0] not in CHATTY:
+        """Return whether a record passes; records of labelstream always do."""
+        if record.name.partition(".")[0] not in LIBRARY_LOGGERS:
             return True
         key, now = (record.name, str(record.msg)), self._clock()
-        if now - self._told.get(key, -REPEAT_AFTER_S) < REPEAT_AFTER_S:
+        if now - self._logged_at.get(key, -REPEAT_AFTER_S) < REPEAT_AFTER_S:
             return False
-        if len(self._told) >= MOST_MESSAGES:
-            self._told.clear()
-        self._told[key] = now
+        if len(self._logged_at) >= MAX_MESSAGES:
+            self._logged_at.clear()
+        self._logged_at[key] = now
         return True
 
 
 class LogLevel:
-    """What is logged: from the configured level on, or everything while debug lines are wanted."""
+    """The log level of the process: the configured one, or debug while it is switched on."""
 
     def __init__(self, configured: str) -> None:
         self._configured = configured
@@ -51,9 +54,9 @@ class LogLevel:
         self._set(configured)
 
     def toggle(self) -> None:
-        """Switch between the configured level and debug, and say so."""
+        """Switch between the configured level and debug, and log the change."""
         self._set(self._configured if self._level == "debug" else "debug")
-        # Told whatever the level, or else whoever turned debug off under `error` would see nothing.
+        # This line bypasses the level: under `error` the change would otherwise be invisible.
         logging.getLogger(__name__).handle(
             logging.makeLogRecord(
                 {
@@ -70,43 +73,43 @@ class LogLevel:
         self._level = level
         logging.getLogger().setLevel(LEVELS[level])
         quieter = logging.DEBUG if level == "debug" else max(LEVELS[level], logging.WARNING)
-        for name in CHATTY:
+        for name in LIBRARY_LOGGERS:
             logging.getLogger(name).setLevel(quieter)
-        for name in TELLTALE:
+        for name in PAYLOAD_LOGGERS:
             logging.getLogger(name).setLevel(max(quieter, logging.INFO))
 
 
-class Ids:
-    """A processor that adds what every line of this process has in common."""
+class CommonFields:
+    """A structlog processor that adds the fields common to all lines of this process."""
 
-    def __init__(self, ids: Mapping[str, str]) -> None:
-        self._ids = ids
+    def __init__(self, common: Mapping[str, str]) -> None:
+        self._common = common
 
     def __call__(
         self, _logger: object, _method: str, fields: structlog.typing.EventDict
     ) -> structlog.typing.EventDict:
-        """The line with the ids, where it does not say otherwise itself."""
-        return {**self._ids, **fields}
+        """Return the line with the common fields added; fields of the line itself take precedence."""
+        return {**self._common, **fields}
 
 
-def debugging(name: str) -> bool:
-    """Whether a module's debug lines are wanted; asked before one is put together."""
+def debug_enabled(name: str) -> bool:
+    """Return whether debug lines of a module are logged, so that callers can skip composing one."""
     return logging.getLogger(name).isEnabledFor(logging.DEBUG)
 
 
 def configure_logs(
-    level: str, fmt: Literal["auto", "json", "console"], ids: Mapping[str, str] | None = None
+    level: str, fmt: Literal["auto", "json", "console"], common: Mapping[str, str] | None = None
 ) -> LogLevel:
-    """Send all logs, warnings and faults of threads to standard error.
+    """Send all logs, warnings and uncaught exceptions of threads to standard error.
 
     Args:
         level: debug, info, warning or error.
-        fmt: json: an object a line; console: for people, in colour on a terminal unless NO_COLOR is set;
-            auto: the latter on a terminal, else the former.
-        ids: fields of every JSON line, such as the worker's name; a terminal shows one worker, without them.
+        fmt: "json" for one object per line; "console" for text, in colour on a terminal unless NO_COLOR is
+            set; "auto" for text on a terminal and JSON elsewhere.
+        common: fields of every JSON line, such as the worker's name; text lines leave them out.
 
     Returns:
-        The level, which may be changed while the process runs.
+        The level, which can be switched while the process runs.
     """
     terminal = sys.stderr.isatty()
     console = fmt == "console" or (fmt == "auto" and terminal)
@@ -120,19 +123,19 @@ def configure_logs(
         [
             structlog.dev.ConsoleRenderer(
                 colors=terminal and not os.environ.get("NO_COLOR"),
-                # The others show local variables, and so texts.
+                # The other formatters show local variables, and so the texts of events.
                 exception_formatter=structlog.dev.plain_traceback,
             )
         ]
         if console
         else [
-            Ids(ids or {}),
+            CommonFields(common or {}),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ]
     )
-    handler = logging.StreamHandler(own_end(sys.stderr))
-    handler.addFilter(SeldomFilter())
+    handler = logging.StreamHandler(uncaptured(sys.stderr))
+    handler.addFilter(RepeatFilter())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
@@ -141,7 +144,7 @@ def configure_logs(
     )
     logging.getLogger().handlers = [handler]
     logging.captureWarnings(True)
-    threading.excepthook = _log_thread_fault
+    threading.excepthook = _log_thread_exception
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -155,10 +158,10 @@ def configure_logs(
     return LogLevel(level)
 
 
-def _log_thread_fault(fault: threading.ExceptHookArgs) -> None:
-    if fault.exc_value is None or isinstance(fault.exc_value, SystemExit):
+def _log_thread_exception(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is None or isinstance(args.exc_value, SystemExit):
         return
-    name = fault.thread.name if fault.thread else "unknown"
+    name = args.thread.name if args.thread else "unknown"
     logging.getLogger(__name__).error(
-        "a thread ended with an error", exc_info=fault.exc_value, extra={"thread_name": name}
+        "thread ended with an exception", exc_info=args.exc_value, extra={"thread_name": name}
     )

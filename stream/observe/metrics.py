@@ -1,4 +1,4 @@
-"""The worker's metrics, in Prometheus' terms. Names are part of the contract with dashboards and alerts."""
+"""The worker's Prometheus metrics; dashboards and alerts depend on their names."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -31,7 +31,10 @@ RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
 class AgeHistogram(Collector):
-    """`labelstream_event_age_seconds`, observed a batch at a time: one by one it cost as much as decoding."""
+    """The histogram `labelstream_event_age_seconds`, observed a batch at a time.
+
+    Observing events one by one took as long as decoding them.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._edges = np.array(SECONDS)
@@ -39,13 +42,20 @@ class AgeHistogram(Collector):
         self._sums: dict[str, float] = {}
         registry.register(self)
 
-    def expect(self, route: str) -> None:
+    def register(self, route: str) -> None:
         """Expose a route before its first event."""
         self._counts.setdefault(route, np.zeros(len(SECONDS) + 1, dtype=np.int64))
         self._sums.setdefault(route, 0.0)
 
     def observe(self, route: str, timestamps: npt.NDArray[np.int64], now: int) -> None:
-        """Count the ages of events; both in milliseconds since the epoch, a future one has no age."""
+        """Observe the ages of events.
+
+        Args:
+            route: the route's name.
+            timestamps: the events' timestamps, int64 of shape (events,), in milliseconds since the epoch; a
+                future timestamp counts as an age of 0.
+            now: the current time in milliseconds since the epoch.
+        """
         if not len(timestamps):
             return
         ages = np.maximum(now - timestamps, 0) / 1000
@@ -54,10 +64,10 @@ class AgeHistogram(Collector):
         self._sums[route] = self._sums.get(route, 0.0) + float(ages.sum())
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """What `prometheus_client` asks for at a scrape."""
+        """Yield the metric family, as `prometheus_client` requires of a collector."""
         family = HistogramMetricFamily(
             "labelstream_event_age_seconds",
-            "Now minus the record's timestamp, when its label is confirmed.",
+            "Seconds from a record's timestamp to the confirmation of its label by the broker.",
             labels=["route"],
         )
         for route, counts in self._counts.items():
@@ -68,10 +78,11 @@ class AgeHistogram(Collector):
 
 
 class Metrics:
-    """All metrics of one worker, in a registry of their own.
+    """The metrics of one worker, in a registry of their own.
 
-    Every label takes its values from a closed list or from the configuration, so that no event can add a
-    series. Where the list is known the series stand at 0 from the start: a first increase is seen as one.
+    Every label takes its values from a closed list or from the configuration, so that events cannot add
+    series. Series of a known list are exposed at 0 from the start, so that `increase()` sees the first
+    increment.
     """
 
     def __init__(self) -> None:
@@ -79,32 +90,37 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.events = self._counter(
-            "events", "Events by outcome: labelled, dead, tombstone.", "route", "outcome"
+            "events",
+            "Events with a confirmed outcome: labelled, dead or tombstone.",
+            "route",
+            "outcome",
         )
         self.events_in = self._counter("events_in", "Events received.", "route")
         self.dead_letters = self._counter("dead_letters", "Dead letters by reason.", "route", "reason")
         self.cache = self._counter("cache_requests", "Cache look-ups by tier and result.", "tier", "result")
         self.commits = self._counter("commits", "Offset commits by result.", "result")
-        self.retries = self._counter("retries", f"What was tried again: {', '.join(RETRIES)}.", "what")
-        self.rebalances = self._counter("rebalances", "Assignments received.")
+        self.retries = self._counter("retries", f"Retries by operation: {', '.join(RETRIES)}.", "what")
+        self.rebalances = self._counter("rebalances", "Partition assignments received.")
         self.offsets_skipped = self._counter(
-            "offsets_skipped", "Offsets that retention removed unread.", "topic", "partition"
+            "offsets_skipped", "Offsets that retention removed before they were read.", "topic", "partition"
         )
-        self.stage = self._histogram("stage_duration_seconds", "Time by stage.", SECONDS, "stage")
+        self.stage = self._histogram(
+            "stage_duration_seconds", "Seconds per batch, by stage.", SECONDS, "stage"
+        )
         self.event_age = AgeHistogram(self.registry)
-        self.batch_rows = self._histogram("batch_rows", "Rows of an inference.", ROWS)
-        self.batch_tokens = self._histogram("batch_tokens", "Padded tokens of an inference.", TOKENS)
-        self.batch_fill = self._histogram("batch_fill_ratio", "Real tokens by padded tokens.", RATIOS)
-        self.queue_events = self._gauge("queue_events", "Events waiting.")
-        self.queue_bytes = self._gauge("queue_bytes", "Bytes waiting.")
-        self.in_flight_events = self._gauge("in_flight_events", "Events being worked on.")
+        self.batch_rows = self._histogram("batch_rows", "Rows per inference.", ROWS)
+        self.batch_tokens = self._histogram("batch_tokens", "Padded tokens per inference.", TOKENS)
+        self.batch_fill = self._histogram("batch_fill_ratio", "Real / padded tokens per inference.", RATIOS)
+        self.queue_events = self._gauge("queue_events", "Events read and not yet being processed.")
+        self.queue_bytes = self._gauge("queue_bytes", "Bytes read and not yet being processed.")
+        self.in_flight_events = self._gauge("in_flight_events", "Events being processed.")
         self.lag = self._gauge("consumer_lag", "Events not yet finished, by partition.", "topic", "partition")
         self.assigned = self._gauge("partitions_assigned", "Partitions assigned to this worker.")
-        self.paused = self._gauge("partitions_paused", "Assigned partitions that wait for room.")
+        self.paused = self._gauge("partitions_paused", "Assigned partitions paused by a full queue.")
         self.ready = self._gauge("ready", "1 while /ready answers 200, else 0.")
         self.last_progress = self._gauge(
             "last_progress_timestamp_seconds",
-            "Unix time when work last moved on, or there was none.",
+            "Unix time of the last progress, or of the last moment without pending work.",
         )
         self.build = self._gauge("build_info", "The worker's version.", "version")
         self.bundle = self._gauge(
@@ -130,49 +146,53 @@ class Metrics:
         for result in CACHE_RESULTS[tier]:
             self.cache.labels(tier, result)
 
-    def expect_route(self, route: str) -> None:
+    def register_route(self, route: str) -> None:
         """Expose a route's series before its first event."""
         self.events_in.labels(route)
         for outcome in OUTCOMES:
             self.events.labels(route, outcome)
         for reason in Reason:
             self.dead_letters.labels(route, reason.value)
-        self.event_age.expect(route)
+        self.event_age.register(route)
 
-    def expect_redis(self) -> Gauge:
-        """Expose what is told of Redis, where one is configured; returns `labelstream_redis_up`."""
+    def register_redis(self) -> Gauge:
+        """Expose the metrics of Redis, and return the gauge `labelstream_redis_up`."""
         self._expect_tier("redis")
         return self._gauge("redis_up", "1 while Redis answers, else 0.")
 
-    def expect_partitions(self, partitions: Iterable[tuple[str, int]]) -> None:
-        """Expose the counters of partitions, (topic, number), before anything happens to them."""
+    def register_partitions(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Expose the counters of partitions at 0.
+
+        Args:
+            partitions: pairs of topic and partition number.
+        """
         for topic, partition in partitions:
             self.offsets_skipped.labels(topic, str(partition))
 
     def retried(self, what: str) -> None:
-        """Note that one of `RETRIES` was tried again."""
+        """Count a retry of one of `RETRIES`."""
         self.retries.labels(what).inc()
 
     def timed(self, stage: str) -> AbstractContextManager[object]:
-        """A context whose duration goes to the stage's histogram."""
+        """Return a context manager that observes its duration as that of the stage."""
         return self._stages[stage].time()
 
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None:
-        """Note one inference."""
+        """Observe one inference."""
         self.batch_rows.observe(rows)
         self.batch_tokens.observe(padded_tokens)
         self.batch_fill.observe(real_tokens / padded_tokens)
 
     def cache_result(self, tier: str, result: str, n: int) -> None:
-        """Note `n` cache look-ups with the same result."""
+        """Count `n` cache look-ups with the same result."""
         if n:
             self.cache.labels(tier, result).inc(n)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """What Prometheus scrapes, and its content type.
+        """Return the body and the content type of a scrape.
 
         Args:
-            accept: the request's Accept header: OpenMetrics where it asks for that, else the text format.
+            accept: the request's Accept header, which selects OpenMetrics or the text format.
         """
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type

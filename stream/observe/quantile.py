@@ -1,18 +1,18 @@
-"""Quantiles of what a histogram counted."""
+"""Quantiles estimated from a histogram."""
 
 from collections.abc import Sequence
 
 
 def quantile(cumulated: Sequence[float], share: float, bounds: Sequence[float]) -> float | None:
-    """A quantile of what a histogram counted, as if evenly spread within each bucket.
+    """Estimate a quantile of a histogram by linear interpolation within the bucket.
 
     Args:
-        cumulated: counts up to each bound, and last of everything.
-        share: 0..1.
+        cumulated: cumulative counts by bound; the last one counts every observation.
+        share: the quantile, in 0..1.
         bounds: upper bounds of the buckets, ascending.
 
     Returns:
-        In the bounds' unit; None when it lies beyond the last bound.
+        The quantile in the unit of the bounds; None when it lies beyond the last bound.
     """
     rank = share * cumulated[-1]
     low, below = 0.0, 0.0

@@ -1,4 +1,4 @@
-"""How often something happens."""
+"""An exponentially weighted event rate."""
 
 import math
 
@@ -6,17 +6,22 @@ MEMORY_S = 1.0
 
 
 class Rate:
-    """Events a second, averaged with exponentially fading weight over about a second."""
+    """Events per second, as an exponentially weighted average over about a second."""
 
     def __init__(self) -> None:
         self._rate = 0.0
         self._at = -math.inf
 
     def note(self, events: int, now_s: float) -> None:
-        """Count events at a moment (monotonic seconds)."""
+        """Count events.
+
+        Args:
+            events: the number of events.
+            now_s: the current monotonic seconds.
+        """
         self._rate = self.per_s(now_s) + events / MEMORY_S
         self._at = now_s
 
     def per_s(self, now_s: float) -> float:
-        """The rate as seen from a moment."""
+        """Return the rate at the monotonic time `now_s`."""
         return self._rate * math.exp((self._at - now_s) / MEMORY_S) if self._rate else 0.0

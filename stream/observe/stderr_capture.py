@@ -1,4 +1,4 @@
-"""What native libraries write to standard error past Python, as log lines."""
+"""Capture of native libraries' writes to standard error, as log lines."""
 
 import logging
 import os
@@ -18,44 +18,45 @@ LEVELS = {
     "E": logging.ERROR,
     "F": logging.CRITICAL,
 }
-# date time [E:onnxruntime:session, file.cc:7 Function] message, in colour
+# A line of ONNX Runtime, in colour: date time [E:onnxruntime:session, file.cc:7 Function] message
 ONNX_RUNTIME = re.compile(r"^\S+ \S+ \[([VIWEF]):onnxruntime:([^\]]*)\] ?(.*)$")
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 @contextmanager
-def native_lines() -> Iterator[None]:
-    """Keep what is written to the process's standard error meanwhile, and log it afterwards.
+def captured_stderr() -> Iterator[None]:
+    """Capture the process's standard error inside the context, and log the lines at its end.
 
-    ONNX Runtime tells only there why a provider could not be loaded. One user at a time: the file belongs to
-    the whole process. Whoever writes log lines meanwhile needs an end of its own, see `own_end`.
+    ONNX Runtime reports only on standard error why a provider could not be loaded. Contexts must not
+    overlap, because the file descriptor belongs to the whole process. A log handler that writes inside the
+    context needs a descriptor of its own, see `uncaptured`.
     """
     real = os.dup(STDERR)
     reading, writing = os.pipe()
     os.dup2(writing, STDERR)
     os.close(writing)
-    told = bytearray()
-    reader = threading.Thread(target=_read, args=(reading, told), name="native-lines", daemon=True)
+    captured = bytearray()
+    reader = threading.Thread(target=_read, args=(reading, captured), name="stderr-capture", daemon=True)
     reader.start()
     try:
         yield
     finally:
-        # The pipe's last writing end is closed with this, unless a child process has it.
+        # This closes the last write end of the pipe, unless a child process has inherited one.
         os.dup2(real, STDERR)
         os.close(real)
         reader.join(JOIN_S)
-        for line in bytes(told).decode(errors="replace").splitlines():
-            tell(line)
+        for line in bytes(captured).decode(errors="replace").splitlines():
+            log_native_line(line)
 
 
-def _read(reading: int, told: bytearray) -> None:
+def _read(reading: int, captured: bytearray) -> None:
     while part := os.read(reading, READ_BYTES):
-        told += part
+        captured += part
     os.close(reading)
 
 
-def tell(line: str) -> None:
-    """Log a line under the name and level that it gives itself, else as a warning of nobody known."""
+def log_native_line(line: str) -> None:
+    """Log a line with the level that it names, or as a warning of the logger `stderr` if it names none."""
     plain = COLOUR.sub("", line).strip()
     if not plain:
         return
@@ -66,12 +67,12 @@ def tell(line: str) -> None:
         logging.getLogger("stderr").warning("%s", plain)
 
 
-def own_end(stream: IO[str]) -> IO[str]:
-    """A stream to where this one goes, which `native_lines` does not touch."""
+def uncaptured(stream: IO[str]) -> IO[str]:
+    """Return a stream to the same destination that `captured_stderr` does not redirect."""
     try:
         number = stream.fileno()
     except (OSError, ValueError):
-        # A double in memory.
+        # The stream is in memory, without a file descriptor.
         return stream
     if number != STDERR:
         return stream

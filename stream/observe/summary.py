@@ -1,4 +1,4 @@
-"""What happened in an interval, in one log line, from the difference of the metrics."""
+"""A log line per interval that sums up the work done, from differences of the metrics."""
 
 import asyncio
 import math
@@ -19,14 +19,14 @@ log = structlog.get_logger(__name__)
 
 
 class Samples:
-    """All samples of a registry at a moment, or what came between two moments."""
+    """The samples of a registry at one moment, or their differences between two moments."""
 
     def __init__(self, values: Mapping[Key, float]) -> None:
         self._values = values
 
     @classmethod
     def read(cls, registry: CollectorRegistry) -> "Samples":
-        """Those of now."""
+        """Return the current samples of a registry."""
         return cls(
             {
                 (sample.name, frozenset(sample.labels.items())): sample.value
@@ -37,31 +37,31 @@ class Samples:
         )
 
     def since(self, earlier: "Samples") -> "Samples":
-        """What counters and histograms have gained."""
+        """Return the increases of counters and histograms since an earlier moment."""
         return Samples({key: value - earlier._values.get(key, 0.0) for key, value in self._values.items()})
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of all samples of a name that have these labels; 0 when there is none."""
+        """Return the sum of all samples with this name and these labels; 0 when there are none."""
         wanted = labels.items()
         return sum(v for (found, has), v in self._values.items() if found == PREFIX + name and wanted <= has)
 
     def by(self, name: str, label: str) -> dict[str, int]:
-        """Totals by a label's values, those that are not 0."""
+        """Return the totals by the values of a label, without zeros."""
         found: dict[str, int] = {}
         for (sample, has), value in self._values.items():
             if sample == PREFIX + name and value:
-                of = dict(has)[label]
-                found[of] = found.get(of, 0) + round(value)
+                key = dict(has)[label]
+                found[key] = found.get(key, 0) + round(value)
         return found
 
     def values_of(self, name: str, label: str) -> list[str]:
-        """The values that a label has."""
+        """Return the values of a label, sorted."""
         return sorted({dict(has)[label] for sample, has in self._values if sample == PREFIX + name})
 
     def quantile(self, histogram: str, share: float, **labels: str) -> float:
-        """A histogram's quantile, interpolated within its bucket; NaN when nothing was observed.
+        """Return a histogram's quantile, interpolated within its bucket; NaN when nothing was observed.
 
-        What lies beyond the last bound counts as that bound.
+        A quantile beyond the last bound is reported as that bound.
         """
         below: dict[float, float] = {}
         for (sample, has), value in self._values.items():
@@ -77,14 +77,14 @@ class Samples:
         return finite[-1] if found is None else found
 
 
-class Summary:
-    """Tells at info what happened since it told last; of a worker that idles once."""
+class IntervalSummary:
+    """Logs the work of every interval at info, and a longer idle time once."""
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float]) -> None:
         """
         Args:
-            registry: the worker's.
-            clock: monotonic seconds.
+            registry: the registry of the worker's metrics.
+            clock: returns monotonic seconds.
         """
         self._registry = registry
         self._clock = clock
@@ -92,8 +92,8 @@ class Summary:
         self._at = clock()
         self._idle = False
 
-    def tell(self) -> None:
-        """Log an interval's line."""
+    def log_interval(self) -> None:
+        """Log the interval since the last call."""
         fields, happened = self._next()
         if happened:
             log.info("interval", **fields)
@@ -101,8 +101,8 @@ class Summary:
             log.info("idle", seconds=fields["seconds"], partitions=fields["partitions"])
         self._idle = not happened
 
-    def tell_last(self) -> None:
-        """Log what happened since the last interval, if anything did."""
+    def log_final(self) -> None:
+        """Log the interval since the last call, unless nothing happened."""
         fields, happened = self._next()
         if happened:
             log.info("interval", **fields, last=True)
@@ -111,18 +111,18 @@ class Summary:
         now, at = Samples.read(self._registry), self._clock()
         gained, seconds = now.since(self._before), at - self._at
         self._before, self._at = now, at
-        fields = line(now, gained, seconds)
-        # Events that wait while nothing moves are no idleness.
+        fields = interval_fields(now, gained, seconds)
+        # A worker with waiting events is not idle, even when none was finished.
         return fields, bool(fields["events_in"] or fields["events"] or fields["batches"] or fields["lag"])
 
 
-def line(now: Samples, gained: Samples, seconds: float) -> dict[str, Any]:
-    """The fields of an interval's line.
+def interval_fields(now: Samples, gained: Samples, seconds: float) -> dict[str, Any]:
+    """Return the fields of an interval's log line.
 
     Args:
-        now: for the gauges.
-        gained: what counters and histograms gained in the interval.
-        seconds: its length.
+        now: the current samples, for the gauges.
+        gained: the increases of counters and histograms in the interval.
+        seconds: the length of the interval.
     """
     batches = gained.total("batch_rows_count")
     routes = now.values_of("events_in_total", "route")
@@ -152,7 +152,7 @@ def line(now: Samples, gained: Samples, seconds: float) -> dict[str, Any]:
 
 
 def quantiles(gained: Samples, histogram: str, unit: float, **labels: str) -> dict[str, float]:
-    """p50, p95 and p99 of what a histogram gained, times a unit; empty when that is nothing."""
+    """Return a histogram's p50, p95 and p99 multiplied by `unit`; empty without observations."""
     found = {name: gained.quantile(histogram, share, **labels) * unit for name, share in QUANTILES.items()}
     return {name: round(value, 3) for name, value in found.items() if not math.isnan(value)}
 
@@ -160,8 +160,8 @@ def quantiles(gained: Samples, histogram: str, unit: float, **labels: str) -> di
 def _hit_ratios(gained: Samples) -> dict[str, float]:
     found = {}
     for tier in gained.values_of("cache_requests_total", "tier"):
-        if asked := gained.total("cache_requests_total", tier=tier):
-            found[tier] = round(gained.total("cache_requests_total", tier=tier, result="hit") / asked, 3)
+        if lookups := gained.total("cache_requests_total", tier=tier):
+            found[tier] = round(gained.total("cache_requests_total", tier=tier, result="hit") / lookups, 3)
     return found
 
 
@@ -174,8 +174,8 @@ def _stages(gained: Samples) -> dict[str, dict[str, float]]:
     return {stage: values for stage, values in found.items() if values}
 
 
-async def tell_each(summary: Summary, interval_s: float) -> None:
-    """Tell at the end of every interval, for ever."""
+async def log_intervals(summary: IntervalSummary, interval_s: float) -> None:
+    """Log a line at the end of every interval, until cancelled."""
     while True:
         await asyncio.sleep(interval_s)
-        summary.tell()
+        summary.log_interval()

@@ -9,7 +9,7 @@ import structlog
 from stream.classify import Classifier, InputReader, ModelInput
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery, Finished
-from stream.observe.logs import debugging
+from stream.observe.logs import debug_enabled
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import OutcomeWriter, record_batch_line
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
@@ -102,7 +102,7 @@ class LabelAgent:
         if await self._sequencer.submit(ticket, Finished(batch, written.records)):
             self._writer.count(written)
             await self._classifier.share(answers)
-        if debugging(__name__):
+        if debug_enabled(__name__):
             texts = decoded if self._log_texts else ()
             log.debug(
                 "record batch", **record_batch_line(batch, written, answers, monotonic() - began, texts)

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import onnxruntime
 
+from stream.errors import install_hint
+
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -49,15 +51,13 @@ class LocalMachine:
         """Return the reason why `device` cannot be used on this machine."""
         if device == "openvino":
             if importlib.util.find_spec("openvino") is None:
-                return Obstacle(
-                    "the package openvino is not installed", "pip install 'labelstream[cpu,openvino]'"
-                )
+                return Obstacle("the package openvino is not installed", install_hint("cpu", "openvino"))
             return None
         if PROVIDERS[device] not in onnxruntime.get_available_providers():
             return Obstacle(
                 f"the installed onnxruntime {onnxruntime.__version__} has no {PROVIDERS[device]}",
-                "pip install 'labelstream[gpu]' in place of [cpu] on a machine with an NVIDIA GPU, "
-                "or use --device auto",
+                f"on a machine with an NVIDIA GPU, replace the extra cpu by gpu ({install_hint('gpu')}); "
+                "otherwise use --device auto",
             )
         if device != "cpu" and not any(file.exists() for file in DRIVER_FILES):
             return Obstacle(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stream.bundle import Bundle
-from stream.errors import DeviceError
+from stream.errors import DeviceError, install_hint
 from stream.runtime.base import CPU_SAME_SHAPE_BATCHES, GraphInput, Logits, PaddedBatch, PaddedCost
 from stream.runtime.choice import variant_entry
 from stream.runtime.cores import usable_cores
@@ -109,7 +109,7 @@ def open_openvino_runtimes(bundle: Bundle, variant: str, streams: int | None = N
         raise DeviceError(
             "device openvino is not available",
             cause=f"the Python module {exc.name} is missing",
-            fix="pip install 'labelstream[cpu,openvino]'",
+            fix=install_hint("cpu", "openvino"),
         ) from None
     except Exception as exc:
         raise DeviceError(

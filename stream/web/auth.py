@@ -1,23 +1,28 @@
-"""Who may look: a token, sent as browsers or as programs send one."""
+"""Token authentication for the HTTP endpoints, by the schemes Bearer and Basic."""
 
 import hmac
 from binascii import Error
 
 from aiohttp import BasicAuth
 
-# Both are offered: a browser takes the one that it can ask its user for.
+# Programs send Bearer; a browser can ask its user for a password only under Basic.
 CHALLENGES = [
     ("WWW-Authenticate", "Bearer"),
     ("WWW-Authenticate", 'Basic realm="labelstream", charset="UTF-8"'),
 ]
 
 
-def knows(authorization: str, token: str) -> bool:
-    """Whether an Authorization header carries the token: as Bearer, or as the password of Basic."""
-    return hmac.compare_digest(_given(authorization).encode(), token.encode())
+def is_authorized(authorization: str, token: str) -> bool:
+    """Return whether an Authorization header carries the token, as Bearer or as the password of Basic.
+
+    Args:
+        authorization: the header's value; empty when the request has none.
+        token: the token that the header must carry.
+    """
+    return hmac.compare_digest(_credential(authorization).encode(), token.encode())
 
 
-def _given(authorization: str) -> str:
+def _credential(authorization: str) -> str:
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "bearer":
         return rest.strip()

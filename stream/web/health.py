@@ -1,4 +1,4 @@
-"""Whether a worker lives and whether it is ready, check by check, in words."""
+"""Liveness and readiness checks of a worker, each with a result in words."""
 
 from collections.abc import Mapping, Sized
 from typing import NamedTuple, Protocol
@@ -7,7 +7,7 @@ import orjson
 
 
 class Check(NamedTuple):
-    """One thing that has to be so, and what was found."""
+    """The result of one check: whether it passed, and the finding as a sentence."""
 
     ok: bool
     found: str
@@ -16,8 +16,8 @@ class Check(NamedTuple):
 Checks = Mapping[str, Check]
 
 
-class Answering(Protocol):
-    """What is asked of `BrokerProbe`."""
+class BrokerHealth(Protocol):
+    """The view of `BrokerProbe` that `check_broker` needs."""
 
     failure: str
 
@@ -27,8 +27,8 @@ class Answering(Protocol):
     def healthy(self) -> bool: ...
 
 
-class Member(Protocol):
-    """What is asked of `BatchConsumer`."""
+class GroupMember(Protocol):
+    """The view of `BatchConsumer` that `check_group` needs."""
 
     joined: bool
 
@@ -37,43 +37,51 @@ class Member(Protocol):
 
 
 def passed(checks: Checks) -> bool:
-    """Whether everything is so."""
+    """Return whether every check passed."""
     return all(check.ok for check in checks.values())
 
 
 def check_sessions(longest_s: float, bound_s: float) -> Check:
-    """The model's threads answer: no inference takes longer than a stall may.
+    """Check that no inference has been running longer than the stall limit.
 
     Args:
-        longest_s: for how long the longest inference has been running, seconds; 0 when none runs.
-        bound_s: seconds that are too many.
+        longest_s: seconds that the longest current inference has been running; 0 when none runs.
+        bound_s: the limit in seconds.
     """
     if longest_s > bound_s:
-        return Check(
-            False, f"an inference has been running for {longest_s:.0f} s, {bound_s:g} s are too many"
-        )
-    return Check(True, "the sessions answer")
+        return Check(False, f"an inference has been running for {longest_s:.0f} s (limit: {bound_s:g} s)")
+    return Check(True, "the inference sessions respond")
 
 
 def check_bundles(warm: int, wanted: int) -> Check:
-    """Every route's bundle is loaded and warm."""
+    """Check that the bundle of every route is loaded and warmed up."""
     return Check(warm == wanted, f"{warm} of {wanted} loaded and warm")
 
 
-def check_group(member: Member, stopping: bool) -> Check:
-    """The group has answered: with partitions, or by keeping this worker in reserve."""
+def check_group(member: GroupMember, stopping: bool) -> Check:
+    """Check that the worker has joined its consumer group; a member without partitions passes.
+
+    Args:
+        member: the worker's consumer.
+        stopping: whether the worker is shutting down.
+    """
     if stopping:
         return Check(False, "the worker is stopping")
     if not member.joined:
-        return Check(False, "joining the group, or its partitions are being given out anew")
+        return Check(False, "joining the consumer group, or a rebalance is in progress")
     count = len(member.assigned)
     return Check(
-        True, f"{count} partitions assigned" if count else "standing by, other workers have them all"
+        True, f"{count} partitions assigned" if count else "on standby: other workers have all partitions"
     )
 
 
-def check_broker(broker: str, probe: Answering) -> Check:
-    """The broker answered lately."""
+def check_broker(broker: str, probe: BrokerHealth) -> Check:
+    """Check that the broker answered recently.
+
+    Args:
+        broker: the bootstrap servers, for the text.
+        probe: the result of the last probes.
+    """
     if probe.healthy:
         return Check(True, f"{broker} answers")
     cause = f": {probe.failure}" if probe.failure else ""
@@ -81,7 +89,12 @@ def check_broker(broker: str, probe: Answering) -> Check:
 
 
 def as_json(verdict: str, checks: Checks) -> bytes:
-    """A JSON object: the verdict, then a line a check, for machines and for whoever reads them."""
+    """Return a JSON object of the overall result and every check, one member per line for readability.
+
+    Args:
+        verdict: the name of the overall result, "live" or "ready".
+        checks: the checks by name.
+    """
     members = {verdict: passed(checks), **{name: check._asdict() for name, check in checks.items()}}
     lines = [orjson.dumps(name) + b": " + orjson.dumps(value) for name, value in members.items()]
     return b"{" + b",\n ".join(lines) + b"}\n"

@@ -1,4 +1,4 @@
-"""The worker's port: the page, and /live /ready /info /metrics."""
+"""The worker's HTTP server: the status page, /live, /ready, /info and /metrics."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -10,17 +10,18 @@ from prometheus_client.exposition import gzip_accepted
 
 from stream.errors import UsageError
 from stream.observe.metrics import Metrics
-from stream.web.auth import CHALLENGES, knows
+from stream.web.auth import CHALLENGES, is_authorized
 from stream.web.health import Checks, as_json, passed
-from stream.web.page import Page
+from stream.web.page import StatusPage
 
-OPEN = ("/live", "/ready")
+# Orchestrators call these without credentials.
+UNGUARDED = ("/live", "/ready")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class WebPort:
-    """Serves health and metrics on the worker's own event loop: a loop that hangs does not answer."""
+class WebServer:
+    """An HTTP server on the worker's own event loop, so that a blocked loop fails the liveness check."""
 
     def __init__(
         self,
@@ -30,19 +31,19 @@ class WebPort:
         ready: Callable[[], Checks],
         info: Callable[[], Mapping[str, Any]],
         token_file: Path | None = None,
-        page: Page | None = None,
+        page: StatusPage | None = None,
     ) -> None:
         """
         Args:
-            metrics: what /metrics exposes.
-            live: what has to be so for the process to be worth keeping.
-            ready: what has to be so for it to label events.
-            info: what /info tells, without secrets.
-            token_file: file with a token that every path but /live and /ready asks for.
-            page: what `/` shows.
+            metrics: the metrics that /metrics exposes.
+            live: returns the checks of /live.
+            ready: returns the checks of /ready.
+            info: returns the content of /info, without secrets.
+            token_file: file with the token that every path except /live and /ready requires; None for none.
+            page: the status page at `/`; None for none.
 
         Raises:
-            UsageError: the token file cannot be read.
+            UsageError: the token file cannot be read or is empty.
         """
         self._metrics = metrics
         self._live_checks = live
@@ -53,18 +54,22 @@ class WebPort:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port, which matters when 0 asked for a free one.
+        """Listen, and return the port, which differs from `port` when that is 0.
+
+        Args:
+            host: the address to listen on.
+            port: the port to listen on; 0 takes a free one.
 
         Raises:
-            UsageError: the port is taken.
+            UsageError: the address or port cannot be used.
         """
-        app = web.Application(middlewares=[self._guard, _name_the_paths])
+        app = web.Application(middlewares=[self._authenticate, _list_paths])
         app.add_routes(
             [
-                web.get("/live", self._live),
-                web.get("/ready", self._ready),
-                web.get("/info", self._tell),
-                web.get("/metrics", self._expose),
+                web.get("/live", self._serve_live),
+                web.get("/ready", self._serve_ready),
+                web.get("/info", self._serve_info),
+                web.get("/metrics", self._serve_metrics),
             ]
         )
         if self._page is not None:
@@ -79,7 +84,7 @@ class WebPort:
             raise UsageError(
                 f"cannot listen on {host}:{port}",
                 cause=exc.strerror or str(exc),
-                fix="give another --web-port, or 0 for a free one",
+                fix="choose another --web-port, or 0 for a free one",
             ) from None
         bound: int = self._runner.addresses[0][1]
         return bound
@@ -91,30 +96,30 @@ class WebPort:
             self._runner = None
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        guarded = self._token is not None and request.path not in OPEN
-        if guarded and not knows(request.headers.get("Authorization", ""), self._token or ""):
+    async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        guarded = self._token is not None and request.path not in UNGUARDED
+        if guarded and not is_authorized(request.headers.get("Authorization", ""), self._token or ""):
             raise web.HTTPUnauthorized(headers=CHALLENGES)
         return await handler(request)
 
-    async def _live(self, _: web.Request) -> web.Response:
-        return _verdict("live", self._live_checks())
+    async def _serve_live(self, _: web.Request) -> web.Response:
+        return _checks_response("live", self._live_checks())
 
-    async def _ready(self, _: web.Request) -> web.Response:
-        return _verdict("ready", self._ready_checks())
+    async def _serve_ready(self, _: web.Request) -> web.Response:
+        return _checks_response("ready", self._ready_checks())
 
-    async def _tell(self, _: web.Request) -> web.Response:
+    async def _serve_info(self, _: web.Request) -> web.Response:
         return web.Response(body=orjson.dumps(self._info(), default=str), content_type="application/json")
 
-    async def _expose(self, request: web.Request) -> web.Response:
+    async def _serve_metrics(self, request: web.Request) -> web.Response:
         body, content_type = self._metrics.exposition(request.headers.get("Accept", ""))
-        answer = web.Response(body=body, headers={"Content-Type": content_type})
+        response = web.Response(body=body, headers={"Content-Type": content_type})
         if gzip_accepted(request.headers.get("Accept-Encoding", "")):
-            answer.enable_compression(web.ContentCoding.gzip)
-        return answer
+            response.enable_compression(web.ContentCoding.gzip)
+        return response
 
 
-def _verdict(name: str, checks: Checks) -> web.Response:
+def _checks_response(name: str, checks: Checks) -> web.Response:
     return web.Response(
         body=as_json(name, checks),
         status=200 if passed(checks) else 503,
@@ -123,12 +128,12 @@ def _verdict(name: str, checks: Checks) -> web.Response:
 
 
 @web.middleware
-async def _name_the_paths(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _list_paths(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPNotFound:
         paths = sorted(resource.canonical for resource in request.app.router.resources())
-        raise web.HTTPNotFound(text=f"there is no {request.path} here, but: {' '.join(paths)}\n") from None
+        raise web.HTTPNotFound(text=f"not found: {request.path}; paths: {' '.join(paths)}\n") from None
 
 
 def _read_token(path: Path) -> str:
@@ -139,5 +144,5 @@ def _read_token(path: Path) -> str:
             f"cannot read web_token_file {path}", cause=exc.strerror or str(exc), fix="name a readable file"
         ) from None
     if not token:
-        raise UsageError(f"web_token_file {path} is empty", fix="write a token into it")
+        raise UsageError(f"web_token_file {path} is empty", fix="write a token into the file")
     return token

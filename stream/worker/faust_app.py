@@ -35,7 +35,7 @@ from stream.pipeline.agent import LabelAgent
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder
 from stream.settings import Route, Settings
-from stream.web.page import Recent
+from stream.web.page import RecentOutcomes
 from stream.web.page.sampler import Sampler
 from stream.worker.route_model import Model
 from stream.worker.watchdog import Watch
@@ -53,7 +53,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
     settings: Settings
     metrics: Metrics
 
-    def __init__(self, settings: Settings, metrics: Metrics, recent: Recent) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, recent: RecentOutcomes) -> None:
         super().__init__(settings.group, **faust_options(settings))
         self.settings = settings
         self.metrics = metrics
@@ -136,7 +136,7 @@ class LabelstreamApp(faust.App):  # type: ignore[misc]
         consumer.on_waited = self.metrics.stage.labels("queue").observe
         consumer.on_commit = self._on_commit
         consumer.on_offsets_skipped = self._on_offsets_skipped
-        consumer.on_assigned = self.metrics.expect_partitions
+        consumer.on_assigned = self.metrics.register_partitions
         consumer.on_asked_again = partial(self.metrics.retried, "broker")
         return consumer
 

@@ -25,7 +25,7 @@ from stream.classify import (
 )
 from stream.classify.classifier import BatchTokeniser
 from stream.observe.metrics import Metrics
-from stream.observe.stderr_capture import native_lines
+from stream.observe.stderr_capture import captured_stderr
 from stream.runtime import Choice, Runtime, choose, lower_thread_priority, open_runtimes, warm_up_shapes
 from stream.settings import Route, Settings
 
@@ -96,7 +96,7 @@ async def open_model(
     choice = choose(bundle.manifest, settings.device, variant)
     with ThreadPoolExecutor(1, initializer=lower_thread_priority) as opener:
         open_all = partial(open_runtimes, bundle, choice, settings.sessions)
-        with native_lines():
+        with captured_stderr():
             runtimes = await asyncio.get_running_loop().run_in_executor(opener, open_all)
     limits = BatchLimits(
         settings.max_batch_rows or BATCH_ROWS[choice.device],

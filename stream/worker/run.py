@@ -16,7 +16,7 @@ from stream.codec import codec
 from stream.errors import BrokerError
 from stream.kafka.topics.cluster import wait_for_topics
 from stream.observe.metrics import Metrics
-from stream.observe.summary import Summary, tell_each
+from stream.observe.summary import IntervalSummary, log_intervals
 from stream.settings import Route, Settings
 from stream.web.health import (
     Check,
@@ -27,8 +27,8 @@ from stream.web.health import (
     check_sessions,
     passed,
 )
-from stream.web.page import Page, Recent
-from stream.web.server import WebPort
+from stream.web.page import RecentOutcomes, StatusPage
+from stream.web.server import WebServer
 from stream.worker.faust_app import LabelstreamApp, run_app
 from stream.worker.info import describe
 from stream.worker.route_model import LoadModel, Model, load_model
@@ -44,7 +44,7 @@ class WorkerStatus:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.recent = Recent(show_texts=settings.web_show_texts)
+        self.recent = RecentOutcomes(show_texts=settings.web_show_texts)
         self.models: list[tuple[Route, Model]] = []
         self.app: LabelstreamApp | None = None
         self.waits_for = "it comes after the bundles"
@@ -53,7 +53,7 @@ class WorkerStatus:
         metrics.ready.set_function(lambda: passed(self.ready()))
         metrics.last_progress.set(time())
         for route in settings.effective_routes:
-            metrics.expect_route(route.name)
+            metrics.register_route(route.name)
 
     def live(self) -> Checks:
         """The loop turns, since it answers; and so do the models' sessions."""
@@ -108,13 +108,13 @@ async def run_worker(
     worker = WorkerStatus(settings, metrics or Metrics())
     routes = settings.effective_routes
     async with AsyncExitStack() as stack:
-        web = WebPort(
+        web = WebServer(
             worker.metrics,
             live=worker.live,
             ready=worker.ready,
             info=worker.info,
             token_file=settings.web_token_file,
-            page=Page(settings, worker.metrics, worker.recent, waiting_for=worker.waiting_for),
+            page=StatusPage(settings, worker.metrics, worker.recent, waiting_for=worker.waiting_for),
         )
         port = await web.start(settings.web_host, settings.web_port)
         stack.push_async_callback(web.stop)
@@ -141,9 +141,9 @@ async def run_worker(
             codec="python" if codec is None else "compiled",
         )
         if settings.log_interval_s:
-            summary = Summary(worker.metrics.registry, monotonic)
-            stack.callback(summary.tell_last)
-            _in_background(stack, tell_each(summary, settings.log_interval_s))
+            summary = IntervalSummary(worker.metrics.registry, monotonic)
+            stack.callback(summary.log_final)
+            _in_background(stack, log_intervals(summary, settings.log_interval_s))
         await run_app(worker.app)
 
 
@@ -152,7 +152,7 @@ def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> No
 
 
 def _shared_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:
-    up = metrics.expect_redis()
+    up = metrics.register_redis()
     return RedisCache(connect_redis(url), ttl_s, monotonic, up.set, partial(metrics.retried, "redis"))
 
 

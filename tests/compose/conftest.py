@@ -1,4 +1,4 @@
-"""The stack of docker-compose.yml, built and brought up once for all tests that operate it."""
+"""The stack of docker-compose.yml, built and started once for all tests that operate it."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ REMEDY = "apt-get install docker.io docker-compose, and a running dockerd"
 
 @pytest.fixture(scope="session")
 def journal() -> Iterator[Journal]:
-    """What the run took and found; written at its end where that is asked for."""
+    """The journal of the run, which is written to a document at the end on request."""
     kept = Journal()
     yield kept
     kept.write()
@@ -25,7 +25,7 @@ def journal() -> Iterator[Journal]:
 
 @pytest.fixture(scope="session")
 def compose() -> list[str]:
-    """The command; without an engine its tests are skipped, or fail where they are required."""
+    """The Compose command; without an engine the tests are skipped, or fail where they are required."""
     try:
         return compose_command()
     except MissingPartError as error:
@@ -34,7 +34,7 @@ def compose() -> list[str]:
 
 @pytest.fixture(scope="session")
 def images(compose: list[str], journal: Journal) -> dict[str, str]:
-    """The images, built now; service → image."""
+    """The images by service, built now."""
     stack = Stack(compose, "labelstream-build")
     with journal.step("`build`; what did not change comes from the engine's cache"):
         stack.compose("--profile", "test", "build", *SERVICES, timeout_s=BUILD_S)
@@ -51,12 +51,12 @@ def images(compose: list[str], journal: Journal) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a base model of random weights, `base`: the stack is judged here, not the classifier."""
+    """A folder with the base model `base` of random weights; the tests are about the stack."""
     from tests.real.tiny_bundle import save_tiny_base
 
     folder = tmp_path_factory.mktemp("data") / "data"
     save_tiny_base(folder / "base")
-    # The trainer's container runs as another user, and weights are saved for their owner only.
+    # The trainer's container runs as another user, and saved weights are readable by their owner only.
     for file in (folder / "base").iterdir():
         file.chmod(0o644)
     return folder
@@ -64,7 +64,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(compose: list[str], images: dict[str, str], tiny_base: Path, journal: Journal) -> Iterator[Stack]:
-    """The stack, up and healthy; gone with the tests, volumes and all."""
+    """The stack, started and healthy; removed with its volumes after the tests."""
     made = Stack(compose, unique("labelstream-test"))
     made.environment |= {
         "STACK_DATA": str(tiny_base),
@@ -87,5 +87,5 @@ def stack(compose: list[str], images: dict[str, str], tiny_base: Path, journal: 
 
 @pytest.fixture(scope="session")
 def checkout() -> Path:
-    """The project's folder."""
+    """The folder of the project."""
     return Path(__file__).parents[2]

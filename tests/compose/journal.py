@@ -1,4 +1,4 @@
-"""What a run of the stack took and found: kept while the tests go, written as tables of docs/compose.md."""
+"""The journal of a run of the stack: steps, durations and results, for the tables of docs/compose.md."""
 
 import os
 import time
@@ -18,7 +18,7 @@ SECTIONS = ("run", "tutorial")
 
 @dataclass
 class Step:
-    """One row of a section: what was done, how long it took, what was found."""
+    """One row of a section: the step, its duration and its result."""
 
     section: str
     what: str
@@ -28,7 +28,7 @@ class Step:
 
 @dataclass
 class Journal:
-    """All of a run, in order.
+    """The steps of a run in order.
 
     Attributes:
         versions: of engine, Compose and images.
@@ -41,7 +41,7 @@ class Journal:
 
     @contextmanager
     def step(self, what: str, section: str = "run") -> Iterator[Step]:
-        """Time what is done inside; a step that fails is not in the journal."""
+        """Time the step inside the context, and record it unless it fails."""
         begun = time.monotonic()
         step = Step(section, what)
         yield step
@@ -49,7 +49,7 @@ class Journal:
         self.steps.append(step)
 
     def markdown(self, section: str) -> str:
-        """A section's table, and where its figures come from."""
+        """Return a section's table and the source of its figures."""
         rows = [[s.what, f"{s.seconds:.1f} s", s.found] for s in self.steps if s.section == section]
         tables = [Table("", ["step", "time", "found"], rows).markdown()]
         if section == SECTIONS[0]:
@@ -63,11 +63,11 @@ class Journal:
         return "\n\n".join([*tables, f"<sub>{'; '.join(parts)}. `make compose-log`</sub>"])
 
     def write(self) -> None:
-        """Put the tables between their marks in the file that $LABELSTREAM_TEST_COMPOSE_LOG names, if any."""
+        """Write the tables between their marks in the file $LABELSTREAM_TEST_COMPOSE_LOG, if it is set."""
         if target := os.environ.get(TARGET):
             path = Path(target)
-            told = {
+            tables = {
                 name: self.markdown(name) for name in SECTIONS if any(s.section == name for s in self.steps)
             }
-            document = merge(path.read_text(encoding="utf-8"), told, SECTIONS, KIND)
+            document = merge(path.read_text(encoding="utf-8"), tables, SECTIONS, KIND)
             path.write_text(document, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The stack as an operator runs it: docker-compose in a folder, and what the engine tells of containers."""
+"""The stack as an operator runs it: docker-compose in a folder, and the state of its containers."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.real.process import EndedError, free_ports
 from tests.real.wait import until
 
 PROJECT = Path(__file__).parents[2]
-# On loopback whatever the machine's bridge networks can do.
+# On loopback, which works on every machine.
 FILES = "docker-compose.yml:deploy/compose/host-network.yml"
 ONE_SHOTS = ("topics", "trainer")
 HEALTHY_S = 300.0
@@ -25,7 +25,7 @@ BUILD_S = 1800.0
 
 
 def compose_command() -> list[str]:
-    """Compose as this machine has it: $LABELSTREAM_TEST_COMPOSE, docker-compose, or `docker compose`.
+    """Return the Compose command: $LABELSTREAM_TEST_COMPOSE, docker-compose or `docker compose`.
 
     Raises:
         MissingPartError: there is no engine that answers, or no Compose.
@@ -49,7 +49,7 @@ def run(
     folder: Path | None = None,
     environment: dict[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command; stdout and stderr come together.
+    """Run a command, and return its merged stdout and stderr.
 
     Raises:
         EndedError: it failed; with the end of what it wrote.
@@ -67,28 +67,28 @@ def run(
         timeout=timeout_s,
     )
     if check and done.returncode:
-        told = "\n".join(done.stdout.splitlines()[-60:])
-        raise EndedError(f"{' '.join(command)} ended with {done.returncode}:\n{told}")
+        end = "\n".join(done.stdout.splitlines()[-60:])
+        raise EndedError(f"{' '.join(command)} ended with {done.returncode}:\n{end}")
     return done
 
 
 class StackBroker(BrokerClient):
-    """The stack's Kafka, as a client on this machine reaches it."""
+    """The stack's Kafka, for clients on this machine."""
 
     def __init__(self, address: str) -> None:
         self.address = address
 
     def _config(self, **more: object) -> dict[str, Any]:
-        # As much as the topics take, which is more than the client's own limit.
+        # The limit of the topics, which is higher than the default of the client.
         return super()._config(**{"message.max.bytes": 2 * 2**20}, **more)
 
     def reconnect(self) -> None:
-        """Drop connections before the broker goes."""
+        """Close the connections before the broker stops."""
         self._forget()
 
 
 class Stack:
-    """A Compose project of its own: ports, names and volumes that nobody else has."""
+    """A Compose project with its own ports, names and volumes."""
 
     def __init__(self, command: list[str], project: str, folder: Path = PROJECT) -> None:
         self.command = command
@@ -108,7 +108,7 @@ class Stack:
         }
 
     def compose(self, *words: str, timeout_s: float = 300, check: bool = True) -> str:
-        """docker-compose with these words; returns what it wrote."""
+        """Run docker-compose with these arguments, and return its output."""
         done = run(
             [*self.command, *words],
             check=check,
@@ -119,37 +119,37 @@ class Stack:
         return done.stdout
 
     def containers(self, service: str, *, ended: bool = False) -> list[str]:
-        """Ids of a service's containers, those that run or all of them; not those of `run`."""
+        """Return the ids of a service's containers, running or all, without those of `run`."""
         labels = (f"project={self.project}", f"service={service}", "oneoff=False")
         filters = [word for at in labels for word in ("--filter", f"label=com.docker.compose.{at}")]
         return sorted(docker("ps", "-q", *(["-a"] if ended else []), *filters).split())
 
     def state(self, container: str) -> dict[str, Any]:
-        """The engine's State of a container, with its RestartCount."""
-        (told,) = json.loads(docker("inspect", container))
-        state: dict[str, Any] = {**told["State"], "RestartCount": told["RestartCount"]}
+        """Return the state of a container with its RestartCount."""
+        (inspected,) = json.loads(docker("inspect", container))
+        state: dict[str, Any] = {**inspected["State"], "RestartCount": inspected["RestartCount"]}
         return state
 
     def healthy(self, service: str, count: int = 1) -> bool:
-        """Whether so many containers of the service run and no other, and all are healthy."""
+        """Return whether exactly this number of containers of the service run, all healthy."""
         states = [self.state(container) for container in self.containers(service)]
         return len(states) == count and all(s.get("Health", {}).get("Status") == "healthy" for s in states)
 
     def await_healthy(self, service: str, count: int = 1) -> None:
-        """Wait until so many containers of the service are healthy."""
+        """Wait until this number of containers of the service are healthy."""
         until(lambda: self.healthy(service, count), HEALTHY_S, f"{count} healthy {service}")
 
     def await_ready(self, workers: int = 1) -> None:
-        """Wait until Kafka, Redis and so many workers are healthy."""
+        """Wait until Kafka, Redis and this number of workers are healthy."""
         for service, count in (("kafka", 1), ("redis", 1), ("worker", workers)):
             self.await_healthy(service, count)
 
     def logs(self, container: str, lines: str = "all") -> str:
-        """Its output, of all the times it ran."""
+        """Return the output of all runs of a container."""
         return docker("logs", "--tail", lines, container)
 
     def web(self, container: str) -> str:
-        """Where a worker's web port is: the last that its log names."""
+        """Return a worker's web address, the last one in its log."""
         found = ""
         for line in self.logs(container).splitlines():
             if '"listening"' in line:
@@ -159,11 +159,11 @@ class Stack:
         return found
 
     def webs(self) -> list[str]:
-        """The web ports of all workers."""
+        """Return the web addresses of all workers."""
         return [self.web(container) for container in self.containers("worker")]
 
     def crash(self, container: str) -> None:
-        """kill -9 of everything in the container but its init, which ends with it: nothing can be finished.
+        """Kill every process in the container except its init, with SIGKILL, so that nothing can be finished.
 
         Unlike `docker kill` the engine does not take this for an operator's wish, so the restart policy acts.
         """
@@ -171,19 +171,19 @@ class Stack:
 
 
 def docker(*words: str) -> str:
-    """The engine's own command."""
+    """Run the engine's command, and return its output."""
     return run(["docker", *words]).stdout
 
 
 def get(url: str) -> str:
-    """The body of an answer; raises on any status but 2xx."""
+    """Return the body of a response; raise an error for any status but 2xx."""
     with urllib.request.urlopen(url, timeout=10) as answer:
         body: str = answer.read().decode()
         return body
 
 
 def metric(urls: list[str], name: str, **labels: str) -> float:
-    """The sum of the samples of that name and these labels over all workers."""
+    """Return the sum of the samples with this name and these labels over all workers."""
     return sum(
         sample.value
         for url in urls
@@ -194,4 +194,4 @@ def metric(urls: list[str], name: str, **labels: str) -> float:
 
 
 AWAY = (urllib.error.URLError, ConnectionError, TimeoutError, EndedError)
-"""What asking a worker raises while it is away."""
+"""The errors of a request to a worker that is down."""

@@ -1,4 +1,4 @@
-"""What is in the images, and how they behave as PID 1."""
+"""The content of the images, and their behaviour as PID 1."""
 
 import json
 
@@ -20,7 +20,7 @@ def inside(image: str, *command: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["worker-cpu", "trainer", "tests"])
-def test_nobody_is_root(images: dict[str, str], name: str) -> None:
+def test_no_image_runs_as_root(images: dict[str, str], name: str) -> None:
     assert inside(images[name], "id", "-u").strip() == "10001"
 
 
@@ -33,19 +33,19 @@ def test_no_torch_in_the_worker(images: dict[str, str]) -> None:
     assert inside(images["worker-cpu"], "python", "-c", asked).split() == ["None", "True"]
 
 
-def test_the_worker_s_image_is_small(images: dict[str, str]) -> None:
+def test_the_worker_image_is_small(images: dict[str, str]) -> None:
     assert int(docker("image", "inspect", "--format", "{{.Size}}", images["worker-cpu"])) < WORKER_LIMIT_BYTES
 
 
 @pytest.mark.parametrize("name", ["worker-cpu", "trainer"])
-def test_labels_say_what_it_is(images: dict[str, str], name: str) -> None:
-    (told,) = json.loads(docker("image", "inspect", images[name]))
-    labels = told["Config"]["Labels"]
+def test_labels_describe_the_image(images: dict[str, str], name: str) -> None:
+    (inspected,) = json.loads(docker("image", "inspect", images[name]))
+    labels = inspected["Config"]["Labels"]
     version = inside(images[name], "python", "-c", "import stream; print(stream.__version__)").strip()
     assert labels["org.opencontainers.image.version"] == version
     for label in ("title", "description", "licenses", "revision"):
         assert labels[f"org.opencontainers.image.{label}"]
-    assert isinstance(told["Config"]["Entrypoint"], list)
+    assert isinstance(inspected["Config"]["Entrypoint"], list)
 
 
 @pytest.mark.parametrize("name", ["worker-cpu", "trainer"])

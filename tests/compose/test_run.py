@@ -35,11 +35,11 @@ def test_up_is_healthy(stack: Stack) -> None:
     assert set(stack.broker.partitions(TEXTS)) == set(range(PARTITIONS))
 
 
-def test_nothing_in_the_containers_is_more_than_it_needs(stack: Stack) -> None:
+def test_the_containers_are_confined(stack: Stack) -> None:
     (worker,) = stack.containers("worker")
-    (told,) = json.loads(docker("inspect", worker))
-    host = told["HostConfig"]
-    assert told["Config"]["User"] == "10001:10001"
+    (inspected,) = json.loads(docker("inspect", worker))
+    host = inspected["HostConfig"]
+    assert inspected["Config"]["User"] == "10001:10001"
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
     assert host["Memory"] > 0
@@ -52,8 +52,8 @@ def test_nothing_in_the_containers_is_more_than_it_needs(stack: Stack) -> None:
 def test_the_integration_tests_pass_inside(stack: Stack, journal: Journal) -> None:
     with journal.step("`run --rm tests`: the integration tests, inside the stack") as step:
         web = ",".join(stack.webs())
-        told = stack.compose("run", "--rm", "-e", f"LABELSTREAM_TEST_WEB={web}", "tests", timeout_s=900)
-        step.found = next(line.strip("= ") for line in reversed(told.splitlines()) if " passed" in line)
+        output = stack.compose("run", "--rm", "-e", f"LABELSTREAM_TEST_WEB={web}", "tests", timeout_s=900)
+        step.found = next(line.strip("= ") for line in reversed(output.splitlines()) if " passed" in line)
     assert "skipped" not in step.found
 
 
@@ -66,7 +66,7 @@ def test_up_again_changes_nothing(stack: Stack) -> None:
     assert "nothing to train" in stack.logs(trainer)
 
 
-def test_a_restarted_worker_finds_its_results_in_redis(stack: Stack) -> None:
+def test_a_restarted_worker_uses_the_results_in_redis(stack: Stack) -> None:
     texts = [f"my card {unique('redis')} was charged twice" for _ in range(20)]
 
     def send(stem: str) -> dict[str, bool]:
@@ -152,7 +152,7 @@ def test_three_workers_share_the_partitions(stack: Stack, journal: Journal) -> N
 
 
 def assigned(stack: Stack) -> list[float]:
-    """How many partitions each worker has."""
+    """Return the number of partitions of each worker."""
     return [metric([web], "labelstream_partitions_assigned") for web in stack.webs()]
 
 
@@ -174,7 +174,7 @@ def test_a_kill_loses_nothing(stack: Stack, journal: Journal, service: str, whic
 
 
 def restarted(stack: Stack, container: str, before: int) -> bool:
-    """Whether the restart policy has acted."""
+    """Return whether the restart policy has restarted the container."""
     return bool(stack.state(container)["RestartCount"] > before)
 
 
@@ -190,7 +190,7 @@ def test_fewer_workers_take_over(stack: Stack, journal: Journal) -> None:
 
 @pytest.fixture
 def targets(stack: Stack, tmp_path: Path) -> Iterator[None]:
-    """Names the workers for Prometheus, which finds them by name only on a network of the stack's own."""
+    """List the workers in a target file: Prometheus finds them by name only on the stack's own network."""
     hosts = [web.removeprefix("http://") for web in stack.webs()]
     folder = tmp_path / "targets"
     folder.mkdir()

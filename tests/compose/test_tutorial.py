@@ -23,12 +23,12 @@ MANUAL = ("Up", "Scale", "Volumes")
 
 
 def commands(text: str) -> list[str]:
-    """The fenced sh blocks."""
+    """Return the fenced sh blocks."""
     return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def manual() -> list[str]:
-    """The blocks of some sections of docs/compose.md."""
+    """Return the blocks of some sections of docs/compose.md."""
     sections = (PROJECT / "docs" / "compose.md").read_text(encoding="utf-8").split("\n## ")
     chosen = [section for section in sections if section.startswith(tuple(f"{name}\n" for name in MANUAL))]
     assert len(chosen) == len(MANUAL)
@@ -37,7 +37,7 @@ def manual() -> list[str]:
 
 @pytest.fixture
 def clone(compose: list[str], images: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
-    """A stack in a folder that holds what a clone of this working tree would."""
+    """A stack in a folder with the content of a clone of this working tree."""
     listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], folder=PROJECT)
     for name in filter(None, listed.stdout.split("\0")):
         if (PROJECT / name).is_file():
@@ -45,7 +45,7 @@ def clone(compose: list[str], images: dict[str, str], tmp_path: Path) -> Iterato
             (tmp_path / name).write_bytes((PROJECT / name).read_bytes())
     bin_folder = tmp_path / ".bin"
     bin_folder.mkdir()
-    # The tutorial's spelling, whichever Compose this machine has; by its path, lest the script call itself.
+    # The tutorial's command for any Compose of this machine. A full path prevents it from calling itself.
     program, *words = compose
     whole = " ".join((shutil.which(program) or program, *words))
     (bin_folder / "docker-compose").write_text(f'#!/bin/sh\nexec {whole} "$@"\n')
@@ -76,12 +76,12 @@ def test_every_command_of_the_tutorial(clone: Stack, journal: Journal) -> None:
 
 
 def values(stack: Stack, topic: str) -> list[dict[str, dict[str, str]]]:
-    """The JSON values of a topic."""
+    """Return the JSON values of a topic."""
     return [json.loads(record.value) for record in stack.broker.records(topic) if record.value]
 
 
 def execute(stack: Stack, blocks: list[str]) -> None:
-    """Run blocks in one shell that ends at the first command that fails."""
+    """Run blocks in one shell, which ends at the first failing command."""
     script = "export PATH=$PWD/.bin:$PATH\n" + "\n".join(blocks)
     run(
         ["bash", "-euo", "pipefail", "-c", script],

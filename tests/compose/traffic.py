@@ -1,4 +1,4 @@
-"""Load with ids on the stack's own topics, and the account of what became of it."""
+"""Load with ids on the stack's topics, and the account of its results."""
 
 from collections import Counter
 from threading import Event, Thread
@@ -22,7 +22,7 @@ DISTINCT = 400
 
 
 class Traffic:
-    """A steady stream of events from a thread; it outlives the broker it writes to.
+    """A steady stream of events from a thread, which continues after a broker failure.
 
     Attributes:
         confirmed: ids of events that the broker has confirmed, and so of events that must not be lost.
@@ -57,7 +57,7 @@ class Traffic:
         self._thread.join()
 
     def more(self, events: int = 200) -> None:
-        """Wait until the broker has confirmed so many more."""
+        """Wait until the broker has confirmed this number of further events."""
         wanted = len(self.confirmed) + events
         until(lambda: len(self.confirmed) >= wanted, BACK_S, f"{events} more events confirmed")
 
@@ -72,7 +72,7 @@ class Traffic:
 
     def _send(self, number: int) -> None:
         event_id = f"{self.stem}-{number}"
-        # Few enough different texts that the model labels them in seconds: the load is about events.
+        # Few different texts, which the model labels within seconds: the load is about events, not inference.
         value = event(number % DISTINCT, self.stem)[1]
         self._producer.produce(
             TEXTS,
@@ -89,7 +89,7 @@ class Traffic:
             self._refused.append(error)
 
     def reconcile(self) -> "Account":
-        """After the load: wait until everything is committed; ids in against ids out.
+        """Wait until all events are committed, and reconcile the ids of inputs and outputs.
 
         Raises:
             AssertionError: an id that the broker had confirmed led to no label.
@@ -104,7 +104,7 @@ class Traffic:
 
 
 class Account:
-    """How many events went in and came out, and how many labels came more than once."""
+    """Return the number of input events, outputs and duplicates."""
 
     def __init__(self, events: int, repeated: int) -> None:
         self.events = events

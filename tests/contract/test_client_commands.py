@@ -1,4 +1,4 @@
-"""topics, produce, tail and doctor as a user runs them: on the development broker and on Apache Kafka."""
+"""topics, produce, tail and doctor as commands, on the development broker and on Apache Kafka."""
 
 import contextlib
 import json
@@ -57,7 +57,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def test_topics_are_missed_created_kept_and_checked(broker: Broker, name: str) -> None:
+def test_topics_are_created_and_checked(broker: Broker, name: str) -> None:
     flags = topic_flags(name)
     code, out, err = run("topics", "check", *flags, address=broker.address)
     assert code == 4
@@ -84,7 +84,7 @@ def test_topics_are_missed_created_kept_and_checked(broker: Broker, name: str) -
     assert (out.count(" ok "), out.count("warn")) == (3, 0)
 
 
-def test_settings_of_new_topics_are_what_was_asked_for(apache_kafka: ApacheKafka, name: str) -> None:
+def test_new_topics_get_the_given_settings(apache_kafka: ApacheKafka, name: str) -> None:
     words = ("--retention-hours", 36, "--max-event-bytes", "4MiB", *topic_flags(name))
     assert run("topics", "create", *words, address=apache_kafka.address)[0] == 0
     _, out, _ = run("topics", "check", *topic_flags(name), address=apache_kafka.address)
@@ -94,7 +94,7 @@ def test_settings_of_new_topics_are_what_was_asked_for(apache_kafka: ApacheKafka
     assert rows[f"{name}.dead"] == ["dead", "6", "1", "36", "h", str(largest + 64 * 2**10), "ok"]
 
 
-def test_topics_that_do_not_fit_are_warned_of(apache_kafka: ApacheKafka, name: str) -> None:
+def test_unsuitable_topics_are_warnings(apache_kafka: ApacheKafka, name: str) -> None:
     apache_kafka.create_topic(name, 4)
     apache_kafka.create_topic(f"{name}.labels", 2)
     apache_kafka.create_topic(f"{name}.dead", 4)
@@ -104,14 +104,16 @@ def test_topics_that_do_not_fit_are_warned_of(apache_kafka: ApacheKafka, name: s
     assert f"--topic {name}.dead --add-config max.message.bytes=2097152" in out
 
 
-def test_a_refused_topic_tells_the_broker_s_reason(apache_kafka: ApacheKafka, name: str) -> None:
+def test_a_refused_topic_is_an_error_with_the_reason_of_the_broker(
+    apache_kafka: ApacheKafka, name: str
+) -> None:
     words = ("topics", "create", "--replication-factor", 3, *topic_flags(name))
     code, _, err = run(*words, address=apache_kafka.address)
     assert code == 4
     assert "InvalidReplicationFactor" in err
 
 
-def test_what_is_produced_is_what_tail_shows(broker: Broker, name: str) -> None:
+def test_tail_prints_the_produced_records(broker: Broker, name: str) -> None:
     broker.create_topic(name)
     events = [b'{"id":  "%d", "label": "billing", "k": "%d"}' % (n, n % 3) for n in range(2000)]
     lines = [*events, b"{broken", b"\xff\xfe"]
@@ -135,7 +137,7 @@ def test_what_is_produced_is_what_tail_shows(broker: Broker, name: str) -> None:
     assert sorted(shown) == sorted(lines)
 
 
-def test_tail_shows_what_comes_after_it_and_ctrl_c_ends_it(broker: Broker, name: str) -> None:
+def test_tail_prints_new_records_until_ctrl_c(broker: Broker, name: str) -> None:
     broker.create_topic(name)
     broker.produce(name, b'{"id": "before", "label": "old"}')
     tail = subprocess.Popen(
@@ -147,19 +149,21 @@ def test_tail_shows_what_comes_after_it_and_ctrl_c_ends_it(broker: Broker, name:
     )
     assert tail.stdout is not None
     assert tail.stderr is not None
-    assert "from the end" in tail.stderr.readline()
+    started = tail.stderr.readline()
+    assert "from the end" in started
+    assert "--from-beginning" in started
     event = {"id": "t-1\x1b[31m", "label": "billing", "score": 0.9812, "cached": False}
     broker.produce(name, json.dumps(event).encode())
     header, line = tail.stdout.readline(), tail.stdout.readline()
     tail.send_signal(signal.SIGINT)
-    rest, told = tail.communicate(timeout=DEADLINE_S)
+    rest, errors = tail.communicate(timeout=DEADLINE_S)
     assert tail.returncode == 130
     assert header.split() == ["time", "id", "label", "score", "cached", "partition@offset"]
     assert line.split()[1:5] == ["t-1\N{REPLACEMENT CHARACTER}[31m", "billing", "0.9812", "no"]
-    assert (rest, told) == ("", "")
+    assert (rest, errors) == ("", "")
 
 
-def test_tail_shows_why_a_letter_is_dead(broker: Broker, name: str) -> None:
+def test_tail_prints_the_reason_of_a_dead_letter(broker: Broker, name: str) -> None:
     broker.create_topic(name)
     headers = [("labelstream-id", b"t-7"), ("labelstream-error-reason", b"schema")]
     broker.produce(name, b"{}", headers=[*headers, ("labelstream-error-message", b"text is missing")])
@@ -170,7 +174,7 @@ def test_tail_shows_why_a_letter_is_dead(broker: Broker, name: str) -> None:
     assert out.rstrip().endswith("text is missing")
 
 
-def test_text_lines_carry_their_content_type(broker: Broker, name: str, tmp_path: Path) -> None:
+def test_text_lines_get_a_content_type(broker: Broker, name: str, tmp_path: Path) -> None:
     broker.create_topic(name)
     file = tmp_path / "lines.txt"
     file.write_text("my card was charged twice\n")
@@ -181,7 +185,7 @@ def test_text_lines_carry_their_content_type(broker: Broker, name: str, tmp_path
     assert record.headers == (("content-type", b"text/plain"),)
 
 
-def test_an_event_that_the_topic_refuses_is_not_passed_over(apache_kafka: ApacheKafka, name: str) -> None:
+def test_an_event_that_the_topic_refuses_is_an_error(apache_kafka: ApacheKafka, name: str) -> None:
     apache_kafka.create_topic(name, 1, **{"max.message.bytes": "2000"})
     given = b'{"text": "small"}\n' + os.urandom(4000).hex().encode()
     words = ("produce", "-", "--topic", name)
@@ -192,7 +196,7 @@ def test_an_event_that_the_topic_refuses_is_not_passed_over(apache_kafka: Apache
 
 
 @pytest.mark.parametrize("words", [("produce", "-"), ("tail",)])
-def test_a_missing_topic_is_not_made_by_asking_for_it(
+def test_a_missing_topic_is_an_error_and_is_not_created(
     broker: Broker, name: str, words: tuple[str, ...]
 ) -> None:
     for _ in range(2):
@@ -202,20 +206,20 @@ def test_a_missing_topic_is_not_made_by_asking_for_it(
 
 
 @pytest.mark.parametrize("words", [("topics", "check"), ("topics", "create"), ("produce", "-"), ("tail",)])
-def test_a_broker_that_is_down_is_told_in_three_lines(words: tuple[str, ...]) -> None:
+def test_an_unreachable_broker_is_an_error_in_three_lines(words: tuple[str, ...]) -> None:
     address = f"127.0.0.1:{free_port()}"
     code, out, err = run(*words, address=address, given=b"{}\n")
     assert (code, out) == (4, "")
     assert [line.strip() for line in err.splitlines()] == [
         f"error: broker {address} does not answer",
-        "cause:  connection refused",
+        "cause: connection refused",
         "fix: start it, or set broker (LABELSTREAM_BROKER); without any: labelstream demo",
     ]
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that holds the bundle `tiny`."""
+    """A store with the bundle `tiny`."""
     pytest.importorskip("torch")
     from tests.real.tiny_bundle import make_tiny_bundle
 
@@ -226,12 +230,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ready(broker: Broker, name: str, store: Path) -> tuple[object, ...]:
-    """Flags with which doctor finds nothing to mend."""
+    """Flags with which doctor reports no problem."""
     run("topics", "create", *topic_flags(name), address=broker.address)
     return ("--bundle", "tiny", "--bundle-store", store, "--web-port", 0, *topic_flags(name))
 
 
-def test_doctor_is_content_when_all_is_there(
+def test_doctor_succeeds_when_everything_is_available(
     broker: Broker, ready: tuple[object, ...], redis_server: RedisServer
 ) -> None:
     code, out, _ = run("doctor", *ready, "--redis-url", redis_server.url, address=broker.address)
@@ -240,16 +244,14 @@ def test_doctor_is_content_when_all_is_there(
     assert "tiny@1" in out
 
 
-def test_a_redis_that_is_down_does_not_fail_doctor(broker: Broker, ready: tuple[object, ...]) -> None:
+def test_an_unreachable_redis_does_not_fail_doctor(broker: Broker, ready: tuple[object, ...]) -> None:
     words = ("--redis-url", f"redis://127.0.0.1:{free_port()}")
     code, out, _ = run("doctor", *ready, *words, address=broker.address)
     assert code == 0
-    assert "the worker goes on without it" in out
+    assert "the worker runs without it" in out
 
 
-def test_doctor_tells_a_bundle_that_was_changed(
-    broker: Broker, ready: tuple[object, ...], store: Path
-) -> None:
+def test_doctor_reports_a_changed_bundle(broker: Broker, ready: tuple[object, ...], store: Path) -> None:
     changed = store / "tiny" / "1" / "onnx" / "model.onnx"
     whole = changed.read_bytes()
     changed.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -261,13 +263,13 @@ def test_doctor_tells_a_bundle_that_was_changed(
     assert "was changed" in out
 
 
-def test_doctor_tells_missing_topics(broker: Broker, name: str) -> None:
+def test_doctor_reports_missing_topics(broker: Broker, name: str) -> None:
     code, out, _ = run("doctor", *topic_flags(name), address=broker.address)
     assert code == 4
     assert "labelstream topics create" in out
 
 
-def test_doctor_answers_soon_when_the_broker_is_down_or_silent() -> None:
+def test_doctor_finishes_soon_when_the_broker_is_unreachable_or_silent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for port in (free_port(), silent.getsockname()[1]):
             started = time.monotonic()
@@ -279,11 +281,11 @@ def test_doctor_answers_soon_when_the_broker_is_down_or_silent() -> None:
 
 
 class Relay:
-    """Stands before a broker and sends its clients on to a port where nobody listens."""
+    """A proxy of a broker that advertises a port on which nothing listens."""
 
     def __init__(self, broker: str) -> None:
         self._host, _, port = broker.rpartition(":")
-        self._told, self._port = int(port).to_bytes(4, "big"), int(port)
+        self._advertised, self._port = int(port).to_bytes(4, "big"), int(port)
         self.elsewhere = free_port()
         self._front = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._front.getsockname()[1]}"
@@ -300,13 +302,13 @@ class Relay:
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError), source, target:
             while data := source.recv(65536):
-                target.sendall(data.replace(self._told, self.elsewhere.to_bytes(4, "big")))
+                target.sendall(data.replace(self._advertised, self.elsewhere.to_bytes(4, "big")))
 
     def close(self) -> None:
         self._front.close()
 
 
-def test_doctor_tells_an_advertised_address_that_cannot_be_reached() -> None:
+def test_doctor_reports_an_unreachable_advertised_address() -> None:
     with DevBroker() as broker, contextlib.closing(Relay(broker.address)) as relay:
         code, out, _ = run("doctor", address=relay.address)
     assert code == 4
@@ -316,8 +318,10 @@ def test_doctor_tells_an_advertised_address_that_cannot_be_reached() -> None:
 
 def test_the_development_broker_ends_with_its_parent() -> None:
     script = "from stream.demo.broker import DevBroker; print(DevBroker(['a']).start().address, flush=True)"
-    forget = f"{script}; import os; os._exit(0)"
-    done = subprocess.run([sys.executable, "-c", forget], check=True, capture_output=True, timeout=DEADLINE_S)
+    exit_at_once = f"{script}; import os; os._exit(0)"
+    done = subprocess.run(
+        [sys.executable, "-c", exit_at_once], check=True, capture_output=True, timeout=DEADLINE_S
+    )
     host, _, port = done.stdout.decode().strip().rpartition(":")
 
     def listens() -> bool:
@@ -330,7 +334,7 @@ def test_the_development_broker_ends_with_its_parent() -> None:
     until(lambda: not listens(), DEADLINE_S, "the end of the development broker")
 
 
-def test_the_development_broker_says_its_address_stops_when_told_and_is_silent() -> None:
+def test_the_development_broker_prints_its_address_only_and_stops_on_a_signal() -> None:
     broker = DevBroker(["texts"])
     with broker:
         assert broker.process is not None

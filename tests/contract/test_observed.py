@@ -1,4 +1,4 @@
-"""What an operator sees of a worker: its log, its ports, what it tells of itself. Never a text."""
+"""A worker as an operator sees it: log, ports and /info, none of which contains texts."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +23,7 @@ LISTENING = "0A"
 
 
 def secret_events() -> Iterator[bytes]:
-    """Values that hold the secret: good, broken, of the wrong shape, too long, too wide for the model."""
+    """Yield values with the secret: valid, not JSON, not an event, too long, and failing in the model."""
     yield orjson.dumps({"id": "good", "text": f"the code is {SECRET}"})
     yield orjson.dumps({"id": "pair", "text": "hello", "metadata": {"note": SECRET}, "other": SECRET})
     yield f'{{"text": "{SECRET}'.encode()
@@ -62,15 +62,15 @@ def send_secrets(
     for _ in range(2):
         broker.produce(route, *secret_events(), partition=0, key=SECRET.encode())
     await_outcomes(broker, worker, 14)
-    dead = worker.metric("labelstream_dead_letters_total", reason="model")
     until(lambda: worker.metric("labelstream_events_total") == 14, BACK_S, "14 events counted")
+    dead = worker.metric("labelstream_dead_letters_total", reason="model")
     assert (dead, worker.metric("labelstream_dead_letters_total")) == (2, 10)
     until(lambda: "interval" in events_in(worker.log_lines()), BACK_S, "an interval's line")
     assert worker.stop() == 0
     return worker
 
 
-def test_no_text_is_in_the_log_whatever_became_of_it(
+def test_the_log_contains_no_text_for_any_outcome(
     embedded_broker: EmbeddedBroker, redis_server: RedisServer, start_worker: StartWorker
 ) -> None:
     worker = send_secrets(embedded_broker, start_worker, redis_server.url)
@@ -83,7 +83,7 @@ def test_no_text_is_in_the_log_whatever_became_of_it(
     assert all(line["route"] == "default" and line["bundle"] for line in batches)
 
 
-def test_texts_are_in_the_log_where_that_is_wanted(
+def test_the_log_contains_texts_when_log_texts_is_set(
     embedded_broker: EmbeddedBroker, redis_server: RedisServer, start_worker: StartWorker
 ) -> None:
     worker = send_secrets(embedded_broker, start_worker, redis_server.url, log_texts="true")
@@ -93,7 +93,7 @@ def test_texts_are_in_the_log_where_that_is_wanted(
 
 
 def listening_ports(pid: int) -> set[int]:
-    """The TCP ports that a process listens on, from Linux."""
+    """Return the TCP ports that a process listens on, from /proc."""
     sockets = set()
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
@@ -110,13 +110,13 @@ def listening_ports(pid: int) -> set[int]:
     }
 
 
-def test_a_worker_listens_on_its_own_port_only_and_tells_what_it_is(
+def test_a_worker_listens_on_its_web_port_only_and_serves_info(
     embedded_broker: EmbeddedBroker,
     redis_server: RedisServer,
     start_worker: StartWorker,
     tiny_bundle: Bundle,
 ) -> None:
-    route = make_route(embedded_broker, "told")
+    route = make_route(embedded_broker, "info")
     refused_url = redis_server.url.replace("://", "://someone:hunter2@")
     worker = start_worker(embedded_broker, route, redis_url=refused_url)
     assert listening_ports(worker.pid) == {worker.port}
@@ -136,7 +136,7 @@ def test_a_worker_listens_on_its_own_port_only_and_tells_what_it_is(
     assert "hunter2" not in worker.log
 
 
-def test_debug_lines_come_and_go_with_a_signal(
+def test_a_signal_switches_debug_lines_on_and_off(
     embedded_broker: EmbeddedBroker, start_worker: StartWorker
 ) -> None:
     route = make_route(embedded_broker, "usr1")
@@ -151,6 +151,6 @@ def test_debug_lines_come_and_go_with_a_signal(
         embedded_broker.produce(route, event(number)[1], partition=0)
         await_outcomes(embedded_broker, worker, number + 1)
     assert worker.stop() == 0
-    told = [line for line in worker.log_lines() if line["event"] == "record batch"]
-    assert len(told) == 1
+    lines = [line for line in worker.log_lines() if line["event"] == "record batch"]
+    assert len(lines) == 1
     assert worker.log_lines()[-1]["level"] != "debug"

@@ -28,7 +28,7 @@ def worker_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "venv" / "bin" / "python"
     wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(PROJECT)]
     subprocess.run(wheel, check=True, timeout=200)
-    (built,) = folder.glob("labelstream-*.whl")
+    (built,) = folder.glob("labelstream_kafka-*.whl")
     constraints = PROJECT / "constraints.txt"
     subprocess.run(
         [python, "-m", "pip", "install", "-q", "-c", constraints, f"{built}[cpu]"], check=True, timeout=400
@@ -61,7 +61,7 @@ def test_worker_and_verify_run_without_the_trainers_libraries(
         [command, "train", "sample"], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
     )
     assert refused.returncode == 2
-    assert "pip install 'labelstream[trainer]'" in refused.stderr
+    assert "pip install '.[trainer]'" in refused.stderr
     route = make_route(embedded_broker, "bare")
     worker = WorkerProcess(
         embedded_broker.address, tiny_bundle.path, route, python=worker_python, cwd=tmp_path

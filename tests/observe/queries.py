@@ -1,4 +1,4 @@
-"""Every question that rules, dashboard and runbook put to Prometheus."""
+"""All PromQL queries of rules, dashboard and runbook."""
 
 import json
 import re
@@ -13,46 +13,46 @@ RULES = PROJECT / "deploy" / "prometheus" / "rules" / "labelstream.yml"
 DASHBOARD = PROJECT / "deploy" / "grafana" / "dashboards" / "labelstream.json"
 RUNBOOK = PROJECT / "docs" / "runbook.md"
 
-# What Grafana puts in place of its variables when "All" is chosen. Five minutes hold all that a test
-# did; with the 20 s of a live dashboard the answer would depend on when it is asked.
+# Values of Grafana's variables for the choice "All". A range of five minutes covers a whole test, so that the
+# result does not depend on the moment of the query, as it would with the 20 s of a live dashboard.
 VARIABLES = {"$__rate_interval": "5m", "$job": ".*", "$instance": ".*", "$route": ".*"}
 COMPARISON = re.compile(r" (==|!=|>=|<=|>|<) ")
 
 
 class Query(NamedTuple):
-    """A question, and where it stands."""
+    """A query and its place."""
 
     place: str
     expression: str
 
 
 def rules() -> list[dict[str, Any]]:
-    """All rules, in order."""
+    """Return all rules in order."""
     groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
 def alerts() -> dict[str, dict[str, Any]]:
-    """The alerts by their names."""
+    """Return the alerts by name."""
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 def dashboard() -> dict[str, Any]:
-    """Grafana's model of the dashboard."""
+    """Return the dashboard as Grafana's JSON model."""
     model: dict[str, Any] = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     return model
 
 
 def panels(model: dict[str, Any]) -> list[dict[str, Any]]:
-    """All panels, those of collapsed rows too."""
+    """Return all panels, including those of collapsed rows."""
     return [inner for panel in model["panels"] for inner in (panel, *panel.get("panels", ()))]
 
 
 def substituted(expression: str) -> str:
-    """A question as Grafana would put it.
+    """Return a query with Grafana's variables replaced.
 
     Raises:
-        AssertionError: a variable is left that nobody knows.
+        AssertionError: a variable is unknown.
     """
     for name, value in VARIABLES.items():
         expression = expression.replace(name, value)
@@ -61,7 +61,7 @@ def substituted(expression: str) -> str:
 
 
 def rule_queries() -> Iterator[Query]:
-    """Those of the rules; an alert's comparisons answer 0 or 1, since a sound system would give no data."""
+    """Yield the queries of the rules; comparisons return 0 or 1, as a healthy system would return no data."""
     for rule in rules():
         if "alert" in rule:
             yield Query(rule["alert"], COMPARISON.sub(r" \1 bool ", rule["expr"]))
@@ -71,7 +71,7 @@ def rule_queries() -> Iterator[Query]:
 
 
 def dashboard_queries() -> Iterator[Query]:
-    """Those of panels and annotations."""
+    """Yield the queries of panels and annotations."""
     model = dashboard()
     for panel in panels(model):
         for target in panel.get("targets", ()):
@@ -81,7 +81,7 @@ def dashboard_queries() -> Iterator[Query]:
 
 
 def runbook_queries() -> Iterator[Query]:
-    """Those of the runbook's blocks."""
+    """Yield the queries in the runbook's code blocks."""
     section = ""
     for heading, block in re.findall(
         r"^## (\w+)$|^```promql\n(.*?)^```", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
@@ -92,5 +92,5 @@ def runbook_queries() -> Iterator[Query]:
 
 
 def all_queries() -> list[Query]:
-    """All of them."""
+    """Return all queries."""
     return [*rule_queries(), *dashboard_queries(), *runbook_queries()]

@@ -1,4 +1,4 @@
-"""Every query of rules, dashboard and runbook gives data on a Prometheus that looks at a live worker."""
+"""Every query of rules, dashboard and runbook returns data from a Prometheus that scrapes a live worker."""
 
 import math
 import re
@@ -31,7 +31,7 @@ ODD: tuple[bytes | None, ...] = (b"{broken", b"[1]", b'{"text": " "}', None)
 
 
 def outlive_retention(kafka: ApacheKafka, route: str, group: str) -> None:
-    """A group that had begun to read finds the next records of partition 0 removed."""
+    """Let retention remove the next records of partition 0 of a group with committed offsets."""
     consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": group, "log_level": 0})
     consumer.commit(offsets=[TopicPartition(route, 0, 0)], asynchronous=False)
     consumer.close()
@@ -42,7 +42,7 @@ def outlive_retention(kafka: ApacheKafka, route: str, group: str) -> None:
 
 
 def send_wave(kafka: ApacheKafka, prometheus: PrometheusServer, route: str) -> None:
-    """The same texts as ever, and records of every other kind; returns when Prometheus saw them finished."""
+    """Send the same texts and records of every other kind, and wait until Prometheus has seen them done."""
     finished = sum(prometheus.values("sum(labelstream_events_total)"))
     values = [event(number)[1] for number in range(TEXTS)]
     for partition in range(4):
@@ -62,7 +62,7 @@ def scraped(
     prometheus_server: PrometheusServer,
     tiny_bundle: Bundle,
 ) -> Iterator[WorkerProcess]:
-    """A worker that Prometheus has seen skip offsets, and finish two waves of the same records."""
+    """A worker that has skipped offsets and finished two waves of the same records, seen by Prometheus."""
     route = make_route(apache_kafka, "watched")
     worker = WorkerProcess(
         apache_kafka.address,
@@ -85,7 +85,7 @@ def has_data(prometheus: PrometheusServer, expression: str) -> bool:
     return any(math.isfinite(value) for value in prometheus.values(expression))
 
 
-def test_every_query_gives_data(scraped: WorkerProcess, prometheus_server: PrometheusServer) -> None:
+def test_every_query_returns_data(scraped: WorkerProcess, prometheus_server: PrometheusServer) -> None:
     assert not has_data(prometheus_server, "labelstream_of_no_such_name")
     assert not has_data(prometheus_server, "labelstream_ready / 0 - labelstream_ready / 0"), "NaN is no data"
     waiting = all_queries()
@@ -115,9 +115,7 @@ def test_the_dashboards_variables_find_values(
     assert "default" in found["route"]
 
 
-def test_figures_are_those_of_the_traffic(
-    scraped: WorkerProcess, prometheus_server: PrometheusServer
-) -> None:
+def test_the_metrics_match_the_traffic(scraped: WorkerProcess, prometheus_server: PrometheusServer) -> None:
     def count(selector: str) -> float:
         return sum(prometheus_server.values(f"sum(labelstream_{selector})"))
 
@@ -144,10 +142,10 @@ def test_prometheus_evaluates_all_rules(scraped: WorkerProcess, prometheus_serve
     assert [(rule["name"], rule.get("lastError")) for rule in found if rule["health"] != "ok"] == []
 
 
-def test_what_retention_removed_is_told_at_once(
+def test_offsets_removed_by_retention_fire_the_alert_at_once(
     scraped: WorkerProcess, prometheus_server: PrometheusServer
 ) -> None:
-    """The counter's first scrape has the loss in it already."""
+    """The first scrape of the counter already includes the loss."""
 
     def firing() -> list[dict[str, Any]]:
         return [alert for alert in prometheus_server.ask("alerts")["alerts"] if alert["state"] == "firing"]

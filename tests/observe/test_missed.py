@@ -1,4 +1,4 @@
-"""What goes away is missed: by a real Prometheus, with the real metrics of a worker."""
+"""Lost components fire alerts in a real Prometheus, with the metrics of a real worker."""
 
 import pytest
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.slow
 SEEN_S = 90.0
 
 
-def test_redis_and_the_last_worker_are_missed_when_they_go(
+def test_losing_redis_and_the_last_worker_fires_alerts(
     embedded_broker: EmbeddedBroker,
     redis_server: RedisServer,
     prometheus_server: PrometheusServer,
     start_worker: StartWorker,
 ) -> None:
     def known() -> set[str]:
-        """The alerts whose expression holds, whether for long enough or not yet."""
+        """Return the alerts whose expression holds, pending or firing."""
         return {alert["labels"]["alertname"] for alert in prometheus_server.ask("alerts")["alerts"]}
 
     worker = start_worker(embedded_broker, make_route(embedded_broker, "missed"), redis_url=redis_server.url)

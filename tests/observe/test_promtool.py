@@ -1,4 +1,4 @@
-"""promtool finds nothing wrong with configuration and rules, and the rules keep their unit tests."""
+"""promtool accepts the configuration and the rules, and the rules pass their tests."""
 
 from tests.observe.queries import PROJECT
 from tests.real.prometheus import PrometheusServer, promtool
@@ -11,11 +11,11 @@ def test_the_configuration_is_valid(prometheus_server: PrometheusServer) -> None
     assert "SUCCESS" in promtool(prometheus_server.promtool, "check", "config", FOLDER / "prometheus.yml")
 
 
-def test_the_rules_are_valid_and_none_is_there_twice(prometheus_server: PrometheusServer) -> None:
+def test_the_rules_are_valid_and_unique(prometheus_server: PrometheusServer) -> None:
     rules = sorted((FOLDER / "rules").glob("*.yml"))
     assert "duplicate" not in promtool(prometheus_server.promtool, "check", "rules", *rules)
 
 
-def test_the_rules_keep_their_unit_tests(prometheus_server: PrometheusServer) -> None:
-    told = promtool(prometheus_server.promtool, "test", "rules", *TESTS)
-    assert told.count("SUCCESS") == len(TESTS) > 0
+def test_the_rules_pass_their_tests(prometheus_server: PrometheusServer) -> None:
+    output = promtool(prometheus_server.promtool, "test", "rules", *TESTS)
+    assert output.count("SUCCESS") == len(TESTS) > 0

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, which brings no browser of its own."""
+"""Debian's Chromium, driven by Playwright."""
 
 import os
 import shutil
@@ -24,10 +24,10 @@ GIVEN = "LABELSTREAM_TEST_CHROMIUM"
 
 
 def find_chromium() -> str:
-    """The program's path.
+    """Return the path of the browser.
 
     Raises:
-        MissingPartError: there is none.
+        MissingPartError: no browser is installed.
     """
     if given := os.environ.get(GIVEN):
         return given
@@ -38,40 +38,40 @@ def find_chromium() -> str:
 
 
 class Chromium:
-    """A browser without a window; every test opens contexts of its own in it."""
+    """A headless browser, in which every test opens its own contexts."""
 
     def __init__(self) -> None:
         """
         Raises:
-            MissingPartError: there is none.
+            MissingPartError: no browser is installed.
         """
         self.found = find_chromium()
         self._manager = sync_playwright()
         self._browser: Browser | None = None
 
     def start(self) -> None:
-        """Start it with an empty profile."""
+        """Start the browser with an empty profile."""
         chromium = self._manager.start().chromium
         self._browser = chromium.launch(executable_path=self.found, headless=True, args=[*FLAGS])
 
     @property
     def browser(self) -> Browser:
         """The running browser."""
-        assert self._browser is not None, "it was not started"
+        assert self._browser is not None, "the browser was not started"
         return self._browser
 
     @property
     def version(self) -> str:
-        """As it says itself."""
+        """The version of the browser."""
         return self.browser.version
 
     def revive(self) -> None:
-        """Nothing that a test does outlives its contexts."""
+        """Close all contexts, and with them the state of a test."""
         for context in self.browser.contexts:
             context.close()
 
     def close(self) -> None:
-        """End it."""
+        """Stop the browser."""
         if self._browser is not None:
             with suppress(Error):
                 self._browser.close()
@@ -80,7 +80,7 @@ class Chromium:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser for a program."""
+    """Run a browser inside the context."""
     running = Chromium()
     running.start()
     try:

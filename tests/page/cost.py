@@ -1,4 +1,4 @@
-"""`python -m tests.page.cost`: what the page costs the worker, for each event and each second."""
+"""`python -m tests.page.cost`: the cost of the page for the worker, per event and per second."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from stream.classify import Prediction
 from stream.observe.metrics import Metrics
 from stream.records import Event
 from stream.settings import Settings
-from stream.web.page.composer import Composer
 from stream.web.page.history import History
-from stream.web.page.readings import read
-from stream.web.page.recent import Recent
+from stream.web.page.recent import RecentOutcomes
 from stream.web.page.sampler import Sampler
+from stream.web.page.scrape import scrape
 from stream.web.page.snapshot import as_json
+from stream.web.page.snapshot_builder import SnapshotBuilder
 from tests.unit.records import SOURCE, FakeRecord
 
 EVENTS = 200_000
@@ -28,7 +28,7 @@ RATES = (1_000, 10_000, 95_000)
 
 
 class Arrivals:
-    """A clock that moves on by a batch at a rate whenever it is asked."""
+    """A clock that advances by the duration of a batch at every call."""
 
     def __init__(self, step_s: float) -> None:
         self._step_s = step_s
@@ -40,11 +40,11 @@ class Arrivals:
 
 
 def sampling_us(batch_events: int, rate: float) -> float:
-    """Microseconds per event that looking into the end of every batch takes."""
+    """Return the microseconds per event that sampling the end of every batch takes."""
     members = orjson.dumps({"label": "good", "score": 0.9, "scores": {"good": 0.9, "bad": 0.1}})[1:-1]
     decoded = [Event(FakeRecord(b"raw", offset=at), f"t-{at}", "text " * 10) for at in range(batch_events)]
     results = [Prediction(members, b"")] * batch_events
-    recent = Recent(clock=Arrivals(batch_events / rate))
+    recent = RecentOutcomes(clock=Arrivals(batch_events / rate))
     look, batches = Sampler("r", recent).look, EVENTS // batch_events
 
     def turn() -> None:
@@ -55,24 +55,30 @@ def sampling_us(batch_events: int, rate: float) -> float:
 
 
 def second_ms() -> tuple[float, float]:
-    """Milliseconds of reading the metrics once, and of making a snapshot after five minutes of them."""
+    """Return the milliseconds of one scrape, and of one snapshot with five minutes of history."""
     metrics = Metrics()
     for partition in range(32):
         metrics.lag.labels("texts", str(partition)).set(partition)
     for stage in ("decode", "cache", "tokenise", "queue", "infer", "postprocess", "publish", "commit"):
         metrics.stage.labels(stage).observe(0.01)
     metrics.event_age.observe("default", np.array([0]), 10)
-    history = History(read(metrics, 0.0))
+    history = History(scrape(metrics, 0.0))
     for at in range(300):
-        history.note(read(metrics, at + 1.0))
-    composer = Composer(
-        Settings(bundle="b"), metrics, history, Recent(), waiting_for=lambda: None, host="h", now_ms=lambda: 0
+        history.append(scrape(metrics, at + 1.0))
+    builder = SnapshotBuilder(
+        Settings(bundle="b"),
+        metrics,
+        history,
+        RecentOutcomes(),
+        waiting_for=lambda: None,
+        host="h",
+        now_ms=lambda: 0,
     )
-    return seconds(lambda: read(metrics, 0.0)) * 1e3, seconds(lambda: as_json(composer.snapshot())) * 1e3
+    return seconds(lambda: scrape(metrics, 0.0)) * 1e3, seconds(lambda: as_json(builder.snapshot())) * 1e3
 
 
 def seconds(turn: Callable[[], object]) -> float:
-    """The median time of a turn."""
+    """Return the median seconds of a turn."""
     taken = []
     for _ in range(TURNS):
         began = time.perf_counter()
@@ -82,14 +88,16 @@ def seconds(turn: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
-    table = Table("events a batch", *(f"{rate:,} events/s" for rate in RATES), title="µs per event, sampling")
+    """Measure, and print a table."""
+    table = Table(
+        "events per batch", *(f"{rate:,} events/s" for rate in RATES), title="µs per event, sampling"
+    )
     for batch in BATCHES:
         table.add_row(f"{batch:,}", *(f"{sampling_us(batch, rate):.4f}" for rate in RATES))
     console = Console()
     console.print(table)
-    reading, snapshot = second_ms()
-    console.print(f"each second: {reading:.2f} ms; while someone looks {snapshot:.2f} ms more")
+    one_scrape, snapshot = second_ms()
+    console.print(f"per second: {one_scrape:.2f} ms; with viewers {snapshot:.2f} ms more")
 
 
 if __name__ == "__main__":

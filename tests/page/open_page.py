@@ -1,4 +1,4 @@
-"""The page in a browser, and everything that it asked for, complained of, or ran."""
+"""The page in a browser, with its requests and its errors."""
 
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -13,26 +13,26 @@ LIVE = "body[data-link=live]"
 
 @dataclass
 class Opened:
-    """A page and what was seen of it."""
+    """An open page, with the requests and errors observed so far."""
 
     page: Page
     origin: str
     requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def text(self, css: str) -> str:
-        """The text of one element."""
+        """Return the text of an element."""
         return self.page.inner_text(css).strip()
 
     def rows(self, css: str) -> list[list[str]]:
-        """The cells of a table's body, also of those that are not shown at this width."""
+        """Return the cells of a table's body, including those that are hidden at this width."""
         cells: list[list[str]] = self.page.eval_on_selector_all(
             f"{css} tbody tr", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
         )
         return cells
 
     def awaiting(self, css: str, text: str) -> None:
-        """Wait until an element says something."""
+        """Wait until an element contains a text."""
         self.page.wait_for_function(
             "([css, text]) => document.querySelector(css)?.textContent.includes(text)",
             arg=[css, text],
@@ -41,12 +41,12 @@ class Opened:
 
     @property
     def foreign(self) -> list[str]:
-        """What was asked of anyone but the worker."""
+        """The requests to any host but the worker."""
         return [url for url in self.requests if not url.startswith(f"{self.origin}/")]
 
     @property
     def sideways(self) -> int:
-        """Pixels by which the page is wider than its window."""
+        """The pixels by which the page is wider than its window."""
         wider: int = self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
@@ -60,7 +60,7 @@ def open_page(
     password: str | None = None,
     javascript: bool = True,
 ) -> Opened:
-    """Open a worker's page in a context of its own, and wait until it is live."""
+    """Open a worker's page in a new browser context, and wait until it is live."""
     context = chromium.browser.new_context(
         viewport={"width": 1440, "height": 900},
         java_script_enabled=javascript,
@@ -70,14 +70,14 @@ def open_page(
     page.set_default_timeout(DEADLINE_MS)
     opened = Opened(page, f"http://127.0.0.1:{port}")
 
-    def complained(message: ConsoleMessage) -> None:
+    def record_error(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            opened.complaints.append(f"{message.text} ({urlsplit(message.location['url']).path})")
+            opened.errors.append(f"{message.text} ({urlsplit(message.location['url']).path})")
 
     page.on("request", lambda request: opened.requests.append(request.url))
-    page.on("console", complained)
-    page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: opened.complaints.append(f"dialog: {dialog.message}"))
+    page.on("console", record_error)
+    page.on("pageerror", lambda error: opened.errors.append(str(error)))
+    page.on("dialog", lambda dialog: opened.errors.append(f"dialog: {dialog.message}"))
     page.goto(f"{opened.origin}/")
     if javascript:
         page.wait_for_selector(LIVE)

@@ -1,4 +1,4 @@
-"""`python -m tests.page.screenshots docs/images`: the page of a worker under live traffic, four times."""
+"""`python -m tests.page.screenshots docs/images`: screenshots of the page of a worker under traffic."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ from tests.real.worker import WorkerProcess
 
 TOPIC = "texts"
 PARTITIONS = 4
-LOOKS = {
+SHOTS = {
     f"page-{scheme}-{shape}.png": (scheme, size)
     for scheme in ("light", "dark")
     for shape, size in (("wide", (1440, 900)), ("narrow", (360, 780)))
@@ -39,14 +39,14 @@ BROKEN_SHARE = 0.004
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="Where the pictures go.")],
-    demo: Annotated[Path, typer.Option(help="The demo's folder; its bundle is trained when missing.")] = Path(
+    folder: Annotated[Path, typer.Argument(help="Folder for the screenshots.")],
+    demo: Annotated[Path, typer.Option(help="Folder of the demo; a missing bundle is trained.")] = Path(
         ".demo"
     ),
-    seconds: Annotated[float, typer.Option(help="Traffic before the first picture.")] = 300,
-    rate: Annotated[float, typer.Option(help="Events a second, on average.")] = 30,
+    seconds: Annotated[float, typer.Option(help="Seconds of traffic before the first screenshot.")] = 300,
+    rate: Annotated[float, typer.Option(help="Average events per second.")] = 30,
 ) -> None:
-    """Start broker, Redis and a worker on the trained sample, send events, take the pictures."""
+    """Start a broker, Redis and a worker with the trained sample, send events, and take the screenshots."""
     console = Console()
     store = demo / "bundles"
     if latest_version(store, NAME) is None:
@@ -67,13 +67,13 @@ def main(
         stack.enter_context(traffic(broker, rate))
         time.sleep(seconds)
         browser = stack.enter_context(chromium())
-        for name, (scheme, size) in LOOKS.items():
+        for name, (scheme, size) in SHOTS.items():
             take(browser, worker.port, folder / name, scheme, size)
             console.print(f"{folder / name}: {(folder / name).stat().st_size / 1000:.0f} kB")
 
 
-def take(browser: Browser, port: int, picture: Path, scheme: str, size: tuple[int, int]) -> None:
-    """One picture of the whole page."""
+def take(browser: Browser, port: int, file: Path, scheme: str, size: tuple[int, int]) -> None:
+    """Take a screenshot of the whole page."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if scheme == "dark" else "light",
@@ -84,16 +84,16 @@ def take(browser: Browser, port: int, picture: Path, scheme: str, size: tuple[in
         page.goto(f"http://127.0.0.1:{port}/")
         page.wait_for_selector("body[data-link=live]")
         page.wait_for_selector("#events tbody tr")
-        page.screenshot(path=picture, full_page=True)
-        with Image.open(picture) as taken:
-            taken.quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
+        page.screenshot(path=file, full_page=True)
+        with Image.open(file) as taken:
+            taken.quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
     finally:
         context.close()
 
 
 @contextmanager
 def traffic(broker: EmbeddedBroker, rate: float) -> Iterator[None]:
-    """The sample's events again and again while the body runs, in waves, with a broken one now and then."""
+    """Send the events of the sample repeatedly inside the context, in waves, with occasional invalid ones."""
     ended = threading.Event()
     sender = threading.Thread(target=_send, args=(broker, rate, ended), daemon=True)
     sender.start()
@@ -108,7 +108,7 @@ def _send(broker: EmbeddedBroker, rate: float, ended: threading.Event) -> None:
     chosen = random.Random(7)
     good = [event for event in demo_events(sample_path()) if event.intent]
     for round_number in count(1):
-        # Waves: a minute of traffic that swells and ebbs.
+        # The size of a round varies, so that the throughput line is not flat.
         size = max(1, round(rate * chosen.uniform(0.2, 0.6)))
         if round_number % 90 == 0:
             size += BURST_EVENTS

@@ -47,11 +47,11 @@ def send_traffic(broker: EmbeddedBroker, worker: WorkerProcess) -> None:
 
 
 def figure(text: str) -> float:
-    """The first number of a text."""
+    """Return the first number in a text."""
     return float(re.findall(r"[\d.]+", text.replace(",", ""))[0])
 
 
-def test_the_page_says_what_the_metrics_say_and_asks_nobody_else(
+def test_the_page_matches_the_metrics_and_requests_nothing_from_elsewhere(
     chromium: Chromium, embedded_broker: EmbeddedBroker, start_worker: StartWorker
 ) -> None:
     route = make_route(embedded_broker, "page")
@@ -86,13 +86,13 @@ def test_the_page_says_what_the_metrics_say_and_asks_nobody_else(
     assert len(stages) == 9
     assert all("ms" in p50 or "s" in p50 for p50, _, _ in stages.values())
     model = opened.text("#routes")
-    assert all(said in model for said in ("tiny@1", "fp32 on CPU", route, worker.labels, worker.dead))
+    assert all(name in model for name in ("tiny@1", "fp32 on CPU", route, worker.labels, worker.dead))
     assert "Partitions assigned\n4" in opened.text("#work")
     assert opened.foreign == []
-    assert opened.complaints == []
+    assert opened.errors == []
 
 
-def test_what_events_bring_is_text_and_texts_stay_hidden(
+def test_event_content_is_escaped_and_texts_stay_hidden(
     chromium: Chromium, embedded_broker: EmbeddedBroker, start_worker: StartWorker
 ) -> None:
     worker = start_worker(embedded_broker, make_route(embedded_broker, "hidden"))
@@ -105,10 +105,10 @@ def test_what_events_bring_is_text_and_texts_stay_hidden(
     assert re.fullmatch(r"hidden, \d+ characters", newest[-1])
     assert opened.page.query_selector("#grid img") is None
     assert SECRET not in opened.page.content()
-    assert opened.complaints == []
+    assert opened.errors == []
 
 
-def test_texts_are_shown_where_the_setting_says_so(
+def test_texts_are_shown_when_the_setting_allows_it(
     chromium: Chromium, embedded_broker: EmbeddedBroker, start_worker: StartWorker
 ) -> None:
     worker = start_worker(embedded_broker, make_route(embedded_broker, "shown"), web_show_texts="true")
@@ -119,10 +119,10 @@ def test_texts_are_shown_where_the_setting_says_so(
     assert shown.startswith(f"my card {SECRET} {HOSTILE}")
     assert shown.endswith("…")
     assert opened.page.query_selector("#grid img") is None
-    assert opened.complaints == []
+    assert opened.errors == []
 
 
-def test_nothing_is_wider_than_the_window(
+def test_no_element_is_wider_than_the_window(
     chromium: Chromium, embedded_broker: EmbeddedBroker, start_worker: StartWorker
 ) -> None:
     worker = start_worker(embedded_broker, make_route(embedded_broker, "width"), web_show_texts="true")
@@ -136,7 +136,7 @@ def test_nothing_is_wider_than_the_window(
     assert wider == dict.fromkeys(WIDTHS, 0)
 
 
-def test_the_page_says_since_when_the_worker_is_away_and_comes_back_by_itself(
+def test_the_page_shows_a_disconnection_and_reconnects(
     chromium: Chromium, embedded_broker: EmbeddedBroker, start_worker: StartWorker
 ) -> None:
     worker = start_worker(embedded_broker, make_route(embedded_broker, "away"))
@@ -147,7 +147,7 @@ def test_the_page_says_since_when_the_worker_is_away_and_comes_back_by_itself(
     opened.awaiting("#link-text", "disconnected since")
     assert re.search(r"since \d\d:\d\d:\d\d", opened.text("#link-text"))
     assert opened.text("#state-name") == "Disconnected"
-    assert "81 labelled" in opened.text("#totals"), "what was said last stays readable"
+    assert "81 labelled" in opened.text("#totals"), "the last figures stay readable"
     worker.start()
     opened.awaiting("#totals", "0 labelled")
     opened.awaiting("#link-text", "live")
@@ -156,7 +156,7 @@ def test_the_page_says_since_when_the_worker_is_away_and_comes_back_by_itself(
     opened.awaiting("#totals", "1 labelled")
 
 
-def test_a_worker_that_hangs_counts_as_away(
+def test_a_worker_that_hangs_counts_as_disconnected(
     chromium: Chromium, embedded_broker: EmbeddedBroker, start_worker: StartWorker
 ) -> None:
     worker = start_worker(embedded_broker, make_route(embedded_broker, "hangs"))
@@ -169,7 +169,7 @@ def test_a_worker_that_hangs_counts_as_away(
     opened.awaiting("#link-text", "live")
 
 
-def test_the_token_is_asked_for_as_a_password(
+def test_the_browser_asks_for_the_token_as_a_password(
     chromium: Chromium, embedded_broker: EmbeddedBroker, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
@@ -182,7 +182,7 @@ def test_the_token_is_asked_for_as_a_password(
         stranger.goto(opened.origin)
 
 
-def test_without_javascript_the_main_figures_are_there(
+def test_the_main_figures_are_shown_without_javascript(
     chromium: Chromium, embedded_broker: EmbeddedBroker, start_worker: StartWorker
 ) -> None:
     worker = start_worker(embedded_broker, make_route(embedded_broker, "plain"))
@@ -192,7 +192,7 @@ def test_without_javascript_the_main_figures_are_there(
     assert "tiny@1" in page.inner_text("main")
 
     def all_labelled() -> bool:
-        """As the page was loaded, of counters read within the last second."""
+        """Return whether a reload shows all labels; scrapes are up to a second old."""
         page.reload()
         return bool(re.search(r"Labelled\s+81\s", page.inner_text("main")))
 

@@ -269,7 +269,7 @@ async def test_batches_of_a_partition_are_published_in_order() -> None:
 async def test_a_record_batch_is_a_debug_line_and_shows_texts_only_where_that_is_wanted(
     log_texts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.pipeline.agent.debugging", lambda _name: True)
+    monkeypatch.setattr("stream.pipeline.agent.debug_enabled", lambda _name: True)
     setup = Setup(log_texts=log_texts)
     long = "x" * 200
     values = [b'{"text":"%b"}' % text for text in (b"hello", long.encode(), b"poison", b"hi", b"fifth")]
@@ -307,7 +307,7 @@ class EchoClassifier(LengthClassifier):
 
 async def test_no_event_adds_a_series_whatever_it_holds() -> None:
     setup = Setup()
-    setup.metrics.expect_route("r")
+    setup.metrics.register_route("r")
     setup.classifier.classify = EchoClassifier().classify
 
     def series() -> int:

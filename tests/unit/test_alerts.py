@@ -1,4 +1,4 @@
-"""Alerts, their runbook and their unit tests name the same things."""
+"""Alerts, runbook and rule tests agree."""
 
 import re
 from typing import Any
@@ -16,9 +16,9 @@ UNIT_TESTS = sorted((PROJECT / "deploy" / "prometheus" / "tests").glob("*.yml"))
 
 
 def exposed() -> set[str]:
-    """The names of a worker's metrics, with everything that it can be configured to tell."""
+    """Return the names of all metrics that a worker can expose."""
     metrics = Metrics()
-    metrics.expect_redis()
+    metrics.register_redis()
     return {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in text_string_to_metric_families(metrics.exposition()[0].decode())
@@ -27,18 +27,18 @@ def exposed() -> set[str]:
 
 
 def names(query: Query) -> set[str]:
-    """The metrics that a question asks for, without what rules record."""
+    """Return the metrics in a query, without recorded series."""
     found: list[str] = re.findall(r"(?<![:\w\"])(?:labelstream|process)_\w+", query.expression)
     return {re.sub("_(bucket|sum|count)$", "", name) for name in found}
 
 
 def slug(heading: str) -> str:
-    """The anchor that a heading gets where the documentation is shown."""
+    """Return the anchor of a heading on GitHub."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_what_it_has_to(name: str) -> None:
+def test_an_alert_has_severity_and_annotations(name: str) -> None:
     alert: dict[str, Any] = ALERTS[name]
     assert "for" in alert
     assert alert["labels"]["severity"] in ("critical", "warning")
@@ -76,7 +76,7 @@ def test_the_runbooks_links_lead_to_headings() -> None:
         assert anchor in map(slug, headings), f"{page}#{anchor}"
 
 
-def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     fires: set[str] = set()
     still: set[str] = set()
     for file in UNIT_TESTS:
@@ -87,14 +87,14 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
 
 
 @pytest.mark.parametrize("query", all_queries(), ids=lambda query: query.place)
-def test_a_query_asks_for_series_that_exist(query: Query) -> None:
+def test_a_query_selects_existing_series(query: Query) -> None:
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     assert set(re.findall(r"\w+:\w+:\w+", query.expression)) <= recorded
     process = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"}
     assert names(query) - process <= exposed()
 
 
-def test_alerts_and_dashboard_leave_no_metric_out() -> None:
+def test_alerts_and_dashboard_use_every_metric() -> None:
     asked = {name for query in all_queries() for name in names(query)}
     ours = {name for name in exposed() if name.startswith("labelstream_")}
     assert ours - asked == set()

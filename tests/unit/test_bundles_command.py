@@ -1,4 +1,4 @@
-"""`labelstream bundles`: what it tells of a store, and that only `latest` ever moves."""
+"""`labelstream bundles`: output, and changes of `latest` only."""
 
 import hashlib
 from pathlib import Path
@@ -51,7 +51,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_list_has_a_line_for_each_bundle(store: Path) -> None:
+def test_list_prints_a_line_for_each_bundle(store: Path) -> None:
     _, header, _, *rows = [line.split() for line in run(store, "list").stdout.splitlines()]
     assert header[:5] == ["name", "latest", "versions", "task", "labels"]
     single, token, *_ = rows
@@ -64,22 +64,22 @@ def test_list_has_a_line_for_each_bundle(store: Path) -> None:
     assert one["size_bytes"] > 1000
 
 
-def test_a_bundle_that_cannot_be_read_is_listed_with_its_reason(tmp_path: Path) -> None:
+def test_an_unreadable_bundle_is_listed_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "odd" / "1").mkdir(parents=True)
     (tmp_path / "odd" / "1" / FILE_NAME).write_text("{}")
     (tmp_path / "odd" / "latest").write_text("1\n")
     assert "is not valid" in run(tmp_path, "list").stdout
 
 
-def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
+def test_an_empty_store_prints_how_to_create_a_bundle(tmp_path: Path) -> None:
     assert "labelstream train" in run(tmp_path, "list").stdout
     assert orjson.loads(run(tmp_path, "list", "--json").stdout) == []
 
 
-def test_show_tells_labels_settings_variants_and_metrics(store: Path) -> None:
+def test_show_prints_labels_settings_variants_and_metrics(store: Path) -> None:
     shown = run(store, "show", "single").stdout
-    for told in ("single@2", "latest", "billing, delivery, other", "temperature   1.5", "fp32", "100.00%"):
-        assert told in shown
+    for text in ("single@2", "latest", "billing, delivery, other", "temperature   1.5", "fp32", "100.00%"):
+        assert text in shown
     assert "test macro_f1: 0.875" in shown
     found = orjson.loads(run(store, "show", "single@1", "--json").stdout)
     assert found["reference"] == "single@1"
@@ -87,7 +87,7 @@ def test_show_tells_labels_settings_variants_and_metrics(store: Path) -> None:
     assert "latest" not in run(store, "show", "single@1").stdout
 
 
-def test_diff_names_what_changed_and_nothing_else(store: Path) -> None:
+def test_diff_prints_the_changes_only(store: Path) -> None:
     found = orjson.loads(run(store, "diff", "single@1", "single", "--json").stdout)
     assert found == {
         "before": "single@1",
@@ -100,23 +100,23 @@ def test_diff_names_what_changed_and_nothing_else(store: Path) -> None:
     assert "+ other" in shown
     assert "- refund" in shown
     assert "temperature" in shown
-    assert "say the same" in run(store, "diff", "single", "single").stdout
+    assert "do not differ" in run(store, "diff", "single", "single").stdout
 
 
 def test_promote_and_rollback_move_latest_and_change_no_version(store: Path) -> None:
     before = digests(store)
     assert "latest is 1, was 2" in run(store, "promote", "single@1").stdout
     assert latest_version(store, "single") == "1"
-    assert "latest is 1, as before" in run(store, "promote", "single@1").stdout
+    assert "latest is 1, unchanged" in run(store, "promote", "single@1").stdout
     assert "latest is 2, was 1" in run(store, "rollback", "single").stdout
     assert "latest is 1, was 2" in run(store, "rollback", "single").stdout, "as it was published"
     assert digests(store) == before
 
 
-def test_what_is_not_there_is_refused(store: Path) -> None:
+def test_missing_bundles_and_versions_are_errors(store: Path) -> None:
     with pytest.raises(BundleError, match="no single@9"):
         run(store, "promote", "single@9")
-    with pytest.raises(UsageError, match="which version"):
+    with pytest.raises(UsageError, match="names no version"):
         run(store, "promote", "single")
     with pytest.raises(BundleError, match="no bundle nothing"):
         run(store, "rollback", "nothing")

@@ -1,4 +1,4 @@
-"""produce, tail and doctor without a broker: what they read, what they send, what they show."""
+"""produce, tail and doctor without a broker: input, sent records and output."""
 
 import asyncio
 import json
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
-from stream.commands.checks import Finding, examine
-from stream.commands.event_source import Event, EventSource, Form
-from stream.commands.tail import dead_cells, label_cells
+from stream.commands.checks import CheckResult, run_checks
+from stream.commands.record_reader import FileFormat, ProducerRecord, RecordReader
+from stream.commands.tail_cells import dead_cells, label_cells
 from stream.errors import BrokerError, UsageError
 from stream.kafka.sender import Sender
 from stream.settings import load_settings
@@ -27,47 +27,47 @@ class Consumed(FakeRecord):
     partition: int = 3
 
 
-async def read(path: Path | str, form: Form) -> tuple[list[Event], EventSource]:
-    with EventSource(str(path), form) as source:
-        return [event async for events in source.events() for event in events], source
+async def read(path: Path | str, file_format: FileFormat) -> tuple[list[ProducerRecord], RecordReader]:
+    with RecordReader(str(path), file_format) as reader:
+        return [event async for batch in reader.batches() for event in batch], reader
 
 
-async def test_json_lines_keep_every_byte_even_when_broken(tmp_path: Path) -> None:
+async def test_json_lines_keep_every_byte_even_when_invalid(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_bytes(b'{"text":  "a"}\n{broken\n\n\xff\xfe\r\n"b" ')
-    events, source = await read(file, Form("json"))
+    events, reader = await read(file, FileFormat("json"))
     assert [event.value for event in events] == [b'{"text":  "a"}', b"{broken", b"\xff\xfe", b'"b" ']
-    assert source.not_json == 2
-    assert source.position == source.size == file.stat().st_size
+    assert reader.not_json == 2
+    assert reader.position == reader.size == file.stat().st_size
 
 
 async def test_a_line_longer_than_a_chunk_stays_whole(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     long = json.dumps({"text": "x" * 2**20}).encode()
     file.write_bytes(long + b"\n" + long)
-    events, _ = await read(file, Form("json"))
+    events, _ = await read(file, FileFormat("json"))
     assert [event.value for event in events] == [long, long]
 
 
-async def test_the_key_is_a_field_of_the_event(tmp_path: Path) -> None:
+async def test_the_key_comes_from_a_field_of_the_event(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text('{"k": "é"}\n{"k": 7}\n{"k": null}\n{}\n[1]\n{broken\n')
-    events, _ = await read(file, Form("json", key_field="k"))
+    events, _ = await read(file, FileFormat("json", key_field="k"))
     assert [event.key for event in events] == ["é".encode(), b"7", None, None, None, None]
 
 
 async def test_text_lines_are_bare_texts(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("one\n\n two \n")
-    events, source = await read(file, Form("text"))
+    events, reader = await read(file, FileFormat("text"))
     assert [event.value for event in events] == [b"one", b" two "]
-    assert source.not_json == 0
+    assert reader.not_json == 0
 
 
 async def test_csv_rows_become_events(tmp_path: Path) -> None:
     file = tmp_path / "tickets.csv"
     file.write_text('\ufeffticket,message,who\n1,"hi, ""there""\nyou",ann\n,short,bob\n3\n')
-    events, _ = await read(file, Form("csv", "message", "ticket", "who"))
+    events, _ = await read(file, FileFormat("csv", "message", "ticket", "who"))
     assert [json.loads(event.value) for event in events] == [
         {"id": "1", "text": 'hi, "there"\nyou'},
         {"text": "short"},
@@ -76,45 +76,45 @@ async def test_csv_rows_become_events(tmp_path: Path) -> None:
     assert [event.key for event in events] == [b"ann", b"bob", None]
 
 
-async def test_a_csv_file_without_the_column_says_which_it_has(tmp_path: Path) -> None:
+async def test_a_csv_file_without_the_column_is_an_error_with_its_columns(tmp_path: Path) -> None:
     file = tmp_path / "tickets.csv"
     file.write_text("ticket,message\n1,a\n")
     with pytest.raises(UsageError, match="no column 'text'") as refusal:
-        await read(file, Form("csv"))
+        await read(file, FileFormat("csv"))
     assert "ticket, message" in refusal.value.cause
 
 
-async def test_csv_that_is_not_utf8_is_refused_in_three_lines(tmp_path: Path) -> None:
+async def test_csv_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "tickets.csv"
     file.write_bytes(b"text\nna\xefve\n")
     with pytest.raises(UsageError, match="cannot be read as CSV"):
-        await read(file, Form("csv"))
+        await read(file, FileFormat("csv"))
 
 
-async def test_a_pipe_gives_lines_as_they_come_and_leaves_the_loop_free(tmp_path: Path) -> None:
+async def test_a_pipe_gives_lines_as_they_arrive_without_blocking_the_loop(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writing = os.open(pipe, os.O_RDWR)
-    with EventSource(str(pipe), Form("json")) as source:
-        assert source.size is None
-        events = source.events()
-        waiting = asyncio.create_task(anext(events))
+    with RecordReader(str(pipe), FileFormat("json")) as reader:
+        assert reader.size is None
+        batches = reader.batches()
+        waiting = asyncio.create_task(anext(batches))
         await asyncio.sleep(0)
         assert not waiting.done()
         os.write(writing, b'{"text": "now"}\n')
-        assert await waiting == [Event(b'{"text": "now"}')]
-        await events.aclose()
+        assert await waiting == [ProducerRecord(b'{"text": "now"}')]
+        await batches.aclose()
     os.close(writing)
 
 
 @pytest.mark.parametrize("name", ["none.jsonl", "."])
-def test_what_cannot_be_read_is_a_usage_error(name: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_usage_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
-        EventSource(str(tmp_path / name), Form("json"))
+        RecordReader(str(tmp_path / name), FileFormat("json"))
 
 
 class FakeProducer:
-    """Takes records; settles their futures at flush, refusing the values in `refused`."""
+    """A producer that settles the futures at flush, and refuses the values in `refused`."""
 
     refused: tuple[bytes, ...] = ()
 
@@ -140,7 +140,7 @@ class FakeProducer:
 
 
 class RefusingProducer(FakeProducer):
-    """Its broker does not take the value `big`."""
+    """A producer whose broker refuses the value `big`."""
 
     refused = (b"big",)
 
@@ -163,7 +163,7 @@ async def test_every_confirmed_delivery_is_counted() -> None:
     assert made[0].options["enable_idempotence"] is True
 
 
-async def test_a_refused_delivery_is_an_error_that_says_how_many_are_safe() -> None:
+async def test_a_refused_delivery_is_an_error_with_the_number_of_confirmed_events() -> None:
     sender = Sender(load_settings(), "texts", [], RefusingProducer)
     for value in (b"a", b"big", b"c"):
         await sender.send(value)
@@ -174,7 +174,7 @@ async def test_a_refused_delivery_is_an_error_that_says_how_many_are_safe() -> N
         await sender.send(b"d")
 
 
-def test_a_label_event_is_shown_with_its_source() -> None:
+def test_a_label_event_is_printed_with_its_source() -> None:
     event = {"id": "t-1", "label": "billing", "score": 0.98123, "cached": True}
     source = {"source": {"topic": "texts", "partition": 2, "offset": 9}}
     cells = label_cells(FakeRecord(json.dumps(event | source).encode()))  # type: ignore[arg-type]
@@ -185,11 +185,11 @@ def test_a_label_event_is_shown_with_its_source() -> None:
     ("value", "label"),
     [(None, "(tombstone)"), (b"{", "(not JSON)"), (b"[1]", "(not a label event)"), (b'{"score": "x"}', "-")],
 )
-def test_records_that_are_no_label_events_are_shown_too(value: bytes | None, label: str) -> None:
+def test_records_that_are_not_label_events_are_printed_too(value: bytes | None, label: str) -> None:
     assert label_cells(Consumed(value))[1:] == ["-", label, "-", "-", "3@1041"]  # type: ignore[arg-type]
 
 
-def test_a_dead_letter_shows_reason_and_origin() -> None:
+def test_a_dead_letter_is_printed_with_reason_and_origin() -> None:
     names = {
         "topic": b"texts",
         "partition": b"3",
@@ -202,53 +202,53 @@ def test_a_dead_letter_shows_reason_and_origin() -> None:
     assert cells[1:] == ["t-9", "decode", "texts 3@7", "not \N{REPLACEMENT CHARACTER}"]
 
 
-def found(**flags: Any) -> dict[str, Finding]:
-    # Nothing listens on port 1, and no answer is waited for: the settings are refused before.
+def results(**flags: Any) -> dict[str, CheckResult]:
+    # The invalid broker fails the first check, so that no test waits for an answer.
     settings = load_settings({"broker": "no-port", **flags})
-    return {finding.check: finding for finding in examine(settings)}
+    return {result.check: result for result in run_checks(settings)}
 
 
-def test_doctor_goes_on_after_a_failure_and_skips_what_hangs_on_it(tmp_path: Path) -> None:
-    findings = found(bundle_store=tmp_path)
-    checks = ["settings", "broker", "topics", "redis", "bundle", "device", "codec", "web port", "disk"]
-    assert list(findings) == checks
-    assert (findings["settings"].verdict, findings["settings"].exit_code) == ("FAIL", 2)
-    assert findings["broker"].verdict == findings["topics"].verdict == "skip"
-    assert (findings["bundle"].verdict, findings["bundle"].exit_code) == ("FAIL", 3)
-    assert findings["redis"].verdict == findings["device"].verdict == findings["disk"].verdict == "ok"
+def test_doctor_continues_after_a_failure_and_skips_dependent_checks(tmp_path: Path) -> None:
+    checks = results(bundle_store=tmp_path)
+    names = ["settings", "broker", "topics", "redis", "bundle", "device", "codec", "web port", "disk"]
+    assert list(checks) == names
+    assert (checks["settings"].status, checks["settings"].exit_code) == ("FAIL", 2)
+    assert checks["broker"].status == checks["topics"].status == "skip"
+    assert (checks["bundle"].status, checks["bundle"].exit_code) == ("FAIL", 3)
+    assert checks["redis"].status == checks["device"].status == checks["disk"].status == "ok"
 
 
-def test_doctor_names_a_device_that_is_not_there(tmp_path: Path) -> None:
-    device = found(bundle_store=tmp_path, device="tensorrt")["device"]
-    assert (device.verdict, device.exit_code) == ("FAIL", 7)
-    assert "labelstream[gpu]" in device.fix
+def test_doctor_reports_an_unavailable_device(tmp_path: Path) -> None:
+    device = results(bundle_store=tmp_path, device="tensorrt")["device"]
+    assert (device.status, device.exit_code) == ("FAIL", 7)
+    assert "'.[gpu]'" in device.fix
 
 
-def test_doctor_names_the_devices_that_can_be_used(tmp_path: Path) -> None:
-    assert found(bundle_store=tmp_path)["device"].detail.startswith("usable here: cpu")
+def test_doctor_lists_the_available_devices(tmp_path: Path) -> None:
+    assert results(bundle_store=tmp_path)["device"].detail.startswith("available: cpu")
 
 
-def test_a_codec_that_was_not_built_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_codec_that_is_not_compiled_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.commands.checks.codec", None)
-    codec = found(bundle_store=tmp_path)["codec"]
-    assert (codec.verdict, "gcc" in codec.fix) == ("warn", True)
+    codec = results(bundle_store=tmp_path)["codec"]
+    assert (codec.status, "gcc" in codec.fix) == ("warn", True)
 
 
 def test_a_taken_web_port_is_a_warning(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        finding = found(bundle_store=tmp_path, web_port=taken.getsockname()[1])["web port"]
-    assert finding.verdict == "warn"
-    assert "web_port" in finding.fix
+        check = results(bundle_store=tmp_path, web_port=taken.getsockname()[1])["web port"]
+    assert check.status == "warn"
+    assert "web_port" in check.fix
 
 
-def test_a_redis_that_is_down_is_a_warning_without_its_password(tmp_path: Path) -> None:
-    finding = found(bundle_store=tmp_path, redis_url="redis://:s3cret@127.0.0.1:1/0")["redis"]
-    assert finding.verdict == "warn"
-    assert "127.0.0.1:1" in finding.detail
-    assert "s3cret" not in finding.detail + finding.fix
+def test_an_unreachable_redis_is_a_warning_without_its_password(tmp_path: Path) -> None:
+    check = results(bundle_store=tmp_path, redis_url="redis://:s3cret@127.0.0.1:1/0")["redis"]
+    assert check.status == "warn"
+    assert "127.0.0.1:1" in check.detail
+    assert "s3cret" not in check.detail + check.fix
 
 
-def test_a_web_token_file_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
-    findings = found(broker="127.0.0.1:1", bundle_store=tmp_path, web_token_file=tmp_path / "none")
-    assert "web_token_file" in findings["settings"].detail
-    assert findings["broker"].verdict == "skip"
+def test_an_unreadable_web_token_file_is_a_failure(tmp_path: Path) -> None:
+    checks = results(broker="127.0.0.1:1", bundle_store=tmp_path, web_token_file=tmp_path / "none")
+    assert "web_token_file" in checks["settings"].detail
+    assert checks["broker"].status == "skip"

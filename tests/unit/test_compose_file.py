@@ -1,4 +1,4 @@
-"""docker-compose.yml, Dockerfile and .env.example say what the code and each other say; without an engine."""
+"""docker-compose.yml, Dockerfile and .env.example agree with the code and each other; without an engine."""
 
 import re
 import tomllib
@@ -21,12 +21,12 @@ HOST: dict[str, Any] = yaml.safe_load(
 )
 DOCKERFILE = (PROJECT / "deploy/Dockerfile").read_text(encoding="utf-8")
 EXAMPLE = (PROJECT / ".env.example").read_text(encoding="utf-8")
-# The image and the override say these; routes stand only in a file.
+# The image and the override set these; routes need a settings file.
 NOT_PASSED = {"bundle_store", "web_host", "web_port", "routes"}
 
 
 def settings_of(service: str) -> set[str]:
-    """The settings that a service passes on, as the code names them."""
+    """Return the settings that a service passes on, by their names in the code."""
     names = SERVICES[service]["environment"]
     return {name.removeprefix(ENV_PREFIX).lower() for name in names if name.startswith(ENV_PREFIX)}
 
@@ -37,13 +37,13 @@ def test_the_worker_takes_every_setting() -> None:
     assert settings_of("worker") == settings_of("worker-gpu") == expected | {"web_port"}
 
 
-def test_no_secret_stands_in_the_file() -> None:
+def test_the_file_contains_no_secret() -> None:
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
             assert not (re.search("PASSWORD|TOKEN|SECRET", name) and value), name
 
 
-def test_a_stop_may_take_as_long_as_the_worker_takes() -> None:
+def test_the_stop_grace_period_covers_the_drain() -> None:
     needed = Settings.model_fields["drain_deadline_s"].default + COMMIT_TIMEOUT_S + EXIT_GRACE_S
     for name in ("worker", "worker-gpu"):
         given = re.search(r":-(\d+)s", SERVICES[name]["stop_grace_period"])
@@ -77,11 +77,11 @@ def test_every_service_is_limited_and_ours_are_confined() -> None:
         assert name == "kafka" or service["read_only"], name
 
 
-def test_the_kafka_is_the_one_of_the_tests() -> None:
+def test_kafka_has_the_version_of_the_tests() -> None:
     assert SERVICES["kafka"]["image"].endswith(f":-apache/kafka:{kafka_version()}}}")
 
 
-def test_the_versions_are_the_project_s() -> None:
+def test_the_versions_are_those_of_the_project() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(re.findall(r"STACK_VERSION:-([\d.]+)}", TEXT)) == {project["version"]}
     assert set(re.findall(r"^ARG VERSION=(.*)$", DOCKERFILE, re.MULTILINE)) == {project["version"]}

@@ -19,7 +19,7 @@ from stream.kafka.ranges import PartitionRanges
 from stream.observe.metrics import Metrics
 from stream.records import Source
 from stream.settings import load_settings
-from stream.web.page import Recent
+from stream.web.page import RecentOutcomes
 from stream.worker.faust_app import LabelstreamApp
 from tests.unit.records import FakeRecord
 
@@ -79,7 +79,7 @@ class ThreadlessApp(LabelstreamApp):
 @pytest.fixture
 async def consumer() -> Any:
     settings = load_settings({"max_queue_events": "20", "max_queue_bytes": "1000"})
-    app = ThreadlessApp(settings, Metrics(), Recent(show_texts=False))
+    app = ThreadlessApp(settings, Metrics(), RecentOutcomes(show_texts=False))
     made = app.consumer
     made.ranges = {PARTITION: PartitionRanges(10, committed=10)}
     return made

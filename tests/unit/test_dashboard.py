@@ -1,4 +1,4 @@
-"""The dashboard is one that Grafana takes, and every panel says what it shows."""
+"""The dashboard is valid for Grafana, and every panel is described."""
 
 import itertools
 import json
@@ -22,12 +22,12 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
 def settings(*path: str) -> Any:
-    """A file of deploy/, read."""
+    """Return the content of a YAML file of deploy/."""
     return yaml.safe_load(PROJECT.joinpath("deploy", *path).read_text(encoding="utf-8"))
 
 
 def cells(panel: dict[str, Any]) -> set[tuple[int, int]]:
-    """The cells of the grid that a panel covers."""
+    """Return the cells of the grid that a panel covers."""
     at = panel["gridPos"]
     return set(itertools.product(range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"])))
 
@@ -36,11 +36,11 @@ def test_ids_are_unique_and_the_model_is_of_grafana_10() -> None:
     ids = [panel["id"] for panel in PANELS]
     assert len(set(ids)) == len(ids)
     assert MODEL["schemaVersion"] >= 38
-    assert (MODEL["id"], MODEL["uid"]) == (None, "labelstream"), "an id belongs to one Grafana"
+    assert (MODEL["id"], MODEL["uid"]) == (None, "labelstream"), "the id is local to a Grafana instance"
 
 
 def lost(ours: Any, theirs: Any, path: str = "") -> set[str]:
-    """Where two JSON values differ, by path without positions; what only theirs has does not count."""
+    """Return the paths at which `theirs` lacks or changes a value of `ours`, without list positions."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         pairs = {name: (value, theirs.get(name, KeyError)) for name, value in ours.items()}
         return set().union(*(lost(a, b, f"{path}/{name}") for name, (a, b) in pairs.items()))
@@ -49,7 +49,7 @@ def lost(ours: Any, theirs: Any, path: str = "") -> set[str]:
     return set() if ours == theirs else {path}
 
 
-def test_grafanas_own_model_knows_every_field() -> None:
+def test_grafanas_model_has_every_field() -> None:
     register_default_plugins()
     theirs = json.loads(JSONEncoder().encode(Dashboard.from_json(MODEL)))
     annotation = ("step", "tagKeys", "textFormat", "titleFormat", "useValueForTime")
@@ -59,7 +59,7 @@ def test_grafanas_own_model_knows_every_field() -> None:
     assert lost({**MODEL, "refresh": "never", "colour": 1}, theirs) == {"/refresh", "/colour", *beside}
 
 
-def test_panels_stand_side_by_side_and_not_on_each_other() -> None:
+def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in PANELS:
         covered = cells(panel)
@@ -88,7 +88,7 @@ def test_titles_are_unique() -> None:
     assert len(set(titles)) == len(titles)
 
 
-def test_every_query_follows_the_choice_of_job_and_worker() -> None:
+def test_every_query_filters_by_job_and_worker() -> None:
     for panel in SHOWN:
         for target in panel["targets"]:
             selectors = re.findall(r"\{([^{}]*)\}", target["expr"])
@@ -97,17 +97,17 @@ def test_every_query_follows_the_choice_of_job_and_worker() -> None:
                 assert selector.startswith('job=~"$job", instance=~"$instance"'), target["expr"]
 
 
-def test_the_variables_are_those_that_queries_use() -> None:
+def test_queries_use_all_variables_and_no_other() -> None:
     known = {variable["name"] for variable in MODEL["templating"]["list"]}
     used = {name for name in re.findall(r"\$\{?(\w+)", str(MODEL)) if not name.startswith("__")}
     assert used == known == {"datasource", "job", "instance", "route"}
 
 
-def test_grafana_is_given_the_dashboard_and_where_prometheus_is() -> None:
+def test_grafana_is_provisioned_with_the_dashboard_and_data_source() -> None:
     (source,) = settings("grafana", "provisioning", "datasources", "prometheus.yml")["datasources"]
     assert source["type"] == "prometheus"
     scraped = settings("prometheus", "prometheus.yml")["global"]["scrape_interval"]
-    assert source["jsonData"]["timeInterval"] == scraped, "or $__rate_interval holds too few scrapes"
+    assert source["jsonData"]["timeInterval"] == scraped, "otherwise $__rate_interval covers too few scrapes"
     (provider,) = settings("grafana", "provisioning", "dashboards", "labelstream.yml")["providers"]
     assert provider["type"] == "file"
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards"

@@ -62,7 +62,7 @@ def test_the_settings_file_of_the_documentation_is_accepted(tmp_path: Path) -> N
 
 def test_the_documented_metrics_are_the_exposed_ones() -> None:
     metrics = Metrics()
-    metrics.expect_redis()
+    metrics.register_redis()
     exposed = {family.name for family in text_string_to_metric_families(metrics.exposition()[0].decode())}
     ours = {n for n in exposed if n.startswith("labelstream_") and not n.endswith("_created")}
     documented = {name.removesuffix("_total") for name in re.findall(r"labelstream_[a-z_]+", OPERATIONS)}

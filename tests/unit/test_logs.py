@@ -1,4 +1,4 @@
-"""One line an event, in one format, and no library that shouts."""
+"""One line per event in one format, with quiet libraries."""
 
 import asyncio
 import io
@@ -13,30 +13,30 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from stream.observe.logs import CHATTY, TELLTALE, SeldomFilter, configure_logs, debugging
+from stream.observe.logs import LIBRARY_LOGGERS, PAYLOAD_LOGGERS, RepeatFilter, configure_logs, debug_enabled
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root, on_fault = logging.getLogger(), threading.excepthook
+def _restore_logging() -> Iterator[None]:
+    root, excepthook = logging.getLogger(), threading.excepthook
     handlers = root.handlers
-    levels = {name: logging.getLogger(name).level for name in ("root", *CHATTY, *TELLTALE)}
+    levels = {name: logging.getLogger(name).level for name in ("root", *LIBRARY_LOGGERS, *PAYLOAD_LOGGERS)}
     yield
     root.handlers = handlers
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     logging.captureWarnings(False)
-    threading.excepthook = on_fault
+    threading.excepthook = excepthook
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """What was logged since this was asked last."""
+    """Return the lines logged since the last call."""
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_our_lines_and_the_libraries_are_json_with_the_same_fields(
+def test_lines_of_labelstream_and_libraries_are_json_with_the_same_fields(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logs("info", "json")
@@ -57,7 +57,7 @@ def test_our_lines_and_the_libraries_are_json_with_the_same_fields(
     assert ours.keys() - {"rows"} == theirs.keys()
 
 
-def test_the_level_is_kept_and_libraries_are_a_level_quieter(capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_are_logged_one_level_quieter(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("info", "json")
     structlog.get_logger("stream.test").debug("unseen")
     logging.getLogger("aiokafka").info("heartbeat")
@@ -68,19 +68,19 @@ def record(name: str, message: str) -> logging.LogRecord:
     return logging.LogRecord(name, logging.ERROR, "file", 1, message, ("x",), None)
 
 
-def test_a_library_repeats_itself_every_30_seconds_at_most() -> None:
+def test_a_library_repeats_a_message_every_30_seconds_at_most() -> None:
     now = 0.0
-    seldom = SeldomFilter(lambda: now)
-    assert seldom.filter(record("aiokafka", "no node %s"))
-    assert not seldom.filter(record("aiokafka", "no node %s"))
-    assert seldom.filter(record("aiokafka", "another %s"))
-    assert seldom.filter(record("stream.worker.faust_app", "ours %s"))
-    assert seldom.filter(record("stream.worker.faust_app", "ours %s"))
+    repeats = RepeatFilter(lambda: now)
+    assert repeats.filter(record("aiokafka", "no node %s"))
+    assert not repeats.filter(record("aiokafka", "no node %s"))
+    assert repeats.filter(record("aiokafka", "another %s"))
+    assert repeats.filter(record("stream.worker.faust_app", "ours %s"))
+    assert repeats.filter(record("stream.worker.faust_app", "ours %s"))
     now = 30.0
-    assert seldom.filter(record("aiokafka", "no node %s"))
+    assert repeats.filter(record("aiokafka", "no node %s"))
 
 
-def test_every_line_names_the_worker_and_what_its_task_is_bound_to(
+def test_every_line_has_the_common_fields_and_the_bound_context(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logs("info", "json", {"worker": "host-7", "group": "g"})
@@ -92,37 +92,37 @@ def test_every_line_names_the_worker_and_what_its_task_is_bound_to(
         assert bound == {"worker": "host-7", "group": "g", "route": "mail", "bundle": "support@3"}
 
 
-def test_a_signal_switches_to_debug_and_back_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_toggling_switches_to_debug_and_back_and_logs_the_change(capsys: pytest.CaptureFixture[str]) -> None:
     level = configure_logs("error", "json")
-    said = []
+    events = []
     for _ in range(2):
         level.toggle()
         structlog.get_logger("stream.test").debug("detail")
         logging.getLogger("aiokafka.cluster").debug("their detail")
-        said.append([(line["event"], line.get("log_level")) for line in lines(capsys)])
-        assert debugging("stream.test") is (len(said) == 1)
-    assert said == [
+        events.append([(line["event"], line.get("log_level")) for line in lines(capsys)])
+        assert debug_enabled("stream.test") is (len(events) == 1)
+    assert events == [
         [("log level changed", "debug"), ("detail", None), ("their detail", None)],
         [("log level changed", "error")],
     ]
 
 
-def test_a_worker_at_debug_goes_on_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
+def test_toggling_a_worker_at_debug_keeps_debug(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("debug", "json").toggle()
-    assert debugging("stream.test")
+    assert debug_enabled("stream.test")
     assert [line["log_level"] for line in lines(capsys)] == ["debug"]
 
 
-def test_libraries_that_write_records_are_not_let_to_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_that_log_records_stay_quiet_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("info", "json").toggle()
     lines(capsys)
-    for name in TELLTALE:
+    for name in PAYLOAD_LOGGERS:
         logging.getLogger(name).debug("value=%s", b"a text")
         logging.getLogger(name).warning("of use")
-    assert [line["event"] for line in lines(capsys)] == ["of use"] * len(TELLTALE)
+    assert [line["event"] for line in lines(capsys)] == ["of use"] * len(PAYLOAD_LOGGERS)
 
 
-def test_warnings_and_faults_of_threads_and_tasks_are_lines_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_and_uncaught_exceptions_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("info", "json")
 
     def fail() -> None:
@@ -153,7 +153,7 @@ def test_warnings_and_faults_of_threads_and_tasks_are_lines_too(capsys: pytest.C
 
 
 class Terminal(io.StringIO):
-    """Takes itself for a terminal."""
+    """A stream that reports to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -183,6 +183,6 @@ def test_a_traceback_shows_no_local_variables(
         int(text[:1])
     except ValueError:
         structlog.get_logger("stream.test").exception("failed")
-    told = capsys.readouterr().err
-    assert "ValueError: invalid literal" in told
-    assert text not in told
+    output = capsys.readouterr().err
+    assert "ValueError: invalid literal" in output
+    assert text not in output

@@ -1,4 +1,4 @@
-"""Ages counted by the batch are what `prometheus_client` counts one by one."""
+"""The worker's metrics, and ages observed a batch at a time."""
 
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ BATCHES = st.lists(
 
 
 def samples(registry: CollectorRegistry) -> dict[tuple[str, str, str], float]:
-    """Every sample of the histogram but the moment it was made."""
+    """Return every sample of the histogram except its creation time."""
     return {
         (sample.name, sample.labels["route"], sample.labels.get("le", "")): sample.value
         for family in registry.collect()
@@ -35,7 +35,7 @@ def samples(registry: CollectorRegistry) -> dict[tuple[str, str, str], float]:
 
 
 @given(BATCHES)
-def test_buckets_and_sums_are_those_of_a_plain_histogram(batches: list[tuple[str, list[int]]]) -> None:
+def test_buckets_and_sums_equal_those_of_a_plain_histogram(batches: list[tuple[str, list[int]]]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     ages = AgeHistogram(ours)
     plain = Histogram(NAME, "", ["route"], registry=theirs, buckets=SECONDS)
@@ -49,7 +49,7 @@ def test_buckets_and_sums_are_those_of_a_plain_histogram(batches: list[tuple[str
         assert abs(found[key] - value) < 1e-6, key
 
 
-def test_the_ages_are_exposed_under_their_name_and_type() -> None:
+def test_ages_are_exposed_as_a_histogram() -> None:
     metrics = Metrics()
     metrics.event_age.observe("r", np.array([NOW - 300, NOW - 20]), NOW)
     families = {f.name: f for f in text_string_to_metric_families(metrics.exposition()[0].decode())}
@@ -67,11 +67,11 @@ def series(metrics: Metrics) -> set[tuple[str, frozenset[tuple[str, str]]]]:
     }
 
 
-def test_closed_lists_of_labels_stand_at_zero_before_anything_happens() -> None:
+def test_series_of_known_labels_start_at_zero() -> None:
     metrics = Metrics()
-    metrics.expect_route("r")
-    metrics.expect_redis()
-    metrics.expect_partitions([("texts", 3)])
+    metrics.register_route("r")
+    metrics.register_redis()
+    metrics.register_partitions([("texts", 3)])
     value = metrics.registry.get_sample_value
     wanted = [
         *[("events_total", {"route": "r", "outcome": o}) for o in ("labelled", "dead", "tombstone")],
@@ -93,7 +93,7 @@ def test_closed_lists_of_labels_stand_at_zero_before_anything_happens() -> None:
         assert value(f"labelstream_{name}", labels) == 0, (name, labels)
 
 
-def test_without_redis_nothing_is_told_of_it() -> None:
+def test_redis_metrics_are_absent_without_redis() -> None:
     assert b"redis_up" not in Metrics().exposition()[0]
     assert b'tier="redis"' not in Metrics().exposition()[0]
 
@@ -104,10 +104,10 @@ def test_durations_from_a_millisecond_to_a_minute_have_buckets() -> None:
     assert all(low < high <= 3 * low for low, high in pairwise(SECONDS))
 
 
-def test_openmetrics_is_spoken_where_it_is_asked_for() -> None:
+def test_openmetrics_is_served_when_the_client_accepts_it() -> None:
     metrics = Metrics()
-    metrics.expect_route("r")
-    metrics.expect_redis()
+    metrics.register_route("r")
+    metrics.register_redis()
     metrics.build.labels("1").set(1)
     asked = "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5"
     body, content_type = metrics.exposition(asked)

@@ -1,4 +1,4 @@
-"""The stream of snapshots: shared, bounded, and nobody waits for a slow viewer."""
+"""The stream of snapshots: shared, bounded, and not delayed by a slow viewer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,8 +13,8 @@ from tests.real.wait import until_async
 DEADLINE_S = 60.0
 
 
-class Composed:
-    """Counts how often a snapshot was made."""
+class CountingBuilder:
+    """Counts how often a snapshot is built."""
 
     def __init__(self, padding: int = 0) -> None:
         self.times = 0
@@ -46,42 +46,42 @@ async def frame(answer: ClientResponse) -> bytes:
     return received.strip()
 
 
-async def test_all_viewers_get_the_same_snapshot_made_once() -> None:
-    composed = Composed()
-    feed = Feed(composed)
+async def test_all_viewers_get_the_same_snapshot_built_once() -> None:
+    build = CountingBuilder()
+    feed = Feed(build)
     async with served(feed) as client:
         one, other = await client.get("/stream"), await client.get("/stream")
         assert one.content_type == "text/event-stream"
         assert await frame(one) == await frame(other) == b"data: 1"
-        feed.renew()
+        feed.refresh()
         assert await frame(one) == await frame(other) == b"data: 2"
-        assert composed.times == 2
+        assert build.times == 2
 
 
-async def test_nothing_is_made_while_nobody_looks() -> None:
-    composed = Composed()
-    feed = Feed(composed)
+async def test_nothing_is_built_without_viewers() -> None:
+    build = CountingBuilder()
+    feed = Feed(build)
     async with served(feed) as client:
-        feed.renew()
-        assert composed.times == 0
+        feed.refresh()
+        assert build.times == 0
         viewer = await client.get("/stream")
         assert await frame(viewer) == b"data: 1"
         viewer.close()
 
         def gone() -> bool:
-            feed.renew()
+            feed.refresh()
             return feed.viewers == 0
 
         await until_async(gone, DEADLINE_S, "the viewer's end")
-        made = composed.times
-        feed.renew()
-        assert composed.times == made
-        # Whoever comes now gets a new one, not what was left over.
+        made = build.times
+        feed.refresh()
+        assert build.times == made
+        # A new viewer gets a new snapshot, not the last one of an earlier viewer.
         assert await frame(await client.get("/stream")) == b"data: %d" % (made + 1)
 
 
-async def test_viewers_are_bounded() -> None:
-    feed = Feed(Composed(), most_viewers=2)
+async def test_the_number_of_viewers_is_bounded() -> None:
+    feed = Feed(CountingBuilder(), max_viewers=2)
     async with served(feed) as client:
         first, second = await client.get("/stream"), await client.get("/stream")
         refused = await client.get("/stream")
@@ -89,8 +89,8 @@ async def test_viewers_are_bounded() -> None:
         assert await frame(first) == await frame(second)
 
 
-async def test_a_slow_viewer_is_dropped_and_the_others_go_on() -> None:
-    feed = Feed(Composed(padding=1 << 20), write_s=0.2)
+async def test_a_slow_viewer_is_disconnected_and_the_others_continue() -> None:
+    feed = Feed(CountingBuilder(padding=1 << 20), write_timeout_s=0.2)
     async with served(feed) as client:
         _, silent = await asyncio.open_connection(client.host, client.port)
         silent.write(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -98,7 +98,7 @@ async def test_a_slow_viewer_is_dropped_and_the_others_go_on() -> None:
         await until_async(lambda: feed.viewers == 2, DEADLINE_S, "both viewers")
 
         async def only_the_quick_one() -> bool:
-            feed.renew()
+            feed.refresh()
             assert (await frame(quick)).startswith(b"data: ")
             return feed.viewers == 1
 
@@ -106,8 +106,8 @@ async def test_a_slow_viewer_is_dropped_and_the_others_go_on() -> None:
         silent.close()
 
 
-async def test_closing_ends_every_stream_at_once_even_one_that_does_not_read() -> None:
-    feed = Feed(Composed(padding=64 << 20), write_s=3600)
+async def test_closing_ends_every_stream_at_once_even_that_of_a_viewer_that_does_not_read() -> None:
+    feed = Feed(CountingBuilder(padding=64 << 20), write_timeout_s=3600)
     async with asyncio.timeout(DEADLINE_S):
         async with served(feed) as client:
             _, silent = await asyncio.open_connection(client.host, client.port)

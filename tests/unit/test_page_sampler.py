@@ -13,7 +13,7 @@ from stream.web.page.recent import (
     EVENTS_KEPT,
     LABELS_KEPT,
     LABELS_SHOWN,
-    Recent,
+    RecentOutcomes,
 )
 from stream.web.page.sampler import EVENTS_A_BATCH, LARGEST_READ_BYTES, TEXT_CHARS, Sampler, told
 from tests.unit.records import SOURCE, FakeRecord
@@ -41,20 +41,20 @@ def event(at: int, text: str = "hi") -> Event:
     return Event(FakeRecord(b"raw", offset=at, timestamp=NOW_MS - 500), f"t-{at}", text)
 
 
-def look(recent: Recent, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]) -> None:
+def look(recent: RecentOutcomes, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]) -> None:
     dead = [item for item in decoded if isinstance(item, DeadLetter)]
     Sampler("r", recent).look(SOURCE, decoded, results, dead, NOW_MS)
 
 
 def test_the_end_of_a_batch_is_shown_with_its_own_labels() -> None:
-    recent = Recent()
+    recent = RecentOutcomes()
     decoded: list[Decoded] = [event(at) for at in range(20)]
     decoded[17] = Tombstone(FakeRecord(None, offset=17), "t-17")
     decoded[18] = DeadLetter(FakeRecord(b"raw", offset=18), SOURCE, "t-18", Reason.EMPTY, "no text")
     results: list[Prediction | Poison] = [good(f"label-{at}") for at in range(20) if at not in (17, 18)]
     results[16] = Poison(Reason.MODEL, "failed")
     look(recent, decoded, results)
-    assert [(e.offset, e.said, e.score, e.age_ms) for e in recent.events] == [
+    assert [(e.offset, e.prediction, e.score, e.age_ms) for e in recent.events] == [
         (at, f"label-{at}", 0.9, 500) for at in (10, 11, 12, 13, 14, 15, 19)
     ], "the last eight of them, less the one that became a dead letter"
     assert len(recent.events) == EVENTS_A_BATCH - 1
@@ -63,23 +63,23 @@ def test_the_end_of_a_batch_is_shown_with_its_own_labels() -> None:
 
 def test_no_more_is_looked_into_than_the_budget_allows() -> None:
     clock = Clock()
-    recent = Recent(samples_per_s=10, clock=clock)
+    recent = RecentOutcomes(samples_per_s=10, clock=clock)
     batch = [event(at) for at in range(8)]
     for _ in range(5):
         look(recent, batch, [good()] * 8)
-    assert recent.tally("r").sampled == 10
+    assert recent.label_counts("r").sampled == 10
     clock.now = 0.5
     look(recent, batch, [good()] * 8)
-    assert recent.tally("r").sampled == 15
+    assert recent.label_counts("r").sampled == 15
     clock.now = 1_000
     look(recent, batch, [good()] * 8)
     look(recent, batch, [good()] * 8)
-    assert recent.tally("r").sampled == 25, "what was not used does not add up for ever"
+    assert recent.label_counts("r").sampled == 25, "what was not used does not add up for ever"
 
 
 def test_texts_are_kept_only_when_they_may_be_shown() -> None:
     secret = "my card number is " + "4" * 400
-    hidden, shown = Recent(), Recent(show_texts=True)
+    hidden, shown = RecentOutcomes(), RecentOutcomes(show_texts=True)
     for recent in (hidden, shown):
         look(recent, [event(0, secret)], [good()])
     assert hidden.events[0].text is None
@@ -89,7 +89,7 @@ def test_texts_are_kept_only_when_they_may_be_shown() -> None:
 
 
 def test_a_dead_letter_shows_nothing_of_its_value() -> None:
-    recent = Recent(show_texts=True)
+    recent = RecentOutcomes(show_texts=True)
     broken = FakeRecord(b"secret-value", key=b"secret-key", offset=3, headers=(("h", b"secret-header"),))
     look(recent, [DeadLetter(broken, SOURCE, "secret-id", Reason.DECODE, "secret-message")], [])
     assert recent.dead[0].offset == 3
@@ -98,7 +98,7 @@ def test_a_dead_letter_shows_nothing_of_its_value() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     clock = Clock()
-    recent = Recent(show_texts=True, clock=clock)
+    recent = RecentOutcomes(show_texts=True, clock=clock)
     for at in range(3 * LABELS_KEPT):
         clock.now += 1
         long = f"{at}-" + "x" * 1_000
@@ -106,11 +106,11 @@ def test_what_is_remembered_is_bounded() -> None:
         dead = DeadLetter(FakeRecord(b"raw", offset=at), SOURCE, "d", Reason.EMPTY, "no text")
         look(recent, [dead], [])
     assert (len(recent.events), len(recent.dead)) == (EVENTS_KEPT, DEAD_KEPT)
-    tally = recent.tally("r")
-    assert tally.sampled == LABELS_KEPT
-    assert len(tally.counts) == LABELS_SHOWN
-    assert tally.others == LABELS_KEPT - LABELS_SHOWN
-    assert all(len(text) <= TEXT_CHARS for e in recent.events for text in (e.id, e.said, e.text or ""))
+    counts = recent.label_counts("r")
+    assert counts.sampled == LABELS_KEPT
+    assert len(counts.counts) == LABELS_SHOWN
+    assert counts.others == LABELS_KEPT - LABELS_SHOWN
+    assert all(len(text) <= TEXT_CHARS for e in recent.events for text in (e.id, e.prediction, e.text or ""))
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
-"""A snapshot says what the metrics say."""
+"""A snapshot agrees with the metrics."""
 
 import orjson
 
 from stream.observe.metrics import Metrics
 from stream.settings import Route, Settings
-from stream.web.page.composer import PARTITIONS_SHOWN, Composer
-from stream.web.page.first_look import first_look
 from stream.web.page.history import History
-from stream.web.page.readings import read
-from stream.web.page.recent import DeadLetterSample, Labelled, Recent
+from stream.web.page.noscript import noscript_html
+from stream.web.page.recent import DeadLetterSample, LabelledSample, RecentOutcomes
+from stream.web.page.scrape import scrape
 from stream.web.page.snapshot import Snapshot, as_json
+from stream.web.page.snapshot_builder import PARTITIONS_SHOWN, SnapshotBuilder
 
 NOW_MS = 1_763_632_800_000
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -23,9 +23,9 @@ class Setup:
     def __init__(self, show_texts: bool = False) -> None:
         self.waiting_for: str | None = None
         self.metrics = Metrics()
-        self.recent = Recent(show_texts=show_texts, clock=lambda: 0.0)
-        self.history = History(read(self.metrics, 0.0))
-        self.composer = Composer(
+        self.recent = RecentOutcomes(show_texts=show_texts, clock=lambda: 0.0)
+        self.history = History(scrape(self.metrics, 0.0))
+        self.builder = SnapshotBuilder(
             Settings(routes=ROUTES, group="g"),
             self.metrics,
             self.history,
@@ -36,11 +36,11 @@ class Setup:
         )
 
     def after(self, seconds: float) -> Snapshot:
-        self.history.note(read(self.metrics, seconds))
-        return self.composer.snapshot()
+        self.history.append(scrape(self.metrics, seconds))
+        return self.builder.snapshot()
 
 
-def test_every_figure_is_the_metrics() -> None:
+def test_every_figure_matches_the_metrics() -> None:
     setup = Setup()
     metrics = setup.metrics
     metrics.events.labels("mail", "labelled").inc(70)
@@ -63,7 +63,7 @@ def test_every_figure_is_the_metrics() -> None:
     metrics.bundle.labels("chat", "support", "4", "sha256:1", "fp32", "CPUExecutionProvider").set(1)
     found = setup.after(10.0)
     assert found.outcomes == {"labelled": 90, "dead": 10}
-    assert (found.per_s, found.line) == (10.0, [10.0])
+    assert (found.per_s, found.throughput) == (10.0, [10.0])
     assert found.dead_reasons == {"decode": 8, "empty": 2}
     assert ("local", 30, 90, 30 / 90) in [(t.tier, t.hits, t.lookups, t.ratio) for t in found.cache]
     assert (found.batches.per_s, found.batches.rows, found.batches.fill) == (0.2, 30, 0.5)
@@ -74,10 +74,10 @@ def test_every_figure_is_the_metrics() -> None:
         ("mail", "support@3", "int8", "CPU"),
         ("chat", "support@4", "fp32", "CPU"),
     ]
-    assert found.standing.state == "keeping up"
+    assert found.state.name == "keeping up"
 
 
-def test_cache_and_batches_are_of_the_last_minute() -> None:
+def test_cache_and_batches_cover_the_last_minute() -> None:
     setup = Setup()
     setup.metrics.cache_result("redis", "miss", 50)
     setup.metrics.inferred(rows=1, real_tokens=1, padded_tokens=1)
@@ -90,7 +90,7 @@ def test_cache_and_batches_are_of_the_last_minute() -> None:
     assert setup.after(71.0).batches.rows is None
 
 
-def test_partitions_are_bounded_and_those_with_most_waiting_stay() -> None:
+def test_only_the_partitions_with_the_largest_lag_are_kept() -> None:
     setup = Setup()
     for partition in range(PARTITIONS_SHOWN + 5):
         setup.metrics.lag.labels("mail", str(partition)).set(partition)
@@ -99,44 +99,44 @@ def test_partitions_are_bounded_and_those_with_most_waiting_stay() -> None:
     assert found.lag_more == 5
 
 
-def test_what_waits_is_the_same_everywhere_though_the_reading_is_older() -> None:
+def test_the_lag_is_current_although_the_scrape_is_older() -> None:
     setup = Setup()
     setup.metrics.assigned.set(1)
     setup.after(1.0)
     setup.metrics.lag.labels("mail", "0").set(3)
-    found = setup.composer.snapshot()
+    found = setup.builder.snapshot()
     assert (found.lag_total, found.lag[0].events) == (3, 3)
-    assert "3 events are waiting" in found.standing.reason
+    assert "3 events are waiting" in found.state.reason
 
 
-def test_what_a_worker_waits_for_is_told_until_it_is_ready() -> None:
+def test_the_state_names_what_is_missing_until_the_worker_is_ready() -> None:
     setup = Setup()
     setup.waiting_for = "the model to load"
-    standing = setup.after(1.0).standing
-    assert (standing.state, standing.reason) == ("not ready", "Waiting for the model to load.")
+    state = setup.after(1.0).state
+    assert (state.name, state.reason) == ("not ready", "Waiting for the model to load.")
     setup.waiting_for = None
-    assert setup.after(2.0).standing.state == "standing by"
+    assert setup.after(2.0).state.name == "standby"
 
 
 def test_a_snapshot_is_one_line_of_json_with_objects_for_its_parts() -> None:
     setup = Setup(show_texts=True)
-    setup.recent.labelled(
-        Labelled("mail", "mail", 0, 7, HOSTILE, HOSTILE, 0.5, 20, 4, "a\n\ndata: b"), [HOSTILE]
+    setup.recent.add_labelled(
+        LabelledSample("mail", "mail", 0, 7, HOSTILE, HOSTILE, 0.5, 20, 4, "a\n\ndata: b"), [HOSTILE]
     )
-    setup.recent.dead_letters(DeadLetterSample("mail", "mail", 0, 8, "empty", NOW_MS))
+    setup.recent.add_dead_letter(DeadLetterSample("mail", "mail", 0, 8, "empty", NOW_MS))
     encoded = as_json(setup.after(1.0))
     assert b"\n" not in encoded
     read_back = orjson.loads(encoded)
     assert read_back["events"][0]["id"] == HOSTILE
     assert read_back["events"][0]["text"] == "a\n\ndata: b"
     assert read_back["dead"][0]["reason"] == "empty"
-    assert read_back["routes"][0]["tally"] == {"sampled": 1, "counts": [[HOSTILE, 1]], "others": 0}
+    assert read_back["routes"][0]["label_counts"] == {"sampled": 1, "counts": [[HOSTILE, 1]], "others": 0}
     assert read_back["durations"]["infer"] == {"observed": 0, "p50": None, "p95": None, "p99": None}
 
 
-def test_the_first_look_is_escaped() -> None:
+def test_the_noscript_html_is_escaped() -> None:
     setup = Setup()
     setup.metrics.bundle.labels("mail", HOSTILE, "3", "d", "int8", "CPUExecutionProvider").set(1)
-    html = first_look(setup.after(1.0))
+    html = noscript_html(setup.after(1.0))
     assert "<img" not in html
     assert "&lt;img src=x" in html

@@ -1,4 +1,4 @@
-"""`labelstream predict`: files of every form in, the head's members out, every row accounted for."""
+"""`labelstream predict`: input formats, outputs of every head, and rows that fail."""
 
 import csv
 from pathlib import Path
@@ -40,18 +40,18 @@ def lines(output: str) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in output.splitlines()]
 
 
-def test_texts_of_the_command_line_become_a_line_each(bundles: dict[str, Bundle]) -> None:
+def test_every_text_of_the_command_line_becomes_a_line(bundles: dict[str, Bundle]) -> None:
     found = run(bundles["single"], "--text", "my card", "--text", " ", "--text", "refund")
     one, two, three = lines(found.stdout)
     assert list(one) == ["row", "text", "label", "score", "scores"]
     assert (one["row"], one["text"]) == (1, "my card")
     assert two == {"row": 2, "error": "empty: text holds nothing but white space"}
     assert three["row"] == 3
-    assert "2 rows predicted, 1 not: empty 1 (row 2)" in found.stderr
+    assert "2 rows predicted, 1 failed: empty 1 (row 2)" in found.stderr
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in KINDS if kind.task != "token"])
-def test_every_kind_says_what_its_reference_means(
+def test_every_kind_gives_the_predictions_of_its_reference(
     bundles: dict[str, Bundle], name: str, tmp_path: Path
 ) -> None:
     rows, logits = read_reference(bundles[name])
@@ -61,18 +61,16 @@ def test_every_kind_says_what_its_reference_means(
     found = lines(run(bundles[name], "--input", file).stdout)
     wanted = make_head(bundles[name].manifest).predict(logits, ())
     assert [line["id"] for line in found] == [*range(len(rows))]
-    for line, meant in zip(found, wanted, strict=True):
-        assert isinstance(meant, Prediction)
-        said = {key: value for key, value in line.items() if key not in ROW_MEMBERS}
-        assert list(said) == list(meant.fields())
-        for key, value in meant.fields().items():
+    for line, expected in zip(found, wanted, strict=True):
+        assert isinstance(expected, Prediction)
+        shown_members = {key: value for key, value in line.items() if key not in ROW_MEMBERS}
+        assert list(shown_members) == list(expected.fields())
+        for key, value in expected.fields().items():
             number = key in ("score", "scores", "value")
-            assert said[key] == (pytest.approx(value, abs=1e-4) if number else value)
+            assert shown_members[key] == (pytest.approx(value, abs=1e-4) if number else value)
 
 
-def test_a_table_gives_text_pair_id_and_metadata_by_its_columns(
-    bundles: dict[str, Bundle], tmp_path: Path
-) -> None:
+def test_text_id_and_metadata_come_from_the_columns(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     file.write_text('message,ticket,amount,channel\n"my card, twice",a,7,email\nrefund,b,,\n,c,1,fax\n')
     found = run(bundles["metadata"], "--input", file, "--text-column", "message", "--id-column", "ticket")
@@ -84,15 +82,13 @@ def test_a_table_gives_text_pair_id_and_metadata_by_its_columns(
     other = lines(run(bundles["metadata"], "--input", same).stdout)
     assert [one["scores"], two["scores"]] == [line["scores"] for line in other]
     assert (one["id"], three["id"], three["error"]) == ("a", "c", "empty: text holds nothing but white space")
-    assert "2 rows predicted, 1 not: empty 1 (row 3)" in found.stderr
+    assert "2 rows predicted, 1 failed: empty 1 (row 3)" in found.stderr
 
 
-def test_columns_that_the_bundle_reads_and_the_file_lacks_are_told(
-    bundles: dict[str, Bundle], tmp_path: Path
-) -> None:
+def test_missing_metadata_columns_are_reported(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     file = tmp_path / "in.tsv"
     file.write_text("text\tamount\nmy card\t3\n")
-    assert "no column channel: counted as missing" in run(bundles["metadata"], "--input", file).stderr
+    assert "no column channel: treated as missing values" in run(bundles["metadata"], "--input", file).stderr
 
 
 def test_pairs_come_from_flags_and_columns_and_both_are_needed(
@@ -111,16 +107,16 @@ def test_pairs_come_from_flags_and_columns_and_both_are_needed(
         run(bundles["pair"], "--text", "a", "--text", "b", "--text-pair", "c")
 
 
-def test_broken_json_lines_are_told_row_by_row(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_invalid_json_lines_are_reported_by_row(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     file = tmp_path / "in.jsonl"
     file.write_bytes(b'{"text": \n[1]\n{"text": 7}\n{"other": 1}\n\n{"text": "my card"}\n')
     found = run(bundles["single"], "--input", file)
     errors = [(line["row"], line.get("error", "").partition(":")[0]) for line in lines(found.stdout)]
     assert errors == [(1, "decode"), (2, "schema"), (3, "schema"), (4, "schema"), (6, "")]
-    assert "1 row predicted, 4 not: schema 3 (row 2, 3, 4); decode 1 (row 1)" in found.stderr
+    assert "1 row predicted, 4 failed: schema 3 (row 2, 3, 4); decode 1 (row 1)" in found.stderr
 
 
-def test_a_file_of_texts_has_a_text_a_line(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_a_text_file_has_one_text_per_line(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     file = tmp_path / "in.txt"
     file.write_text("my card\r\nrefund")
     assert [line["text"] for line in lines(run(bundles["single"], "--input", file).stdout)] == [
@@ -130,9 +126,7 @@ def test_a_file_of_texts_has_a_text_a_line(bundles: dict[str, Bundle], tmp_path:
 
 
 @pytest.mark.parametrize("name", ["single", "ordinal", "many", "pair-regression", "token", "abstain"])
-def test_a_csv_output_holds_what_the_lines_hold(
-    bundles: dict[str, Bundle], name: str, tmp_path: Path
-) -> None:
+def test_csv_output_equals_the_json_lines(bundles: dict[str, Bundle], name: str, tmp_path: Path) -> None:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.csv"
     rows = [{"text": r.text, "text_pair": r.text_pair} for r in BY_NAME[name].rows]
     source.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in [*rows, {"text": ""}]))
@@ -148,7 +142,7 @@ def test_a_csv_output_holds_what_the_lines_hold(
             assert value is None or value == (cell if isinstance(value, str) else orjson.loads(cell))
 
 
-def test_jsonl_output_is_what_standard_output_says(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_jsonl_output_equals_standard_output(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     wanted = run(bundles["single"], "--text", "my card").stdout
     assert run(bundles["single"], "--text", "my card", "--output", out).stdout == ""
@@ -156,13 +150,13 @@ def test_jsonl_output_is_what_standard_output_says(bundles: dict[str, Bundle], t
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in KINDS])
-def test_explain_shows_tokens_logits_and_what_is_said(bundles: dict[str, Bundle], name: str) -> None:
+def test_explain_shows_tokens_logits_and_the_result(bundles: dict[str, Bundle], name: str) -> None:
     row, bundle = BY_NAME[name].rows[0], bundles[name]
     arguments = ["--text", row.text, *(["--text-pair", row.text_pair] if row.text_pair else [])]
     shown = run(bundle, *arguments, "--explain").stdout
     plain = run(bundle, *arguments).stdout
-    said = orjson.loads(plain)
-    members = {key: value for key, value in said.items() if key not in ROW_MEMBERS}
+    shown_members = orjson.loads(plain)
+    members = {key: value for key, value in shown_members.items() if key not in ROW_MEMBERS}
     assert orjson.dumps(members)[1:-1].decode() in shown
     assert row.text in shown
     assert "[CLS]" in shown
@@ -171,7 +165,7 @@ def test_explain_shows_tokens_logits_and_what_is_said(bundles: dict[str, Bundle]
         assert all(label in shown for label in bundle.manifest.labels)
 
 
-def test_explain_names_the_row_that_has_no_prediction(bundles: dict[str, Bundle]) -> None:
+def test_explain_names_a_row_without_prediction(bundles: dict[str, Bundle]) -> None:
     assert "row 1: empty:" in run(bundles["single"], "--text", " ", "--explain").stdout
 
 
@@ -180,29 +174,29 @@ def test_explain_names_the_row_that_has_no_prediction(bundles: dict[str, Bundle]
     [
         ((), "nothing to predict"),
         (("--text", "a", "--input", "b.csv"), "together"),
-        (("--input", "b.xlsx"), "cannot be read"),
+        (("--input", "b.xlsx"), "cannot read"),
         (("--input", "missing.csv"), "cannot read"),
         (("--text", "a", "--explain", "--output", "x.csv"), "--explain"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_its_mend(
+def test_invalid_arguments_are_errors_with_a_fix(
     bundles: dict[str, Bundle], arguments: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=message) as told:
+    with pytest.raises(UsageError, match=message) as refusal:
         run(bundles["single"], *arguments)
-    assert told.value.fix
+    assert refusal.value.fix
 
 
-def test_a_table_without_the_column_names_those_it_has(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_a_file_without_the_text_column_is_an_error(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     file.write_text("id,message\n1,x\n")
-    with pytest.raises(UsageError, match="no column 'text'") as told:
+    with pytest.raises(UsageError, match="no column 'text'") as refusal:
         run(bundles["single"], "--input", file)
-    assert "id, message" in told.value.cause
-    assert "--text-column" in told.value.fix
+    assert "id, message" in refusal.value.cause
+    assert "--text-column" in refusal.value.fix
 
 
-def test_a_table_that_is_not_utf_8_is_refused_by_its_line(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_a_csv_file_that_is_not_utf_8_is_an_error(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     file.write_bytes(b"text\nok\n\xff\xfe\n")
     with pytest.raises(UsageError, match="cannot be read as CSV"):

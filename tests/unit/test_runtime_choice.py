@@ -161,7 +161,7 @@ def test_the_local_machine_has_a_cpu_and_names_the_fix_for_missing_providers(
     obstacle = local.obstacle("cuda")
     assert obstacle is not None
     assert "CUDAExecutionProvider" in obstacle.cause
-    assert "labelstream[gpu]" in obstacle.fix
+    assert "'.[gpu]'" in obstacle.fix
 
 
 def test_a_missing_driver_is_an_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_missing_openvino_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
     obstacle = LocalMachine().obstacle("openvino")
     assert obstacle is not None
-    assert "labelstream[cpu,openvino]" in obstacle.fix
+    assert "'.[cpu,openvino]'" in obstacle.fix
 
 
 @pytest.mark.parametrize(("visible", "count"), [("0,1,3", 3), ("GPU-1a,", 1), ("", 1)])

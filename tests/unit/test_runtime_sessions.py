@@ -274,7 +274,7 @@ def test_missing_openvino_names_its_extra(tiny: Bundle, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(DeviceError) as raised:
         open_openvino_runtimes(tiny, "fp32")
-    assert "labelstream[cpu,openvino]" in raised.value.fix
+    assert "'.[cpu,openvino]'" in raised.value.fix
 
 
 @pytest.mark.parametrize(

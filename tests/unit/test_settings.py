@@ -1,4 +1,4 @@
-"""Settings: one name, one meaning, and no mistake passed over in silence."""
+"""Settings: precedence, validation and errors."""
 
 from pathlib import Path
 
@@ -13,9 +13,7 @@ def test_defaults_describe_one_route() -> None:
     assert (route.input_topic, route.output_topic, route.dead_topic) == ("texts", "labels", "texts.dead")
 
 
-def test_flag_before_environment_before_file_before_default(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_flags_precede_environment_file_and_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "labelstream.toml"
     file.write_text('group = "file"\nbroker = "file:1"\nlinger_ms = 9\n')
     monkeypatch.setenv("LABELSTREAM_GROUP", "env")
@@ -47,12 +45,12 @@ def test_routes_come_from_the_file(tmp_path: Path) -> None:
     assert (first.dead_topic, second.bundle, second.input_format) == ("a.in.dead", "y@2", "text")
 
 
-def test_an_unknown_variable_is_an_error_that_names_the_near_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_is_an_error_with_the_closest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABELSTREAM_BROKR", "x:1")
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as refusal:
         load_settings()
-    assert "LABELSTREAM_BROKR" in told.value.message
-    assert "LABELSTREAM_BROKER" in told.value.fix
+    assert "LABELSTREAM_BROKR" in refusal.value.message
+    assert "LABELSTREAM_BROKER" in refusal.value.fix
 
 
 def test_variables_of_the_test_suite_are_not_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,31 +62,31 @@ def test_variables_of_the_test_suite_are_not_settings(monkeypatch: pytest.Monkey
 def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.write_text('grup = "x"\n')
-    with pytest.raises(UsageError, match="grup: unknown setting") as told:
+    with pytest.raises(UsageError, match="grup: unknown setting") as refusal:
         load_settings(config=file)
-    assert "group" in told.value.fix
+    assert "group" in refusal.value.fix
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "expected"),
     [
         ({"web_port": "99999"}, "web_port"),
         ({"device": "tpu"}, "device"),
         ({"linger_ms": "-1"}, "linger_ms"),
         ({"max_queue_bytes": "64 apples"}, "max_queue_bytes"),
         ({"input_topic": "t", "output_topic": "t"}, "three different topics"),
-        ({"delivery": "exactly_once"}, "exactly_once"),
+        ({"delivery": "exactly_once"}, "delivery: not a choice; the choices are 'at_least_once'"),
         ({"redis_url": "cache:6379"}, "redis_url"),
     ],
 )
-def test_a_refused_value_is_named(flags: dict[str, str], told: str) -> None:
+def test_an_invalid_value_names_its_setting(flags: dict[str, str], expected: str) -> None:
     with pytest.raises(UsageError) as refusal:
         load_settings(flags)
-    assert told in refusal.value.message
+    assert expected in refusal.value.message
     assert refusal.value.exit_code == 2
 
 
-def test_a_refusal_does_not_repeat_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_does_not_repeat_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABELSTREAM_SASL_PASSWORD", "hunter2")
     monkeypatch.setenv("LABELSTREAM_SASL_PASSWORD_FILE", "/nowhere")
     with pytest.raises(UsageError) as refusal:
@@ -97,21 +95,22 @@ def test_a_refusal_does_not_repeat_secrets(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("given", "size"), [("64 MiB", 2**26), ("1MiB", 2**20), ("1.5 kib", 1536), ("123", 123), ("7 B", 7)]
+    ("given", "size"),
+    [("64 MiB", 2**26), ("1MiB", 2**20), ("1.5 kib", 1536), ("123", 123), ("7 B", 7), (".5MiB", 2**19)],
 )
 def test_sizes(given: str, size: int) -> None:
     assert load_settings({"max_queue_bytes": given}).max_queue_bytes == size
 
 
 @pytest.mark.parametrize("text", ["not toml =", "\ufeffgroup", 'group = "unclosed'])
-def test_a_broken_file_is_told(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_toml_is_an_error(tmp_path: Path, text: str) -> None:
     file = tmp_path / "s.toml"
     file.write_text(text)
-    with pytest.raises(UsageError, match="is not TOML"):
+    with pytest.raises(UsageError, match="is not valid TOML"):
         load_settings(config=file)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the settings file"):
         load_settings(config=tmp_path / "none.toml")
 
@@ -121,5 +120,5 @@ def test_secrets_are_masked_when_settings_are_shown() -> None:
     assert "hunter2" not in str(shown)
 
 
-def test_every_setting_says_what_it_is() -> None:
+def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())

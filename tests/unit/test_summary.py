@@ -1,4 +1,4 @@
-"""One line an interval: what was gained since the last, and silence while there is nothing to say."""
+"""One log line per interval with the increases since the last one, and none while the worker is idle."""
 
 import math
 from collections.abc import MutableMapping
@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream.observe.metrics import Metrics
-from stream.observe.summary import Samples, Summary
+from stream.observe.summary import IntervalSummary, Samples
 
 Line = MutableMapping[str, Any]
 
@@ -18,14 +18,14 @@ class Setup:
     def __init__(self, *routes: str) -> None:
         self.metrics = Metrics()
         for route in routes:
-            self.metrics.expect_route(route)
+            self.metrics.register_route(route)
         self.now = 0.0
-        self.summary = Summary(self.metrics.registry, lambda: self.now)
+        self.summary = IntervalSummary(self.metrics.registry, lambda: self.now)
 
     def after(self, seconds: float) -> list[Line]:
         self.now += seconds
         with capture_logs() as lines:
-            self.summary.tell()
+            self.summary.log_interval()
         return lines
 
     def label(self, route: str, events: int) -> None:
@@ -33,7 +33,7 @@ class Setup:
         self.metrics.events.labels(route, "labelled").inc(events)
 
 
-def test_a_line_tells_what_the_interval_brought() -> None:
+def test_a_line_has_the_increases_of_the_interval() -> None:
     setup = Setup("r")
     setup.label("r", 40)
     assert setup.after(10)[0]["events"] == {"labelled": 40}
@@ -71,39 +71,39 @@ def test_a_line_tells_what_the_interval_brought() -> None:
     assert 2.5 < line["stages_ms"]["infer"]["p50"] <= 5
     assert line["retries"] == {"publish": 1}
     assert (line["lag"], line["in_flight"], line["queued"], line["partitions"]) == (12, 3, 2, 2)
-    assert "labelled" not in line, "one route needs no list of routes"
+    assert "labelled" not in line, "a single route is not listed"
 
 
-def test_several_routes_are_told_apart() -> None:
+def test_several_routes_are_listed() -> None:
     setup = Setup("mail", "chat")
     setup.label("chat", 3)
     assert setup.after(1)[0]["labelled"] == {"chat": 3, "mail": 0}
 
 
-def test_idleness_is_said_once() -> None:
+def test_idle_is_logged_once() -> None:
     setup = Setup("r")
-    said = [[line["event"] for line in setup.after(60)] for _ in range(3)]
-    assert said == [["idle"], [], []]
+    events = [[line["event"] for line in setup.after(60)] for _ in range(3)]
+    assert events == [["idle"], [], []]
     setup.label("r", 1)
     assert [line["event"] for line in setup.after(60)] == ["interval"]
     assert [line["event"] for line in setup.after(60)] == ["idle"]
 
 
-def test_events_that_wait_while_nothing_moves_are_not_idleness() -> None:
+def test_a_worker_with_waiting_events_is_not_idle() -> None:
     setup = Setup("r")
     setup.metrics.lag.labels("texts", "0").set(5)
     assert [line["event"] for _ in range(2) for line in setup.after(60)] == ["interval", "interval"]
 
 
-def test_the_last_line_tells_what_no_interval_has_told() -> None:
+def test_the_final_line_covers_the_time_since_the_last_interval() -> None:
     setup = Setup("r")
     setup.label("r", 5)
     setup.after(60)
     setup.label("r", 2)
     setup.now += 1
     with capture_logs() as lines:
-        setup.summary.tell_last()
-        setup.summary.tell_last()
+        setup.summary.log_final()
+        setup.summary.log_final()
     (line,) = lines
     assert line["last"] is True
     assert line["events"] == {"labelled": 2}
@@ -118,7 +118,7 @@ def test_quantiles_are_interpolated_within_their_bucket(share: float, wanted: fl
     assert samples.quantile("stage_duration_seconds", share, stage="infer") == pytest.approx(wanted)
 
 
-def test_what_lies_beyond_the_last_bound_counts_as_that_bound() -> None:
+def test_a_quantile_beyond_the_last_bound_is_that_bound() -> None:
     metrics = Metrics()
     metrics.stage.labels("infer").observe(500)
     samples = Samples.read(metrics.registry)

@@ -1,8 +1,8 @@
-"""What `tail` shows of each form of label event."""
+"""The cell that `tail` prints for each form of label event."""
 
 import pytest
 
-from stream.commands.tail import said
+from stream.commands.tail_cells import prediction_cell
 
 
 @pytest.mark.parametrize(
@@ -20,5 +20,5 @@ from stream.commands.tail import said
         ({}, "-"),
     ],
 )
-def test_a_label_event_in_a_cell(event: dict[str, object], cell: str) -> None:
-    assert said(event) == cell
+def test_the_prediction_is_one_cell(event: dict[str, object], cell: str) -> None:
+    assert prediction_cell(event) == cell

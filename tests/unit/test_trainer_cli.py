@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from stream.errors import UsageError
+from stream.errors import UsageError, install_hint
 from trainer.cli import train
 from trainer.model.base_model import DEFAULT_PACKAGE, resolve_base_model
 
@@ -37,7 +37,7 @@ def test_a_missing_default_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delitem(sys.modules, DEFAULT_PACKAGE, raising=False)
     with pytest.raises(UsageError) as refused:
         resolve_base_model(None)
-    assert refused.value.fix.startswith("pip install 'labelstream[trainer]'")
+    assert refused.value.fix.startswith(install_hint("trainer"))
 
 
 def test_folders_and_hub_ids(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_missing_library_says_which_and_what_to_install(
     with pytest.raises(UsageError) as refused:
         train(str(tmp_path / "data.csv"), bundle_store=tmp_path / "store")
     assert "transformers" in refused.value.cause
-    assert refused.value.fix == "pip install 'labelstream[trainer]'"
+    assert refused.value.fix == install_hint("trainer")
 
 
 def test_a_store_that_cannot_be_written_is_told_before_training(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The web port over real HTTP, on the loop of the test."""
+"""The web server over real HTTP, on the event loop of the test."""
 
 import gzip
 from collections.abc import AsyncIterator
@@ -12,20 +12,20 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from stream.errors import UsageError
 from stream.observe.metrics import Metrics
 from stream.web.health import Check
-from stream.web.server import WebPort
+from stream.web.server import WebServer
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
 
 class Setup:
-    """A port whose health the test sets."""
+    """A server whose health the test sets."""
 
     def __init__(self, token_file: Path | None = None) -> None:
         self.healthy = True
         self.metrics = Metrics()
-        self.port = WebPort(
+        self.server = WebServer(
             self.metrics,
-            live=lambda: {"model": Check(self.healthy, "the sessions answer")},
+            live=lambda: {"model": Check(self.healthy, "the inference sessions respond")},
             ready=lambda: {"broker": Check(self.healthy, "kafka:9092 answers")},
             info=lambda: {"version": "1"},
             token_file=token_file,
@@ -33,7 +33,7 @@ class Setup:
         self.address = ""
 
     async def start(self) -> None:
-        self.address = f"http://127.0.0.1:{await self.port.start('127.0.0.1', 0)}"
+        self.address = f"http://127.0.0.1:{await self.server.start('127.0.0.1', 0)}"
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def setup() -> AsyncIterator[Setup]:
     made = Setup()
     await made.start()
     yield made
-    await made.port.stop()
+    await made.server.stop()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.mark.parametrize(("path", "check"), [("/live", "model"), ("/ready", "broker")])
-async def test_health_is_200_or_503_with_the_reason(
+async def test_health_is_200_or_503_with_the_checks(
     setup: Setup, client: aiohttp.ClientSession, path: str, check: str
 ) -> None:
     for healthy, status in ((True, 200), (False, 503), (True, 200)):
@@ -66,9 +66,7 @@ async def test_health_is_200_or_503_with_the_reason(
             assert await answer.read() == b""
 
 
-async def test_metrics_are_in_the_format_and_the_compression_that_are_accepted(
-    setup: Setup, client: aiohttp.ClientSession
-) -> None:
+async def test_metrics_follow_the_accept_headers(setup: Setup, client: aiohttp.ClientSession) -> None:
     address = f"{setup.address}/metrics"
     async with client.get(address, headers={"Accept-Encoding": "identity"}) as answer:
         assert answer.content_type == "text/plain"
@@ -82,11 +80,11 @@ async def test_metrics_are_in_the_format_and_the_compression_that_are_accepted(
         assert "labelstream_ready" in {family.name for family in openmetrics(text)}
 
 
-async def test_an_unknown_path_is_told_the_known_ones(setup: Setup, client: aiohttp.ClientSession) -> None:
+async def test_an_unknown_path_gets_the_list_of_paths(setup: Setup, client: aiohttp.ClientSession) -> None:
     async with client.get(f"{setup.address}/healthz") as answer:
         assert answer.status == 404
-        told = (await answer.text()).split()
-        assert {"/healthz", "/live", "/ready", "/info", "/metrics"} <= set(told)
+        words = (await answer.text()).replace(";", " ").split()
+        assert {"/healthz", "/live", "/ready", "/info", "/metrics"} <= set(words)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +99,7 @@ async def test_an_unknown_path_is_told_the_known_ones(setup: Setup, client: aioh
         ("Bearer", 401),
     ],
 )
-async def test_a_token_guards_all_but_health_and_comes_as_a_bearer_token_only(
+async def test_a_token_guards_every_path_except_health(
     client: aiohttp.ClientSession, tmp_path: Path, given: str | None, status: int
 ) -> None:
     (tmp_path / "token").write_text("s3cret\n")
@@ -119,19 +117,19 @@ async def test_a_token_guards_all_but_health_and_comes_as_a_bearer_token_only(
             async with client.get(setup.address + path) as answer:
                 assert answer.status == 200
         async with client.get(f"{setup.address}/no-such-path") as answer:
-            assert answer.status == 401, "who may not come in is not told what there is"
+            assert answer.status == 401, "a client without the token does not learn which paths exist"
     finally:
-        await setup.port.stop()
+        await setup.server.stop()
 
 
-async def test_a_port_that_is_taken_is_an_error_with_a_mend(setup: Setup) -> None:
+async def test_a_taken_port_is_an_error_with_a_fix(setup: Setup) -> None:
     with pytest.raises(UsageError) as caught:
-        await Setup().port.start("127.0.0.1", int(setup.address.rpartition(":")[2]))
+        await Setup().server.start("127.0.0.1", int(setup.address.rpartition(":")[2]))
     assert "--web-port" in caught.value.fix
 
 
 @pytest.mark.parametrize("content", [None, "", "\n"])
-def test_a_token_file_has_to_hold_a_token(tmp_path: Path, content: str | None) -> None:
+def test_a_token_file_must_contain_a_token(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "token"
     if content is not None:
         file.write_text(content)

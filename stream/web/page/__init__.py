@@ -1,6 +1,6 @@
-"""The worker's page: what it does right now, for people."""
+"""The status page: a live view of one worker for people."""
 
-from stream.web.page.recent import Recent
-from stream.web.page.site import Page
+from stream.web.page.recent import RecentOutcomes
+from stream.web.page.status_page import StatusPage
 
-__all__ = ["Page", "Recent"]
+__all__ = ["RecentOutcomes", "StatusPage"]

@@ -1,59 +1,63 @@
-"""Server-sent events: one snapshot a second, computed once for all viewers, and not at all without any."""
+"""Server-sent events: one snapshot per second, built once for all viewers and not at all without any."""
 
 import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
 
-MOST_VIEWERS = 32
-# Longer than that without taking what was sent: the viewer is gone or too slow, and connects again.
-WRITE_S = 10.0
+MAX_VIEWERS = 32
+# A viewer that accepts no data for this long is gone or too slow; its browser reconnects.
+WRITE_TIMEOUT_S = 10.0
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # A reverse proxy would hold the events back until its buffer is full.
+    # Without this header a reverse proxy buffers the events.
     "X-Accel-Buffering": "no",
 }
 
 
 class Feed:
-    """Sends the latest snapshot to everyone who looks; a slow viewer misses some and holds up nobody."""
+    """Sends the latest snapshot to every viewer; a slow viewer skips snapshots and delays nobody."""
 
     def __init__(
-        self, compose: Callable[[], bytes], *, most_viewers: int = MOST_VIEWERS, write_s: float = WRITE_S
+        self,
+        build: Callable[[], bytes],
+        *,
+        max_viewers: int = MAX_VIEWERS,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:
         """
         Args:
-            compose: makes a snapshot, JSON without line breaks.
-            most_viewers: served at once.
-            write_s: seconds that a viewer may take to accept what is sent.
+            build: returns a snapshot as JSON without line breaks.
+            max_viewers: the number of viewers served at once; further ones get 503.
+            write_timeout_s: the seconds that a viewer may take to accept a snapshot.
         """
-        self._compose = compose
-        self._most_viewers = most_viewers
-        self._write_s = write_s
+        self._build = build
+        self._max_viewers = max_viewers
+        self._write_timeout_s = write_timeout_s
         self._frame: bytes | None = None
-        self._renewed = asyncio.Event()
+        self._refreshed = asyncio.Event()
         self._viewers: set[asyncio.Task[object]] = set()
         self._closed = False
 
     @property
     def viewers(self) -> int:
-        """How many look."""
+        """The number of connected viewers."""
         return len(self._viewers)
 
-    def renew(self) -> None:
-        """Make the next snapshot, if anyone looks."""
+    def refresh(self) -> None:
+        """Build and send the next snapshot, if there are viewers."""
         if self._viewers:
-            self._frame = b"data: %b\n\n" % self._compose()
-            self._renewed.set()
-            self._renewed = asyncio.Event()
+            self._frame = b"data: %b\n\n" % self._build()
+            self._refreshed.set()
+            self._refreshed = asyncio.Event()
         else:
             self._frame = None
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """The answer to a viewer: it ends when the viewer goes or the feed closes."""
-        if self._closed or len(self._viewers) >= self._most_viewers:
+        """Stream snapshots to one viewer until the viewer disconnects or the feed closes."""
+        if self._closed or len(self._viewers) >= self._max_viewers:
             return web.Response(status=503, text="too many viewers\n", headers={"Retry-After": "5"})
         task = asyncio.current_task()
         assert task is not None
@@ -72,20 +76,20 @@ class Feed:
 
     async def _send(self, response: web.StreamResponse) -> None:
         if self._frame is None:
-            self._frame = b"data: %b\n\n" % self._compose()
+            self._frame = b"data: %b\n\n" % self._build()
         frame = self._frame
         while True:
-            renewed = self._renewed
-            async with asyncio.timeout(self._write_s):
+            refreshed = self._refreshed
+            async with asyncio.timeout(self._write_timeout_s):
                 await response.write(frame)
-            await renewed.wait()
+            await refreshed.wait()
             frame = self._frame or frame
 
     async def close(self) -> None:
-        """Let go of all viewers at once; nobody is let in any more."""
+        """Disconnect all viewers at once, and refuse new ones."""
         self._closed = True
         viewers = [*self._viewers]
         for viewer in viewers:
             viewer.cancel()
         if viewers:
-            await asyncio.wait(viewers, timeout=self._write_s)
+            await asyncio.wait(viewers, timeout=self._write_timeout_s)

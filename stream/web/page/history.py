@@ -1,4 +1,4 @@
-"""The last five minutes in readings a second apart, and what can be said of them."""
+"""Five minutes of scrapes, a second apart, and the rates and percentiles between them."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from stream.observe.metrics import SECONDS
 from stream.observe.quantile import quantile
-from stream.web.page.readings import Buckets, Reading
+from stream.web.page.scrape import Buckets, Scrape
 
 KEPT_S = 300
 LIVE_S = 5.0
@@ -16,10 +16,12 @@ WINDOW_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Percentiles of a duration, seconds; None where nothing was observed, or more than the last bound.
+    """Percentiles of a duration in seconds.
+
+    A percentile is None when nothing was observed or when it lies beyond the last bucket.
 
     Attributes:
-        observed: how many observations they rest on.
+        observed: the number of observations.
     """
 
     observed: int
@@ -29,54 +31,54 @@ class Percentiles:
 
 
 class History:
-    """A bounded line of readings, and differences between them."""
+    """A bounded series of scrapes, oldest first."""
 
-    def __init__(self, first: Reading, kept: int = KEPT_S + 1) -> None:
+    def __init__(self, first: Scrape, max_scrapes: int = KEPT_S + 1) -> None:
         """
         Args:
-            first: the reading to begin with.
-            kept: most readings held.
+            first: the first scrape.
+            max_scrapes: the number of scrapes kept; the oldest is dropped beyond it.
         """
-        self._readings = deque([first], maxlen=kept)
+        self._scrapes = deque([first], maxlen=max_scrapes)
 
-    def note(self, reading: Reading) -> None:
-        """Add the newest reading; the oldest one leaves when there is no room."""
-        self._readings.append(reading)
+    def append(self, scrape: Scrape) -> None:
+        """Add the newest scrape."""
+        self._scrapes.append(scrape)
 
     @property
-    def newest(self) -> Reading:
-        """The last reading."""
-        return self._readings[-1]
+    def newest(self) -> Scrape:
+        """The newest scrape."""
+        return self._scrapes[-1]
 
-    def before(self, seconds: float) -> Reading:
-        """The latest reading that is at least so much older than the newest, else the oldest one."""
+    def before(self, seconds: float) -> Scrape:
+        """Return the latest scrape that is at least `seconds` older than the newest, else the oldest."""
         limit = self.newest.at_s - seconds
-        return next((r for r in reversed(self._readings) if r.at_s <= limit), self._readings[0])
+        return next((s for s in reversed(self._scrapes) if s.at_s <= limit), self._scrapes[0])
 
     def per_s(self, seconds: float = LIVE_S) -> float:
-        """Events finished a second, over the last seconds."""
+        """Return the events finished per second over the last `seconds`."""
         return _per_s(self.before(seconds), self.newest)
 
     def stuck_s(self) -> float:
-        """For how many seconds events have waited and none was finished."""
+        """Return for how many seconds events have been waiting without one being finished."""
         newest = since = self.newest
-        for reading in reversed(self._readings):
-            if not reading.lag or reading.finished != newest.finished:
+        for scrape in reversed(self._scrapes):
+            if not scrape.lag or scrape.finished != newest.finished:
                 break
-            since = reading
+            since = scrape
         return newest.at_s - since.at_s
 
-    def line(self) -> list[float]:
-        """Events finished a second between neighbouring readings, oldest first."""
-        return [round(_per_s(older, newer), 1) for older, newer in pairwise(self._readings)]
+    def throughput(self) -> list[float]:
+        """Return the events finished per second between neighbouring scrapes, oldest first."""
+        return [round(_per_s(older, newer), 1) for older, newer in pairwise(self._scrapes)]
 
     def percentiles(self, names: Iterable[str], seconds: float = WINDOW_S) -> dict[str, Percentiles]:
-        """The percentiles of durations by name, over the last seconds."""
+        """Return the percentiles over the last `seconds` of the durations with these names."""
         older, newer = self.before(seconds).durations, self.newest.durations
         return {name: _percentiles(older.get(name, ()), newer.get(name, ())) for name in names}
 
 
-def _per_s(older: Reading, newer: Reading) -> float:
+def _per_s(older: Scrape, newer: Scrape) -> float:
     seconds = newer.at_s - older.at_s
     return max(0.0, newer.finished - older.finished) / seconds if seconds > 0 else 0.0
 

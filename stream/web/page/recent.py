@@ -1,4 +1,4 @@
-"""What came through lately: the last few events and dead letters, and the labels of sampled events."""
+"""Recent outcomes: a sample of labelled events and dead letters, and the labels of sampled events."""
 
 import time
 from collections import Counter, deque
@@ -9,19 +9,19 @@ EVENTS_KEPT = 14
 DEAD_KEPT = 6
 LABELS_KEPT = 1_000
 LABELS_SHOWN = 8
-# Looking into an event takes some microseconds: at this rate about a thousandth of a core, however many come.
+# Sampling an event takes some microseconds: this rate costs about a thousandth of a core at any throughput.
 SAMPLES_PER_S = 100.0
 
 
-class Labelled(NamedTuple):
+class LabelledSample(NamedTuple):
     """A labelled event as the page shows it.
 
     Attributes:
-        said: the label, the labels, the value or the spans, for people.
-        score: of the label, in 0..1; None where there is none or several.
-        age_ms: now minus the record's timestamp, when its label was confirmed.
-        chars: the text's length.
-        text: its beginning, None where texts are not to be shown.
+        prediction: the label, the labels, the value or the span types, as a line for people.
+        score: the score of a single label, in 0..1; None where there is none or there are several.
+        age_ms: the milliseconds from the record's timestamp to the confirmation of its label.
+        chars: the length of the text in characters.
+        text: the beginning of the text; None where texts are hidden.
     """
 
     route: str
@@ -29,7 +29,7 @@ class Labelled(NamedTuple):
     partition: int
     offset: int
     id: str
-    said: str
+    prediction: str
     score: float | None
     age_ms: int
     chars: int
@@ -37,7 +37,7 @@ class Labelled(NamedTuple):
 
 
 class DeadLetterSample(NamedTuple):
-    """A dead letter as the page shows it, without anything of its value."""
+    """A dead letter as the page shows it, without any part of its value."""
 
     route: str
     topic: str
@@ -47,13 +47,13 @@ class DeadLetterSample(NamedTuple):
     at_ms: int
 
 
-class Tally(NamedTuple):
-    """Which labels the sampled events of a route got.
+class LabelCounts(NamedTuple):
+    """The labels of a route's sampled events.
 
     Attributes:
-        sampled: events looked at.
-        counts: the most frequent labels, most frequent first.
-        others: labels that are not among those, counted together.
+        sampled: the number of events sampled.
+        counts: the most frequent labels with their counts, most frequent first.
+        others: the count of all other labels.
     """
 
     sampled: int
@@ -61,8 +61,8 @@ class Tally(NamedTuple):
     others: int
 
 
-class Recent:
-    """A bounded memory of the outcomes that were sampled, newest last."""
+class RecentOutcomes:
+    """A bounded store of sampled outcomes, newest last, with a limit on samples per second."""
 
     def __init__(
         self,
@@ -74,47 +74,53 @@ class Recent:
         """
         Args:
             show_texts: whether the beginnings of texts are kept.
-            samples_per_s: most events looked into, on average.
-            clock: monotonic seconds.
+            samples_per_s: the average limit on sampled events per second.
+            clock: returns monotonic seconds.
         """
         self.show_texts = show_texts
-        self.events: deque[Labelled] = deque(maxlen=EVENTS_KEPT)
+        self.events: deque[LabelledSample] = deque(maxlen=EVENTS_KEPT)
         self.dead: deque[DeadLetterSample] = deque(maxlen=DEAD_KEPT)
         self._labels: dict[str, deque[tuple[str, ...]]] = {}
-        self._per_s = samples_per_s
+        self._samples_per_s = samples_per_s
         self._clock = clock
-        self._room = samples_per_s
-        self._at = clock()
+        self._tokens = samples_per_s
+        self._refilled_at = clock()
 
-    def grant(self, wanted: int) -> int:
-        """How many of so many events may be looked into now."""
+    def acquire(self, wanted: int) -> int:
+        """Return how many of `wanted` samples the rate limit, a token bucket, permits now."""
         now = self._clock()
-        self._room = min(self._per_s, self._room + (now - self._at) * self._per_s)
-        self._at = now
-        granted = min(wanted, int(self._room))
-        self._room -= granted
+        refill = (now - self._refilled_at) * self._samples_per_s
+        self._tokens = min(self._samples_per_s, self._tokens + refill)
+        self._refilled_at = now
+        granted = min(wanted, int(self._tokens))
+        self._tokens -= granted
         return granted
 
-    def labelled(self, event: Labelled, labels: Sequence[str]) -> None:
-        """Remember an event, and the labels it got for the tally: few of them, and all of bounded length."""
+    def add_labelled(self, event: LabelledSample, labels: Sequence[str]) -> None:
+        """Store a labelled event.
+
+        Args:
+            event: the event.
+            labels: its labels for the counts; few, and of bounded length.
+        """
         kept = self._labels.get(event.route)
         if kept is None:
             kept = self._labels[event.route] = deque(maxlen=LABELS_KEPT)
         kept.append((*labels,))
         self.events.append(event)
 
-    def dead_letters(self, dead: DeadLetterSample) -> None:
-        """Remember a dead letter."""
+    def add_dead_letter(self, dead: DeadLetterSample) -> None:
+        """Store a dead letter."""
         self.dead.append(dead)
 
-    def tally(self, route: str) -> Tally:
-        """The labels of the route's last sampled events."""
+    def label_counts(self, route: str) -> LabelCounts:
+        """Return the label counts of the route's last sampled events."""
         kept = self._labels.get(route, ())
         counts = Counter(label for labels in kept for label in labels)
         shown = sorted(counts.most_common(LABELS_SHOWN), key=lambda item: (-item[1], item[0]))
-        return Tally(len(kept), shown, counts.total() - sum(number for _, number in shown))
+        return LabelCounts(len(kept), shown, counts.total() - sum(number for _, number in shown))
 
 
-def shortened(text: str, chars: int) -> str:
-    """The text, or its beginning and an ellipsis."""
+def truncate(text: str, chars: int) -> str:
+    """Return the text, or its beginning and an ellipsis when it is longer than `chars`."""
     return text if len(text) <= chars else f"{text[: chars - 1]}…"

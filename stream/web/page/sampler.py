@@ -7,7 +7,7 @@ from typing import Any
 from stream.classify import Prediction
 from stream.errors import Poison
 from stream.records import DeadLetter, Decoded, Event, Source
-from stream.web.page.recent import LABELS_SHOWN, DeadLetterSample, Labelled, Recent, shortened
+from stream.web.page.recent import LABELS_SHOWN, DeadLetterSample, LabelledSample, RecentOutcomes, truncate
 
 EVENTS_A_BATCH = 8
 # Spans of a long text can be as long as the text; reading them to show a line is not worth it.
@@ -19,7 +19,7 @@ TEXT_CHARS = 160
 class Sampler:
     """Looks into the last few events of a route's batches; it costs nothing per event."""
 
-    def __init__(self, route: str, recent: Recent) -> None:
+    def __init__(self, route: str, recent: RecentOutcomes) -> None:
         """
         Args:
             route: its name.
@@ -46,10 +46,10 @@ class Sampler:
             now_ms: milliseconds since the epoch, at the confirmation.
         """
         for dead in dead_letters:
-            self._recent.dead_letters(
+            self._recent.add_dead_letter(
                 DeadLetterSample(self._route, *dead.source, dead.record.offset, dead.reason.value, now_ms)
             )
-        if results and (granted := self._recent.grant(min(len(results), EVENTS_A_BATCH))):
+        if results and (granted := self._recent.acquire(min(len(results), EVENTS_A_BATCH))):
             self._look_into(source, decoded, results, granted, now_ms)
 
     def _look_into(
@@ -67,19 +67,19 @@ class Sampler:
             if isinstance(result, Prediction):
                 labels, said, score = told(result)
                 record = event.record
-                self._recent.labelled(
-                    Labelled(
+                self._recent.add_labelled(
+                    LabelledSample(
                         self._route,
                         *source,
                         record.offset,
-                        shortened(event.id, NAME_CHARS),
-                        shortened(said, NAME_CHARS),
+                        truncate(event.id, NAME_CHARS),
+                        truncate(said, NAME_CHARS),
                         score,
                         max(0, now_ms - record.timestamp),
                         len(event.text),
-                        shortened(event.text, TEXT_CHARS) if shows_texts else None,
+                        truncate(event.text, TEXT_CHARS) if shows_texts else None,
                     ),
-                    [shortened(label, NAME_CHARS) for label in labels[:LABELS_SHOWN]],
+                    [truncate(label, NAME_CHARS) for label in labels[:LABELS_SHOWN]],
                 )
 
 

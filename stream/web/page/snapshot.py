@@ -1,4 +1,4 @@
-"""Everything that the page shows at one moment, as data."""
+"""The data of the page at one moment."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 
 from stream.web.page.history import Percentiles
-from stream.web.page.recent import DeadLetterSample, Labelled, Tally
-from stream.web.page.standing import Standing
+from stream.web.page.recent import DeadLetterSample, LabelCounts, LabelledSample
+from stream.web.page.state import WorkerState
 
 
 @dataclass(frozen=True, slots=True)
 class RouteView:
-    """A route, the bundle that it runs, and the labels it gave lately; no bundle while none is loaded."""
+    """A route, its bundle and its recent labels; bundle, variant and provider are None until it is loaded."""
 
     name: str
     input_topic: str
@@ -21,12 +21,12 @@ class RouteView:
     bundle: str | None
     variant: str | None
     provider: str | None
-    tally: Tally
+    label_counts: LabelCounts
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """Events of a partition that are not finished yet."""
+    """The number of events of a partition that are not yet finished."""
 
     topic: str
     partition: int
@@ -35,11 +35,11 @@ class PartitionLag:
 
 @dataclass(frozen=True, slots=True)
 class TierView:
-    """A cache tier's look-ups over the window, and since the start.
+    """A cache tier's look-ups over the window and since the worker's start.
 
     Attributes:
-        ratio: hits by look-ups over the window, None without any.
-        ratio_total: the same since the start.
+        ratio: hits divided by look-ups over the window; None without look-ups.
+        ratio_total: the same ratio since the worker's start.
     """
 
     tier: str
@@ -53,7 +53,7 @@ class TierView:
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Inferences over the window: means are None when there were none."""
+    """Inferences over the window: batches per second, and means per batch, None without batches."""
 
     per_s: float
     rows: float | None
@@ -62,23 +62,23 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the page shows: rates in events a second, durations in seconds, `at_ms` since the epoch.
+    """The data of the page; rates are events per second, durations seconds, `at_ms` is since the epoch.
 
     Attributes:
-        line: events finished a second over the last five minutes, oldest first.
-        durations: of the age of events and of every stage, over `window_s`.
-        lag: the partitions with most events waiting; `lag_more` partitions are left out.
+        throughput: events finished per second over the last five minutes, oldest first.
+        durations: percentiles over `window_s` of the age of events and of every stage.
+        lag: the partitions with the largest lag; `lag_more` partitions are left out.
     """
 
     at_ms: int
     version: str
     host: str
     group: str
-    standing: Standing
+    state: WorkerState
     outcomes: dict[str, int]
     per_s: float
     per_s_window: float
-    line: list[float]
+    throughput: list[float]
     window_s: float
     durations: dict[str, Percentiles]
     lag_total: int
@@ -93,14 +93,14 @@ class Snapshot:
     assigned: int
     paused: int
     rebalances: int
-    events: list[Labelled]
+    events: list[LabelledSample]
     shows_texts: bool
     dead_reasons: dict[str, int]
     dead: list[DeadLetterSample]
 
 
 def as_json(snapshot: Snapshot) -> bytes:
-    """A snapshot as a JSON object; its parts are objects too."""
+    """Return the snapshot as a JSON object; named tuples become objects."""
 
     def plain(value: Any) -> Any:
         return value._asdict() if hasattr(value, "_asdict") else str(value)

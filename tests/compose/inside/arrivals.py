@@ -1,4 +1,4 @@
-"""Waiting for what the worker writes, as a consumer's program would: by a consumer group, by id."""
+"""Consumption of the worker's output by id, with a consumer group."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -13,12 +13,12 @@ BACK_S = 120.0
 
 
 def header_id(record: Record) -> str:
-    """The id of a label, a tombstone or a dead letter."""
+    """Return the id of a label event, a tombstone or a dead letter."""
     return (dict(record.headers).get("labelstream-id") or b"").decode()
 
 
 def arrived(address: str, ids: Iterable[str], topics: tuple[str, ...] = (LABELS, DEAD)) -> dict[str, Record]:
-    """The records with these ids, read by a new consumer group from the beginning.
+    """Return the records with these ids, read by a new consumer group from the beginning.
 
     Raises:
         AssertionError: not all of them came before the deadline; the rest are named.

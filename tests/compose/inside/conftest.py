@@ -1,4 +1,4 @@
-"""The addresses of a running stack; without them these tests are skipped."""
+"""The addresses of a running stack; the tests are skipped without them."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ BROKER, REDIS, WEB = "LABELSTREAM_TEST_BROKER", "LABELSTREAM_TEST_REDIS", "LABEL
 
 @pytest.fixture(scope="session")
 def addresses() -> dict[str, str]:
-    """Where broker, Redis and web port are."""
+    """The addresses of broker, Redis and web port."""
     found = {name: os.environ.get(name, "") for name in (BROKER, REDIS, WEB)}
     if not all(found.values()):
         pytest.skip("these tests need a stack that is up: docker-compose run --rm tests")
@@ -36,5 +36,5 @@ def stack_redis(addresses: dict[str, str]) -> Iterator["redis.Redis"]:
 
 @pytest.fixture
 def webs(addresses: dict[str, str]) -> list[str]:
-    """Web ports of the workers, those that are known."""
+    """The known web addresses of the workers."""
     return addresses[WEB].split(",")

@@ -1,4 +1,4 @@
-"""What an operator sees of it: results in Redis, metrics, health."""
+"""The stack as an operator sees it: results in Redis, metrics and health."""
 
 import json
 
@@ -18,16 +18,14 @@ SEEN_S = 60.0
 
 
 def send(broker: StackBroker, text: str, event_id: str) -> dict[str, object]:
-    """Send one event; its label."""
+    """Send one event, and return its label event."""
     broker.produce(TEXTS, orjson.dumps({"id": event_id, "text": text}), partition=0)
     record = arrived(broker.address, [event_id], (LABELS,))[event_id]
     found: dict[str, object] = orjson.loads(record.value or b"")
     return found
 
 
-def test_the_second_time_a_text_comes_from_the_cache(
-    stack_broker: StackBroker, stack_redis: "redis.Redis"
-) -> None:
+def test_a_repeated_text_comes_from_the_cache(stack_broker: StackBroker, stack_redis: "redis.Redis") -> None:
     text = f"the parcel {unique('cached')} came twice"
     keys = "labelstream:1:*"
     before = sum(1 for _ in stack_redis.scan_iter(keys))
@@ -38,7 +36,7 @@ def test_the_second_time_a_text_comes_from_the_cache(
     assert first["scores"] == second["scores"]
 
 
-def test_what_is_labelled_is_counted(stack_broker: StackBroker, webs: list[str]) -> None:
+def test_labelled_events_are_counted(stack_broker: StackBroker, webs: list[str]) -> None:
     def counted() -> float:
         return metric(webs, "labelstream_events_total", outcome="labelled")
 

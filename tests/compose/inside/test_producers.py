@@ -1,4 +1,4 @@
-"""Producers in plain Python, with either client library, and what consumers get for their events."""
+"""Producers in plain Python with both client libraries, and the label events of their events."""
 
 from collections.abc import Awaitable, Callable
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.compose
 
 
 async def with_aiokafka(address: str, sent: Sent) -> None:
-    """Send and wait for the broker's word."""
+    """Send an event, and wait for the confirmation."""
     producer = AIOKafkaProducer(bootstrap_servers=address, acks="all", enable_idempotence=True)
     await producer.start()
     try:
@@ -36,7 +36,7 @@ async def with_aiokafka(address: str, sent: Sent) -> None:
 
 
 async def with_confluent(address: str, sent: Sent) -> None:
-    """Send and wait for the broker's word."""
+    """Send an event, and wait for the confirmation."""
     producer = Producer({"bootstrap.servers": address, "enable.idempotence": True})
     for key, value, headers in sent.values():
         producer.produce(TEXTS, value, key=key, headers=headers)
@@ -44,7 +44,7 @@ async def with_confluent(address: str, sent: Sent) -> None:
 
 
 def json_events() -> Sent:
-    """JSON events: the id in the value, a key, repeated headers."""
+    """JSON events with the id in the value, a key and repeated headers."""
     stem = unique("json")
     return {
         f"{stem}-{n}": (
@@ -57,7 +57,7 @@ def json_events() -> Sent:
 
 
 def bare_texts() -> Sent:
-    """Bare text: the id in a header, no key."""
+    """Bare texts with the id in a header and no key."""
     stem = unique("text")
     return {
         f"{stem}-{n}": (
@@ -71,7 +71,7 @@ def bare_texts() -> Sent:
 
 @pytest.mark.parametrize("produce", [with_aiokafka, with_confluent])
 @pytest.mark.parametrize("events", [json_events, bare_texts])
-async def test_every_event_gets_its_label(
+async def test_every_event_gets_a_label_event(
     stack_broker: StackBroker, produce: Produce, events: Callable[[], Sent]
 ) -> None:
     sent = events()
@@ -82,7 +82,7 @@ async def test_every_event_gets_its_label(
 
 
 def check_label(record: Record, event_id: str, key: bytes | None, headers: list[tuple[str, bytes]]) -> None:
-    """Value by its schema, key and partition of the input, its headers in order and ours behind them."""
+    """Check the value by its schema, key and partition of the input, and its headers followed by ours."""
     label = orjson.loads(record.value or b"")
     jsonschema.validate(label, load_schema("label.v1"))
     assert label["id"] == event_id

@@ -1,4 +1,4 @@
-"""Broken records become dead letters, bytes unchanged; what producers delete is deleted in the labels."""
+"""Invalid records become dead letters with unchanged bytes, and tombstones are passed on."""
 
 import jsonschema
 import orjson
@@ -22,7 +22,7 @@ BROKEN = {
 }
 
 
-def test_broken_records_become_dead_letters(stack_broker: StackBroker) -> None:
+def test_invalid_records_become_dead_letters(stack_broker: StackBroker) -> None:
     stem = unique("broken")
     for name, (value, _) in BROKEN.items():
         stack_broker.produce(
@@ -40,7 +40,7 @@ def test_broken_records_become_dead_letters(stack_broker: StackBroker) -> None:
         assert (headers["labelstream-error-reason"], headers["source"]) == (reason, "test"), name
 
 
-def test_good_events_between_broken_ones_are_labelled(stack_broker: StackBroker) -> None:
+def test_valid_events_between_invalid_ones_are_labelled(stack_broker: StackBroker) -> None:
     stem = unique("mixed")
     for number in range(20):
         value = b"[1]" if number % 2 else orjson.dumps({"text": f"please cancel order {number}"})

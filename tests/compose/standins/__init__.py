@@ -1,5 +1,5 @@
-"""Stand-ins for the official images, where Debian, PyPI and Maven Central are reached but no image registry.
+"""Stand-ins for the official images, for machines with Debian, PyPI and Maven Central but no image registry.
 
-They hold Debian's builds of the same programs and honour the same commands, so versions differ in their last
-digits. They carry names of their own: nobody takes one for the official image.
+They contain Debian's builds of the same programs and accept the same commands; the versions differ in the
+last digits. Their names distinguish them from the official images.
 """

@@ -1,8 +1,8 @@
-"""Build the stand-ins that this machine lacks and name them as docker-compose.yml wants to be told.
+"""Build the missing stand-in images, and print the variables of docker-compose.yml that select them.
 
 python -m tests.compose.standins >standins.env
 
-Root is needed for debootstrap. Where the official images can be pulled nothing of this is.
+debootstrap needs root. Machines that can pull the official images do not need stand-ins.
 """
 
 import shutil
@@ -27,16 +27,16 @@ VARIABLES = {
 
 
 def main() -> None:
-    """Build what is missing; print a variable for each."""
+    """Build the missing images, and print the variable of each image."""
     base = image("base")
     if not exists(base):
-        tell(f"{base}: debootstrap {RELEASE}")
+        report(f"{base}: debootstrap {RELEASE}")
         with tempfile.TemporaryDirectory() as folder:
             pack_base(Path(folder))
             build(base, Path(folder), "base")
     for name, variable in VARIABLES.items():
         if not exists(image(name)):
-            tell(image(name))
+            report(image(name))
             with tempfile.TemporaryDirectory() as folder:
                 if name == "kafka":
                     copy_kafka(Path(folder))
@@ -45,17 +45,17 @@ def main() -> None:
 
 
 def image(name: str) -> str:
-    """The name of a stand-in."""
+    """Return the name of a stand-in."""
     return f"{PREFIX}/{name}:{RELEASE}"
 
 
 def exists(name: str) -> bool:
-    """Whether the engine has it."""
+    """Return whether the engine has the image."""
     return subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode == 0
 
 
 def pack_base(folder: Path) -> None:
-    """Put a minimal Debian into FOLDER/root.tar, with this machine's certificates and apt settings."""
+    """Write a minimal Debian into FOLDER/root.tar, with this machine's certificates and apt settings."""
     root = folder / "root"
     subprocess.run(
         ["debootstrap", "--variant=minbase", "--include=ca-certificates", RELEASE, str(root)],
@@ -71,26 +71,26 @@ def pack_base(folder: Path) -> None:
 
 
 def copy_kafka(folder: Path) -> None:
-    """Put the jars of tests/kafka/pom.xml and the start script into a build context."""
+    """Copy the jars of tests/kafka/pom.xml and the start script into a build context."""
     (folder / "libs").mkdir()
-    for jar in resolve_jars(tell):
+    for jar in resolve_jars(report):
         shutil.copy(jar, folder / "libs")
     shutil.copy(HERE / "kafka-run", folder)
 
 
 def build(name: str, context: Path, recipe: str, *arguments: str) -> None:
-    """Build an image on the host's network: elsewhere a machine without a registry may not reach Debian."""
-    told = [word for argument in arguments for word in ("--build-arg", argument)]
+    """Build an image on the host's network, because a bridge network may not reach Debian's mirrors."""
+    options = [word for argument in arguments for word in ("--build-arg", argument)]
     file = HERE / f"{recipe}.Dockerfile"
     subprocess.run(
-        ["docker", "build", "--network", "host", "-q", "-t", name, "-f", str(file), *told, str(context)],
+        ["docker", "build", "--network", "host", "-q", "-t", name, "-f", str(file), *options, str(context)],
         check=True,
         stdout=sys.stderr,
     )
 
 
-def tell(line: str) -> None:
-    """Progress goes to stderr; stdout is the list of variables."""
+def report(line: str) -> None:
+    """Print progress to stderr; stdout has the variables only."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-// Elements out of data. Whatever comes from events is set as text, never as markup.
+// Creates elements from data. Content of events is set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 export const SLOTS = 300;
@@ -16,18 +16,18 @@ export function put(id, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// A person who selects something to copy it would lose the selection each second.
-function selecting(element) {
+// Replacing an element would clear the selection of a user who is copying from it.
+function hasSelection(element) {
   const selection = document.getSelection();
   return Boolean(selection) && !selection.isCollapsed && selection.containsNode(element, true);
 }
 
 export function fill(id, ...children) {
   const element = document.getElementById(id);
-  if (!selecting(element)) element.replaceChildren(...children);
+  if (!hasSelection(element)) element.replaceChildren(...children);
 }
 
-// `columns`: [heading, class]; `rows`: cells that are text or nodes, the first one names its row.
+// `columns`: [heading, class]; `rows`: lists of cells, text or nodes; the first cell is the row's header.
 export function table(caption, columns, rows) {
   const head = columns.map(([heading, className]) => {
     const cell = make("th", className ?? "", heading);
@@ -48,7 +48,7 @@ export function table(caption, columns, rows) {
   );
 }
 
-// A bar from one share of its width to another.
+// A bar that is filled between two fractions of its width.
 export function bar(to, from = 0, className = "") {
   const filled = make("span", "filled");
   filled.style.setProperty("inset-inline-start", `${100 * from}%`);
@@ -67,17 +67,17 @@ function path(className, d) {
   return element;
 }
 
-// The next round number that is not below the highest value.
+// The smallest round number that is at least the highest value.
 export function ceiling(highest) {
   const power = 10 ** Math.floor(Math.log10(Math.max(highest, 1)));
   return [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((limit) => limit >= highest);
 }
 
 export function line(svg, values) {
-  const most = ceiling(Math.max(0, ...values));
+  const top = ceiling(Math.max(0, ...values));
   const points = values.map((value, at) => {
     const x = SLOTS - values.length + at + 1;
-    return `${x} ${(HEIGHT - 2 - (value / most) * (HEIGHT - 6)).toFixed(2)}`;
+    return `${x} ${(HEIGHT - 2 - (value / top) * (HEIGHT - 6)).toFixed(2)}`;
   });
   const half = (HEIGHT - 2 - 0.5 * (HEIGHT - 6)).toFixed(2);
   const parts = [path("rule", `M0 4H${SLOTS}M0 ${half}H${SLOTS}M0 ${HEIGHT - 2}H${SLOTS}`)];
@@ -87,5 +87,5 @@ export function line(svg, values) {
     parts.push(path("stroke", `M${points.join("L")}`));
   }
   svg.replaceChildren(...parts);
-  return most;
+  return top;
 }

@@ -1,4 +1,4 @@
-// Numbers and times as people read them.
+// Formats numbers and times for people.
 
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
@@ -8,6 +8,8 @@ const percent = new Intl.NumberFormat("en-US", { style: "percent", maximumFracti
 export const NONE = "–";
 
 export const count = (number) => whole.format(number);
+
+export const plural = (number, noun) => `${whole.format(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 export const compact = (number) => short.format(number);
 
@@ -26,7 +28,7 @@ export function seconds(value) {
   return `${whole.format(value / 86400)} days`;
 }
 
-// A percentile: nothing observed, or beyond the last bucket, have no number.
+// A percentile has no number when nothing was observed or when it lies beyond the last bucket.
 export function percentile(observed, value) {
   if (!observed) return NONE;
   return value === null ? "over 60 s" : seconds(value);

@@ -1,52 +1,52 @@
-// Keeps the page fed: one stream of snapshots, opened again for as long as the page is.
+// Receives snapshots from the worker, and reconnects after a failure.
 
 import { put } from "./draw.js";
 import { ago, clock } from "./format.js";
 import { show } from "./panels.js";
 
-const AGAIN_MS = 1_000;
-// A worker that hangs keeps its connections: silence counts as away.
+const RECONNECT_MS = 1_000;
+// A worker that hangs keeps its connections open, so silence counts as a disconnection.
 const SILENCE_MS = 5_000;
 
 let source = null;
-let heardAt = Date.now();
-let awaySince = null;
+let receivedAt = Date.now();
+let lostAt = null;
 
-function connected(snapshot) {
-  heardAt = Date.now();
-  awaySince = null;
+function receive(snapshot) {
+  receivedAt = Date.now();
+  lostAt = null;
   document.body.dataset.link = "live";
   document.getElementById("link").dataset.link = "live";
   put("link-text", "live");
   show(snapshot);
 }
 
-function away() {
-  awaySince ??= heardAt;
-  document.body.dataset.link = "away";
-  document.getElementById("link").dataset.link = "away";
-  put("link-text", `disconnected since ${clock(awaySince)}`);
+function disconnected() {
+  lostAt ??= receivedAt;
+  document.body.dataset.link = "disconnected";
+  document.getElementById("link").dataset.link = "disconnected";
+  put("link-text", `disconnected since ${clock(lostAt)}`);
   put("state-name", "Disconnected");
   document.getElementById("state").dataset.state = "disconnected";
-  put("state-reason", `The worker does not answer since ${clock(awaySince)}, for ${ago(Date.now() - awaySince)}. What is below is what it said last; this page keeps trying.`);
+  put("state-reason", `The worker has not answered since ${clock(lostAt)} (${ago(Date.now() - lostAt)}). The figures below are the last ones received; this page keeps reconnecting.`);
   document.title = "Disconnected · labelstream worker";
 }
 
 function connect() {
   source?.close();
   source = new EventSource("stream");
-  source.onmessage = ({ data }) => connected(JSON.parse(data));
+  source.onmessage = ({ data }) => receive(JSON.parse(data));
   source.onerror = () => {
     source.close();
-    away();
-    setTimeout(connect, AGAIN_MS);
+    disconnected();
+    setTimeout(connect, RECONNECT_MS);
   };
 }
 
 setInterval(() => {
-  if (Date.now() - heardAt > SILENCE_MS) away();
-  if (Date.now() - heardAt > 2 * SILENCE_MS && source.readyState === EventSource.OPEN) {
-    heardAt = awaySince = Date.now() - SILENCE_MS;
+  if (Date.now() - receivedAt > SILENCE_MS) disconnected();
+  if (Date.now() - receivedAt > 2 * SILENCE_MS && source.readyState === EventSource.OPEN) {
+    receivedAt = lostAt = Date.now() - SILENCE_MS;
     connect();
   }
 }, 1_000);

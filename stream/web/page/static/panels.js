@@ -1,4 +1,4 @@
-// What a snapshot says, put where it belongs: the figures here, the tables in their own file.
+// Shows a snapshot: the figures here, the tables in tables.js.
 
 import { line, put } from "./draw.js";
 import * as say from "./format.js";
@@ -10,11 +10,10 @@ const SIGNS = {
   "falling behind": "M12 5v9M12 18.4v.1",
   "idle": "M9 6v12M15 6v12",
   "not ready": "M6 12v.1M12 12v.1M18 12v.1",
-  "standing by": "M12 6v6l4 3",
+  "standby": "M12 6v6l4 3",
 };
 
-function state({ standing, host, group, version }) {
-  const { state: name, reason } = standing;
+function state({ state: { name, reason }, host, group, version }) {
   document.getElementById("state").dataset.state = name;
   document.getElementById("sign-path").setAttribute("d", SIGNS[name] ?? "");
   put("state-name", say.sentence(name));
@@ -23,15 +22,15 @@ function state({ standing, host, group, version }) {
   document.title = `${say.sentence(name)} · labelstream worker`;
 }
 
-function throughput({ per_s, per_s_window, window_s, line: values }) {
+function throughput({ per_s, per_s_window, window_s, throughput: values }) {
   put("per-s", say.rate(per_s));
-  put("per-s-window", `${say.rate(per_s_window)} on average over the last ${say.seconds(Math.max(1, window_s))}`);
+  put("per-s-window", `average ${say.rate(per_s_window)} over the last ${say.seconds(Math.max(1, window_s))}`);
   const svg = document.getElementById("line");
-  const most = line(svg, values);
+  const top = line(svg, values);
   const highest = Math.max(0, ...values);
-  put("line-top", say.compact(most));
-  put("line-half", say.compact(most / 2));
-  put("line-most", `highest ${say.rate(highest)}`);
+  put("line-top", say.compact(top));
+  put("line-half", say.compact(top / 2));
+  put("line-highest", `highest ${say.rate(highest)}`);
   svg.setAttribute("aria-label",
     `Events per second over the last five minutes: now ${say.rate(per_s)}, highest ${say.rate(highest)}`);
 }
@@ -42,17 +41,17 @@ function tiles({ durations, lag_total, cache: tiers, outcomes }) {
   put("age-p95", say.percentile(observed, p95));
   put("age-p99", say.percentile(observed, p99));
   put("lag-total", say.count(lag_total));
-  // A look-up in Redis is one that the local tier has missed.
-  const asked = Math.max(0, ...tiers.map((tier) => tier.lookups));
+  // Every look-up reaches the local tier first; only its misses reach Redis.
+  const lookups = Math.max(0, ...tiers.map((tier) => tier.lookups));
   const hits = tiers.reduce((sum, tier) => sum + tier.hits, 0);
-  put("cache-ratio", asked ? say.share(hits / asked) : say.NONE);
+  put("cache-ratio", lookups ? say.share(hits / lookups) : say.NONE);
   put("dead-total", say.count(outcomes.dead ?? 0));
   document.getElementById("dead-tile").classList.toggle("alert", Boolean(outcomes.dead));
 }
 
 function totals({ outcomes }) {
-  const { labelled = 0, dead: buried = 0, tombstone = 0 } = outcomes;
-  put("totals", `Since the start: ${say.count(labelled)} labelled, ${say.count(buried)} dead letters, ${say.count(tombstone)} tombstones`);
+  const { labelled = 0, dead: deadLetters = 0, tombstone = 0 } = outcomes;
+  put("totals", `Since the worker started: ${say.count(labelled)} labelled, ${say.plural(deadLetters, "dead letter")}, ${say.plural(tombstone, "tombstone")}`);
 }
 
 const PANELS = [state, throughput, tiles, latency, lag, labels, events, dead, cache, work, routes, totals];

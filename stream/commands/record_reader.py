@@ -1,4 +1,4 @@
-"""Events to be sent, out of a file or a pipe: JSON lines, plain text lines, or CSV rows."""
+"""Reads the records to produce from a file or a pipe: JSON lines, text lines, or CSV rows."""
 
 import asyncio
 import csv
@@ -19,26 +19,26 @@ from stream.errors import UsageError
 
 CHUNK_BYTES = 2**18
 CHUNK_ROWS = 500
-LONGEST_FIELD = 2**31 - 1
+MAX_FIELD_CHARS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One record to be sent."""
+class ProducerRecord:
+    """One record to produce."""
 
     value: bytes
     key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How a file is read.
+class FileFormat:
+    """The format of the input.
 
     Attributes:
-        kind: json sends each line's bytes unchanged, text likewise; csv makes a JSON event of each row.
-        text_column: the CSV column that holds the text.
-        id_column: the CSV column that holds the id; without it the worker names the events.
-        key_field: JSON field, or CSV column, whose value becomes the record's key.
+        kind: "json" and "text" send the bytes of each line unchanged; "csv" makes a JSON event of each row.
+        text_column: the CSV column with the text.
+        id_column: the CSV column with the id; None leaves it to the worker to assign ids.
+        key_field: the JSON field or CSV column whose value becomes the record's key; None for no key.
     """
 
     kind: Literal["json", "text", "csv"]
@@ -47,27 +47,27 @@ class Form:
     key_field: str | None = None
 
 
-class EventSource:
-    """A file or pipe that gives events; it never blocks the event loop while a pipe has nothing to say.
+class RecordReader:
+    """Reads records from a file or a pipe without blocking the event loop on an idle pipe.
 
     Attributes:
-        size: bytes in all, or None where only the end will tell.
-        position: bytes read so far.
-        not_json: lines so far that are not JSON; they are sent all the same.
+        size: the size of a file in bytes; None for a pipe.
+        position: the number of bytes read so far.
+        not_json: the number of lines so far that are not JSON; these lines become records too.
     """
 
-    def __init__(self, path: str, form: Form) -> None:
-        """Open the file.
+    def __init__(self, path: str, file_format: FileFormat) -> None:
+        """Open the input.
 
         Args:
-            path: its name, or `-` for standard input.
-            form: how to read it.
+            path: a file name, or `-` for standard input.
+            file_format: the format of the input.
 
         Raises:
-            UsageError: it cannot be opened.
+            UsageError: the file cannot be opened.
         """
         self._name = "standard input" if path == "-" else path
-        self._form = form
+        self._format = file_format
         try:
             self._fd = os.dup(sys.stdin.fileno()) if path == "-" else os.open(path, os.O_RDONLY)
             mode = os.fstat(self._fd).st_mode
@@ -76,10 +76,10 @@ class EventSource:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         except OSError as exc:
             cause = exc.strerror or str(exc)
-            fix = "name an existing file, or - for a pipe"
+            fix = "name an existing file, or - for standard input"
             raise UsageError(f"cannot read {self._name}", cause=cause, fix=fix) from None
         self.size = os.fstat(self._fd).st_size if stat.S_ISREG(mode) else None
-        self._may_wait = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._fd)
+        self._can_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._fd)
         self.position = 0
         self.not_json = 0
 
@@ -91,26 +91,26 @@ class EventSource:
     ) -> None:
         os.close(self._fd)
 
-    async def events(self) -> AsyncIterator[list[Event]]:
-        """The events in order, as many at a time as were there to be read; blank lines are left out.
+    async def batches(self) -> AsyncIterator[list[ProducerRecord]]:
+        """Yield the records in order, in lists of those available at once; blank lines are skipped.
 
         Raises:
             UsageError: a CSV file lacks a column or is not UTF-8.
         """
-        if self._form.kind == "csv":
-            async for rows in self._csv_events():
+        if self._format.kind == "csv":
+            async for rows in self._csv_batches():
                 yield rows
             return
         rest = b""
         async for chunk in self._chunks():
             *lines, rest = (rest + chunk).split(b"\n")
-            yield [self._line_event(line) for line in lines if line.strip()]
+            yield [self._line_record(line) for line in lines if line.strip()]
         if rest.strip():
-            yield [self._line_event(rest)]
+            yield [self._line_record(rest)]
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while True:
-            if self._may_wait:
+            if self._can_block:
                 await _readable(self._fd)
             chunk = os.read(self._fd, CHUNK_BYTES)
             if not chunk:
@@ -118,54 +118,54 @@ class EventSource:
             self.position += len(chunk)
             yield chunk
 
-    def _line_event(self, line: bytes) -> Event:
+    def _line_record(self, line: bytes) -> ProducerRecord:
         line = line.removesuffix(b"\r")
-        if self._form.kind == "text":
-            return Event(line)
+        if self._format.kind == "text":
+            return ProducerRecord(line)
         try:
             parsed = orjson.loads(line)
         except orjson.JSONDecodeError:
             self.not_json += 1
-            return Event(line)
-        field = self._form.key_field
-        return Event(line, _key(parsed.get(field)) if field and isinstance(parsed, dict) else None)
+            return ProducerRecord(line)
+        field = self._format.key_field
+        return ProducerRecord(line, _key(parsed.get(field)) if field and isinstance(parsed, dict) else None)
 
-    async def _csv_events(self) -> AsyncIterator[list[Event]]:
+    async def _csv_batches(self) -> AsyncIterator[list[ProducerRecord]]:
         if self.size is not None:
             raw: BinaryIO = os.fdopen(os.dup(self._fd), "rb")
         else:
             raw = io.BytesIO(b"".join([chunk async for chunk in self._chunks()]))
-        csv.field_size_limit(LONGEST_FIELD)
+        csv.field_size_limit(MAX_FIELD_CHARS)
         with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
             rows = csv.DictReader(text)
             try:
                 self._check_columns(list(rows.fieldnames or ()))
                 while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
                     self.position = raw.tell()
-                    yield [self._row_event(row) for row in chunk]
+                    yield [self._row_record(row) for row in chunk]
             except (UnicodeDecodeError, csv.Error) as exc:
                 raise UsageError(
                     f"{self._name} cannot be read as CSV",
                     cause=f"after line {rows.line_num}: {exc}",
-                    fix="save it as UTF-8, comma separated, quoted where a field holds a comma",
+                    fix="save it as UTF-8, comma-separated, with quotes around fields that contain a comma",
                 ) from None
 
     def _check_columns(self, present: list[str]) -> None:
-        form = self._form
-        for name in filter(None, (form.text_column, form.id_column, form.key_field)):
+        wanted = (self._format.text_column, self._format.id_column, self._format.key_field)
+        for name in filter(None, wanted):
             if name not in present:
                 raise UsageError(
                     f"{self._name} has no column {name!r}",
-                    cause=f"its first line names: {', '.join(present) or 'nothing'}",
+                    cause=f"the columns in its first line: {', '.join(present) or 'none'}",
                     fix="name its columns with --text-column, --id-column and --key-field",
                 )
 
-    def _row_event(self, row: dict[str, str | None]) -> Event:
-        form = self._form
-        event = {"text": row[form.text_column] or ""}
-        if form.id_column and row[form.id_column]:
-            event = {"id": row[form.id_column] or "", **event}
-        return Event(orjson.dumps(event), _key(row[form.key_field]) if form.key_field else None)
+    def _row_record(self, row: dict[str, str | None]) -> ProducerRecord:
+        id_column, key_field = self._format.id_column, self._format.key_field
+        event = {"text": row[self._format.text_column] or ""}
+        if id_column and row[id_column]:
+            event = {"id": row[id_column] or "", **event}
+        return ProducerRecord(orjson.dumps(event), _key(row[key_field]) if key_field else None)
 
 
 def _key(value: object) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Rows of a file to be predicted: CSV, TSV, JSON lines or text lines, each turned into an event's value."""
+"""Reads rows from a file of CSV, TSV, JSON lines or text lines, each as the value of an event."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ KINDS: dict[str, Literal["csv", "json", "text"]] = {
     ".ndjson": "json",
     ".txt": "text",
 }
-LONGEST_FIELD = 2**31 - 1
+MAX_FIELD_CHARS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where a row's parts stand: CSV columns or JSON fields."""
+    """The names of a row's CSV columns or JSON fields."""
 
     text: str = "text"
     text_pair: str = "text_pair"
@@ -31,13 +31,13 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row, which a decoder reads like a record of a topic.
+class InputRow:
+    """A row in the shape of a record, so that the decoder of the stream reads it.
 
     Attributes:
         offset: the row's number, from 1, without a header line.
-        value: an event's JSON; a line that is not JSON stays as it is.
-        own_id: the row's id, if it has one.
+        value: the row as the JSON of an event; a line that is not JSON stays unchanged.
+        own_id: the id from the file; None if the row has none.
     """
 
     offset: int
@@ -48,30 +48,31 @@ class Row:
     headers: Sequence[tuple[str, bytes]] = field(default=())
 
 
-class RowSource:
-    """A file of rows.
+class RowReader:
+    """Reads the rows of a file.
 
     Attributes:
-        size: bytes in all.
-        position: bytes read so far.
-        lacks: metadata columns that the bundle reads and a CSV file does not have.
+        size: the size of the file in bytes.
+        position: the number of bytes read so far.
+        missing: the metadata columns of the bundle that a CSV file lacks.
     """
 
     def __init__(self, path: Path, columns: Columns) -> None:
-        """
+        """Open the file.
+
         Args:
-            path: the file; its ending says what it is.
-            columns: where its parts stand.
+            path: the file, whose suffix names its format.
+            columns: the names of its columns or fields.
 
         Raises:
-            UsageError: it has another ending, or is not there.
+            UsageError: the suffix is unknown, or the file cannot be opened.
         """
         kind = KINDS.get(path.suffix.lower())
         if kind is None:
             raise UsageError(
-                f"{path} cannot be read",
-                cause=f"its ending is none of {', '.join(KINDS)}",
-                fix="save it as CSV or JSON lines, or give --text",
+                f"cannot read {path}",
+                cause=f"its suffix is none of {', '.join(KINDS)}",
+                fix="save it as CSV or JSON lines, or use --text",
             )
         try:
             self.size = path.stat().st_size
@@ -84,13 +85,13 @@ class RowSource:
         self._kind = kind
         self._columns = columns
         self.position = 0
-        self.lacks: list[str] = []
+        self.missing: list[str] = []
 
-    def rows(self) -> Iterator[Row]:
-        """All rows in order; a blank line is a row of a text file only. The file is closed behind the last.
+    def rows(self) -> Iterator[InputRow]:
+        """Yield all rows in order, and close the file; a blank line is a row only in a text file.
 
         Raises:
-            UsageError: it is not UTF-8, not CSV, or lacks a column.
+            UsageError: a CSV file is not UTF-8, is malformed or lacks the text column.
         """
         with self._file:
             if self._kind == "csv":
@@ -98,34 +99,38 @@ class RowSource:
                 return
             for number, line in enumerate(self._lines(), 1):
                 if self._kind == "text":
-                    yield Row(number, _event(line.decode("utf-8", "replace")))
+                    yield InputRow(number, _event(line.decode("utf-8", "replace")))
                 elif line.strip():
                     yield self._json_row(number, line)
 
     def _lines(self) -> Iterator[bytes]:
-        for line in self._file:
-            self.position += len(line)
+        for line in self._raw_lines():
             yield line.rstrip(b"\r\n")
 
-    def _json_row(self, number: int, line: bytes) -> Row:
+    def _raw_lines(self) -> Iterator[bytes]:
+        for line in self._file:
+            self.position += len(line)
+            yield line
+
+    def _json_row(self, number: int, line: bytes) -> InputRow:
         try:
-            found = orjson.loads(line)
+            fields = orjson.loads(line)
         except orjson.JSONDecodeError:
-            return Row(number, line)
-        if not isinstance(found, dict):
-            return Row(number, line)
-        columns, within = self._columns, found.get("metadata")
+            return InputRow(number, line)
+        if not isinstance(fields, dict):
+            return InputRow(number, line)
+        columns, nested = self._columns, fields.get("metadata")
         metadata = {
-            name: found.get(name) if not isinstance(within, Mapping) or name not in within else within[name]
+            name: nested[name] if isinstance(nested, Mapping) and name in nested else fields.get(name)
             for name in columns.metadata
         }
-        event = _event(found.get(columns.text), found.get(columns.text_pair), metadata)
-        return Row(number, event, found.get(columns.id))
+        event = _event(fields.get(columns.text), fields.get(columns.text_pair), metadata)
+        return InputRow(number, event, fields.get(columns.id))
 
-    def _csv_rows(self) -> Iterator[Row]:
-        csv.field_size_limit(LONGEST_FIELD)
+    def _csv_rows(self) -> Iterator[InputRow]:
+        csv.field_size_limit(MAX_FIELD_CHARS)
         rows = csv.reader(
-            (line.decode("utf-8-sig" if at == 0 else "utf-8") for at, line in enumerate(self._kept_lines())),
+            (line.decode("utf-8-sig" if at == 0 else "utf-8") for at, line in enumerate(self._raw_lines())),
             delimiter="\t" if self._path.suffix.lower() == ".tsv" else ",",
         )
         try:
@@ -137,36 +142,36 @@ class RowSource:
             raise UsageError(
                 f"{self._path} cannot be read as {self._path.suffix.lower()[1:].upper()}",
                 cause=f"after line {rows.line_num}: {exc}",
-                fix="save it as UTF-8, quoted where a field holds a separator",
+                fix="save it as UTF-8, with quotes around fields that contain a separator",
             ) from None
-
-    def _kept_lines(self) -> Iterator[bytes]:
-        for line in self._file:
-            self.position += len(line)
-            yield line
 
     def _check_columns(self, header: list[str]) -> None:
         if self._columns.text not in header:
             raise UsageError(
                 f"{self._path} has no column {self._columns.text!r}",
-                cause=f"its first line names: {', '.join(header) or 'nothing'}",
-                fix="name the column of the texts with --text-column",
+                cause=f"the columns in its first line: {', '.join(header) or 'none'}",
+                fix="name the column with the texts in --text-column",
             )
-        self.lacks = [name for name in self._columns.metadata if name not in header]
+        self.missing = [name for name in self._columns.metadata if name not in header]
 
-    def _csv_row(self, number: int, cells: Mapping[str, str]) -> Row:
+    def _csv_row(self, number: int, cells: Mapping[str, str]) -> InputRow:
         columns = self._columns
         metadata = {name: cells.get(name) for name in columns.metadata}
         event = _event(cells.get(columns.text), cells.get(columns.text_pair), metadata)
-        return Row(number, event, cells.get(columns.id) or None)
+        return InputRow(number, event, cells.get(columns.id) or None)
 
 
-def text_rows(texts: Sequence[str], pairs: Sequence[str] = ()) -> Iterator[Row]:
-    """Rows of texts that were given on the command line, with the second texts of pairs, if any."""
+def text_rows(texts: Sequence[str], pairs: Sequence[str] = ()) -> Iterator[InputRow]:
+    """Yield a row for each text.
+
+    Args:
+        texts: the texts.
+        pairs: the second texts, one for each text; empty for none.
+    """
     for at, text in enumerate(texts):
-        yield Row(at + 1, _event(text, pairs[at] if pairs else None))
+        yield InputRow(at + 1, _event(text, pairs[at] if pairs else None))
 
 
 def _event(text: Any, text_pair: Any = None, metadata: Mapping[str, Any] | None = None) -> bytes:
-    found = {"text": text, "text_pair": text_pair, "metadata": metadata or None}
-    return orjson.dumps({name: value for name, value in found.items() if value is not None})
+    fields = {"text": text, "text_pair": text_pair, "metadata": metadata or None}
+    return orjson.dumps({name: value for name, value in fields.items() if value is not None})

@@ -1,4 +1,4 @@
-"""Where predictions of rows go: JSON lines or CSV, into a file or onto standard output."""
+"""Writes the predictions of rows as JSON lines or CSV, to a file or to standard output."""
 
 import csv
 import io
@@ -20,11 +20,11 @@ MEMBERS = {
     "regression": ("value",),
     "token": ("spans",),
 }
-MOST_NAMED = 5
+ROWS_LISTED = 5
 
 
-class RowSink(Protocol):
-    """Takes what is said of each row."""
+class PredictionWriter(Protocol):
+    """Writes the fields of one row after the other."""
 
     def write(self, fields: Mapping[str, Any]) -> None: ...
     def __enter__(self) -> Self: ...
@@ -33,35 +33,41 @@ class RowSink(Protocol):
     ) -> None: ...
 
 
-def open_sink(path: Path | None, manifest: Manifest) -> RowSink:
-    """A sink for a file, CSV by its ending, or for standard output.
+def open_writer(path: Path | None, manifest: Manifest) -> PredictionWriter:
+    """Open a writer: CSV for a file with that suffix, JSON lines for any other.
+
+    Args:
+        path: the file; None for standard output.
+        manifest: the manifest of the bundle, which determines the CSV columns.
 
     Raises:
         UsageError: the file cannot be written.
     """
     if path is None:
-        return JsonSink(sys.stdout.buffer, keep=True)
+        return JsonLinesWriter(sys.stdout.buffer, keep_open=True)
     try:
         file = path.open("wb")
     except OSError as exc:
         raise UsageError(
             f"cannot write {path}", cause=exc.strerror or str(exc), fix="name another file in --output"
         ) from None
-    return CsvSink(file, columns(manifest)) if path.suffix.lower() == ".csv" else JsonSink(file, keep=False)
+    if path.suffix.lower() == ".csv":
+        return CsvWriter(file, columns(manifest))
+    return JsonLinesWriter(file, keep_open=False)
 
 
 def columns(manifest: Manifest) -> list[str]:
-    """The CSV columns of a bundle's predictions."""
+    """Return the CSV columns of a bundle's predictions."""
     pair = ["text_pair"] if manifest.takes_pair else []
     value = ["value"] if manifest.values is not None else []
     abstained = ["abstained"] if manifest.abstain_below is not None and manifest.head != "token" else []
     return ["row", "id", "text", *pair, *MEMBERS[manifest.head], *value, *abstained, "error"]
 
 
-class _Closing:
-    def __init__(self, file: BinaryIO, *, keep: bool) -> None:
+class _FileWriter:
+    def __init__(self, file: BinaryIO, *, keep_open: bool) -> None:
         self._file = file
-        self._keep = keep
+        self._keep_open = keep_open
 
     def __enter__(self) -> Self:
         return self
@@ -69,33 +75,33 @@ class _Closing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._keep:
+        if self._keep_open:
             self._file.flush()
         else:
             self._file.close()
 
 
-class JsonSink(_Closing):
-    """A JSON object a line."""
+class JsonLinesWriter(_FileWriter):
+    """Writes one JSON object per line."""
 
     def write(self, fields: Mapping[str, Any]) -> None:
         """Write a row."""
         self._file.write(orjson.dumps(fields) + b"\n")
 
 
-class CsvSink(_Closing):
-    """A CSV row a line; lists and objects stand as JSON in their cell."""
+class CsvWriter(_FileWriter):
+    """Writes one CSV row per line, with lists and objects as JSON in their cell."""
 
     def __init__(self, file: BinaryIO, names: list[str]) -> None:
-        super().__init__(file, keep=False)
+        super().__init__(file, keep_open=False)
         self._names = names
-        self._line(names)
+        self._write_line(names)
 
     def write(self, fields: Mapping[str, Any]) -> None:
         """Write a row."""
-        self._line([_cell(fields.get(name)) for name in self._names])
+        self._write_line([_cell(fields.get(name)) for name in self._names])
 
-    def _line(self, cells: list[str]) -> None:
+    def _write_line(self, cells: list[str]) -> None:
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow(cells)
         self._file.write(line.getvalue().encode("utf-8", "replace"))
@@ -107,29 +113,29 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-class Tally:
-    """Counts rows, and remembers why some could not be predicted."""
+class PredictionCounts:
+    """The number of rows predicted and, by reason, of rows that failed."""
 
     def __init__(self) -> None:
         self.predicted = 0
-        self.reasons: Counter[Reason] = Counter()
-        self._named: dict[Reason, list[int]] = {}
+        self.failed: Counter[Reason] = Counter()
+        self._rows: dict[Reason, list[int]] = {}
 
-    def refuse(self, row: int, reason: Reason) -> None:
-        """Count a row that has no prediction."""
-        self.reasons[reason] += 1
-        named = self._named.setdefault(reason, [])
-        if len(named) < MOST_NAMED:
-            named.append(row)
+    def add_failure(self, row: int, reason: Reason) -> None:
+        """Count a row without a prediction."""
+        self.failed[reason] += 1
+        rows = self._rows.setdefault(reason, [])
+        if len(rows) < ROWS_LISTED:
+            rows.append(row)
 
-    def line(self) -> str:
-        """How many were predicted, and how many not and why."""
-        told = f"{self.predicted} row{'' if self.predicted == 1 else 's'} predicted"
-        if not self.reasons:
-            return told
+    def summary(self) -> str:
+        """Return the numbers as a line, with the first failed rows of each reason."""
+        predicted = f"{self.predicted} row{'' if self.predicted == 1 else 's'} predicted"
+        if not self.failed:
+            return predicted
         reasons = "; ".join(
-            f"{reason.value} {count} (row {', '.join(map(str, self._named[reason]))}"
-            f"{', …' if count > len(self._named[reason]) else ''})"
-            for reason, count in self.reasons.most_common()
+            f"{reason.value} {count} (row {', '.join(map(str, self._rows[reason]))}"
+            f"{', …' if count > len(self._rows[reason]) else ''})"
+            for reason, count in self.failed.most_common()
         )
-        return f"{told}, {self.reasons.total()} not: {reasons}"
+        return f"{predicted}, {self.failed.total()} failed: {reasons}"

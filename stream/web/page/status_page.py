@@ -1,4 +1,4 @@
-"""The page on the worker's port: its files, its stream, and the readings behind them."""
+"""The status page's HTTP routes: its files, the event stream, and the scrapes behind them."""
 
 import asyncio
 import mimetypes
@@ -13,17 +13,17 @@ from aiohttp import web
 
 from stream.observe.metrics import Metrics
 from stream.settings import Settings
-from stream.web.page.composer import Composer
 from stream.web.page.feed import Feed
-from stream.web.page.first_look import first_look
 from stream.web.page.history import History
-from stream.web.page.readings import read
-from stream.web.page.recent import Recent
+from stream.web.page.noscript import noscript_html
+from stream.web.page.recent import RecentOutcomes
+from stream.web.page.scrape import scrape
 from stream.web.page.snapshot import as_json
+from stream.web.page.snapshot_builder import SnapshotBuilder
 
 INTERVAL_S = 1.0
 INDEX = "index.html"
-FIRST_LOOK = "<!-- first look -->"
+NOSCRIPT_MARK = "<!-- main figures -->"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -33,14 +33,14 @@ HEADERS = {
 }
 
 
-class Page:
-    """`/`, the files under `/page/`, and `/stream`."""
+class StatusPage:
+    """Serves `/`, the files under `/page/`, and the snapshots at `/stream`."""
 
     def __init__(
         self,
         settings: Settings,
         metrics: Metrics,
-        recent: Recent,
+        recent: RecentOutcomes,
         *,
         waiting_for: Callable[[], str | None],
         clock: Callable[[], float] = time.monotonic,
@@ -48,17 +48,17 @@ class Page:
     ) -> None:
         """
         Args:
-            settings: the worker's.
-            metrics: the worker's.
-            recent: sampled outcomes.
-            waiting_for: what is missing until the worker is ready, None when nothing is.
-            clock: monotonic seconds.
-            now_ms: milliseconds since the epoch.
+            settings: the worker's settings.
+            metrics: the worker's metrics.
+            recent: the sampled outcomes.
+            waiting_for: returns what is missing until the worker is ready; None when it is ready.
+            clock: returns monotonic seconds.
+            now_ms: returns the milliseconds since the epoch.
         """
         self._metrics = metrics
         self._clock = clock
-        self._history = History(read(metrics, clock()))
-        self._composer = Composer(
+        self._history = History(scrape(metrics, clock()))
+        self._builder = SnapshotBuilder(
             settings,
             metrics,
             self._history,
@@ -70,15 +70,15 @@ class Page:
         self._files = {
             item.name: item.read_bytes() for item in files(__package__).joinpath("static").iterdir()
         }
-        self.feed = Feed(lambda: as_json(self._composer.snapshot()))
+        self.feed = Feed(lambda: as_json(self._builder.snapshot()))
         self._ticking: asyncio.Task[None] | None = None
 
     def attach(self, app: web.Application) -> None:
-        """Add routes, and begin and end with the application."""
+        """Add the routes to an application, and scrape while it runs."""
         app.add_routes(
             [
-                web.get("/", self._index),
-                web.get("/page/{name}", self._file),
+                web.get("/", self._serve_index),
+                web.get("/page/{name}", self._serve_file),
                 web.get("/stream", self.feed.serve),
             ]
         )
@@ -86,9 +86,9 @@ class Page:
         app.on_shutdown.append(self._stop)
 
     def tick(self) -> None:
-        """Read the counters; renew the snapshot if anyone looks."""
-        self._history.note(read(self._metrics, self._clock()))
-        self.feed.renew()
+        """Scrape the metrics, and refresh the snapshot if there are viewers."""
+        self._history.append(scrape(self._metrics, self._clock()))
+        self.feed.refresh()
 
     async def _start(self, _: web.Application) -> None:
         self._ticking = asyncio.create_task(self._run())
@@ -105,19 +105,20 @@ class Page:
             await asyncio.sleep(INTERVAL_S)
             self.tick()
 
-    async def _index(self, _: web.Request) -> web.Response:
-        html = self._files[INDEX].decode().replace(FIRST_LOOK, first_look(self._composer.snapshot()))
+    async def _serve_index(self, _: web.Request) -> web.Response:
+        figures = noscript_html(self._builder.snapshot())
+        html = self._files[INDEX].decode().replace(NOSCRIPT_MARK, figures)
         return web.Response(
             text=html, content_type="text/html", headers={**HEADERS, "Cache-Control": "no-store"}
         )
 
-    async def _file(self, request: web.Request) -> web.Response:
+    async def _serve_file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         body = self._files.get(name)
         if body is None or name == INDEX:
             raise web.HTTPNotFound
         tag = sha256(body).hexdigest()[:16]
-        # Asked for again at every visit: a page of one version with the code of another would not work.
+        # The browser revalidates at every visit, so that the page and its scripts are of the same version.
         headers = {**HEADERS, "Cache-Control": "no-cache", "ETag": f'"{tag}"'}
         if any(known.value == tag for known in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)

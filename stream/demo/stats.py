@@ -1,4 +1,4 @@
-"""What the demo counts while events come back."""
+"""Counts and latencies of the events that come back in the demo."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -11,12 +11,14 @@ RECENT = 12
 
 
 @dataclass
-class Tally:
-    """Labelled events and dead letters as a consumer of their topics sees them; times in seconds.
+class DemoStats:
+    """Statistics of the label events and dead letters that were consumed; times are in seconds.
 
     Attributes:
-        intents: the sample's label by event id.
-        held_out: ids that training never saw.
+        intents: the label in the sample by event id.
+        held_out: the ids of events that were not used for training.
+        judged: the number of held-out events consumed.
+        right: the number of these whose label is that of the sample.
     """
 
     intents: dict[str, str]
@@ -34,42 +36,48 @@ class Tally:
 
     @property
     def finished(self) -> int:
-        """Events that have come back one way or the other."""
+        """The number of events that came back as a label event or a dead letter."""
         return self.labelled + self.reasons.total()
 
-    def saw_label(self, value: bytes, produced_at: float, now: float) -> None:
-        """Count a label event; `produced_at` is its Kafka timestamp, that of the input."""
+    def add_label(self, value: bytes, produced_at: float, now: float) -> None:
+        """Count a label event.
+
+        Args:
+            value: the record's value.
+            produced_at: its Kafka timestamp, which is that of the input event.
+            now: the time at which it was consumed.
+        """
         label = orjson.loads(value)
         self.labelled += 1
         self.labels[label["label"]] += 1
         self.recent.append(label)
-        self._timed(produced_at, now)
+        self._add_latency(produced_at, now)
         if label["id"] in self.held_out:
             self.judged += 1
             self.right += label["label"] == self.intents[label["id"]]
 
-    def saw_dead_letter(self, headers: dict[str, bytes], produced_at: float, now: float) -> None:
-        """Count a dead letter by its reason."""
+    def add_dead_letter(self, headers: dict[str, bytes], produced_at: float, now: float) -> None:
+        """Count a dead letter by its reason; for the arguments see `add_label`."""
         self.reasons[headers["labelstream-error-reason"].decode()] += 1
-        self._timed(produced_at, now)
+        self._add_latency(produced_at, now)
 
-    def _timed(self, produced_at: float, now: float) -> None:
+    def _add_latency(self, produced_at: float, now: float) -> None:
         self.first_at = self.first_at or now
         self.last_at = now
         self.latencies_s.append(max(0.0, now - produced_at))
 
     @property
     def accuracy(self) -> float | None:
-        """Share of held-out events whose label is the sample's."""
+        """The share of held-out events whose label is that of the sample; None without held-out events."""
         return self.right / self.judged if self.judged else None
 
     @property
     def events_per_second(self) -> float:
-        """Events that came back, over the time in which they came."""
+        """The events that came back per second, between the first and the last."""
         return self.finished / max(self.last_at - self.first_at, 1e-9)
 
     def latency_ms(self, percentile: int) -> float:
-        """A percentile of the time from producing to receiving, milliseconds."""
+        """Return a percentile of the milliseconds from producing an event to consuming its result."""
         if len(self.latencies_s) < 2:
             return float("nan")
         return quantiles(self.latencies_s, n=100)[percentile - 1] * 1000

@@ -1,4 +1,4 @@
-"""Puts a snapshot together from a worker's metrics, its history and what it saw lately."""
+"""Builds snapshots from a worker's metrics, their history and recent outcomes."""
 
 from collections.abc import Callable
 
@@ -6,24 +6,24 @@ from stream import __version__
 from stream.observe.metrics import STAGES, Metrics
 from stream.settings import Settings
 from stream.web.page.history import WINDOW_S, History
-from stream.web.page.readings import AGE, Reading, samples, total
-from stream.web.page.recent import Recent
+from stream.web.page.recent import RecentOutcomes
+from stream.web.page.scrape import AGE, Scrape, samples, total
 from stream.web.page.snapshot import Batches, PartitionLag, RouteView, Snapshot, TierView
-from stream.web.page.standing import Facts, Standing, judge
+from stream.web.page.state import StateInputs, WorkerState, derive_state
 
 PARTITIONS_SHOWN = 32
 TREND_S = 30.0
 
 
-class Composer:
-    """Makes snapshots of one worker."""
+class SnapshotBuilder:
+    """Builds snapshots of one worker."""
 
     def __init__(
         self,
         settings: Settings,
         metrics: Metrics,
         history: History,
-        recent: Recent,
+        recent: RecentOutcomes,
         *,
         waiting_for: Callable[[], str | None],
         host: str,
@@ -31,13 +31,13 @@ class Composer:
     ) -> None:
         """
         Args:
-            settings: the worker's.
-            metrics: the worker's.
-            history: readings of them.
-            recent: sampled outcomes.
-            waiting_for: what is missing until the worker is ready, None when nothing is.
-            host: the machine's name.
-            now_ms: milliseconds since the epoch.
+            settings: the worker's settings.
+            metrics: the worker's metrics.
+            history: the scrapes of these metrics.
+            recent: the sampled outcomes.
+            waiting_for: returns what is missing until the worker is ready; None when it is ready.
+            host: the name of the machine.
+            now_ms: returns the milliseconds since the epoch.
         """
         self._settings = settings
         self._metrics = metrics
@@ -48,27 +48,27 @@ class Composer:
         self._now_ms = now_ms
 
     def snapshot(self) -> Snapshot:
-        """How things are: gauges as of now, rates and percentiles as of the newest reading."""
+        """Return a snapshot: gauges as of now, rates and percentiles as of the newest scrape."""
         history, metrics, recent = self._history, self._metrics, self._recent
         newest, older = history.newest, history.before(WINDOW_S)
         lag = self._lag()
         waiting = sum(partition.events for partition in lag)
-        most = sorted(lag, key=lambda partition: -partition.events)[:PARTITIONS_SHOWN]
+        largest = sorted(lag, key=lambda partition: -partition.events)[:PARTITIONS_SHOWN]
         return Snapshot(
             at_ms=self._now_ms(),
             version=__version__,
             host=self._host,
             group=self._settings.group,
-            standing=self._standing(newest, waiting),
+            state=self._state(newest, waiting),
             outcomes={name: int(number) for name, number in newest.outcomes.items()},
             per_s=history.per_s(),
             per_s_window=history.per_s(WINDOW_S),
-            line=history.line(),
+            throughput=history.throughput(),
             window_s=min(WINDOW_S, newest.at_s - older.at_s),
             durations=history.percentiles((AGE, *STAGES)),
             lag_total=waiting,
-            lag=sorted(most, key=lambda partition: (partition.topic, partition.partition)),
-            lag_more=len(lag) - len(most),
+            lag=sorted(largest, key=lambda partition: (partition.topic, partition.partition)),
+            lag_more=len(lag) - len(largest),
             routes=self._routes(),
             cache=_tiers(older, newest),
             batches=_batches(older, newest),
@@ -84,10 +84,10 @@ class Composer:
             dead=[*reversed(recent.dead)],
         )
 
-    def _standing(self, newest: Reading, waiting: int) -> Standing:
+    def _state(self, newest: Scrape, waiting: int) -> WorkerState:
         before = self._history.before(TREND_S)
-        return judge(
-            Facts(
+        return derive_state(
+            StateInputs(
                 waiting_for=self._waiting_for(),
                 assigned=int(total(self._metrics.assigned)),
                 waiting=waiting,
@@ -113,10 +113,10 @@ class Composer:
                 route.input_topic,
                 route.output_topic,
                 route.dead_topic,
-                f"{of['name']}@{of['version']}" if (of := loaded.get(route.name)) else None,
-                of["variant"] if of else None,
-                of["provider"].removesuffix("ExecutionProvider") if of else None,
-                self._recent.tally(route.name),
+                f"{bundle['name']}@{bundle['version']}" if (bundle := loaded.get(route.name)) else None,
+                bundle["variant"] if bundle else None,
+                bundle["provider"].removesuffix("ExecutionProvider") if bundle else None,
+                self._recent.label_counts(route.name),
             )
             for route in self._settings.effective_routes
         ]
@@ -128,19 +128,12 @@ class Composer:
         return {reason: number for reason, number in reasons.items() if number}
 
 
-def _tiers(older: Reading, newest: Reading) -> list[TierView]:
-    def counted(tier: str, since: Reading | None) -> tuple[int, int]:
-        of = {
-            result: number - (since.cache.get((tier, result), 0.0) if since else 0.0)
-            for (name, result), number in newest.cache.items()
-            if name == tier
-        }
-        return int(of.get("hit", 0)), int(sum(of.values()))
-
+def _tiers(older: Scrape, newest: Scrape) -> list[TierView]:
     views = []
     for tier in sorted({tier for tier, _ in newest.cache}):
-        hits, lookups = counted(tier, older)
-        hits_total, lookups_total = counted(tier, None)
+        hits_total, lookups_total = _hits_and_lookups(newest, tier)
+        hits_before, lookups_before = _hits_and_lookups(older, tier)
+        hits, lookups = hits_total - hits_before, lookups_total - lookups_before
         views.append(
             TierView(
                 tier,
@@ -155,7 +148,12 @@ def _tiers(older: Reading, newest: Reading) -> list[TierView]:
     return views
 
 
-def _batches(older: Reading, newest: Reading) -> Batches:
+def _hits_and_lookups(scrape: Scrape, tier: str) -> tuple[int, int]:
+    results = {result: number for (name, result), number in scrape.cache.items() if name == tier}
+    return int(results.get("hit", 0)), int(sum(results.values()))
+
+
+def _batches(older: Scrape, newest: Scrape) -> Batches:
     number, seconds = newest.inferences - older.inferences, newest.at_s - older.at_s
     if not number:
         return Batches(0.0, None, None)

@@ -1,4 +1,4 @@
-"""The page on the port: its headers, its files, the token, a stop that does not wait."""
+"""The status page over HTTP: headers, files, authentication, and a stop that does not wait for viewers."""
 
 import asyncio
 import base64
@@ -13,9 +13,9 @@ from setuptools import Distribution
 
 from stream.observe.metrics import Metrics
 from stream.settings import Settings
-from stream.web.auth import knows
-from stream.web.page import Page, Recent
-from stream.web.server import WebPort
+from stream.web.auth import is_authorized
+from stream.web.page import RecentOutcomes, StatusPage
+from stream.web.server import WebServer
 
 PROJECT = Path(__file__).parents[2]
 STATIC = PROJECT / "stream" / "web" / "page" / "static"
@@ -23,15 +23,15 @@ TOKEN = "open sésame:1"
 
 
 @asynccontextmanager
-async def worker_port(token_file: Path | None = None) -> AsyncIterator[tuple[str, WebPort]]:
+async def worker_port(token_file: Path | None = None) -> AsyncIterator[tuple[str, WebServer]]:
     metrics = Metrics()
-    web = WebPort(
+    web = WebServer(
         metrics,
         live=dict,
         ready=dict,
         info=dict,
         token_file=token_file,
-        page=Page(Settings(bundle="b"), metrics, Recent(), waiting_for=lambda: None),
+        page=StatusPage(Settings(bundle="b"), metrics, RecentOutcomes(), waiting_for=lambda: None),
     )
     port = await web.start("127.0.0.1", 0)
     try:
@@ -40,7 +40,7 @@ async def worker_port(token_file: Path | None = None) -> AsyncIterator[tuple[str
         await web.stop()
 
 
-async def test_everything_the_page_asks_for_is_its_own_and_guarded_by_headers() -> None:
+async def test_the_page_requests_only_its_own_files_and_sends_security_headers() -> None:
     async with worker_port() as (url, _), ClientSession(url) as session:
         answer = await session.get("/")
         html = await answer.text()
@@ -57,7 +57,7 @@ async def test_everything_the_page_asks_for_is_its_own_and_guarded_by_headers() 
         assert not re.search(r"https?://|<script(?![^>]* src=)|\son[a-z]+=|style=", html)
 
 
-async def test_a_file_that_is_known_is_not_sent_again() -> None:
+async def test_an_unchanged_file_is_not_sent_again() -> None:
     async with worker_port() as (url, _), ClientSession(url) as session:
         first = await session.get("/page/main.js")
         assert first.content_type == "text/javascript"
@@ -65,21 +65,21 @@ async def test_a_file_that_is_known_is_not_sent_again() -> None:
         assert (again.status, await again.read()) == (304, b"")
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "index.html", "..%2Fsite.py", "%2e%2e/site.py"])
-async def test_only_its_own_files_are_served(name: str) -> None:
+@pytest.mark.parametrize("name", ["nothing.js", "index.html", "..%2Fstatus_page.py", "%2e%2e/status_page.py"])
+async def test_only_the_files_of_the_page_are_served(name: str) -> None:
     async with worker_port() as (url, _), ClientSession(url) as session:
         assert (await session.get(f"/page/{name}")).status == 404
 
 
-async def test_without_javascript_there_is_a_first_look() -> None:
+async def test_the_page_shows_the_main_figures_without_javascript() -> None:
     async with worker_port() as (url, _), ClientSession(url) as session:
         html = await (await session.get("/")).text()
         (shown,) = re.findall(r"<noscript>(.*?)</noscript>", html, re.DOTALL)
-        assert "Standing by." in shown
+        assert "Standby." in shown
         assert '<th scope="row">Dead letters</th><td>0</td>' in shown
 
 
-async def test_the_token_opens_the_page_as_a_password_and_as_a_bearer(tmp_path: Path) -> None:
+async def test_the_token_is_accepted_as_basic_password_and_as_bearer(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     async with worker_port(file) as (url, _), ClientSession(url) as session:
@@ -95,15 +95,15 @@ async def test_the_token_opens_the_page_as_a_password_and_as_a_bearer(tmp_path: 
         assert (await session.get("/live")).status == 200
 
 
-def test_what_is_no_token_opens_nothing() -> None:
-    assert knows("Bearer secret", "secret")
-    assert knows("bearer secret", "secret")
+def test_headers_without_the_token_are_refused() -> None:
+    assert is_authorized("Bearer secret", "secret")
+    assert is_authorized("bearer secret", "secret")
     nobody = base64.b64encode(b"secret:").decode()
     for header in ("", "secret", "Bearer", "Bearer ", "Basic", "Basic !", f"Basic {nobody}", "Digest secret"):
-        assert not knows(header, "secret"), header
+        assert not is_authorized(header, "secret"), header
 
 
-async def test_a_viewer_does_not_hold_up_the_stop() -> None:
+async def test_a_viewer_does_not_delay_the_stop() -> None:
     async with worker_port() as (url, web), ClientSession(url) as session:
         viewer = await session.get("/stream")
         assert (await viewer.content.readuntil(b"\n\n")).startswith(b"data: {")
@@ -111,7 +111,7 @@ async def test_a_viewer_does_not_hold_up_the_stop() -> None:
             await web.stop()
 
 
-def test_a_wheel_carries_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wheel_contains_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
     distribution = Distribution()
     distribution.parse_config_files(["pyproject.toml"])

@@ -1,0 +1,102 @@
+"""The cells that `labelstream tail` prints for a label event or a dead letter."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from aiokafka import ConsumerRecord
+
+LABEL_COLUMNS = (
+    ("time", 12),
+    ("id", 24),
+    ("label", 28),
+    ("score", 8),
+    ("cached", 6),
+    ("partition@offset", 16),
+)
+DEAD_COLUMNS = (("time", 12), ("id", 24), ("reason", 10), ("from", 28), ("message", 48))
+MISSING = "-"
+
+Columns = Sequence[tuple[str, int]]
+
+
+def label_cells(record: "ConsumerRecord[bytes, bytes]") -> list[str]:
+    """Return the cells of a label event by `LABEL_COLUMNS`, with a dash for each missing member."""
+    event = _label_event(record)
+    score, cached, source = event.get("score"), event.get("cached"), event.get("source")
+    origin = source if isinstance(source, dict) else {"partition": record.partition, "offset": record.offset}
+    return [
+        _time(record),
+        str(event.get("id") or _header(record, "labelstream-id")),
+        prediction_cell(event),
+        f"{score:.4f}" if isinstance(score, float | int) else MISSING,
+        {True: "yes", False: "no"}.get(cached, MISSING) if isinstance(cached, bool) else MISSING,
+        f"{origin.get('partition', MISSING)}@{origin.get('offset', MISSING)}",
+    ]
+
+
+def prediction_cell(event: dict[str, Any]) -> str:
+    """Return the prediction of a label event: its label, labels or value, or its spans' types and texts."""
+    if event.get("abstained"):
+        return "(abstained)"
+    spans = event.get("spans")
+    if isinstance(spans, list):
+        named = (f"{s.get('type')}: {s.get('text')}" for s in spans if isinstance(s, dict))
+        return "; ".join(named) or "(no spans)"
+    labels = event.get("labels")
+    if isinstance(labels, list):
+        return ", ".join(map(str, labels)) or "(no label)"
+    return str(event.get("label", event.get("value", MISSING)))
+
+
+def dead_cells(record: "ConsumerRecord[bytes, bytes]") -> list[str]:
+    """Return the cells of a dead letter by `DEAD_COLUMNS`, from its headers."""
+    topic, partition, offset = (
+        _header(record, f"labelstream-error-{name}") for name in ("topic", "partition", "offset")
+    )
+    return [
+        _time(record),
+        _header(record, "labelstream-id"),
+        _header(record, "labelstream-error-reason"),
+        f"{topic} {partition}@{offset}",
+        _header(record, "labelstream-error-message"),
+    ]
+
+
+def header_line(columns: Columns) -> Text:
+    """Return the line of the column names."""
+    return row_line(columns, [name for name, _ in columns], "bold")
+
+
+def row_line(columns: Columns, cells: Sequence[str], style: str = "") -> Text:
+    """Return a line of cells, padded to the widths of the columns."""
+    padded = (cell.ljust(width) for (_, width), cell in zip(columns, map(_printable, cells), strict=True))
+    return Text("  ".join(padded).rstrip(), style=style)
+
+
+def _label_event(record: "ConsumerRecord[bytes, bytes]") -> dict[str, Any]:
+    if record.value is None:
+        return {"label": "(tombstone)"}
+    try:
+        event = orjson.loads(record.value)
+    except orjson.JSONDecodeError:
+        return {"label": "(not JSON)"}
+    return event if isinstance(event, dict) else {"label": "(not a label event)"}
+
+
+def _header(record: "ConsumerRecord[bytes, bytes]", name: str) -> str:
+    value: bytes | None = dict(record.headers).get(name)
+    return MISSING if value is None else value.decode(errors="replace")
+
+
+def _time(record: "ConsumerRecord[bytes, bytes]") -> str:
+    return datetime.fromtimestamp(record.timestamp / 1000).astimezone().strftime("%H:%M:%S.%f")[:12]
+
+
+def _printable(cell: str) -> str:
+    # Ids and messages come from events; an escape sequence in them must not reach the terminal.
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in cell)
