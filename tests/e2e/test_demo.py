@@ -1,4 +1,4 @@
-"""`labelstream demo` as a person runs it, to its end and interrupted, with a bundle that is there."""
+"""`labelstream demo` with an existing bundle, run to its end and interrupted."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.real.wait import until
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A demo folder whose bundle says that it was made from the sample; its weights are random."""
+    """A demo folder with a random bundle that is marked as trained on the sample."""
     from stream.classify.inputs import TextInput
     from trainer.export.package import About, Served, build_bundle, staging_folder, write_splits
     from trainer.quiet import silence_libraries
@@ -47,7 +47,7 @@ def demo(folder: Path) -> "subprocess.Popen[str]":
 
 
 def descendants(pid: int) -> set[int]:
-    """All processes below one, as /proc tells."""
+    """Return the ids of all descendants of a process, from /proc."""
     parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -95,4 +95,4 @@ def test_interrupted_at_any_moment_it_leaves_no_process(
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), seen
-    until(lambda: not [pid for pid in children if pid_alive(pid)], 10, "the end of all its processes")
+    until(lambda: not [pid for pid in children if pid_alive(pid)], 10, "the end of all demo processes")

@@ -1,4 +1,4 @@
-"""What `worker` and `doctor` say when something is wrong: what, why, the mend, the exit code."""
+"""Error messages and exit codes of `worker` and `doctor`: error, cause, fix."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ __all__ = ["tiny_bundle"]
 
 
 def labelstream(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user does."""
+    """Run a labelstream command in its own process."""
     return subprocess.run(
         [sys.executable, "-m", "stream", *map(str, arguments)],
         capture_output=True,
@@ -29,7 +29,7 @@ def labelstream(*arguments: object, **environment: str) -> subprocess.CompletedP
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
-    """The exit code, and all parts of the message, in three lines and without a traceback."""
+    """Check the exit code and the parts of the message, and that there is no traceback."""
     said = done.stdout + done.stderr
     assert done.returncode == code, said
     assert "Traceback" not in said
@@ -39,7 +39,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> N
 
 @pytest.fixture
 def nobody() -> str:
-    """An address where no broker listens."""
+    """An address without a listening broker."""
     (port,) = free_ports(1)
     return f"127.0.0.1:{port}"
 
