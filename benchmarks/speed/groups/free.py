@@ -69,17 +69,17 @@ def section(results: dict[str, Runs[Measurement]], count: int) -> Section:
             ]
         )
     columns = ["system", "events/s, median (min – max)", "CPU µs/event", "× stock Faust"]
-    done = Section(TITLE, METHOD, [Table(f"{count:,} events", columns, rows)], notes=failure_notes(results))
+    result = Section(TITLE, METHOD, [Table(f"{count:,} events", columns, rows)], notes=failure_notes(results))
     if OURS in rates:
-        done.checks += [
+        result.checks += [
             at_most("worker CPU per event", spread(costs[OURS]).median, 6, " µs"),
             at_least("events per second", spread(rates[OURS]).median, 150_000, digits=0),
         ]
         if paired_ratios := ratios(costs.get(UNMETERED, []), costs[OURS]):
             metrics_percent = 100 * (1 - spread(paired_ratios).median)
-            done.checks.append(at_most("share of CPU spent on metrics", metrics_percent, 5, " %", digits=1))
+            result.checks.append(at_most("share of CPU spent on metrics", metrics_percent, 5, " %", digits=1))
         if paired_ratios := ratios(rates[OURS], stock):
-            done.checks.append(
+            result.checks.append(
                 at_least("throughput relative to stock Faust", spread(paired_ratios).median, 25, digits=1)
             )
-    return done
+    return result

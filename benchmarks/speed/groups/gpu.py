@@ -60,10 +60,10 @@ class Throughput:
 def run(bench: Bench) -> Section:
     """Run the group; on the CPU with a toy model, to try the program."""
     device = bench.options.device
-    done = Section(TITLE, METHOD)
+    section = Section(TITLE, METHOD)
     bench.show_step("measuring the matrix rate")
     flops = float(run_module("benchmarks.speed.torch_matrix", device)["flops"])
-    done.notes.append(
+    section.notes.append(
         f"{_device_name(device)}, {PRECISION[device]}: matrix rate {flops / 1e12:,.2f} TFLOP/s."
     )
     for shape in SHAPES[device]:
@@ -73,8 +73,8 @@ def run(bench: Bench) -> Section:
             texts = random_texts(bench_model.bundle.path, count, mean)
             texts_file = write_texts(bench.options.work / f"random-{mean}.jsonl", texts)
             name = f"{shape}, {mean} real tokens"
-            add(done, name, bench_model, run_one(bench, name, bench_model, texts_file), flops)
-    return done
+            add(section, name, bench_model, run_one(bench, name, bench_model, texts_file), flops)
+    return section
 
 
 def run_one(
@@ -125,7 +125,7 @@ def run_one(
 
 
 def add(
-    done: Section, name: str, bench_model: BenchBundle, results: dict[str, Runs[Throughput]], flops: float
+    section: Section, name: str, bench_model: BenchBundle, results: dict[str, Runs[Throughput]], flops: float
 ) -> None:
     """Add the table and the notes of one model and length."""
     rates = {system: runs.figures(lambda r: r.rate) for system, runs in results.items() if runs.done}
@@ -158,8 +158,8 @@ def add(
         "× PyTorch padded",
         "share of the bound",
     ]
-    done.tables.append(Table(name, columns, rows))
-    done.notes += [f"{name}, {note}" for note in failure_notes(results)]
+    section.tables.append(Table(name, columns, rows))
+    section.notes += [f"{name}, {note}" for note in failure_notes(results)]
 
 
 def _device_name(device: str) -> str:

@@ -91,16 +91,16 @@ def run(bench: Bench) -> Section:
         ),
     ]
     warm_broker(bench)
-    done = Section(TITLE, METHOD)
+    section = Section(TITLE, METHOD)
     rows: list[list[str]] = []
     for model in models:
-        rows += measure(bench, model, texts, done)
+        rows += measure(bench, model, texts, section)
     columns = ["load", "events/s", "p50 ms", "p95 ms", "p99 ms", "median batch ms", "median wait ms"]
-    done.tables.append(Table("median (min – max) of the repeats", columns, rows))
-    return done
+    section.tables.append(Table("median (min – max) of the repeats", columns, rows))
+    return section
 
 
-def measure(bench: Bench, model: Model, texts: list[str], done: Section) -> list[list[str]]:
+def measure(bench: Bench, model: Model, texts: list[str], section: Section) -> list[list[str]]:
     """Measure the rows of one model."""
     shares = {f"{model.name}, {share:.0%}": share for share in SHARES}
     if not any(map(bench.options.wants, shares)):
@@ -110,24 +110,24 @@ def measure(bench: Bench, model: Model, texts: list[str], done: Section) -> list
         maximum_rate = sustained(bench, model, backlog_rate, loaded)
     systems = {row: partial(under_load, bench, model, share * maximum_rate) for row, share in shares.items()}
     results = bench.alternate(f"{TITLE}, {model.name}", systems, lambda _: started_worker(bench, model))
-    done.notes += [
+    section.notes += [
         f"{model.name}: the maximum was {maximum_rate:,.0f} events/s; on a backlog, with only the worker and"
         f" the broker running, it was {backlog_rate:,.0f}.",
         *failure_notes(results),
     ]
     for row, share in shares.items():
         if share == CHECKED_SHARE and row in results and results[row].done:
-            add_check(done, row, results[row])
+            add_check(section, row, results[row])
     return [_row(name, runs.done) for name, runs in results.items() if runs.done]
 
 
-def add_check(done: Section, row: str, runs: Runs[Delays]) -> None:
+def add_check(section: Section, row: str, runs: Runs[Delays]) -> None:
     """Check p99 against the limit of linger + 3 x median batch time + 50 ms."""
     batch = spread(runs.figures(lambda d: d.batch_ms)).median
     limit = runs.done[0].linger_ms + 3 * (0 if math.isnan(batch) else batch) + ALLOWED_MS
     p99 = spread(runs.figures(lambda d: d.p99)).median
     what = f"{row}: p99, limit linger + 3 × median batch + {ALLOWED_MS:g} ms"
-    done.checks.append(at_most(what, p99, round(limit, 1), " ms", digits=1))
+    section.checks.append(at_most(what, p99, round(limit, 1), " ms", digits=1))
 
 
 def maximum(bench: Bench, model: Model, texts: list[str]) -> float:

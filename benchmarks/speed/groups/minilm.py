@@ -93,18 +93,18 @@ def run(bench: Bench) -> Section:
     """Run the group on every set of texts."""
     bench_model = bench_bundle(bench, "minilm")
     warm_broker(bench)
-    done = Section(TITLE, METHOD)
+    section = Section(TITLE, METHOD)
     bench.show_step("measuring the matrix rate")
     flops = float(run_module("benchmarks.speed.matrix")["flops"])
-    done.notes.append(
+    section.notes.append(
         f"Matrix rate, float32: {flops / 1e9:,.0f} GFLOP/s. Batches of at most {BATCH_ROWS['cpu']} rows or"
         f" {BATCH_TOKENS['cpu']} padded tokens."
     )
     for name, results in text_sets(bench.options.data).items():
         texts = unique_texts(results, bench.size(TEXTS, QUICK))
         texts_file = write_texts(bench.options.work / f"{name}.jsonl", texts)
-        add(done, name, run_set(bench, bench_model, name, texts, texts_file), flops, bench_model.bundle)
-    return done
+        add(section, name, run_set(bench, bench_model, name, texts, texts_file), flops, bench_model.bundle)
+    return section
 
 
 def run_set(
@@ -194,7 +194,9 @@ def flop_per_token(bundle: Bundle) -> float:
     return float(config["num_hidden_layers"] * 2 * (4 * hidden**2 + 2 * hidden * intermediate))
 
 
-def add(done: Section, name: str, results: dict[str, Runs[Throughput]], flops: float, bundle: Bundle) -> None:
+def add(
+    section: Section, name: str, results: dict[str, Runs[Throughput]], flops: float, bundle: Bundle
+) -> None:
     """Add the table, checks and notes of one set of texts."""
     rates = {row: runs.figures(lambda r: r.rate) for row, runs in results.items() if runs.done}
     naive = rates.get(NAIVE, [])
@@ -227,25 +229,25 @@ def add(done: Section, name: str, results: dict[str, Runs[Throughput]], flops: f
         "× naive",
         "share of the offline bound",
     ]
-    done.tables.append(Table(f"{name}", columns, rows))
-    done.notes += [f"{name}, {note}" for note in failure_notes(results)]
+    section.tables.append(Table(f"{name}", columns, rows))
+    section.notes += [f"{name}, {note}" for note in failure_notes(results)]
     for variant in VARIANTS:
         own = rates.get(f"{OURS} {variant.name}", [])
         if paired_ratios := ratios(own, rates.get(f"{BOUND} {variant.name}", [])):
-            done.checks.append(
+            section.checks.append(
                 at_least(
                     f"{name}, {variant.name} relative to offline bound", spread(paired_ratios).median, 0.9
                 )
             )
         other, factor = TARGETS[variant.name]
         if paired_ratios := ratios(own, rates.get(other, [])):
-            done.checks.append(
+            section.checks.append(
                 at_least(f"{name}, {variant.name} relative to {other}", spread(paired_ratios).median, factor)
             )
         notes = [r.notes for r in results[f"{OURS} {variant.name}"].done] if own else []
         if notes:
             medians = {key: spread([n[key] for n in notes]).median for key in notes[0]}
-            done.notes.append(
+            section.notes.append(
                 f"{name}, {OURS} {variant.name}: median inference of {medians['rows']:.0f} rows and"
                 f" {medians['tokens']:.0f} padded tokens in {medians['infer_ms']:.1f} ms."
             )
