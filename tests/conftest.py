@@ -1,6 +1,6 @@
-"""Real components as fixtures: started when a test first asks, ended with the run, reported at its end.
+"""Fixtures for real components, started on first use, stopped and reported at the end of the run.
 
-Whatever a test does to one (stop, kill, pause) is undone after it, so that the next test finds it running.
+After each test, components that the test stopped, killed or paused are revived for the next one.
 """
 
 import time
@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
-from tests.real.parts import PARTS, REQUIRE, MissingPartError, Tell, library_versions, required, unavailable
+from tests.real.components import (
+    COMPONENTS,
+    REQUIRE_VARIABLE,
+    MissingComponentError,
+    Notify,
+    library_versions,
+    required,
+    unavailable,
+)
 
 if TYPE_CHECKING:
     from tests.page.browser import Chromium
@@ -20,10 +28,10 @@ if TYPE_CHECKING:
     from tests.real.redis import RedisServer
 
 
-class Component(Protocol):
-    """What the fixtures need of a real component."""
+class RunningComponent(Protocol):
+    """The interface of a real component."""
 
-    found: str
+    origin: str
 
     @property
     def version(self) -> str: ...
@@ -32,25 +40,25 @@ class Component(Protocol):
     def close(self) -> None: ...
 
 
-C = TypeVar("C", bound=Component)
-RUNNING = pytest.StashKey[dict[str, Component]]()
+C = TypeVar("C", bound=RunningComponent)
+RUNNING = pytest.StashKey[dict[str, RunningComponent]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing runs yet."""
+    """Create the registry of running components, and configure Hypothesis."""
     config.stash[RUNNING] = {}
-    # The image of the integration tests has no Hypothesis.
+    # The image of the integration tests does not contain Hypothesis.
     if find_spec("hypothesis"):
         from hypothesis import HealthCheck, settings
 
-        # Neither says anything but how busy the machine is.
+        # Both checks fail only because the machine is busy.
         settings.register_profile("labelstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
         settings.load_profile("labelstream")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that ask for a real component carry its marker, so that `-m "not apache"` leaves them out."""
+    """Add the marker of each real component to the tests that use it, for `-m "not apache"`."""
     for item in items:
         names = getattr(item, "fixturenames", ())
         if "apache_kafka" in names:
@@ -59,28 +67,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("redis")
 
 
-def _component(config: pytest.Config, fixture: str, make: Callable[[Tell], C]) -> Iterator[C]:
-    part, started = PARTS[fixture], time.monotonic()
+def _component(config: pytest.Config, fixture: str, create: Callable[[Notify], C]) -> Iterator[C]:
+    entry, started = COMPONENTS[fixture], time.monotonic()
     reporter = config.pluginmanager.getplugin("terminalreporter")
 
-    def tell(line: str) -> None:
+    def notify(message: str) -> None:
         if reporter is not None:
             reporter.ensure_newline()
-            reporter.write_line(f"[{part.name}] {line}")
+            reporter.write_line(f"[{entry.name}] {message}")
 
     try:
-        component = make(tell)
-    except (MissingPartError, ModuleNotFoundError) as error:
-        part.missing = str(error)
-        unavailable(f"{part.name} is missing: {error}. To get it: {part.remedy}")
+        component = create(notify)
+    except (MissingComponentError, ModuleNotFoundError) as error:
+        entry.missing = str(error)
+        unavailable(f"{entry.name} is missing: {error}. Fix: {entry.fix}")
     try:
         try:
             component.start()
         except Exception as error:
-            part.missing = f"it did not start ({str(error).splitlines()[0]})"
+            entry.missing = f"it did not start ({str(error).splitlines()[0]})"
             raise
-        part.found, part.version = component.found, component.version
-        part.start_s = time.monotonic() - started
+        entry.origin, entry.version = component.origin, component.version
+        entry.start_s = time.monotonic() - started
         config.stash[RUNNING][fixture] = component
         yield component
     finally:
@@ -90,62 +98,62 @@ def _component(config: pytest.Config, fixture: str, make: Callable[[Tell], C]) -
 
 @pytest.fixture(scope="session")
 def apache_kafka(request: pytest.FixtureRequest) -> "Iterator[ApacheKafka]":
-    """A real Apache Kafka; if none can be had the test is skipped, or failed where they are required."""
+    """A real Apache Kafka; without one the test is skipped, or fails if real components are required."""
 
-    def make(tell: Tell) -> "ApacheKafka":
+    def create(notify: Notify) -> "ApacheKafka":
         from tests.real.kafka import ApacheKafka
 
-        return ApacheKafka(tell=tell)
+        return ApacheKafka(notify=notify)
 
-    yield from _component(request.config, "apache_kafka", make)
+    yield from _component(request.config, "apache_kafka", create)
 
 
 @pytest.fixture(scope="session")
 def embedded_broker(request: pytest.FixtureRequest) -> "Iterator[EmbeddedBroker]":
-    """librdkafka's mock cluster, for what tests/real/embedded.py says it can judge."""
+    """librdkafka's mock cluster, with the limits described in tests/real/embedded.py."""
 
-    def make(tell: Tell) -> "EmbeddedBroker":
+    def create(notify: Notify) -> "EmbeddedBroker":
         from tests.real.embedded import EmbeddedBroker
 
         return EmbeddedBroker()
 
-    yield from _component(request.config, "embedded_broker", make)
+    yield from _component(request.config, "embedded_broker", create)
 
 
 @pytest.fixture(scope="session")
 def redis_server(request: pytest.FixtureRequest) -> "Iterator[RedisServer]":
     """A real Redis or Valkey."""
 
-    def make(tell: Tell) -> "RedisServer":
+    def create(notify: Notify) -> "RedisServer":
         from tests.real.redis import RedisServer
 
         return RedisServer()
 
-    yield from _component(request.config, "redis_server", make)
+    yield from _component(request.config, "redis_server", create)
 
 
 @pytest.fixture(scope="session")
 def prometheus_server(request: pytest.FixtureRequest) -> "Iterator[PrometheusServer]":
-    """A real Prometheus with our rules."""
+    """A real Prometheus with the project's rules."""
 
-    def make(tell: Tell) -> "PrometheusServer":
+    def create(notify: Notify) -> "PrometheusServer":
         from tests.real.prometheus import PrometheusServer
 
         return PrometheusServer()
 
-    yield from _component(request.config, "prometheus_server", make)
+    yield from _component(request.config, "prometheus_server", create)
 
 
 @pytest.fixture(scope="module")
 def chromium(request: pytest.FixtureRequest) -> "Iterator[Chromium]":
-    """A real browser. While it runs the thread has an event loop, so it ends with the module that asked."""
+    """A real browser, per module because the thread has an event loop while the browser is running."""
 
-    def make(tell: Tell) -> "Chromium":
+    def create(notify: Notify) -> "Chromium":
         from tests.page.browser import Chromium
 
         return Chromium()
 
-    yield from _component(request.config, "chromium", make)
+    yield from _component(request.config, "chromium", create)
 
 
 @pytest.fixture(
@@ -156,9 +164,9 @@ def chromium(request: pytest.FixtureRequest) -> "Iterator[Chromium]":
     ],
 )
 def broker(request: pytest.FixtureRequest) -> "EmbeddedBroker | ApacheKafka":
-    """The same test on both brokers."""
-    chosen: EmbeddedBroker | ApacheKafka = request.getfixturevalue(request.param)
-    return chosen
+    """Runs a test on both brokers."""
+    selected: EmbeddedBroker | ApacheKafka = request.getfixturevalue(request.param)
+    return selected
 
 
 @pytest.fixture(autouse=True)
@@ -169,15 +177,15 @@ def _real_components(request: pytest.FixtureRequest) -> Iterator[None]:
         used.add(request.node.callspec.params["broker"])
     for fixture, component in request.config.stash[RUNNING].items():
         if fixture in used:
-            PARTS[fixture].tests.add(request.node.nodeid)
+            COMPONENTS[fixture].tests.add(request.node.nodeid)
             component.revive()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what the run's results rest on: a green run without Apache Kafka is a smaller claim."""
-    terminalreporter.section("real components used")
-    for part in PARTS.values():
-        terminalreporter.write_line(part.line(), red=bool(part.missing))
+    """Report the real components of the run, because passing without Apache Kafka means less."""
+    terminalreporter.section("real components")
+    for entry in COMPONENTS.values():
+        terminalreporter.write_line(entry.summary_line(), red=bool(entry.missing))
     if required():
-        terminalreporter.write_line(f"{REQUIRE} is set: tests whose component is missing fail")
+        terminalreporter.write_line(f"{REQUIRE_VARIABLE} is set: tests fail if their component is missing")
     terminalreporter.write_line(library_versions())

@@ -9,9 +9,11 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
@@ -61,8 +63,8 @@ class OddRuntime:
     device = "cpu"
     provider = "odd"
     pad_multiple = 1
-    bucket_shapes = ()
-    padded_cost = np.multiply
+    bucket_shapes: Sequence[tuple[int, int]] = ()
+    padded_cost: Callable[[Any, Any], Any] = np.multiply
     max_same_shape_batches = 1
 
     def __init__(self, runtime: OnnxRuntime, oddity: Oddity) -> None:

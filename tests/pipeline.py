@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from stream.classify import Prediction, TextInput, Tokeniser, make_head
 from stream.runtime import OnnxRuntime
 from stream.verify import infer_all
 from tests.real.client import BrokerClient
-from tests.real.parts import unique
+from tests.real.components import unique
 from tests.real.worker import WorkerProcess
 
 WORDS = (
@@ -74,7 +75,7 @@ def start_worker(tiny_bundle: Bundle) -> Iterator[StartWorker]:
         *,
         ready: bool = True,
         bundle: Path | None = None,
-        **settings: object,
+        **settings: Any,
     ) -> WorkerProcess:
         worker = WorkerProcess(broker.address, bundle or tiny_bundle.path, route, **settings)
         workers.append(worker)

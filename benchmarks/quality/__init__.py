@@ -1,1 +1,1 @@
-"""How good the trained classifiers are on published data: the real command, judged and reported."""
+"""Quality of classifiers trained with the real `labelstream train` command on published data sets."""

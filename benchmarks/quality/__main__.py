@@ -1,4 +1,4 @@
-"""The quality figures, as one program: `python -m benchmarks.quality --data FOLDER [SET ...]`."""
+"""Command line of the quality figures: `python -m benchmarks.quality --data FOLDER [SET ...]`."""
 
 import shlex
 import signal
@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 
 from benchmarks.quality.prepare import NoDataError, prepare
-from benchmarks.quality.results import Trained, data_of, findings, trained
+from benchmarks.quality.results import TrainedRun, collect_results, load_data, load_trained
 from benchmarks.quality.sections import provenance, section
 from benchmarks.quality.sets import SETS, QualitySet, Run
-from benchmarks.quality.training import FailedError, command, earlier, resolved, train
+from benchmarks.quality.training import FailedError, load_record, resolve_folders, train, train_command
 from benchmarks.speed.report import Section, merge, missing
 from stream.errors import LabelstreamError
 
@@ -26,13 +26,13 @@ TITLE = "# Quality\n"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line chose.
+    """Options of the command line.
 
     Attributes:
-        data: folder of all data, only read.
-        work: folder for prepared files, runs and bundles.
-        quick: few rows and one epoch, to try the program; the figures mean nothing.
-        no_train: take the trainings that lie in the work folder.
+        data: the folder of all data sets, which is only read.
+        work: the folder for prepared files, runs and bundles.
+        quick: use few rows and one epoch to try the program; the figures are meaningless.
+        no_train: report the existing runs in the work folder.
     """
 
     data: Path
@@ -42,108 +42,112 @@ class Options:
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of the data, a folder for each set; only read.")],
+    data: Annotated[Path, typer.Option(help="Folder with one folder per data set; only read.")],
     sets: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(SETS)}; default: all.")] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Few rows, one epoch, one seed: tries the program.")
+        bool, typer.Option("--quick", help="Few rows, one epoch, one seed, to try the program.")
     ] = False,
     no_train: Annotated[
-        bool, typer.Option("--no-train", help="Report the trainings in WORK again, train nothing.")
+        bool, typer.Option("--no-train", help="Report the existing runs in WORK without training.")
     ] = False,
-    work: Annotated[Path, typer.Option(help="Folder of files, runs and bundles.")] = Path(".quality"),
+    work: Annotated[Path, typer.Option(help="Folder for files, runs and bundles.")] = Path(".quality"),
     report: Annotated[
-        Path | None, typer.Option(help=f"The report; default: {REPORT}, WORK/trial.md with --quick.")
+        Path | None, typer.Option(help=f"Report file; default: {REPORT}, or WORK/trial.md with --quick.")
     ] = None,
 ) -> None:
-    """Train on published data by the real command, judge on the test parts, write the report.
+    """Train on published data sets with the real command, evaluate on the test parts and update the report.
 
-    Sections of sets that are not run stay as they are in the report. Each training takes up to 25 minutes on
-    two cores.
+    The report keeps the sections of sets that are not run. Each run takes up to 25 minutes on two cores.
     """
     console = Console()
     console.width = max(console.width, 120)
-    chosen = sets or [*SETS]
-    if unknown := [name for name in chosen if name not in SETS]:
-        raise typer.BadParameter(f"no such set: {', '.join(unknown)}; there are {', '.join(SETS)}")
+    selected = sets or [*SETS]
+    if unknown := [name for name in selected if name not in SETS]:
+        raise typer.BadParameter(f"unknown set: {', '.join(unknown)}; the sets are {', '.join(SETS)}")
     if not data.is_dir():
-        raise typer.BadParameter(f"{data} is no folder")
-    # Ctrl-C's way for SIGTERM too: the training that runs is ended.
+        raise typer.BadParameter(f"{data} is not a folder")
+    # SIGTERM takes the same path as Ctrl-C, so that a running training is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
-    place = (work / "quick" if quick else work).resolve()
-    options = Options(data.resolve(), place, quick, no_train)
-    file = report or (work / "trial.md" if quick else REPORT)
+    work_folder = (work / "quick" if quick else work).resolve()
+    options = Options(data.resolve(), work_folder, quick, no_train)
+    report_file = report or (work / "trial.md" if quick else REPORT)
     failed = False
-    for name in chosen:
-        console.rule(f"{name}, {chosen.index(name) + 1} of {len(chosen)}", align="left")
+    for name in selected:
+        console.rule(f"{name}, {selected.index(name) + 1} of {len(selected)}", align="left")
         try:
-            found, every = run_set(name, options, console)
+            set_section, trained_runs = run_set(name, options, console)
         except (FailedError, NoDataError, LabelstreamError) as error:
             console.print(f"{name}: failed: {error}", markup=False)
             failed = True
             continue
-        show(console, found)
-        write(file, {name: found.markdown(provenance(every, _again(name, quick=quick)))})
-        console.print(f"written to {file}")
+        show(console, set_section)
+        closing = provenance(trained_runs, _repeat_command(name, quick=quick))
+        write(report_file, {name: set_section.markdown(closing)})
+        console.print(f"written to {report_file}")
     if failed:
         raise typer.Exit(1)
 
 
-def run_set(name: str, options: Options, console: Console) -> tuple[Section, Sequence[Trained]]:
-    """Prepare, train, judge.
+def run_set(name: str, options: Options, console: Console) -> tuple[Section, Sequence[TrainedRun]]:
+    """Prepare the files of a set, train its runs and return its section and runs.
 
     Raises:
         NoDataError: the data folder lacks the set.
-        FailedError: a training failed, or there is none to report.
+        FailedError: a training failed, or there is no run to report.
     """
-    wanted = SETS[name]
+    quality_set = SETS[name]
     with console.status(f"{name}: preparing files"):
-        source = prepare(name, wanted.source, options.data, options.work, quick=options.quick)
-    every = []
-    runs = _runs(wanted, quick=options.quick)
-    for at, run in enumerate(runs, 1):
+        source = prepare(name, quality_set.source, options.data, options.work, quick=options.quick)
+    trained_runs = []
+    runs = _runs(quality_set, quick=options.quick)
+    for number, run in enumerate(runs, 1):
         if options.no_train:
-            done = earlier(run, options.work)
+            record = load_record(run, options.work)
         else:
-            words = command(wanted, run, source, quick=options.quick)
-            console.print(f"training {at} of {len(runs)}: {shlex.join(words)}", markup=False, highlight=False)
-            done = train(words, run, options.data, options.work)
-        every.append(trained(run, done))
-    with console.status(f"{name}: floor, comparison, facts about the data"):
-        read = data_of(wanted, source, options.data, options.work)
-        made = Path(resolved([source], options.data, options.work)[0])
-        found = findings(wanted, every, read, made, options.work / "runs")
-    return section(wanted, found), every
+            arguments = train_command(quality_set, run, source, quick=options.quick)
+            console.print(
+                f"training run {number} of {len(runs)}: {shlex.join(arguments)}",
+                markup=False,
+                highlight=False,
+            )
+            record = train(arguments, run, options.data, options.work)
+        trained_runs.append(load_trained(run, record))
+    with console.status(f"{name}: baseline, comparison, data statistics"):
+        loaded = load_data(quality_set, source, options.data, options.work)
+        prepared_folder = Path(resolve_folders([source], options.data, options.work)[0])
+        results = collect_results(quality_set, trained_runs, loaded, prepared_folder, options.work / "runs")
+    return section(quality_set, results), trained_runs
 
 
-def show(console: Console, found: Section) -> None:
+def show(console: Console, section: Section) -> None:
     """Print a section's tables and notes."""
-    for table in found.everything():
+    for table in section.all_tables():
         table.show(console)
-    for note in found.notes:
+    for note in section.notes:
         console.print(f"- {note}", markup=False)
 
 
-def write(file: Path, sections: dict[str, str]) -> None:
-    """Merge sections into the report; sets that it lacks get a line that says so."""
-    document = file.read_text(encoding="utf-8") if file.exists() else ""
+def write(report_file: Path, sections: dict[str, str]) -> None:
+    """Merge sections into the report, with a placeholder for each set that has no section yet."""
+    document = report_file.read_text(encoding="utf-8") if report_file.exists() else ""
     order = list(SETS)
-    absent = {
-        name: f"## {SETS[name].title}\n\nNot run yet: `{_again(name)}`."
+    placeholders = {
+        name: f"## {SETS[name].title}\n\nNot run yet: `{_repeat_command(name)}`."
         for name in missing(document, order, KIND)
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(merge(document, absent | sections, order, KIND, TITLE), encoding="utf-8")
+    report_file.parent.mkdir(parents=True, exist_ok=True)
+    report_file.write_text(merge(document, placeholders | sections, order, KIND, TITLE), encoding="utf-8")
 
 
-def _runs(wanted: QualitySet, *, quick: bool) -> list[Run]:
-    """All runs; of a quick one the first of each arm."""
+def _runs(quality_set: QualitySet, *, quick: bool) -> list[Run]:
+    """Return the runs of a set; in quick mode only the first run of each arm."""
     arms: dict[str, Run] = {}
-    for run in wanted.runs:
+    for run in quality_set.runs:
         arms.setdefault(run.arm, run)
-    return [*arms.values()] if quick else [*wanted.runs]
+    return [*arms.values()] if quick else [*quality_set.runs]
 
 
-def _again(name: str, *, quick: bool = False) -> str:
+def _repeat_command(name: str, *, quick: bool = False) -> str:
     return f"python -m benchmarks.quality --data DATA {'--quick ' if quick else ''}{name}"
 
 

@@ -1,4 +1,4 @@
-"""Differences between classifiers on the same rows: the paired bootstrap (Efron and Tibshirani 1993)."""
+"""Differences between classifiers on the same rows, by the paired bootstrap (Efron and Tibshirani 1993)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from trainer.evaluation.bootstrap import RESAMPLES, Weights, intervals
 from trainer.evaluation.scores import single_decisions
 
 Numbers = npt.NDArray[np.int64]
-"""Label numbers [rows]."""
+"""Label numbers, int64 [rows]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Estimate:
     high: float
 
     def text(self, *, signed: bool = False) -> str:
-        """As it stands in a table: figure [low, high]."""
+        """Format the estimate for a table: figure [low, high]."""
         mark = "+" if signed else ""
         return f"{self.value:{mark}.4f} [{self.low:{mark}.4f}, {self.high:{mark}.4f}]"
 
@@ -33,21 +33,21 @@ class Estimate:
 def statistic(
     runs: Sequence[Numbers], truth: Numbers, labels: int, figure: str
 ) -> Callable[[Weights], Weights]:
-    """A figure, accuracy or macro_f1, as the mean over several runs' guesses, for rows with weights."""
+    """Return a function of row weights that computes accuracy or macro_f1 as the mean over several runs."""
     if figure not in ("accuracy", "macro_f1"):
-        raise ValueError(f"no paired figure is called {figure}")
-    decisions = [single_decisions(guesses, truth, labels) for guesses in runs]
-    right = [(guesses == truth).astype(np.float64) for guesses in runs]
+        raise ValueError(f"unknown paired figure: {figure}")
+    decisions = [single_decisions(predictions, truth, labels) for predictions in runs]
+    correct = [(predictions == truth).astype(np.float64) for predictions in runs]
 
-    def found(weights: Weights) -> Weights:
+    def compute_mean(weights: Weights) -> Weights:
         if figure == "macro_f1":
-            each = [one.macro_f1(weights) for one in decisions]
+            each = [counts.macro_f1(weights) for counts in decisions]
         else:
-            each = [weights @ one / weights.sum(axis=1) for one in right]
+            each = [weights @ hits / weights.sum(axis=1) for hits in correct]
         mean: Weights = np.mean(each, axis=0)
         return mean
 
-    return found
+    return compute_mean
 
 
 def estimates(
@@ -59,46 +59,49 @@ def estimates(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, tuple[Estimate, Estimate]]:
-    """Each arm's figure, and by how much it is above one of them, over the same resamples of the rows.
+    """Estimate each arm's figure and its difference from a reference arm, over the same row resamples.
 
     Args:
-        arms: label numbers [rows] of each run of each arm; a figure is the mean over an arm's runs.
+        arms: the predicted label numbers [rows] of each run, by arm; a figure is the mean over its runs.
         truth: the true label numbers [rows].
-        labels: how many there are.
+        labels: the number of labels.
         figure: accuracy or macro_f1.
-        against: the arm that the others are held against.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
+        against: the name of the reference arm.
+        seed: the seed of the bootstrap.
+        resamples: the number of resamples of the bootstrap.
     """
-    ways = {arm: statistic(runs, truth, labels, figure) for arm, runs in arms.items()}
-    base = ways[against]
+    statistics = {arm: statistic(runs, truth, labels, figure) for arm, runs in arms.items()}
+    base = statistics[against]
 
-    def above(way: Callable[[Weights], Weights]) -> Callable[[Weights], Weights]:
-        return lambda weights: way(weights) - base(weights)
+    def gain_over_base(compute: Callable[[Weights], Weights]) -> Callable[[Weights], Weights]:
+        return lambda weights: compute(weights) - base(weights)
 
-    every = {f"of {arm}": way for arm, way in ways.items()}
-    every |= {f"above by {arm}": above(way) for arm, way in ways.items()}
-    ends = intervals(every, len(truth), seed, resamples)
-    whole = np.ones((1, len(truth)))
-    found = {name: Estimate(float(way(whole)[0]), *ends[name]) for name, way in every.items()}
-    return {arm: (found[f"of {arm}"], found[f"above by {arm}"]) for arm in arms}
+    all_statistics = {f"value of {arm}": compute for arm, compute in statistics.items()}
+    all_statistics |= {f"gain of {arm}": gain_over_base(compute) for arm, compute in statistics.items()}
+    interval_ends = intervals(all_statistics, len(truth), seed, resamples)
+    unit_weights = np.ones((1, len(truth)))
+    estimated = {
+        name: Estimate(float(compute(unit_weights)[0]), *interval_ends[name])
+        for name, compute in all_statistics.items()
+    }
+    return {arm: (estimated[f"value of {arm}"], estimated[f"gain of {arm}"]) for arm in arms}
 
 
-def predicted(bundle: Path, file: Path, into: Path) -> list[str]:
-    """The labels that `labelstream predict` gives the rows of a file, by the fp32 variant on the CPU.
+def predict_labels(bundle: Path, file: Path, output: Path) -> list[str]:
+    """Predict the labels of the rows of a file with `labelstream predict`, by the fp32 variant on the CPU.
 
     Raises:
-        FailedError: it failed, or a row has no label.
+        FailedError: the command failed, or a row has no label.
     """
-    words = ["labelstream", "predict", str(bundle), "--input", str(file), "--output", str(into)]
-    run_command([*words, "--variant", "fp32", "--device", "cpu"], into.with_suffix(".predict.log"))
-    rows = [orjson.loads(line) for line in into.read_bytes().splitlines()]
-    if lacking := [row["row"] for row in rows if "label" not in row]:
-        raise FailedError(f"{len(lacking)} rows of {file} have no prediction, the first is {lacking[0]}")
+    command = ["labelstream", "predict", str(bundle), "--input", str(file), "--output", str(output)]
+    run_command([*command, "--variant", "fp32", "--device", "cpu"], output.with_suffix(".predict.log"))
+    rows = [orjson.loads(line) for line in output.read_bytes().splitlines()]
+    if unlabelled := [row["row"] for row in rows if "label" not in row]:
+        raise FailedError(f"{len(unlabelled)} rows of {file} have no prediction, first row {unlabelled[0]}")
     return [row["label"] for row in rows]
 
 
-def numbered(names: Sequence[str], labels: Sequence[str]) -> Numbers:
-    """Label numbers of names."""
-    place = {label: at for at, label in enumerate(labels)}
-    return np.array([place[name] for name in names], dtype=np.int64)
+def label_numbers(names: Sequence[str], labels: Sequence[str]) -> Numbers:
+    """Convert label names to label numbers."""
+    numbers = {label: number for number, label in enumerate(labels)}
+    return np.array([numbers[name] for name in names], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Files that `labelstream train` reads, where a set has no parts of its own; and few rows, for a try."""
+"""Input files for `labelstream train`: splits of sets without published ones, and small samples."""
 
 import csv
 import gzip
@@ -22,15 +22,15 @@ QUICK_ROWS = {"train": 900, "validation": 150, "test": 150}
 
 
 class NoDataError(Exception):
-    """The folder lacks a set, or what is there looks different."""
+    """The data folder lacks a set, or its files are not as expected."""
 
 
 def by_row_number(rows: Iterable[tuple[int, T]], every: int = TEST_EVERY) -> dict[str, list[T]]:
-    """Rows whose number `every` divides are the test part, all others the training part.
+    """Split rows: numbers divisible by `every` form the test part, all others the training part.
 
     Args:
-        rows: each with its number, from 0; numbers may be missing.
-        every: of so many rows one is a test row.
+        rows: the rows with their numbers, from 0; the numbers may have gaps.
+        every: the divisor.
     """
     parts: dict[str, list[T]] = {"train": [], "test": []}
     for number, row in rows:
@@ -38,34 +38,36 @@ def by_row_number(rows: Iterable[tuple[int, T]], every: int = TEST_EVERY) -> dic
     return parts
 
 
-def thinned(units: Sequence[T], most: int) -> list[T]:
-    """At most so many of them, evenly spread: sorted data keep all their labels as long as possible."""
-    return list(units[:: max(1, -(-len(units) // most))])
+def thin(units: Sequence[T], limit: int) -> list[T]:
+    """Keep at most `limit` units, evenly spaced, so that sorted data keep as many labels as possible."""
+    return list(units[:: max(1, -(-len(units) // limit))])
 
 
 def sms_spam(data: Path) -> dict[str, list[Row]]:
-    """Messages and their labels; quotes are text."""
+    """Read messages and their labels; quotation marks are part of the text."""
     lines = _text(data / "sms_spam", "SMSSpamCollection*").split("\n")
     rows = [line.rstrip("\r").split("\t", 1) for line in lines if line]
     # Some mirrors add a header to the published file.
     rows = rows[rows[0] == ["Label", "SMS"] :]
-    return by_row_number((at, {"text": text, "label": label}) for at, (label, text) in enumerate(rows))
+    return by_row_number(
+        (number, {"text": text, "label": label}) for number, (label, text) in enumerate(rows)
+    )
 
 
 def womens_clothing(data: Path) -> dict[str, list[Row]]:
-    """Reviews with a text: title and review, whether the piece is recommended, and the metadata."""
+    """Read reviews with a text: title and review, the recommendation, and the metadata."""
     rows = csv.DictReader(io.StringIO(_text(data / "womens_clothing", "*.csv*"), newline=""))
-    kept: list[tuple[int, Row]] = []
-    for at, row in enumerate(rows):
+    reviews: list[tuple[int, Row]] = []
+    for number, row in enumerate(rows):
         if row["Review Text"].strip():
             text = f"{row['Title']} {row['Review Text']}".strip()
             metadata = {name: row[name] for name in CLOTHES}
-            kept.append((at, {"text": text, "recommended": row["Recommended IND"], **metadata}))
-    return by_row_number(kept)
+            reviews.append((number, {"text": text, "recommended": row["Recommended IND"], **metadata}))
+    return by_row_number(reviews)
 
 
 def imbalance(data: Path) -> dict[str, list[Row]]:
-    """The rows of goemotions that have one label, by name; of the training part every sixth of them."""
+    """Read the rows of goemotions with exactly one label; every sixth of them in the training part."""
     folder = data / "goemotions"
     names = _text(folder, "labels.txt").split("\n")
     parts: dict[str, list[Row]] = {}
@@ -82,65 +84,65 @@ PREPARED: Mapping[str, Callable[[Path], dict[str, list[Row]]]] = {
     "imbalance": imbalance,
     "imbalance_short": imbalance,
 }
-"""Sets whose files are made; the others are read where they lie."""
+"""Readers of the sets that need prepared files; the others are read directly."""
 
 
 def prepare(name: str, source: str, data: Path, work: Path, *, quick: bool) -> str:
-    """Make the files of a set in the work folder; the data folder is only read.
+    """Prepare the files of a set in the work folder; the data folder is only read.
 
     Args:
-        name: of the set.
-        source: where its data lie, with DATA or WORK for the folder.
-        data: the folder of all data.
-        work: the folder for what is made.
-        quick: few rows.
+        name: the name of the set.
+        source: the path of its data, with DATA or WORK for the folder.
+        data: the folder of all data sets.
+        work: the output folder.
+        quick: whether to keep only a few rows.
 
     Returns:
-        What `labelstream train` is to be given, with DATA or WORK for the folder.
+        The source argument of `labelstream train`, with DATA or WORK for the folder.
 
     Raises:
         NoDataError: the set is not in the data folder.
     """
-    lies = Path(source.replace("DATA", str(data), 1))
+    source_folder = Path(source.replace("DATA", str(data), 1))
     if name in PREPARED:
         parts = PREPARED[name](data)
         if quick:
-            parts = {part: thinned(rows, QUICK_ROWS[part]) for part, rows in parts.items()}
+            parts = {part: thin(rows, QUICK_ROWS[part]) for part, rows in parts.items()}
         _write(work / name, parts)
         return f"WORK/{name}"
-    if not lies.is_dir():
-        raise NoDataError(f"there is no folder {lies}")
+    if not source_folder.is_dir():
+        raise NoDataError(f"the folder {source_folder} does not exist")
     if not quick:
         return source
-    _fresh(work / name)
-    for file in sorted(lies.iterdir()):
+    _recreate(work / name)
+    for file in sorted(source_folder.iterdir()):
         if part := split_of(file.name.removesuffix(".gz").rpartition(".")[0]):
-            to = work / name / file.name.removesuffix(".gz")
-            to.write_text("".join(_few(_read(file), QUICK_ROWS[part])), encoding="utf-8", newline="")
+            target = work / name / file.name.removesuffix(".gz")
+            target.write_text("".join(_sample(_read(file), QUICK_ROWS[part])), encoding="utf-8", newline="")
     return f"WORK/{name}"
 
 
 def read_rows(file: Path) -> list[Row]:
-    """The rows of a file that was made here."""
+    """Read the rows of a prepared file."""
     return [orjson.loads(line) for line in file.read_bytes().splitlines()]
 
 
-def _few(text: str, most: int) -> Iterator[str]:
-    """Few units of a file: sentences between blank lines, else lines, the first of which stays."""
+def _sample(text: str, limit: int) -> Iterator[str]:
+    """Yield a sample of a file: sentences between blank lines, or else lines, always with the first line."""
     if "\n\n" in text:
-        yield from (f"{sentence}\n\n" for sentence in thinned(text.split("\n\n"), most))
+        yield from (f"{sentence}\n\n" for sentence in thin(text.split("\n\n"), limit))
         return
     head, *lines = text.splitlines(keepends=True)
-    yield from (head, *thinned(lines, most))
+    yield from (head, *thin(lines, limit))
 
 
 def _write(folder: Path, parts: Mapping[str, list[Row]]) -> None:
-    _fresh(folder)
+    _recreate(folder)
     for part, rows in parts.items():
         (folder / f"{part}.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
 
 
-def _fresh(folder: Path) -> None:
+def _recreate(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
 
@@ -148,10 +150,10 @@ def _fresh(folder: Path) -> None:
 def _text(folder: Path, pattern: str) -> str:
     files = sorted(folder.glob(pattern))
     if len(files) != 1:
-        raise NoDataError(f"{folder} has {len(files) or 'no'} file {pattern}, and one is needed")
+        raise NoDataError(f"{folder} has {len(files) or 'no'} files {pattern}; exactly one is required")
     return _read(files[0])
 
 
 def _read(file: Path) -> str:
-    given = file.read_bytes()
-    return (gzip.decompress(given) if file.suffix == ".gz" else given).decode("utf-8-sig")
+    content = file.read_bytes()
+    return (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8-sig")

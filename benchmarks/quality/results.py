@@ -1,4 +1,4 @@
-"""What a set came to: bundles, metrics, floor, comparison, and facts about the data."""
+"""Results of a set: bundles, metrics, baseline, comparison and data statistics."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,114 +8,122 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from benchmarks.quality.floor import floor_figures
-from benchmarks.quality.paired import Estimate, estimates, numbered, predicted
+from benchmarks.quality.baseline import baseline_figures
+from benchmarks.quality.paired import Estimate, estimates, label_numbers, predict_labels
 from benchmarks.quality.prepare import read_rows
 from benchmarks.quality.sets import Options, QualitySet, Run
-from benchmarks.quality.training import Done, resolved
+from benchmarks.quality.training import RunRecord, resolve_folders
 from stream.bundle import Manifest, read_bundle
 from trainer.data.read import Data, read_data
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """A training, its bundle's manifest and its metrics.json."""
+class TrainedRun:
+    """A finished run with its record, the manifest of its bundle, and its metrics.json."""
 
-    run: Run
-    done: Done
+    spec: Run
+    record: RunRecord
     manifest: Manifest
     metrics: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """All that a section is written from.
+class SetResults:
+    """The results that a section of the report shows.
 
     Attributes:
-        trained: a training each, in the set's order.
-        floor: the SVM's figures, if there is a floor.
-        compared: by figure and arm, the arm's figure and its difference from the arm that it is held against.
-        truncated: share of the rows of each part that are longer than the model reads.
+        trained_runs: the finished runs, in the order of the set.
+        baseline: the figures of the baseline, if the set has one.
+        compared: by figure and arm, the figure of the arm and its difference from the reference arm.
+        truncated: the share of truncated rows in each part.
     """
 
-    trained: Sequence[Trained]
-    floor: Mapping[str, Any] | None = None
+    trained_runs: Sequence[TrainedRun]
+    baseline: Mapping[str, Any] | None = None
     compared: Mapping[str, Mapping[str, tuple[Estimate, Estimate]]] = field(default_factory=dict)
     truncated: Mapping[str, float] = field(default_factory=dict)
 
 
-def trained(run: Run, done: Done) -> Trained:
-    """Read what a training left behind.
+def load_trained(run: Run, record: RunRecord) -> TrainedRun:
+    """Load the bundle of a finished run.
 
     Raises:
-        BundleError: it is not there.
+        BundleError: the bundle is missing or invalid.
     """
-    bundle = read_bundle(done.bundle)
+    bundle = read_bundle(record.bundle)
     metrics = json.loads((bundle.path / "metrics.json").read_text(encoding="utf-8"))
-    return Trained(run, done, bundle.manifest, metrics)
+    return TrainedRun(run, record, bundle.manifest, metrics)
 
 
-def data_of(wanted: QualitySet, source: str, data: Path, work: Path) -> Data:
-    """The very rows of the training, read by the trainer's own code."""
+def load_data(quality_set: QualitySet, source: str, data: Path, work: Path) -> Data:
+    """Load the rows of the training with the trainer's own code."""
     options: Options = {
-        name: resolved([value], data, work)[0] if isinstance(value, str) else value
-        for name, value in wanted.reading.items()
+        name: resolve_folders([value], data, work)[0] if isinstance(value, str) else value
+        for name, value in quality_set.reading.items()
     }
-    given: dict[str, Any] = {**options}
-    if "label_names" in given:
-        given["label_names"] = Path(given["label_names"])
-    return read_data(Path(resolved([source], data, work)[0]), **given)
+    arguments: dict[str, Any] = {**options}
+    if "label_names" in arguments:
+        arguments["label_names"] = Path(arguments["label_names"])
+    return read_data(Path(resolve_folders([source], data, work)[0]), **arguments)
 
 
-def findings(wanted: QualitySet, every: Sequence[Trained], read: Data, made: Path, runs: Path) -> Findings:
-    """Fit the floor, compare arms row by row, count what is cut.
+def collect_results(
+    quality_set: QualitySet, trained_runs: Sequence[TrainedRun], read: Data, prepared_folder: Path, runs: Path
+) -> SetResults:
+    """Fit the baseline, compare the arms row by row, and count truncated rows.
 
     Args:
-        wanted: the set.
-        every: its trainings.
-        read: its rows.
-        made: folder of its prepared files, for predictions of the test part.
-        runs: folder for the predictions.
+        quality_set: the data set.
+        trained_runs: the finished runs of the set.
+        read: the rows of the set.
+        prepared_folder: the folder of the set's prepared files, which contains the test part.
+        runs: the folder for predictions.
     """
-    return Findings(
-        every,
-        floor_figures(read) if wanted.floor else None,
-        _compared(wanted, every, made / "test.jsonl", runs),
-        truncated(read, Path(every[0].done.bundle) / "tokenizer.json", every[0].manifest.max_length),
+    return SetResults(
+        trained_runs,
+        baseline_figures(read) if quality_set.baseline else None,
+        _compare_arms(quality_set, trained_runs, prepared_folder / "test.jsonl", runs),
+        truncated(
+            read, Path(trained_runs[0].record.bundle) / "tokenizer.json", trained_runs[0].manifest.max_length
+        ),
     )
 
 
 def truncated(read: Data, tokenizer: Path, max_length: int) -> dict[str, float]:
-    """Share of the rows of each part that have more tokens, special ones included, than the model reads."""
-    counter = Tokenizer.from_file(str(tokenizer))
-    counter.no_truncation()
-    counter.no_padding()
-    longer: dict[str, list[bool]] = {}
+    """Compute the share of rows in each part that exceed `max_length` tokens, special tokens included."""
+    counting_tokenizer = Tokenizer.from_file(str(tokenizer))
+    counting_tokenizer.no_truncation()
+    counting_tokenizer.no_padding()
+    is_truncated: dict[str, list[bool]] = {}
     for example in read.examples:
-        longer.setdefault(example.split or "train", [])
+        is_truncated.setdefault(example.split or "train", [])
     rows = [
         example.text if example.text_pair is None else (example.text, example.text_pair)
         for example in read.examples
     ]
-    for example, encoding in zip(read.examples, counter.encode_batch(rows), strict=True):
-        longer[example.split or "train"].append(len(encoding.ids) > max_length)
-    return {part: sum(found) / len(found) for part, found in longer.items()}
+    for example, encoding in zip(read.examples, counting_tokenizer.encode_batch(rows), strict=True):
+        is_truncated[example.split or "train"].append(len(encoding.ids) > max_length)
+    return {part: sum(flags) / len(flags) for part, flags in is_truncated.items()}
 
 
-def _compared(
-    wanted: QualitySet, every: Sequence[Trained], test: Path, runs: Path
+def _compare_arms(
+    quality_set: QualitySet, trained_runs: Sequence[TrainedRun], test: Path, runs: Path
 ) -> dict[str, dict[str, tuple[Estimate, Estimate]]]:
-    if wanted.comparison is None:
+    if quality_set.comparison is None:
         return {}
     rows = read_rows(test)
-    names = [row[wanted.reading["label_column"]] for row in rows]
-    labels = sorted(set(names) | {label for one in every for label in one.manifest.labels})
+    names = [row[quality_set.reading["label_column"]] for row in rows]
+    labels = sorted(
+        set(names) | {label for trained_run in trained_runs for label in trained_run.manifest.labels}
+    )
     arms: dict[str, list[Any]] = {}
-    for one in every:
-        said = predicted(Path(one.done.bundle), test, runs / f"{one.run.name}.jsonl")
-        arms.setdefault(one.run.arm, []).append(numbered(said, labels))
-    truth = numbered(names, labels)
+    for trained_run in trained_runs:
+        predictions = predict_labels(
+            Path(trained_run.record.bundle), test, runs / f"{trained_run.spec.name}.jsonl"
+        )
+        arms.setdefault(trained_run.spec.arm, []).append(label_numbers(predictions, labels))
+    truth = label_numbers(names, labels)
     return {
-        figure: estimates(arms, truth, len(labels), figure, wanted.comparison.against)
-        for figure in wanted.figures
+        figure: estimates(arms, truth, len(labels), figure, quality_set.comparison.against)
+        for figure in quality_set.figures
     }

@@ -1,7 +1,7 @@
-"""The data sets, how each is trained, and what is asked of it.
+"""The data sets, their training options and their targets.
 
-Hyper-parameters and seeds were fixed here before any figure of a test part was looked at; what may change
-them are figures of validation parts.
+Hyper-parameters and seeds were fixed before any figure of a test part was looked at. Only figures of
+validation parts may change them.
 """
 
 from collections.abc import Mapping
@@ -9,25 +9,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SEED = 42
-MOST_MINUTES = 25.0
+MAX_MINUTES = 25.0
 FP32_TOLERANCE = 1e-3
 INT8_AGREEMENT = 0.98
 INT8_METRIC_LOSS = 0.01
 
 Options = Mapping[str, Any]
-"""Flags of `labelstream train`, by their names with underscores."""
+"""Options of `labelstream train` by name, with underscores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training.
+    """One training run.
 
     Attributes:
-        name: of the bundle.
-        label: in the report's tables.
-        options: beside the set's own.
-        seed: of it.
-        arm: runs of one arm differ in their seed alone.
+        name: the name of the bundle.
+        label: the label in the tables of the report.
+        options: options in addition to those of the set.
+        seed: the seed of the training.
+        arm: the name of the arm; the runs of one arm differ only in their seeds.
     """
 
     name: str
@@ -39,21 +39,21 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A test figure of every run, and what it should at least be."""
+    """A test figure of every run, and its required minimum."""
 
     figure: str
-    least: float
+    minimum: float
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Whether one arm's figure is above another's by more than some margin, by the low end of the interval.
+    """The target of a comparison between two arms.
 
     Attributes:
-        arm: the one that is asked about.
-        against: the other.
+        arm: the arm under test.
+        against: the reference arm.
         figure: accuracy or macro_f1.
-        margin: the low end of the difference's 95% interval has to lie above it.
+        margin: the limit that the lower end of the difference's 95% interval must exceed.
     """
 
     arm: str
@@ -64,21 +64,21 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class QualitySet:
-    """A data set.
+    """A data set, its training runs and its targets.
 
     Attributes:
-        title: heading of its section.
-        method: what is learnt from which rows, one paragraph.
-        source: what `labelstream train` is given; DATA and WORK stand for the two folders.
-        reading: options that say what the data are; `trainer.data.read.read_data` takes them too.
+        title: the heading of the section.
+        method: one paragraph on the task and the rows.
+        source: the source argument of `labelstream train`; DATA and WORK stand for the two folders.
+        reading: options that describe the data; `trainer.data.read.read_data` accepts them too.
         learning: the hyper-parameters.
-        figures: of the test part, the headline first, by their names in metrics.json.
-        runs: the trainings.
-        targets: what is asked of every run.
-        floor: whether a linear SVM over words is fitted to the same rows.
-        beats_floor: whether that the headline lies above it is asked for.
-        beats_half: whether tuned thresholds have to do better than 0.5.
-        comparison: what is asked of two arms.
+        figures: figures of the test part by their names in metrics.json, the headline first.
+        runs: the training runs.
+        targets: the targets of every run.
+        baseline: whether the baseline, a linear SVM over words, is fitted to the same rows.
+        beats_baseline: whether the headline must exceed that of the baseline.
+        beats_half: whether tuned thresholds must exceed thresholds of 0.5.
+        comparison: the target of a comparison between two arms.
     """
 
     title: str
@@ -89,13 +89,13 @@ class QualitySet:
     figures: tuple[str, ...]
     runs: tuple[Run, ...]
     targets: tuple[Target, ...] = ()
-    floor: bool = True
-    beats_floor: bool = False
+    baseline: bool = True
+    beats_baseline: bool = False
     beats_half: bool = False
     comparison: Comparison | None = None
 
 
-WORDS: Mapping[str, str] = {
+FIGURE_NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
@@ -105,7 +105,7 @@ WORDS: Mapping[str, str] = {
     "entity_precision": "precision",
     "entity_recall": "recall",
 }
-"""What figures of metrics.json are called in the report."""
+"""The names of the figures of metrics.json in the report."""
 
 SINGLE = ("accuracy", "macro_f1")
 SICK: Options = {"text_column": "sentence_A", "text_pair_column": "sentence_B"}
@@ -117,13 +117,13 @@ IMBALANCE_ARMS: Mapping[str, Options] = {
 IMBALANCE_SEEDS = (42, 43, 44)
 
 
-def _imbalance(name: str, title: str, more: str, epochs: int) -> QualitySet:
+def _imbalance(name: str, title: str, note: str, epochs: int) -> QualitySet:
     return QualitySet(
         title=f"{name}: {title}",
-        method="Comments of goemotions that have exactly one label, 28 classes: every sixth of the training "
-        "part, all of the validation and the test part. Each arm is trained with three seeds. Intervals are "
-        "over the test rows, of the mean over the seeds, and paired between the arms; least and most are "
-        f"over the seeds. The target was laid on class weights beforehand. {more}",
+        method="Comments of goemotions with exactly one of 28 labels: every sixth of the training part, "
+        "and all of the validation and the test part. Each arm is trained with three seeds. Intervals are "
+        "computed over the test rows for the mean over the seeds, and paired between the arms; minimum and "
+        f"maximum are those of the seeds. The target for class weights was set in advance. {note}",
         source=f"WORK/{name}",
         reading={"task": "single-label", "text_column": "text", "label_column": "label"},
         learning={"epochs": epochs, "patience": 3, "batch_size": 32, "learning_rate": 2e-4, "max_length": 48},
@@ -140,21 +140,21 @@ def _imbalance(name: str, title: str, more: str, epochs: int) -> QualitySet:
 SETS: dict[str, QualitySet] = {
     "banking77": QualitySet(
         title="banking77: one of 77 intents",
-        method="Questions to a bank (Casanueva et al. 2020), in the published parts. A tenth of the training "
-        "part is the validation part.",
+        method="Questions to a bank (Casanueva et al. 2020), in the published splits. A tenth of the "
+        "training part is the validation part.",
         source="DATA/banking77",
         reading={"task": "single-label", "text_column": "text", "label_column": "category"},
         learning={"epochs": 10, "patience": 3, "batch_size": 32, "learning_rate": 2e-4, "max_length": 64},
         figures=SINGLE,
         runs=(Run("banking77", "MiniLM-L6"),),
         targets=(Target("accuracy", 0.925),),
-        beats_floor=True,
+        beats_baseline=True,
     ),
     "sms_spam": QualitySet(
         title="sms_spam: one of two labels",
-        method="Text messages, 13% of them spam (Almeida et al. 2011). Row numbers that 5 divides are the "
-        "test part. The set holds many near-copies, of which some stand in both parts; the figures below "
-        "count them.",
+        method="Text messages, 13% of them spam (Almeida et al. 2011). Rows with numbers divisible by 5 "
+        "are the test part. The set contains many near-duplicates, some of them across both parts; the "
+        "figures below include them.",
         source="WORK/sms_spam",
         reading={"task": "single-label", "text_column": "text", "label_column": "label"},
         learning={"epochs": 4, "batch_size": 32, "learning_rate": 1e-4, "max_length": 96},
@@ -164,7 +164,7 @@ SETS: dict[str, QualitySet] = {
     ),
     "goemotions": QualitySet(
         title="goemotions: any of 28 emotions",
-        method="Comments from Reddit (Demszky et al. 2020), in the published parts.",
+        method="Comments from Reddit (Demszky et al. 2020), in the published splits.",
         source="DATA/goemotions",
         reading={
             "task": "multi-label",
@@ -179,64 +179,65 @@ SETS: dict[str, QualitySet] = {
         figures=("macro_f1", "micro_f1"),
         runs=(Run("goemotions", "MiniLM-L6"),),
         targets=(Target("macro_f1", 0.42),),
-        beats_floor=True,
+        beats_baseline=True,
         beats_half=True,
     ),
     "sick": QualitySet(
         title="sick: entailment of pairs",
-        method="Pairs of sentences (Marelli et al. 2014): entailment, neutral or contradiction; the "
-        "published parts. The floor sees both sentences as one bag of words.",
+        method="Pairs of sentences (Marelli et al. 2014) with the labels entailment, neutral and "
+        "contradiction, in the published splits. The baseline receives both sentences as one bag of words.",
         source="DATA/sick",
         reading={"task": "pair", **SICK, "label_column": "entailment_judgment"},
         learning={"epochs": 8, "patience": 3, "batch_size": 32, "learning_rate": 1e-4, "max_length": 64},
         figures=SINGLE,
         runs=(Run("sick", "MiniLM-L6"),),
         targets=(Target("accuracy", 0.80),),
-        beats_floor=True,
+        beats_baseline=True,
     ),
     "sick_relatedness": QualitySet(
-        title="sick_relatedness: a number of a pair",
-        method="The same pairs with their relatedness, 1 to 5, learnt as a regression.",
+        title="sick_relatedness: a number for a pair",
+        method="The same pairs with their relatedness from 1 to 5, as a regression.",
         source="DATA/sick",
         reading={"task": "regression", **SICK, "label_column": "relatedness_score"},
         learning={"epochs": 8, "patience": 3, "batch_size": 32, "learning_rate": 1e-4, "max_length": 64},
         figures=("pearson", "mae"),
         runs=(Run("sick_relatedness", "MiniLM-L6"),),
         targets=(Target("pearson", 0.80),),
-        floor=False,
+        baseline=False,
     ),
     "bc5cdr": QualitySet(
         title="bc5cdr: chemicals and diseases in sentences",
-        method="Sentences of PubMed abstracts (Li et al. 2016), in the published parts. A span counts if its "
-        "type, start and end are right.",
+        method="Sentences of PubMed abstracts (Li et al. 2016), in the published splits. A span is correct "
+        "if its type, start and end are correct.",
         source="DATA/bc5cdr",
         reading={"task": "token"},
         learning={"epochs": 8, "patience": 3, "batch_size": 32, "learning_rate": 3e-4, "max_length": 128},
         figures=("entity_f1", "entity_precision", "entity_recall"),
         runs=(Run("bc5cdr", "MiniLM-L6"),),
         targets=(Target("entity_f1", 0.75),),
-        floor=False,
+        baseline=False,
     ),
     "wnut17": QualitySet(
         title="wnut17: new names in noisy text",
-        method="Posts with rare names of six types (Derczynski et al. 2017), in the published parts: names "
-        "of the test part hardly occur in the training part. A span counts if its type, start and end are "
-        "right.",
+        method="Posts with rare names of six types (Derczynski et al. 2017), in the published splits; "
+        "names of the test part hardly occur in the training part. A span is correct if its type, start "
+        "and end are correct.",
         source="DATA/wnut17",
         reading={"task": "token"},
         learning={"epochs": 8, "patience": 3, "batch_size": 32, "learning_rate": 3e-4, "max_length": 128},
         figures=("entity_f1", "entity_precision", "entity_recall"),
         runs=(Run("wnut17", "MiniLM-L6"),),
         targets=(Target("entity_f1", 0.30),),
-        floor=False,
+        baseline=False,
     ),
     "womens_clothing": QualitySet(
         title="womens_clothing: text with metadata",
-        method="Reviews of clothes: is the piece recommended? Title and review are the text; "
-        f"{', '.join(CLOTHES)} the metadata; the rating is not read. Reviews without a text are left out. "
-        "Row numbers that 5 divides are the test part. The floor sees the text alone. The head's weights for "
-        "metadata once began at random; text + metadata was 0.0044 [-0.0004, +0.0095] less accurate than "
-        "text alone then. That they begin at zero was decided after that figure had been seen.",
+        method="Reviews of clothes, with the recommendation as the label. Title and review form the text; "
+        f"the metadata are {', '.join(CLOTHES)}; the rating is not used. Reviews without a text are skipped. "
+        "Rows with numbers divisible by 5 are the test part. The baseline uses only the text. In an earlier "
+        "version the head's weights for metadata started at random values, and text + metadata was 0.0044 "
+        "[-0.0004, +0.0095] less accurate than text alone. The decision to start them at zero was made after "
+        "that figure was known.",
         source="WORK/womens_clothing",
         reading={"task": "single-label", "text_column": "text", "label_column": "recommended"},
         learning={"epochs": 2, "batch_size": 32, "learning_rate": 1e-4, "max_length": 128},
@@ -250,21 +251,21 @@ SETS: dict[str, QualitySet] = {
                 arm="text + metadata",
             ),
         ),
-        beats_floor=True,
+        beats_baseline=True,
         comparison=Comparison("text + metadata", "text", "accuracy", -0.005),
     ),
     "imbalance": _imbalance(
         "imbalance",
-        "what the flags for unequal classes do",
-        "Training goes on for as long as it pays.",
+        "effect of the options against class imbalance",
+        "Training continues as long as the validation figure improves.",
         epochs=8,
     ),
     "imbalance_short": _imbalance(
         "imbalance_short",
-        "the same when training is short",
-        "This set came after the one above: there, validation macro-F1 after the third epoch was 0.04 to "
-        "0.07 higher with weights than without, for each seed, and the test figures of full trainings "
-        "differed by less than they are sure of. So these trainings end after three.",
+        "the same with a short training",
+        "This set was added after the one above. There, the validation macro-F1 after the third epoch was "
+        "0.04 to 0.07 higher with weights than without, for each seed, and the test figures of the full "
+        "trainings did not differ significantly. Therefore these trainings end after three epochs.",
         epochs=3,
     ),
 }

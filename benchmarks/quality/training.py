@@ -1,4 +1,4 @@
-"""The real command in a process of its own: its words, its run, and what is kept of it."""
+"""Runs of the real `labelstream train` command in its own process, and their records."""
 
 import os
 import subprocess
@@ -20,19 +20,19 @@ QUICK: Options = {"epochs": 1}
 
 
 class FailedError(Exception):
-    """The command ended with an error, or nothing is there to be read."""
+    """The command failed, or there is no record of an earlier run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What is kept of a training besides its bundle.
+class RunRecord:
+    """The record of a training run, besides its bundle.
 
     Attributes:
-        command: its words, with DATA and WORK for the folders.
-        seconds: from start to end of the process.
-        bundle: its folder.
-        provenance: day, machine and versions.
-        left_out: variants that the gate refused, a line each.
+        command: the words of the command, with DATA and WORK for the folders.
+        seconds: the duration of the process.
+        bundle: the folder of the bundle.
+        provenance: date, machine and versions.
+        left_out: the output lines on variants that the parity gate rejected.
     """
 
     command: list[str]
@@ -43,7 +43,7 @@ class Done:
 
 
 def flags(options: Options) -> list[str]:
-    """Options as the command line has them; a tuple is joined with commas, a false one is left out."""
+    """Convert options to command-line flags; tuples are joined with commas, false values are omitted."""
     words: list[str] = []
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
@@ -54,66 +54,67 @@ def flags(options: Options) -> list[str]:
     return words
 
 
-def command(wanted: QualitySet, run: Run, source: str, *, quick: bool = False) -> list[str]:
-    """The words of a training, with DATA and WORK for the folders."""
-    options = {**wanted.reading, **run.options, **wanted.learning, **(QUICK if quick else {})}
-    ends = {"seed": run.seed, "name": run.name, "bundle_store": "WORK/bundles"}
-    return ["labelstream", "train", source, *flags({**options, **ends})]
+def train_command(quality_set: QualitySet, run: Run, source: str, *, quick: bool = False) -> list[str]:
+    """Return the command of a run, with DATA and WORK for the folders."""
+    options = {**quality_set.reading, **run.options, **quality_set.learning, **(QUICK if quick else {})}
+    run_options = {"seed": run.seed, "name": run.name, "bundle_store": "WORK/bundles"}
+    return ["labelstream", "train", source, *flags({**options, **run_options})]
 
 
-def resolved(words: Sequence[str], data: Path, work: Path) -> list[str]:
-    """Words with the folders in place of DATA and WORK at their beginning."""
+def resolve_folders(words: Sequence[str], data: Path, work: Path) -> list[str]:
+    """Replace DATA and WORK at the beginning of words by the folders."""
     folders = {"DATA": str(data), "WORK": str(work)}
-    parted = [(word, *word.partition("/")) for word in words]
+    partitioned = [(word, *word.partition("/")) for word in words]
     return [
-        f"{folders[head]}{slash}{rest}" if head in folders else word for word, head, slash, rest in parted
+        f"{folders[head]}{slash}{rest}" if head in folders else word
+        for word, head, slash, rest in partitioned
     ]
 
 
-def train(words: list[str], run: Run, data: Path, work: Path) -> Done:
-    """Run a training, showing its own output, and keep what came of it.
+def train(words: list[str], run: Run, data: Path, work: Path) -> RunRecord:
+    """Run a training, show its output, and save its record.
 
     Raises:
-        FailedError: it ended with an error.
+        FailedError: the command failed.
     """
     started = time.monotonic()
     log = work / "runs" / f"{run.name}.log"
-    run_command(resolved(words, data, work), log)
+    run_command(resolve_folders(words, data, work), log)
     seconds = time.monotonic() - started
     version = (work / "bundles" / run.name / "latest").read_text().strip()
-    told = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    done = Done(
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    record = RunRecord(
         words,
         seconds,
         str(work / "bundles" / run.name / version),
         [f"{datetime.now(UTC):%Y-%m-%d}", f"{usable_cores()} cores of {cpu_model()}", *versions(LIBRARIES)],
-        [line for line in told if "is left out" in line],
+        [line for line in lines if line.startswith("variant ")],
     )
-    _file(run, work).write_bytes(orjson.dumps(asdict(done)))
-    return done
+    _record_file(run, work).write_bytes(orjson.dumps(asdict(record)))
+    return record
 
 
-def earlier(run: Run, work: Path) -> Done:
-    """What an earlier training of the same name came to.
+def load_record(run: Run, work: Path) -> RunRecord:
+    """Load the record of an earlier run of the same name.
 
     Raises:
-        FailedError: there was none.
+        FailedError: there is no such record.
     """
     with suppress(FileNotFoundError):
-        return Done(**orjson.loads(_file(run, work).read_bytes()))
+        return RunRecord(**orjson.loads(_record_file(run, work).read_bytes()))
     raise FailedError(f"{run.name} was not trained yet in {work}")
 
 
 def run_command(words: Sequence[str], log: Path) -> None:
-    """Run `labelstream …` of this source tree; its output goes on as it comes, and into a file.
+    """Run a `labelstream` command of this source tree; its output is shown and written to a file.
 
     Raises:
-        FailedError: it ended with an error.
+        FailedError: the command failed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     if sys.stdout.isatty():
-        # What is copied would else be taken for a file's, without bars.
+        # The command writes to a pipe, for which rich would disable progress bars.
         environment |= {"FORCE_COLOR": "1", "COLUMNS": str(os.get_terminal_size().columns)}
     else:
         environment["COLUMNS"] = "400"
@@ -125,10 +126,10 @@ def run_command(words: Sequence[str], log: Path) -> None:
     )
     assert child.stdout is not None
     try:
-        with log.open("wb") as kept:
-            while some := os.read(child.stdout.fileno(), 65536):
-                kept.write(some)
-                sys.stdout.buffer.write(some)
+        with log.open("wb") as log_file:
+            while chunk := os.read(child.stdout.fileno(), 65536):
+                log_file.write(chunk)
+                sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
         code = child.wait()
     except BaseException:
@@ -136,8 +137,8 @@ def run_command(words: Sequence[str], log: Path) -> None:
         child.wait()
         raise
     if code != 0:
-        raise FailedError(f"labelstream {words[1]} ended with {code}; its output: {log}")
+        raise FailedError(f"labelstream {words[1]} failed with exit code {code}; output: {log}")
 
 
-def _file(run: Run, work: Path) -> Path:
+def _record_file(run: Run, work: Path) -> Path:
     return work / "runs" / f"{run.name}.json"

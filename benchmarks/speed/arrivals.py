@@ -1,4 +1,4 @@
-"""When label events arrive: a consumer on the same machine that compares its clock with their timestamps."""
+"""Arrival delays of label events, measured by a consumer on the same machine against their timestamps."""
 
 import time
 from collections.abc import Callable
@@ -12,13 +12,13 @@ POLL_S = 0.05
 
 
 class Arrivals:
-    """Reads one partition of the output topic, to spare the cores; events are spread evenly over all."""
+    """A consumer of one output partition, which is enough because events are spread evenly."""
 
     def __init__(self, broker: str, topic: str, partition: int = 0) -> None:
-        """Begin at the partition's end."""
+        """Start at the end of the partition."""
         self.delays: list[tuple[float, float]] = []
-        """Per label event: its timestamp and its delay, both in milliseconds."""
-        # Its threads are started here.
+        """Timestamp and delay of each label event, both in milliseconds."""
+        # The constructor starts librdkafka's threads, which inherit the priority.
         with punctual():
             self._consumer = Consumer(
                 {
@@ -30,40 +30,43 @@ class Arrivals:
                 }
             )
         self._consumer.assign([TopicPartition(topic, partition, OFFSET_END)])
-        # The end is looked up with the first poll.
+        # The first poll resolves OFFSET_END to an offset.
         self._consumer.poll(1.0)
 
     def read(self, expected: Callable[[], int | None]) -> bool:
-        """Read until as many events came as expected, which is None while the producer is at it.
+        """Read until all expected events have arrived.
+
+        Args:
+            expected: returns the number of expected events, or None while the producer is running.
 
         Returns:
-            Whether they all came, within 20 s after the producer's end.
+            Whether all events arrived within 20 s after the producer ended.
         """
         with punctual():
             return self._read(expected)
 
     def _read(self, expected: Callable[[], int | None]) -> bool:
-        ended = None
+        producer_ended = None
         while True:
             first = self._consumer.poll(POLL_S)
             if first is not None:
-                # What else has arrived is there without waiting.
+                # A timeout of 0 returns the messages that are already buffered.
                 messages = [first, *self._consumer.consume(1_000, 0)]
                 now_ms = time.time() * 1e3
                 for message in messages:
                     if message.error() is not None:
                         raise KafkaException(message.error())
-                    stamp = message.timestamp()[1]
-                    self.delays.append((stamp, now_ms - stamp))
+                    timestamp_ms = message.timestamp()[1]
+                    self.delays.append((timestamp_ms, now_ms - timestamp_ms))
                 continue
-            wanted = expected()
-            if wanted is not None:
-                ended = ended or time.monotonic()
-                if len(self.delays) >= wanted:
+            expected_count = expected()
+            if expected_count is not None:
+                producer_ended = producer_ended or time.monotonic()
+                if len(self.delays) >= expected_count:
                     return True
-                if time.monotonic() - ended > GRACE_S:
+                if time.monotonic() - producer_ended > GRACE_S:
                     return False
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the consumer."""
         self._consumer.close()

@@ -1,4 +1,4 @@
-"""A backlog that was loaded before, worked off by a way while its output and its CPU time are watched."""
+"""Backlogs: topics that are loaded in advance, and the throughput of a system that drains them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from benchmarks.speed.context import Bench
 from benchmarks.speed.load import load
 from benchmarks.speed.process import sample
-from benchmarks.speed.stats import Sample, Steady, steady
-from benchmarks.speed.ways import Place, Running, Way
+from benchmarks.speed.stats import Sample, SteadyState, steady_state
+from benchmarks.speed.systems import Endpoints, RunningSystem, System
 from tests.real.client import BrokerClient
-from tests.real.parts import unique
+from tests.real.components import unique
 
 PARTITIONS = 4
 POLL_S = 0.1
 FIRST_S = 180.0
-"""Seconds until the first output: loading and warming a model takes its time."""
+"""Seconds until the first output, which include loading and warming up a model."""
 STALL_S = 60.0
 
-# The broker frees deleted topics at once, not a minute later: a run writes more than the disk should hold.
+# The broker frees deleted topics after a second instead of a minute, since a run writes many gigabytes.
 TOPIC = {"file_delete_delay_ms": 1000}
 
 
@@ -32,31 +32,31 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One run of a way."""
+class Measurement:
+    """The measurement of one run of a system."""
 
-    steady: Steady
+    steady_state: SteadyState
     trace: list[Sample]
     notes: dict[str, float] = field(default_factory=dict)
-    """What was read from the process before it ended."""
+    """Figures that were read from the process before it ended."""
 
 
 @contextmanager
 def topics(bench: Bench, *names: str) -> Iterator[None]:
-    """Topics for a while."""
-    with ExitStack() as made:
+    """Create topics and delete them at the end."""
+    with ExitStack() as stack:
         for name in names:
             bench.kafka.create_topic(name, PARTITIONS, **TOPIC)
-            made.callback(bench.kafka.delete_topics, name)
+            stack.callback(bench.kafka.delete_topics, name)
         yield
 
 
 @contextmanager
 def backlog(bench: Bench, stem: str, values: Iterator[bytes], expected: int) -> Iterator[Backlog]:
-    """A fresh topic that holds these values."""
+    """Create a topic that contains the given values."""
     topic = unique(stem)
     with topics(bench, topic):
-        bench.tell(f"loading {expected:,} events")
+        bench.show_step(f"loading {expected:,} events")
         events = load(
             bench.kafka.address,
             topic,
@@ -68,78 +68,83 @@ def backlog(bench: Bench, stem: str, values: Iterator[bytes], expected: int) -> 
         yield Backlog(topic, events)
 
 
-def work_off(
+def drain(
     bench: Bench,
-    way: Way,
+    system: System,
     work: Backlog,
     limit_s: float,
-    read: Callable[[Running], dict[str, float]] = lambda _running: {},
+    read: Callable[[RunningSystem], dict[str, float]] = lambda _running: {},
     poll_s: float = POLL_S,
-) -> Measured:
-    """Let a way label a backlog, to its end or for a time, and measure the steady part.
+) -> Measurement:
+    """Run a system on a backlog, to its end or up to a time limit, and measure the steady state.
 
     Args:
-        bench: the run.
-        way: starts the process.
-        work: what it finds.
-        limit_s: seconds after the first output at which it is ended, when it has not ended before.
-        read: called before the process ends; what it returns is kept.
-        poll_s: seconds between two looks at the output.
+        bench: the benchmark run.
+        system: the system, which starts a process.
+        work: the loaded topic.
+        limit_s: the seconds after the first output at which the process is stopped.
+        read: reads further figures from the process before it is stopped.
+        poll_s: the seconds between two samples.
 
     Raises:
         EndedError: the process ended by itself.
-        TimeoutError: it gave no output, or stopped giving any.
+        TimeoutError: the process produced no output, or its output stalled.
+        ValueError: the system wrote dead letters.
     """
     target = unique("out")
     with topics(bench, target, f"{target}.dead"):
-        place = Place(bench.kafka.address, work.topic, target, bench.options.compression)
-        with way(place) as running:
+        endpoints = Endpoints(bench.kafka.address, work.topic, target, bench.options.compression)
+        with system(endpoints) as running:
             trace = watch(bench, bench.kafka, running, target, work.events, limit_s, poll_s)
             notes = read(running)
         dead = sum(bench.kafka.end_offsets(f"{target}.dead").values())
         if dead:
             raise ValueError(f"{dead} events became dead letters")
-        return Measured(steady(trace), trace, notes)
+        return Measurement(steady_state(trace), trace, notes)
 
 
 def watch(
     bench: Bench,
     broker: BrokerClient,
-    running: Running,
+    running: RunningSystem,
     topic: str,
     events: int,
     limit_s: float,
     poll_s: float,
 ) -> list[Sample]:
-    """Samples of a process and its output topic, until all events are out or the time is over.
+    """Sample a process and its output topic until the backlog is drained or the time limit is reached.
 
-    A way whose output comes in bursts too large to tell a rate gets up to three times as long.
+    A system whose output arrives in bursts too large to compute a rate gets up to three times the limit.
     """
     samples: list[Sample] = []
-    began = moved = time.monotonic()
-    first = None
+    started = progressed = time.monotonic()
+    first_output = None
     while True:
         running.check()
         done = sum(broker.end_offsets(topic).values())
         now = time.monotonic()
-        if done and first is None:
-            first = now
+        if done and first_output is None:
+            first_output = now
         if not samples or done > samples[-1].events:
-            moved = now
+            progressed = now
         samples.append(sample(running.pid, now, done))
         bench.advance(done, events)
         if done >= events:
             return samples
-        if first is not None and now - first > limit_s and (now - first > 3 * limit_s or _enough(samples)):
+        if (
+            first_output is not None
+            and now - first_output > limit_s
+            and (now - first_output > 3 * limit_s or _has_steady_state(samples))
+        ):
             return samples
-        if now - moved > (FIRST_S if first is None else STALL_S):
-            raise TimeoutError(f"{done:,} of {events:,} events after {now - began:.0f} s, and no more come")
+        if now - progressed > (FIRST_S if first_output is None else STALL_S):
+            raise TimeoutError(f"{done:,} of {events:,} events after {now - started:.0f} s, then none")
         time.sleep(poll_s)
 
 
-def _enough(samples: list[Sample]) -> bool:
+def _has_steady_state(samples: list[Sample]) -> bool:
     try:
-        steady(samples)
+        steady_state(samples)
     except ValueError:
         return False
     return True

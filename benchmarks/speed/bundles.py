@@ -1,4 +1,4 @@
-"""The bundles of the benchmarks: made once by each version of the trainer, kept in the work folder."""
+"""Bundles of the benchmarks, cached in the work folder for each version of the trainer."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.speed.context import Bench
-from benchmarks.speed.process import ask
+from benchmarks.speed.process import run_module
 from benchmarks.speed.texts import text_sets, unique_texts, write_texts
 from stream.bundle import Bundle, open_bundle
 
@@ -14,32 +14,34 @@ REFERENCE_TEXTS = 1_500
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A bundle, and the Hugging Face folder of the same architecture where there is one."""
+class BenchBundle:
+    """A bundle, and the Hugging Face folder of the same architecture if there is one."""
 
     bundle: Bundle
     model: Path | None
 
 
-def bundle_of(bench: Bench, kind: str) -> Made:
-    """The bundle of a kind (see benchmarks.speed.make_bundle), made if the work folder does not have it."""
+def bench_bundle(bench: Bench, kind: str) -> BenchBundle:
+    """Return the bundle of a kind (see benchmarks.speed.make_bundle), built if the work folder lacks it."""
     work = bench.options.work
-    told = work / f"{kind}-{_recipe()}.json"
-    if not told.exists():
-        bench.tell(f"making the bundle {kind}, once")
-        # Texts of all sets, so that variants which need some to be calibrated see both kinds.
+    cache_file = work / f"{kind}-{_sources_digest()}.json"
+    if not cache_file.exists():
+        bench.show_step(f"building the bundle {kind}, once")
+        # Static quantisation calibrates on these texts, so they come from all sets.
         sets = text_sets(bench.options.data).values()
-        texts = [text for found in sets for text in unique_texts(found, REFERENCE_TEXTS // len(sets))]
-        file = write_texts(work / f"{kind}.texts.jsonl", texts)
-        made = ask("benchmarks.speed.make_bundle", kind, work / "bundles", file)
-        told.write_text(json.dumps(made))
-    made = json.loads(told.read_text())
-    folder = made.get("model")
-    return Made(open_bundle(made["bundle"], work / "bundles"), Path(folder) if folder else None)
+        texts = [text for text_set in sets for text in unique_texts(text_set, REFERENCE_TEXTS // len(sets))]
+        texts_file = write_texts(work / f"{kind}.texts.jsonl", texts)
+        built = run_module("benchmarks.speed.make_bundle", kind, work / "bundles", texts_file)
+        cache_file.write_text(json.dumps(built))
+    paths = json.loads(cache_file.read_text())
+    model_folder = paths.get("model")
+    return BenchBundle(
+        open_bundle(paths["bundle"], work / "bundles"), Path(model_folder) if model_folder else None
+    )
 
 
-def _recipe() -> str:
-    """A digest of the sources that make a bundle."""
+def _sources_digest() -> str:
+    """Return a digest of the sources that determine a bundle."""
     root = Path(__file__).parents[2]
     files = [*sorted((root / "trainer").glob("*.py")), Path(__file__).with_name("make_bundle.py")]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
+    return hashlib.sha256(b"".join(texts_file.read_bytes() for texts_file in files)).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""What all groups share: options, broker, progress bar, and the order in which ways take turns."""
+"""State that all groups share: options, broker, progress display, and the alternating order of systems."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -10,32 +10,32 @@ from typing import Generic, TypeVar
 from rich.progress import Progress
 
 from tests.real.kafka import ApacheKafka
-from tests.real.kafka_ways import Container, Jars, find_kafka
+from tests.real.kafka_sources import Container, Jars, find_kafka
 from tests.real.wait import NotInTimeError
 
 C = TypeVar("C")
 T = TypeVar("T")
 
-# A broker as one would run it, not the quick start of the tests.
+# The tests start the JVM for a fast start; the benchmarks use settings closer to production.
 JAVA_OPTIONS = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
 
 
 class NotRun(Exception):
-    """A row cannot be run here; the message says why."""
+    """A row that cannot run on this machine; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line chose.
+    """Options of the command line.
 
     Attributes:
-        repeats: runs of every row.
-        quick: few events, to try the program; the figures mean nothing.
+        repeats: the number of runs of every row.
+        quick: run few events to try the program; the figures are meaningless.
         device: cpu or cuda.
-        data: folder of real texts, or None for the sample.
-        work: folder that keeps bundles between runs.
-        compression: of everything that is produced, by all ways alike.
-        rows: parts of row names; only rows that hold one of them are run; empty: all.
+        data: the folder of real texts, or None for the packaged sample.
+        work: the folder in which bundles are kept between runs.
+        compression: the compression of all produced records, for all systems.
+        rows: substrings of row names that select rows; empty for all rows.
     """
 
     repeats: int
@@ -47,27 +47,27 @@ class Options:
     rows: tuple[str, ...] = ()
 
     def wants(self, row: str) -> bool:
-        """Whether a row was chosen."""
+        """Return whether a row is selected."""
         return not self.rows or any(part.lower() in row.lower() for part in self.rows)
 
 
 @dataclass(slots=True)
 class Runs(Generic[T]):
-    """One row's results, a repeat each; or why there are none."""
+    """The results of one row, one per repeat, or the reason of its failure."""
 
     done: list[T] = field(default_factory=list)
     failure: str = ""
 
     def figures(self, read: Callable[[T], float]) -> list[float]:
-        """One figure of every repeat."""
-        return [read(one) for one in self.done]
+        """Return one figure of each repeat."""
+        return [read(result) for result in self.done]
 
 
 class Bench:
-    """One run of the program; to be closed.
+    """One run of the benchmark program.
 
     Attributes:
-        broker_is_warm: whether the broker has served enough to have compiled what it runs.
+        broker_is_warm: whether the broker's JVM has compiled its request handling.
     """
 
     def __init__(self, options: Options, progress: Progress) -> None:
@@ -79,95 +79,95 @@ class Bench:
 
     @property
     def kafka(self) -> ApacheKafka:
-        """Apache Kafka, started when a row first asks.
+        """Apache Kafka, started on first use.
 
         Raises:
-            MissingPartError: there is no way to one on this machine.
+            MissingComponentError: Apache Kafka is not available on this machine.
         """
         if self._kafka is None:
-            self.tell("starting Apache Kafka")
-            way = find_kafka(self.tell)
-            if isinstance(way, Jars | Container):
-                way = dataclasses.replace(way, java_options=JAVA_OPTIONS)
-            kafka = ApacheKafka(way, self.tell)
+            self.show_step("starting Apache Kafka")
+            source = find_kafka(self.show_step)
+            if isinstance(source, Jars | Container):
+                source = dataclasses.replace(source, java_options=JAVA_OPTIONS)
+            kafka = ApacheKafka(source, self.show_step)
             self._kafka = kafka
             kafka.start()
         return self._kafka
 
-    def about_kafka(self) -> list[str]:
-        """The broker for the report; empty when no row asked for one."""
+    def describe_kafka(self) -> list[str]:
+        """Describe the broker for the report; empty if no row used one."""
         if self._kafka is None:
             return []
         java = f", java {' '.join(JAVA_OPTIONS)}" if self._kafka.owned else ""
-        return [f"Apache Kafka {self._kafka.version} on the same machine ({self._kafka.found}{java})"]
+        return [f"Apache Kafka {self._kafka.version} on the same machine ({self._kafka.origin}{java})"]
 
     def close(self) -> None:
-        """End the broker and remove its data."""
+        """Stop the broker and remove its data."""
         if self._kafka is not None:
             self._kafka.close()
             self._kafka = None
 
-    def tell(self, line: str) -> None:
-        """Say what is being done, beside the bar of the step."""
-        self.progress.update(self._step, description=line, total=None, completed=0, visible=True)
+    def show_step(self, step: str) -> None:
+        """Show the current step in the progress display."""
+        self.progress.update(self._step, description=step, total=None, completed=0, visible=True)
 
     def advance(self, done: float, total: float) -> None:
-        """Move the bar of the step."""
+        """Advance the progress bar of the current step."""
         self.progress.update(self._step, completed=done, total=total)
 
     def size(self, events: int, quick: int) -> int:
-        """How many events: as given, or fewer in a quick run."""
+        """Return the number of events: the given one, or a smaller one in a quick run."""
         return quick if self.options.quick else events
 
     def alternate(
         self,
-        what: str,
-        ways: Mapping[str, Callable[[C], T]],
-        around: Callable[[int], AbstractContextManager[C]],
+        description: str,
+        systems: Mapping[str, Callable[[C], T]],
+        resources: Callable[[int], AbstractContextManager[C]],
     ) -> dict[str, Runs[T]]:
-        """Run every way in every repeat, in an order that turns round from one repeat to the next.
+        """Run every system in every repeat, in an order that is reversed from one repeat to the next.
 
-        A way that fails is not run again and keeps no results; the others go on.
+        A system that fails is not run again and loses its results; the others continue.
 
         Args:
-            what: for the progress bar.
-            ways: by row name.
-            around: makes what the ways of one repeat share.
+            description: the description in the progress display.
+            systems: the systems by row name.
+            resources: a context manager for the resources that the systems of one repeat share.
         """
-        chosen = {name: way for name, way in ways.items() if self.options.wants(name)}
-        found: dict[str, Runs[T]] = {name: Runs() for name in chosen}
-        task = self.progress.add_task(what, total=self.options.repeats * len(chosen))
+        selected = {name: system for name, system in systems.items() if self.options.wants(name)}
+        results: dict[str, Runs[T]] = {name: Runs() for name in selected}
+        task = self.progress.add_task(description, total=self.options.repeats * len(selected))
         for repeat in range(self.options.repeats):
-            left = [name for name in chosen if not found[name].failure]
-            if not left:
+            remaining = [name for name in selected if not results[name].failure]
+            if not remaining:
                 break
-            with around(repeat) as shared:
-                for name in left if repeat % 2 == 0 else reversed(left):
-                    self.tell(f"{name}, repeat {repeat + 1}")
+            with resources(repeat) as shared:
+                for name in remaining if repeat % 2 == 0 else reversed(remaining):
+                    self.show_step(f"{name}, repeat {repeat + 1}")
                     try:
-                        found[name].done.append(chosen[name](shared))
+                        results[name].done.append(selected[name](shared))
                     except NotRun as reason:
-                        found[name] = Runs(failure=f"not run: {reason}")
+                        results[name] = Runs(failure=f"not run: {reason}")
                     except (Exception, NotInTimeError) as error:  # noqa: BLE001 - a failing row is reported as failed
-                        found[name] = Runs(failure=f"failed: {error}")
+                        results[name] = Runs(failure=f"failed: {error}")
                     self.progress.advance(task)
         self.progress.remove_task(task)
-        return found
+        return results
 
 
 @contextmanager
-def nothing(_repeat: int) -> Iterator[None]:
-    """For ways that share nothing."""
+def no_resources(_repeat: int) -> Iterator[None]:
+    """Provide no shared resources."""
     yield
 
 
-def failures(found: Mapping[str, Runs[T]]) -> list[str]:
-    """A note for every row that was not run or failed; of a log only the lines that tell why."""
+def failure_notes(results: Mapping[str, Runs[T]]) -> list[str]:
+    """Return a note for each row that was skipped or failed, with the relevant lines of its log."""
     notes = []
-    for name, runs in found.items():
+    for name, runs in results.items():
         if runs.failure:
             lines = [line.strip() for line in runs.failure.splitlines() if line.strip()]
-            # Of our own programs what and why, of others their last word.
-            said = [line for line in lines[1:] if line.startswith(("error", "cause:"))] or lines[1:][-1:]
-            notes.append(f"{name}: {' … '.join([lines[0], *said])[:400]}")
+            # Our programs print error and cause; of other programs the last line is the best summary.
+            summary = [line for line in lines[1:] if line.startswith(("error", "cause:"))] or lines[1:][-1:]
+            notes.append(f"{name}: {' … '.join([lines[0], *summary])[:400]}")
     return notes

@@ -1,13 +1,14 @@
-"""`labelstream worker` with a model that costs nothing: what the way through Kafka costs by itself.
+"""`labelstream worker` with a model of negligible cost, to measure the cost of streaming alone.
 
     python -m benchmarks.speed.free_worker --bundle support --broker HOST:PORT ...
 
-Everything but tokenizer and session is the worker's own: decoding and validation, caches, single flight,
-planning, the hops between threads, softmax and encoding of real logits, headers, publishing, committing.
+Only the tokenizer and the inference session are replaced. Decoding, validation, caches, request coalescing,
+batching, threads, softmax, encoding, headers, publishing and committing are those of the worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 import typer
@@ -28,54 +29,54 @@ LIMITS = BatchLimits(max_rows=4_096, max_tokens=1 << 20)
 
 
 class OneToken:
-    """Stands in for the tokens of any text."""
+    """Tokens of a text: a single one."""
 
-    ids = (0,)
-    type_ids = (0,)
+    ids: ClassVar = [0]
+    type_ids: ClassVar = [0]
 
     def __len__(self) -> int:
         return 1
 
 
 class FreeTokeniser:
-    """Gives every text one token, and lays out nothing but the number of rows."""
+    """A tokenizer that encodes every text as one token."""
 
     def __init__(self) -> None:
         self._token = OneToken()
 
     def encode_inputs(self, inputs: Sequence[ModelInput]) -> Sequence[Tokens]:
-        """One token a text."""
+        """Return one token per text."""
         return [self._token] * len(inputs)
 
     def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> PaddedBatch:
-        """int64 [rows, 1]."""
+        """Return zeros, int64 [rows, 1]."""
         return {"input_ids": np.zeros((len(rows), 1), dtype=np.int64)}
 
 
 class FreeRuntime:
-    """The same logits for every row."""
+    """A runtime that returns the same logits for every row."""
 
     device = "cpu"
     provider = "free"
     pad_multiple = 1
-    bucket_shapes = ()
-    padded_cost = np.multiply
+    bucket_shapes: Sequence[tuple[int, int]] = ()
+    padded_cost: Callable[[Any, Any], Any] = np.multiply
     max_same_shape_batches = 1
 
     def __init__(self, labels: int) -> None:
         self._row = np.linspace(-1, 1, labels, dtype=np.float32)
 
     def infer(self, inputs: PaddedBatch) -> Logits:
-        """float32 [rows, labels]."""
+        """Return float32 [rows, labels]."""
         return np.broadcast_to(self._row, (len(inputs["input_ids"]), len(self._row)))
 
 
 async def load_free_model(
     route: Route, settings: Settings, shared: SharedCache | None, metrics: Metrics
 ) -> Model:
-    """A model of two labels that costs no arithmetic; the bundle lends its name and digest."""
-    lent = open_bundle(route.bundle, settings.bundle_store)
-    bundle = replace(lent, manifest=lent.manifest.model_copy(update={"labels": list(LABELS)}))
+    """Load a model with two labels and constant logits, under the name and digest of the route's bundle."""
+    opened = open_bundle(route.bundle, settings.bundle_store)
+    bundle = replace(opened, manifest=opened.manifest.model_copy(update={"labels": list(LABELS)}))
     runtime = FreeRuntime(len(bundle.manifest.labels))
     classifier = make_classifier(
         bundle, "fp32", [runtime], FreeTokeniser(), LIMITS, settings, shared, metrics
@@ -85,7 +86,7 @@ async def load_free_model(
 
 @with_settings(*EVERY)
 def worker(settings: Settings) -> None:
-    """Like `labelstream worker`, with a free model."""
+    """Run `labelstream worker` with the free model."""
     configure_logs(settings.log_level, settings.log_format)
     serve(run_worker(settings, load_free_model))
 

@@ -1,4 +1,4 @@
-"""Fills a topic: idempotent, a key and one header per record, in blocks that rotate over the partitions."""
+"""An idempotent producer that fills a topic in blocks that rotate over the partitions."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,12 +15,21 @@ def load(
     values: Iterator[bytes],
     partitions: int,
     compression: str,
-    told: Callable[[int], None] = lambda _done: None,
+    on_progress: Callable[[int], None] = lambda _done: None,
 ) -> int:
-    """Produce all values, timestamps now; returns how many there were.
+    """Produce all values, each with a key and one header, and return their number.
+
+    Args:
+        address: the broker's host:port.
+        topic: the topic to fill.
+        values: the record values.
+        partitions: the number of partitions of the topic.
+        compression: the producer's compression type.
+        on_progress: receives the number of records produced so far.
 
     Raises:
-        KafkaException: the broker refused one.
+        KafkaException: the broker rejected a record.
+        TimeoutError: the broker did not confirm all records in time.
     """
     producer = Producer(
         {
@@ -34,25 +43,25 @@ def load(
     )
     errors: list[KafkaError] = []
 
-    def confirmed(error: KafkaError | None, _message: Message) -> None:
+    def on_delivery(error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             errors.append(error)
 
     count = 0
     for count, value in enumerate(values, 1):
-        place = (count - 1) // BLOCK % partitions
+        partition = (count - 1) // BLOCK % partitions
         while True:
             try:
-                producer.produce(topic, value, b"k-%d" % count, place, confirmed, headers=HEADERS)
+                producer.produce(topic, value, b"k-%d" % count, partition, on_delivery, headers=HEADERS)
                 break
             except BufferError:
                 producer.poll(0.05)
         if count % BLOCK == 0:
             producer.poll(0)
-            told(count)
-    left = producer.flush(FLUSH_S)
+            on_progress(count)
+    unconfirmed = producer.flush(FLUSH_S)
     if errors:
         raise KafkaException(errors[0])
-    if left:
-        raise TimeoutError(f"{topic}: {left} records not confirmed in {FLUSH_S:g} s")
+    if unconfirmed:
+        raise TimeoutError(f"{topic}: {unconfirmed} records not confirmed in {FLUSH_S:g} s")
     return count

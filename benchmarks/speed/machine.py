@@ -1,4 +1,4 @@
-"""What a figure depends on beside the program: the machine, the versions, the day."""
+"""Provenance of a figure: machine, library versions and date."""
 
 import importlib.metadata
 import os
@@ -21,12 +21,12 @@ LIBRARIES = (
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def cpu_model() -> str:
-    """The processor's name."""
+    """Return the name of the processor."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -35,17 +35,17 @@ def cpu_model() -> str:
 
 
 def versions(names: Sequence[str] = LIBRARIES) -> list[str]:
-    """Python and the libraries that decide the figures; read, not imported."""
-    told = [f"Python {platform.python_version()}"]
+    """Return the versions of Python and of installed libraries, without importing them."""
+    described = [f"Python {platform.python_version()}"]
     for name in names:
         with suppress(importlib.metadata.PackageNotFoundError):
-            told.append(f"{name} {importlib.metadata.version(name)}")
-    return told
+            described.append(f"{name} {importlib.metadata.version(name)}")
+    return described
 
 
 def provenance(command: str, repeats: int, extra: list[str]) -> str:
-    """The paragraph under a section: when, where, with what, and how to get it again."""
+    """Return the closing paragraph of a section: date, machine, versions and the command that repeats it."""
     cores = usable_cores()
-    where = f"{cores} cores of {cpu_model()}, shared by all processes that a row needs"
-    parts = [f"{datetime.now(UTC):%Y-%m-%d}", where, *extra, *versions(), f"{repeats} repeats"]
+    machine = f"{cores} cores of {cpu_model()}, shared by all processes of a row"
+    parts = [f"{datetime.now(UTC):%Y-%m-%d}", machine, *extra, *versions(), f"{repeats} repeats"]
     return f"<sub>{'; '.join(parts)}. `{command}`</sub>"

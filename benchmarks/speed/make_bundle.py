@@ -1,7 +1,7 @@
-"""Makes the bundles of the benchmarks, in a process of its own because it needs the trainer's libraries.
+"""Builds a bundle for the benchmarks, in its own process because it imports the trainer's libraries.
 
-python -m benchmarks.speed.make_bundle KIND STORE TEXTS; KIND is tiny, minilm, or a key of SHAPES. Prints the
-folder.
+python -m benchmarks.speed.make_bundle KIND STORE TEXTS, where KIND is tiny, minilm or a key of SHAPES. Prints
+the folders as one line of JSON.
 """
 
 import sys
@@ -37,14 +37,14 @@ SHAPES = {
         "intermediate_size": 256,
     },
 }
-"""Models of random weights; the toy is for trying the program."""
+"""Shapes of models with random weights; toy-shape is only for trying the program."""
 
 
 def make(kind: str, store: Path, texts: list[str]) -> dict[str, str]:
-    """Build the bundle, and beside it the Hugging Face folder of the same architecture.
+    """Build a bundle and the Hugging Face folder of the same architecture.
 
     Returns:
-        `bundle`: the bundle's folder; `model`: the Hugging Face folder, where there is one.
+        `bundle`, the folder of the bundle, and for models other than tiny `model`, the Hugging Face folder.
     """
     if kind == "tiny":
         return {"bundle": str(make_tiny_bundle(store).path)}
@@ -54,7 +54,7 @@ def make(kind: str, store: Path, texts: list[str]) -> dict[str, str]:
 
 
 def _minilm(store: Path, folder: Path, texts: list[str]) -> Bundle:
-    """all-MiniLM-L6-v2 with a head of 77 labels that nobody trained."""
+    """Build all-MiniLM-L6-v2 with an untrained head of 77 labels."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -67,7 +67,7 @@ def _minilm(store: Path, folder: Path, texts: list[str]) -> Bundle:
     model = load_classifier(base, tokenizer, LABELS).eval()
     _spread_head(model, tokenizer, texts)
     bundle = _build("minilm", store, model, tokenizer, texts, MAX_LENGTH)
-    # The pipeline loads only architectures of its own library; this one differs from ours in its head alone.
+    # transformers.pipeline loads only its own architectures; this one differs from ours only in the head.
     settings = {"num_labels": len(LABELS), "id2label": dict(enumerate(LABELS))}
     plain = AutoModelForSequenceClassification.from_pretrained(base.source, **settings)
     plain.save_pretrained(folder)
@@ -76,39 +76,39 @@ def _minilm(store: Path, folder: Path, texts: list[str]) -> Bundle:
 
 
 def _spread_head(model: Any, tokenizer: Any, texts: list[str]) -> None:
-    """Let each label stand for a cluster of the texts, so that labels differ as a trained head's would.
+    """Set the head's weights so that each label stands for a cluster of the texts.
 
-    A random head's logits lie so close together that no quantised variant would keep the labels.
+    The logits of a random head are so close together that no quantised variant would keep the labels.
     """
     import torch
     from sklearn.cluster import KMeans
 
     vectors = []
     with torch.inference_mode():
-        for at in range(0, len(texts), 32):
-            given = tokenizer(
-                texts[at : at + 32],
+        for index in range(0, len(texts), 32):
+            inputs = tokenizer(
+                texts[index : index + 32],
                 padding=True,
                 truncation=True,
                 max_length=MAX_LENGTH,
                 return_tensors="pt",
             )
-            hidden = model.encoder(**given).last_hidden_state
-            mask = given["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+            hidden = model.encoder(**inputs).last_hidden_state
+            mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
             vectors.append((hidden * mask).sum(1) / mask.sum(1))
-        every = torch.cat(vectors)
+        pooled = torch.cat(vectors)
         count = min(len(LABELS), len(texts))
         centres = torch.tensor(
-            KMeans(count, n_init=1, random_state=7).fit(every.numpy()).cluster_centers_, dtype=torch.float32
+            KMeans(count, n_init=1, random_state=7).fit(pooled.numpy()).cluster_centers_, dtype=torch.float32
         )
-        # The nearest centre has the largest logit; the factor gives logits of a trained head's size.
-        factor = 4 / (every @ centres.T - (centres**2).sum(1) / 2).std()
+        # The nearest centre gets the largest logit; the factor scales logits to the size of a trained head's.
+        factor = 4 / (pooled @ centres.T - (centres**2).sum(1) / 2).std()
         model.classifier.weight[:count] = factor * centres
         model.classifier.bias[:count] = -factor * (centres**2).sum(1) / 2
 
 
 def _random(kind: str, store: Path, folder: Path, texts: list[str]) -> Bundle:
-    """A BERT of a shape with random weights, with the tokenizer of all-MiniLM-L6-v2."""
+    """Build a BERT of a given shape with random weights and the tokenizer of all-MiniLM-L6-v2."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -118,7 +118,7 @@ def _random(kind: str, store: Path, folder: Path, texts: list[str]) -> Bundle:
     stay_offline(base)
     _, tokenizer = load_tokenizer(base)
     torch.manual_seed(7)
-    # Wide enough that the untrained model tells texts apart.
+    # The range is wide enough that logits of the untrained model differ between texts.
     config = BertConfig(vocab_size=len(tokenizer), initializer_range=0.05, num_labels=6, **SHAPES[kind])
     model = BertForSequenceClassification(config).eval()
     model.save_pretrained(folder)
@@ -136,10 +136,10 @@ def _build(name: str, store: Path, model: Any, tokenizer: Any, texts: list[str],
     with staging_folder(store, name) as staging:
         served = Served("single-label", [*model.config.id2label.values()], max_length)
         rows = [TextInput(text) for text in texts]
-        # The texts have no truth to calibrate apart from: both uses see the same ones.
+        # Unlabelled texts need no split: the same ones serve as reference and for calibration.
         return build_bundle(staging, model, tokenizer, served, rows, About(name), store, calibration=rows)
 
 
 if __name__ == "__main__":
-    made = make(sys.argv[1], Path(sys.argv[2]), read_texts(Path(sys.argv[3])))
-    print(orjson.dumps(made).decode(), flush=True)
+    folders = make(sys.argv[1], Path(sys.argv[2]), read_texts(Path(sys.argv[3])))
+    print(orjson.dumps(folders).decode(), flush=True)

@@ -1,7 +1,7 @@
-"""How fast ONNX Runtime multiplies float32 matrices of 2048 x 2048 on all cores: the arithmetic's bound.
+"""Measures the rate of ONNX Runtime's products of float32 matrices of 2048 x 2048 on all cores.
 
-python -m benchmarks.speed.matrix. Prints one line of JSON: flops, operations per second, the median of 20
-runs.
+python -m benchmarks.speed.matrix. Prints one line of JSON: flops, the operations per second, as the median of
+20 runs.
 """
 
 import statistics
@@ -19,7 +19,7 @@ RUNS = 20
 
 
 def main() -> dict[str, float]:
-    """Multiply and time."""
+    """Measure the rate."""
     names = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [SIZE, SIZE]) for name in "abc"]
     graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "m", names[:2], names[2:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -29,11 +29,11 @@ def main() -> dict[str, float]:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     random = np.random.default_rng(7)
-    given = {name: random.random((SIZE, SIZE), dtype=np.float32) for name in "ab"}
+    inputs = {name: random.random((SIZE, SIZE), dtype=np.float32) for name in "ab"}
     seconds = []
     for _ in range(RUNS):
         began = time.perf_counter()
-        session.run(None, given)
+        session.run(None, inputs)
         seconds.append(time.perf_counter() - began)
     return {"flops": 2 * SIZE**3 / statistics.median(seconds)}
 

@@ -1,4 +1,4 @@
-"""The bound of a model: the worker's session driven offline over texts sorted by length, no Kafka.
+"""Measures the offline bound of a model: the worker's session on texts sorted by length, without Kafka.
 
 python -m benchmarks.speed.offline BUNDLE VARIANT DEVICE TEXTS SECONDS. Prints one line of JSON.
 """
@@ -17,21 +17,20 @@ from stream.runtime import Runtime, choose, open_runtimes
 from stream.worker.route_model import BATCH_ROWS, BATCH_TOKENS
 
 TRIAL = 512
-"""Texts of the trial that tells how many fill the time."""
+"""Texts of the trial run that estimates how many texts fit into the time."""
 
 
-def main(bundle: str, variant: str, device: str, file: str, seconds: float) -> dict[str, float | str]:
-    """Infer as many of the texts as fill the time; tokenising is timed apart, sorting and padding count.
+def main(bundle: str, variant: str, device: str, texts_file: str, seconds: float) -> dict[str, float | str]:
+    """Infer as many texts as fit into the time; sorting and padding count, tokenisation is timed separately.
 
     Returns:
-        texts, tokens (real ones), infer_s, tokenise_s, cpu_s (of infer_s), fill (real by padded tokens),
-        variant and device as chosen.
+        texts, tokens (without padding), infer_s, tokenise_s, cpu_s (during infer_s), fill (real per padded
+        tokens), and the chosen variant and device.
     """
     opened = open_bundle(bundle, Path(bundle).parent)
     choice = choose(opened.manifest, device, variant)
     tokeniser, runtimes = Tokeniser(opened), open_runtimes(opened, choice)
-    limits = {"max_rows": BATCH_ROWS[choice.device], "max_tokens": BATCH_TOKENS[choice.device]}
-    texts = [TextInput(text) for text in read_texts(Path(file))]
+    texts = [TextInput(text) for text in read_texts(Path(texts_file))]
     began = time.perf_counter()
     tokens = tokeniser.encode(texts)
     tokenise_s = time.perf_counter() - began
@@ -40,17 +39,19 @@ def main(bundle: str, variant: str, device: str, file: str, seconds: float) -> d
         began, cpu = time.perf_counter(), time.process_time()
         by_length = sorted(tokens[:count], key=len)
         lengths = [*map(len, by_length)]
-        batches = plan_batches(lengths, **limits)
-        todo = iter(batches)
+        batches = plan_batches(
+            lengths, max_rows=BATCH_ROWS[choice.device], max_tokens=BATCH_TOKENS[choice.device]
+        )
+        remaining = iter(batches)
 
         def work(runtime: Runtime) -> None:
-            # Advancing a list's iterator is one step of the interpreter, so no batch is taken twice.
-            for batch in todo:
-                runtime.infer(tokeniser.pad([by_length[at] for at in batch]))
+            # next() on a list iterator is atomic in CPython, so no batch is taken twice.
+            for batch in remaining:
+                runtime.infer(tokeniser.pad([by_length[index] for index in batch]))
 
         with ThreadPoolExecutor(len(runtimes)) as threads:
             list(threads.map(work, runtimes))
-        padded = sum(len(batch) * max(lengths[at] for at in batch) for batch in batches)
+        padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
         return time.perf_counter() - began, time.process_time() - cpu, sum(lengths) / padded
 
     trial = min(TRIAL, len(texts))
@@ -60,7 +61,7 @@ def main(bundle: str, variant: str, device: str, file: str, seconds: float) -> d
     infer_s, cpu_s, fill = run(count)
     return {
         "texts": count,
-        "tokens": sum(len(tokens[at]) for at in range(count)),
+        "tokens": sum(len(tokens[index]) for index in range(count)),
         "infer_s": infer_s,
         "tokenise_s": tokenise_s * count / len(texts),
         "cpu_s": cpu_s,
@@ -71,5 +72,5 @@ def main(bundle: str, variant: str, device: str, file: str, seconds: float) -> d
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    print(orjson.dumps(main(given[0], given[1], given[2], given[3], float(given[4]))).decode(), flush=True)
+    folder, precision, target, texts, limit = sys.argv[1:]
+    print(orjson.dumps(main(folder, precision, target, texts, float(limit))).decode(), flush=True)

@@ -1,4 +1,4 @@
-"""A worker under a load that does not wait for it: a producer of its own process sends at a constant rate."""
+"""Open-loop load: a producer in its own process sends at a constant rate, whatever the worker does."""
 
 import sys
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.speed.backlog import PARTITIONS, topics
-from benchmarks.speed.bundles import bundle_of
+from benchmarks.speed.bundles import bench_bundle
 from benchmarks.speed.context import Bench
-from benchmarks.speed.ways import FREE_WORKER, Ours, Place
-from tests.real.parts import unique
+from benchmarks.speed.systems import FREE_WORKER, Endpoints, LabelstreamWorker
+from tests.real.components import unique
 from tests.real.process import Child, Folder
 from tests.real.wait import until
 from tests.real.worker import READY_S, WorkerProcess
@@ -22,28 +22,36 @@ DRAIN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What is put under load."""
+    """A model under load, its worker, and the file of its texts (None for events of 200 bytes)."""
 
     name: str
-    ours: Ours
+    worker: LabelstreamWorker
     texts: Path | None
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A running worker and where it reads and writes."""
+class LoadedWorker:
+    """A running worker and its topics."""
 
     worker: WorkerProcess
-    place: Place
+    endpoints: Endpoints
 
 
 @contextmanager
-def producing(model: Model, rate: float, seconds: float, loaded: Loaded) -> Iterator[Child]:
-    """The producer, in a process of its own; its last line tells what it sent."""
-    place, folder = loaded.place, Folder("paced")
-    words = [place.broker, place.source, PARTITIONS, place.compression, rate, seconds, unique("p")]
-    words += [model.texts] if model.texts else []
-    command = [sys.executable, "-m", "benchmarks.speed.paced", *map(str, words)]
+def producer(model: Model, rate: float, seconds: float, loaded: LoadedWorker) -> Iterator[Child]:
+    """Run the producer in its own process; its last line of output is its report in JSON."""
+    endpoints, folder = loaded.endpoints, Folder("paced")
+    arguments = [
+        endpoints.broker,
+        endpoints.source,
+        PARTITIONS,
+        endpoints.compression,
+        rate,
+        seconds,
+        unique("p"),
+    ]
+    arguments += [model.texts] if model.texts else []
+    command = [sys.executable, "-m", "benchmarks.speed.paced", *map(str, arguments)]
     child = Child("the producer", command, folder.path / "log")
     try:
         child.start()
@@ -54,23 +62,28 @@ def producing(model: Model, rate: float, seconds: float, loaded: Loaded) -> Iter
 
 
 @contextmanager
-def started(bench: Bench, model: Model) -> Iterator[Loaded]:
-    """A worker that is ready, on fresh topics."""
+def started_worker(bench: Bench, model: Model) -> Iterator[LoadedWorker]:
+    """Start a worker on new topics and wait until it is ready."""
     source, target = unique("paced"), unique("out")
     with topics(bench, source, target, f"{target}.dead"):
-        place = Place(bench.kafka.address, source, target, bench.options.compression)
-        with model.ours(place) as worker:
+        endpoints = Endpoints(bench.kafka.address, source, target, bench.options.compression)
+        with model.worker(endpoints) as worker:
             worker.await_ready(READY_S)
-            yield Loaded(worker, place)
+            yield LoadedWorker(worker, endpoints)
 
 
 def warm_broker(bench: Bench) -> None:
-    """Let the broker compile what it runs for small requests, once in a run of the program."""
+    """Run a small load, once per program run, so that the broker's JVM compiles its request handling."""
     if bench.broker_is_warm:
         return
     seconds = QUICK_BROKER_WARM_UP_S if bench.options.quick else BROKER_WARM_UP_S
-    bench.tell("warming the broker")
-    free = Model("free model", Ours(bundle_of(bench, "tiny").bundle.path, FREE_WORKER), None)
-    with started(bench, free) as loaded, producing(free, BROKER_WARM_UP_RATE, seconds, loaded) as child:
+    bench.show_step("warming up the broker")
+    free_model = Model(
+        "free model", LabelstreamWorker(bench_bundle(bench, "tiny").bundle.path, FREE_WORKER), None
+    )
+    with (
+        started_worker(bench, free_model) as loaded,
+        producer(free_model, BROKER_WARM_UP_RATE, seconds, loaded) as child,
+    ):
         until(lambda: not child.alive, seconds + DRAIN_S, "the producer's end")
     bench.broker_is_warm = True

@@ -1,9 +1,9 @@
-"""Produces at a constant rate, whatever the consumers do: an open loop. Prints one line of JSON.
+"""Produces at a constant rate, whatever the consumers do (open loop). Prints one line of JSON.
 
 python -m benchmarks.speed.paced BROKER TOPIC PARTITIONS COMPRESSION RATE SECONDS STEM [TEXTS]
 
-A record's timestamp is the moment at which it was due, so that a late producer does not hide a delay. All
-records are made before the first is due.
+The timestamp of a record is its due time, so that a late producer does not hide a delay. All records are
+encoded before the first is due.
 """
 
 import sys
@@ -33,11 +33,11 @@ def main(
     seconds: float,
     make: Callable[[int], bytes],
 ) -> dict[str, float]:
-    """Produce, one event to each partition in turn.
+    """Produce events round-robin over the partitions.
 
     Returns:
-        sent: how many; began_ms: when the first was due, milliseconds since 1970; late_ms: by how much the
-        producer was ever late.
+        sent, the number of events; began_ms, the due time of the first in milliseconds since 1970; late_ms,
+        the largest delay of the producer.
     """
     producer = Producer(
         {
@@ -46,13 +46,13 @@ def main(
             "compression.type": compression,
             "linger.ms": 2,
             "queue.buffering.max.messages": 1_000_000,
-            # A call for every event would make the producer late.
+            # A callback for every event would delay the producer.
             "delivery.report.only.error": True,
         }
     )
     errors: list[KafkaError] = []
 
-    def confirmed(error: KafkaError | None, _message: Message) -> None:
+    def on_delivery(error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             errors.append(error)
 
@@ -67,8 +67,10 @@ def main(
             late_s = max(late_s, now - (began + sent / rate))
         for number in range(sent, due):
             key, value = events[number]
-            stamp = int((began + number / rate) * 1e3)
-            produce(topic, value, key, number % partitions, confirmed, timestamp=stamp, headers=HEADERS)
+            timestamp_ms = int((began + number / rate) * 1e3)
+            produce(
+                topic, value, key, number % partitions, on_delivery, timestamp=timestamp_ms, headers=HEADERS
+            )
         sent = max(sent, due)
         producer.poll(0)
         time.sleep(TICK_S)
@@ -77,8 +79,8 @@ def main(
     return {"sent": sent, "began_ms": began * 1e3, "late_ms": late_s * 1e3}
 
 
-def maker(stem: str, file: str | None) -> Callable[[int], bytes]:
-    """What makes an event of a number; its text is unique if the stem is."""
+def event_maker(stem: str, file: str | None) -> Callable[[int], bytes]:
+    """Return a function that encodes the event of a number; texts are unique if the stem is."""
     if file is None:
         return small_event
     texts = read_texts(Path(file))
@@ -88,8 +90,8 @@ def maker(stem: str, file: str | None) -> Callable[[int], bytes]:
 
 
 if __name__ == "__main__":
-    at, to, count, kind, per_s, for_s, stem, *more = sys.argv[1:]
-    make = maker(stem, more[0] if more else None)
+    address, output, partitions, codec, per_s, duration_s, stem, *more = sys.argv[1:]
+    make = event_maker(stem, more[0] if more else None)
     with punctual():
-        told = main(at, to, int(count), kind, float(per_s), float(for_s), make)
-    print(orjson.dumps(told).decode(), flush=True)
+        report = main(address, output, int(partitions), codec, float(per_s), float(duration_s), make)
+    print(orjson.dumps(report).decode(), flush=True)

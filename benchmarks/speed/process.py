@@ -1,4 +1,4 @@
-"""Processes that are measured or asked: their CPU time, their memory, their answer."""
+"""Processes of the benchmarks: CPU time, memory, and the JSON output of our own modules."""
 
 import json
 import os
@@ -15,36 +15,36 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def sample(pid: int, at_s: float, events: int) -> Sample:
-    """What Linux knows of a process now, all its threads together, in ticks of 10 ms.
+    """Read CPU time (resolution 10 ms) and resident memory of a process, over all its threads, from /proc.
 
     Raises:
-        EndedError: it is gone.
+        EndedError: the process has ended.
     """
     try:
-        # The second field is the program's name in brackets, in which there may be spaces.
+        # The second field is the program's name in parentheses, which may contain spaces.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        raise EndedError(f"process {pid} is gone") from None
+        raise EndedError(f"process {pid} has ended") from None
     cpu_s = (int(fields[11]) + int(fields[12])) * _TICK_S
     return Sample(at_s, events, cpu_s, int(fields[21]) * _PAGE_BYTES)
 
 
-def ask(module: str, *arguments: object, deadline_s: float = 900) -> dict[str, Any]:
-    """Run a module of ours in a process of its own; the last line that it prints is its answer, in JSON.
+def run_module(module: str, *arguments: object, deadline_s: float = 900) -> dict[str, Any]:
+    """Run one of our modules in its own process and return its last line of output, parsed as JSON.
 
     Raises:
-        EndedError: it failed; the end of its output is told.
+        EndedError: the module failed; the message contains the end of its output.
     """
     folder = Folder("bench")
     child = Child(module, [sys.executable, "-m", module, *map(str, arguments)], folder.path / "log")
     try:
         child.start()
         until(lambda: not child.alive, deadline_s, f"the end of {module}")
-        lines = child.tail(1)
+        last_line = child.tail(1)
         if child.returncode != 0:
             raise EndedError(f"{module} ended with {child.returncode}:\n{child.tail()}")
-        answer: dict[str, Any] = json.loads(lines)
-        return answer
+        result: dict[str, Any] = json.loads(last_line)
+        return result
     finally:
         child.kill()
         folder.remove()

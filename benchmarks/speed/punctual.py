@@ -1,4 +1,4 @@
-"""What makes or times a load has to be on time, however busy the worker keeps the cores."""
+"""Priority for load generators and timing consumers, so that a busy worker does not delay them."""
 
 import gc
 import os
@@ -11,11 +11,11 @@ NICENESS = -5
 
 @contextmanager
 def punctual() -> Iterator[None]:
-    """Raise the priority of this thread, and of those that it starts meanwhile, where that is permitted.
+    """Raise the priority of this thread and of the threads that it starts, where that is permitted.
 
-    Python's garbage collection is off meanwhile: with what a benchmark holds, one takes a tenth of a second.
+    Garbage collection is disabled as well: over a benchmark's records it takes a tenth of a second.
     """
-    collected = gc.isenabled()
+    gc_was_enabled = gc.isenabled()
     gc.disable()
     thread = threading.get_native_id()
     before = os.getpriority(os.PRIO_PROCESS, thread)
@@ -25,5 +25,5 @@ def punctual() -> Iterator[None]:
         yield
     finally:
         os.setpriority(os.PRIO_PROCESS, thread, before)
-        if collected:
+        if gc_was_enabled:
             gc.enable()

@@ -1,4 +1,4 @@
-"""Sections of tables, and the Markdown file that holds them between marks. Pure, but for showing a table."""
+"""Sections of tables, and the Markdown report that contains them between markers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,23 +13,23 @@ KIND = "bench"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under a caption; the first column is words, the others are figures."""
+    """A table with a caption; the first column contains words, the others contain figures."""
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def markdown(self) -> str:
-        """The table in GitHub's Markdown."""
+        """Return the table in GitHub's Markdown."""
         lines = [self.columns, ["---", *("---:" for _ in self.columns[1:])], *self.rows]
         body = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
         return f"**{self.caption}**\n\n{body}" if self.caption else body
 
     def show(self, console: Console) -> None:
-        """Print it."""
+        """Print the table."""
         table = RichTable(title=self.caption or None, title_justify="left", box=box.SIMPLE_HEAD)
-        for at, column in enumerate(self.columns):
-            table.add_column(column, justify="right" if at else "left")
+        for index, column in enumerate(self.columns):
+            table.add_column(column, justify="right" if index else "left")
         for row in self.rows:
             table.add_row(*row)
         console.print(table)
@@ -37,45 +37,45 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A target, and whether this run met it."""
+    """A target and its result in this run."""
 
-    what: str
-    needed: str
+    name: str
+    required: str
     measured: str
     met: bool
 
 
-def at_most(what: str, measured: float, limit: float, unit: str = "", digits: int = 2) -> Check:
-    """A target that is met from below."""
-    return Check(what, f"≤ {limit:,g}{unit}", f"{measured:,.{digits}f}{unit}", measured <= limit)
+def at_most(name: str, measured: float, limit: float, unit: str = "", digits: int = 2) -> Check:
+    """Return the check of an upper limit."""
+    return Check(name, f"≤ {limit:,g}{unit}", f"{measured:,.{digits}f}{unit}", measured <= limit)
 
 
-def at_least(what: str, measured: float, limit: float, unit: str = "", digits: int = 2) -> Check:
-    """A target that is met from above."""
-    return Check(what, f"≥ {limit:,g}{unit}", f"{measured:,.{digits}f}{unit}", measured >= limit)
+def at_least(name: str, measured: float, limit: float, unit: str = "", digits: int = 2) -> Check:
+    """Return the check of a lower limit."""
+    return Check(name, f"≥ {limit:,g}{unit}", f"{measured:,.{digits}f}{unit}", measured >= limit)
 
 
 @dataclass(slots=True)
 class Section:
-    """What one group found."""
+    """The results of one group."""
 
     title: str
     method: str
-    """How it was measured, one paragraph."""
+    """The method of measurement, one paragraph."""
     tables: list[Table] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def everything(self) -> list[Table]:
-        """All tables, the one of the targets last."""
+    def all_tables(self) -> list[Table]:
+        """Return all tables, the table of the targets last."""
         if not self.checks:
             return self.tables
-        rows = [[c.what, c.needed, c.measured, "yes" if c.met else "**no**"] for c in self.checks]
-        return [*self.tables, Table("Against the targets", ["target", "needed", "measured", "met"], rows)]
+        rows = [[c.name, c.required, c.measured, "yes" if c.met else "**no**"] for c in self.checks]
+        return [*self.tables, Table("Targets", ["target", "required", "measured", "met"], rows)]
 
     def markdown(self, provenance: str) -> str:
-        """The section as it stands in the report."""
-        parts = [f"## {self.title}", self.method, *(table.markdown() for table in self.everything())]
+        """Return the section in Markdown."""
+        parts = [f"## {self.title}", self.method, *(table.markdown() for table in self.all_tables())]
         if self.notes:
             parts.append("\n".join(f"- {note}" for note in self.notes))
         return "\n\n".join([*parts, provenance])
@@ -84,19 +84,19 @@ class Section:
 def merge(
     document: str, sections: Mapping[str, str], order: Sequence[str], kind: str = KIND, title: str = TITLE
 ) -> str:
-    """Put sections between their marks, and leave all else as it stands.
+    """Replace sections between their markers and leave the rest of the document unchanged.
 
     Args:
-        document: the file so far, empty if there is none.
-        sections: new text by name.
-        order: names in the order in which sections are to stand; one that has no marks yet is put before the
-            first later one that has, else at the end.
-        kind: what the marks are called.
-        title: first line of a new document.
+        document: the current document, empty if there is none.
+        sections: the new text of each section, by name.
+        order: the names of all sections in document order; a section without markers is inserted before the
+            first later section that has markers, or else appended.
+        kind: the prefix of the markers.
+        title: the first line of a new document.
     """
     text = document if document.strip() else title
     for name, body in sections.items():
-        begin, end = _marks(name, kind)
+        begin, end = _markers(name, kind)
         block = f"{begin}\n{body.strip()}\n{end}"
         if begin in text and end in text:
             head, _, rest = text.partition(begin)
@@ -104,20 +104,20 @@ def merge(
             text = f"{head}{block}{tail}"
             continue
         later = order[order.index(name) + 1 :]
-        mark = next((m for m in (_marks(other, kind)[0] for other in later) if m in text), None)
-        if mark is None:
+        next_marker = next((m for m in (_markers(other, kind)[0] for other in later) if m in text), None)
+        if next_marker is None:
             text = f"{text.rstrip()}\n\n{block}\n"
         else:
-            text = text.replace(mark, f"{block}\n\n{mark}", 1)
+            text = text.replace(next_marker, f"{block}\n\n{next_marker}", 1)
     return text
 
 
 def missing(document: str, order: Sequence[str], kind: str = KIND) -> list[str]:
-    """Names of sections that the document does not hold."""
-    return [name for name in order if _marks(name, kind)[0] not in document]
+    """Return the names of the sections that the document lacks."""
+    return [name for name in order if _markers(name, kind)[0] not in document]
 
 
-def _marks(name: str, kind: str) -> tuple[str, str]:
+def _markers(name: str, kind: str) -> tuple[str, str]:
     return f"<!-- {kind}:{name} -->", f"<!-- end of {kind}:{name} -->"
 
 

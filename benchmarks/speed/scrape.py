@@ -1,4 +1,4 @@
-"""What a worker's /metrics tell of a span of time: the difference of two scrapes."""
+"""Metrics of a time span, as the difference of two scrapes of a worker's /metrics."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ Key = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """The samples of one scrape, or of what came between two."""
+    """The samples of one scrape, or the difference of two scrapes."""
 
     values: Mapping[Key, float]
 
@@ -27,21 +27,25 @@ class Scrape:
         )
 
     def since(self, earlier: "Scrape") -> "Scrape":
-        """What was counted after an earlier scrape."""
+        """Return the difference from an earlier scrape."""
         return Scrape({key: value - earlier.values.get(key, 0) for key, value in self.values.items()})
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of the samples of a name that have these labels; 0 when there is none."""
-        wanted = set(labels.items())
-        return sum(v for (found, has), v in self.values.items() if found == name and wanted <= set(has))
+        """Return the sum of the samples with this name and these labels; 0 if there are none."""
+        required = set(labels.items())
+        return sum(
+            value
+            for (sample_name, sample_labels), value in self.values.items()
+            if sample_name == name and required <= set(sample_labels)
+        )
 
     def median(self, histogram: str, **labels: str) -> float:
-        """A histogram's median, in its own unit, interpolated within its bucket; NaN when it is empty."""
-        wanted = set(labels.items())
+        """Return the median of a histogram, interpolated within its bucket; NaN if the histogram is empty."""
+        required = set(labels.items())
         below: dict[float, float] = {}
-        for (name, has), value in self.values.items():
-            if name == f"{histogram}_bucket" and wanted <= set(has):
-                limit = float(dict(has)["le"])
+        for (name, sample_labels), value in self.values.items():
+            if name == f"{histogram}_bucket" and required <= set(sample_labels):
+                limit = float(dict(sample_labels)["le"])
                 below[limit] = below.get(limit, 0) + value
         half = max(below.values(), default=0) / 2
         if not half:

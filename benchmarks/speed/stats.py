@@ -1,4 +1,4 @@
-"""The arithmetic of a measurement: the steady part of a run, medians, percentiles. Pure."""
+"""Statistics of a measurement: the steady state of a run, medians and percentiles."""
 
 import math
 import statistics
@@ -11,10 +11,10 @@ class Sample:
     """A process and its output at one moment.
 
     Attributes:
-        at_s: monotonic seconds.
-        events: records in the output topic.
-        cpu_s: user and system seconds of the process so far, all threads.
-        rss_bytes: its resident memory.
+        at_s: the monotonic time in seconds.
+        events: the number of records in the output topic.
+        cpu_s: the user and system seconds of the process so far, over all threads.
+        rss_bytes: the resident memory of the process.
     """
 
     at_s: float
@@ -24,13 +24,13 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Steady:
-    """The part of a run that counts: without the start and without the end.
+class SteadyState:
+    """The steady state of a run, without its start and its end.
 
     Attributes:
-        rate: events per second.
-        cpu_us: CPU microseconds per event.
-        seconds: how long it was.
+        rate: the events per second.
+        cpu_us: the CPU microseconds per event.
+        seconds: the duration.
     """
 
     rate: float
@@ -38,41 +38,42 @@ class Steady:
     seconds: float
 
 
-LONGEST_SILENCE = 1 / 5
-"""Share of the span without output, past which the fitted slope may be off by more than 5%."""
+MAX_IDLE_SHARE = 1 / 5
+"""The share of the span without output above which the fitted slope may deviate by more than 5%."""
 
 
-def steady(samples: Sequence[Sample], first: float = 0.10, last: float = 0.95) -> Steady:
-    """The rate between two shares of all events that a run produced.
+def steady_state(samples: Sequence[Sample], first: float = 0.10, last: float = 0.95) -> SteadyState:
+    """Compute the rate between two shares of the events of a run.
 
-    Output arrives in steps, as large as the batches that a way publishes at once. The slope of the line that
-    fits all samples best hardly depends on where in a step the span begins and ends; the difference of its
-    ends would.
+    Output arrives in steps as large as the batches that a system publishes at once. The slope of the line
+    fitted to all samples hardly depends on where within a step the span begins and ends; the difference
+    between the first and the last sample does.
 
     Args:
-        samples: in the order of time, evenly spaced.
-        first: share of the last sample's events from which on it counts.
-        last: share up to which it counts.
+        samples: the samples in order of time, evenly spaced.
+        first: the share of the last sample's events at which the span begins.
+        last: the share at which the span ends.
 
     Raises:
-        ValueError: the output came in bursts too large for the time that was watched.
+        ValueError: the output arrived in bursts too large for the duration of the run.
     """
     total = samples[-1].events if samples else 0
-    within = [s for s in samples if total and first * total <= s.events <= last * total]
-    at = [s.at_s for s in within]
-    span = at[-1] - at[0] if at else 0.0
-    silence = _longest_silence(within)
-    if not span or silence > LONGEST_SILENCE * span:
+    steady_samples = [s for s in samples if total and first * total <= s.events <= last * total]
+    times = [s.at_s for s in steady_samples]
+    span = times[-1] - times[0] if times else 0.0
+    idle_s = _longest_idle_s(steady_samples)
+    if not span or idle_s > MAX_IDLE_SHARE * span:
         raise ValueError(
-            f"{total:,} events came in bursts too large to tell a rate, {silence:.1f} of {span:.1f} s silent"
+            f"{total:,} events arrived in bursts too large to compute a rate:"
+            f" no output in {idle_s:.1f} of {span:.1f} s"
         )
-    rate = statistics.linear_regression(at, [s.events for s in within]).slope
-    cores = statistics.linear_regression(at, [s.cpu_s for s in within]).slope
-    return Steady(rate, cores / rate * 1e6, span)
+    rate = statistics.linear_regression(times, [s.events for s in steady_samples]).slope
+    cores = statistics.linear_regression(times, [s.cpu_s for s in steady_samples]).slope
+    return SteadyState(rate, cores / rate * 1e6, span)
 
 
-def _longest_silence(samples: Sequence[Sample]) -> float:
-    """Seconds in which the events stood still."""
+def _longest_idle_s(samples: Sequence[Sample]) -> float:
+    """Return the longest time in seconds without a new event."""
     longest, since = 0.0, samples[0] if samples else None
     for sample in samples:
         assert since is not None
@@ -84,36 +85,36 @@ def _longest_silence(samples: Sequence[Sample]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What several repeats gave."""
+    """Median, minimum and maximum of several repeats."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     def text(self, digits: int = 0) -> str:
-        """As it stands in a table: median (least – most)."""
-        if self.least == self.most:
+        """Format the spread for a table: median (min – max)."""
+        if self.minimum == self.maximum:
             return f"{self.median:,.{digits}f}"
-        return f"{self.median:,.{digits}f} ({self.least:,.{digits}f} – {self.most:,.{digits}f})"
+        return f"{self.median:,.{digits}f} ({self.minimum:,.{digits}f} – {self.maximum:,.{digits}f})"
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Median, least and most of at least one value."""
+    """Compute median, minimum and maximum of at least one value."""
     return Spread(statistics.median(values), min(values), max(values))
 
 
-def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Ours by theirs, repeat by repeat; repeats that one of them lacks are left out."""
-    return [a / b for a, b in zip(ours, theirs, strict=False)]
+def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
+    """Divide values repeat by repeat; repeats without a counterpart are dropped."""
+    return [a / b for a, b in zip(numerators, denominators, strict=False)]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of all values does not exceed."""
+    """Return the smallest value that at least this share of all values does not exceed (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def memory_steps(samples: Sequence[Sample], warm_up: int, total: int, steps: int = 10) -> list[Sample]:
-    """The first sample at or past each step of the way from `warm_up` to `total` events."""
-    wanted = [warm_up + (total - warm_up) * step // steps for step in range(steps + 1)]
-    return [next((s for s in samples if s.events >= events), samples[-1]) for events in wanted]
+    """Return the first sample at or after each of `steps` equal steps from `warm_up` to `total` events."""
+    thresholds = [warm_up + (total - warm_up) * step // steps for step in range(steps + 1)]
+    return [next((s for s in samples if s.events >= events), samples[-1]) for events in thresholds]

@@ -1,4 +1,4 @@
-"""Real texts: banking77 and women's clothing reviews where there is a folder of them, else the sample."""
+"""Real texts: banking77 and women's clothing reviews from a data folder, or else the packaged sample."""
 
 import csv
 import gzip
@@ -17,46 +17,49 @@ SETS = {
 
 
 def text_sets(data: Path | None) -> dict[str, list[str]]:
-    """Texts by the set's name, in a shuffled order that is always the same.
+    """Return the texts of each set by name, in a fixed random order.
 
     Raises:
-        NotRun: a folder was given that has none of them.
+        NotRun: the data folder contains none of the sets.
     """
     if data is None:
-        found = {"sample": _read([sample_path()], "text")}
+        sets = {"sample": _read([sample_path()], "text")}
     else:
-        found = {name: _read(_files(data, patterns), column) for name, (patterns, column) in SETS.items()}
-        found = {name: texts for name, texts in found.items() if texts}
-    if not found:
+        sets = {name: _read(_files(data, patterns), column) for name, (patterns, column) in SETS.items()}
+        sets = {name: texts for name, texts in sets.items() if texts}
+    if not sets:
         raise NotRun(f"{data} has neither {' nor '.join(SETS)}")
-    for texts in found.values():
+    for texts in sets.values():
         random.Random(7).shuffle(texts)
-    return found
+    return sets
 
 
 def unique_texts(texts: list[str], count: int) -> list[str]:
-    """So many texts: the set over and over, each text with a number of its own at its end."""
+    """Return `count` texts: the set repeated, with a unique number at the end of each text."""
     return [f"{texts[number % len(texts)]} {number}" for number in range(count)]
 
 
 def random_texts(bundle: Path, count: int, mean_tokens: int) -> list[str]:
-    """Random words of one token each, in numbers about a mean that counts the two special tokens."""
+    """Return texts of random one-token words whose lengths are gamma-distributed about the mean.
+
+    The mean includes the two special tokens.
+    """
     vocabulary = orjson.loads((bundle / "tokenizer.json").read_bytes())["model"]["vocab"]
     words = [word for word in vocabulary if word.isascii() and word.isalpha() and len(word) > 2]
-    chance = random.Random(7)
-    lengths = [max(1, round(chance.gammavariate(2, (mean_tokens - 2) / 2))) for _ in range(count)]
-    return [" ".join(chance.choices(words, k=length)) for length in lengths]
+    random_source = random.Random(7)
+    lengths = [max(1, round(random_source.gammavariate(2, (mean_tokens - 2) / 2))) for _ in range(count)]
+    return [" ".join(random_source.choices(words, k=length)) for length in lengths]
 
 
 def write_texts(file: Path, texts: list[str]) -> Path:
-    """Write a JSON string a line, for another process."""
+    """Write one JSON string per line, for another process."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"".join(orjson.dumps(text) + b"\n" for text in texts))
     return file
 
 
 def read_texts(file: Path) -> list[str]:
-    """Read what `write_texts` wrote."""
+    """Read a file that `write_texts` wrote."""
     return [orjson.loads(line) for line in file.read_bytes().splitlines()]
 
 
@@ -67,8 +70,8 @@ def _files(data: Path, patterns: tuple[str, ...]) -> list[Path]:
 def _read(files: list[Path], column: str) -> list[str]:
     texts = []
     for file in files:
-        # newline="": fields hold line breaks.
-        opened = gzip.open if file.suffix == ".gz" else open
-        with opened(file, "rt", encoding="utf-8", newline="") as lines:
+        # newline="" is necessary because fields contain line breaks.
+        open_file = gzip.open if file.suffix == ".gz" else open
+        with open_file(file, "rt", encoding="utf-8", newline="") as lines:
             texts += [row[column].strip() for row in csv.DictReader(lines) if row[column].strip()]
     return texts

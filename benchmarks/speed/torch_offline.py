@@ -1,7 +1,8 @@
-"""The same model in PyTorch with its fused attention, no Kafka: padded in arrival order, or sorted by length.
+"""Measures the same model in PyTorch with fused attention, without Kafka.
 
 python -m benchmarks.speed.torch_offline MODEL DEVICE TEXTS SECONDS padded|sorted. Prints one line of JSON.
-float16 on CUDA, float32 on the CPU; texts are tokenised before.
+Batches are padded in arrival order, or sorted by length; texts are tokenised in advance; float16 on CUDA,
+float32 on the CPU.
 """
 
 import os
@@ -19,48 +20,48 @@ from stream.classify import plan_batches
 from stream.worker.route_model import BATCH_ROWS, BATCH_TOKENS
 
 PADDED_ROWS = 128
-"""Rows of a batch in arrival order."""
+"""Rows per batch in arrival order."""
 
 
-def main(folder: str, device: str, file: str, seconds: float, order: str) -> dict[str, float]:
-    """Infer as many texts as fill the time.
+def main(folder: str, device: str, texts_file: str, seconds: float, order: str) -> dict[str, float]:
+    """Infer as many texts as fit into the time.
 
     Returns:
-        texts, infer_s, cpu_s, fill (real by padded tokens).
+        texts, infer_s, cpu_s, fill (real per padded tokens).
     """
     os.environ |= {"HF_HUB_OFFLINE": "1"}
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    kind = torch.float16 if device == "cuda" else torch.float32
+    dtype = torch.float16 if device == "cuda" else torch.float32
     model = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=kind, attn_implementation="sdpa", local_files_only=True
+        folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True
     )
     model = model.eval().to(device)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    tokens = tokenizer(read_texts(Path(file)), truncation=True)["input_ids"]
+    tokens = tokenizer(read_texts(Path(texts_file)), truncation=True)["input_ids"]
 
     def infer(rows: Sequence[list[int]]) -> Any:
         width = max(map(len, rows))
         ids = torch.zeros((len(rows), width), dtype=torch.int64)
         mask = torch.zeros((len(rows), width), dtype=torch.int64)
-        for at, row in enumerate(rows):
-            ids[at, : len(row)] = torch.tensor(row)
-            mask[at, : len(row)] = 1
+        for index, row in enumerate(rows):
+            ids[index, : len(row)] = torch.tensor(row)
+            mask[index, : len(row)] = 1
         return model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits.float().cpu()
 
     def run(count: int) -> tuple[float, float, float]:
-        lengths = [len(tokens[at]) for at in range(count)]
+        lengths = [len(tokens[index]) for index in range(count)]
         began, cpu = time.perf_counter(), time.process_time()
         if order == "sorted":
             batches = plan_batches(lengths, max_rows=BATCH_ROWS[device], max_tokens=BATCH_TOKENS[device])
         else:
             starts = range(0, count, PADDED_ROWS)
-            batches = [list(range(at, min(at + PADDED_ROWS, count))) for at in starts]
+            batches = [list(range(index, min(index + PADDED_ROWS, count))) for index in starts]
         with torch.inference_mode():
             for batch in batches:
-                infer([tokens[at] for at in batch])
-        padded = sum(len(batch) * max(lengths[at] for at in batch) for batch in batches)
+                infer([tokens[index] for index in batch])
+        padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
         return time.perf_counter() - began, time.process_time() - cpu, sum(lengths) / padded
 
     trial = min(TRIAL, len(tokens))
@@ -72,5 +73,5 @@ def main(folder: str, device: str, file: str, seconds: float, order: str) -> dic
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    print(orjson.dumps(main(given[0], given[1], given[2], float(given[3]), given[4])).decode(), flush=True)
+    model, target, texts, limit, arrangement = sys.argv[1:]
+    print(orjson.dumps(main(model, target, texts, float(limit), arrangement)).decode(), flush=True)

@@ -1,4 +1,4 @@
-"""The free model's worker with metrics that do nothing: beside the real ones it shows what metrics cost.
+"""The worker with the free model and no-op metrics, to measure the cost of metrics.
 
 python -m benchmarks.speed.unmetered_worker --bundle support --broker HOST:PORT ...
 """
@@ -22,35 +22,35 @@ from stream.worker.run import run_worker
 
 
 class NoInstrument:
-    """Stands in for a counter, gauge or histogram, with or without labels."""
+    """A no-op counter, gauge or histogram, with or without labels."""
 
     def labels(self, *_: str) -> "NoInstrument":
-        """Itself, whatever the labels."""
+        """Return the instrument itself."""
         return self
 
-    def nothing(self, *_: object) -> None:
-        """What it does."""
+    def no_resources(self, *_: object) -> None:
+        """Do nothing."""
 
-    inc = set = observe = clear = set_function = nothing
+    inc = set = observe = clear = set_function = no_resources
 
     def collect(self) -> Sequence[Metric]:
-        """What it has found: nothing."""
+        """Return no metrics."""
         return ()
 
     def time(self) -> AbstractContextManager[object]:
-        """Times nothing."""
+        """Return a context manager that measures nothing."""
         return nullcontext()
 
 
 class NoAges(AgeHistogram):
-    """Counts no ages."""
+    """A no-op histogram of event ages."""
 
     def observe(self, route: str, timestamps: npt.NDArray[np.int64], now: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class NoMetrics(Metrics):
-    """Metrics whose instruments do nothing."""
+    """Metrics with no-op instruments."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,22 +59,23 @@ class NoMetrics(Metrics):
     def _counter(self, *_: object) -> Any:
         return NoInstrument()
 
-    _gauge = _histogram = _counter
+    _gauge = _counter  # type: ignore[assignment]
+    _histogram = _counter  # type: ignore[assignment]
 
     def timed(self, stage: str) -> AbstractContextManager[object]:
-        """Times nothing."""
+        """Return a context manager that measures nothing."""
         return nullcontext()
 
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def cache_result(self, tier: str, result: str, n: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @with_settings(*EVERY)
 def worker(settings: Settings) -> None:
-    """Like `benchmarks.speed.free_worker`, without metrics."""
+    """Run `benchmarks.speed.free_worker` without metrics."""
     configure_logs(settings.log_level, settings.log_format)
     serve(run_worker(settings, load_free_model, NoMetrics()))
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.compose.journal import Journal
 from tests.compose.stack import BUILD_S, ONE_SHOTS, Stack, compose_command, docker, run
-from tests.real.parts import MissingPartError, unavailable, unique
+from tests.real.components import MissingComponentError, unavailable, unique
 
 SERVICES = ("worker", "trainer", "tests")
 BASES = ("STACK_PYTHON_IMAGE", "STACK_KAFKA_IMAGE", "STACK_REDIS_IMAGE", "STACK_PROMETHEUS_IMAGE")
@@ -28,7 +28,7 @@ def compose() -> list[str]:
     """The Compose command; without an engine the tests are skipped, or fail where they are required."""
     try:
         return compose_command()
-    except MissingPartError as error:
+    except MissingComponentError as error:
         unavailable(f"the stack cannot run: {error}. To get it: {REMEDY}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.real.client import BrokerClient
-from tests.real.parts import MissingPartError
+from tests.real.components import MissingComponentError
 from tests.real.process import EndedError, free_ports
 from tests.real.wait import until
 
@@ -28,17 +28,17 @@ def compose_command() -> list[str]:
     """Return the Compose command: $LABELSTREAM_TEST_COMPOSE, docker-compose or `docker compose`.
 
     Raises:
-        MissingPartError: there is no engine that answers, or no Compose.
+        MissingComponentError: there is no engine that answers, or no Compose.
     """
     if shutil.which("docker") is None or run(["docker", "info"], check=False).returncode:
-        raise MissingPartError("no container engine answers `docker info`")
+        raise MissingComponentError("no container engine answers `docker info`")
     if given := os.environ.get("LABELSTREAM_TEST_COMPOSE"):
         return [given]
     if shutil.which("docker-compose"):
         return ["docker-compose"]
     if run(["docker", "compose", "version"], check=False).returncode == 0:
         return ["docker", "compose"]
-    raise MissingPartError("there is neither docker-compose nor `docker compose`")
+    raise MissingComponentError("there is neither docker-compose nor `docker compose`")
 
 
 def run(

@@ -14,7 +14,7 @@ import redis
 from tests.compose.journal import Journal
 from tests.compose.stack import AWAY, HEALTHY_S, ONE_SHOTS, Stack, docker, get, metric
 from tests.compose.traffic import GROUP, LABELS, TEXTS, Traffic, await_committed
-from tests.real.parts import unique
+from tests.real.components import unique
 from tests.real.wait import until
 
 pytestmark = [pytest.mark.compose, pytest.mark.slow, pytest.mark.timeout(1800)]

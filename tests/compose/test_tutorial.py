@@ -11,7 +11,7 @@ import pytest
 from tests.compose.journal import Journal
 from tests.compose.stack import PROJECT, Stack, run
 from tests.compose.traffic import DEAD, LABELS
-from tests.real.parts import unique
+from tests.real.components import unique
 
 pytestmark = [pytest.mark.compose, pytest.mark.slow, pytest.mark.timeout(3000)]
 

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from tests.compose.stack import StackBroker
 from tests.pipeline import event
-from tests.real.parts import unique
+from tests.real.components import unique
 from tests.real.reconcile import label_ids, missing
 from tests.real.wait import until
 

@@ -1,4 +1,4 @@
-"""Cache hits as the operator sees them: in process, in a real Redis, and without one."""
+"""Cache hits in the process and in a real Redis, and operation without Redis."""
 
 import orjson
 import redis
@@ -13,14 +13,20 @@ from tests.real.wait import until
 
 __all__ = ["start_worker", "tiny_bundle"]
 
-BACK_S = 60.0
+RECOVERY_S = 60.0
+
+
+def stored_value(client: redis.Redis, key: bytes | str) -> bytes:
+    value = client.get(key)
+    assert isinstance(value, bytes)
+    return value
 
 
 def await_labels(broker: EmbeddedBroker, topic: str, count: int) -> None:
-    until(lambda: sum(broker.end_offsets(topic).values()) == count, BACK_S, f"{count} labels")
+    until(lambda: sum(broker.end_offsets(topic).values()) == count, RECOVERY_S, f"{count} labels")
 
 
-def test_repeated_texts_come_from_the_process_and_from_redis_after_a_restart(
+def test_repeated_texts_hit_the_local_cache_and_after_a_restart_redis(
     embedded_broker: EmbeddedBroker,
     redis_server: RedisServer,
     start_worker: StartWorker,
@@ -38,31 +44,31 @@ def test_repeated_texts_come_from_the_process_and_from_redis_after_a_restart(
     keys = client.keys(f"labelstream:1:{first.info()['routes'][0]['digest'][7:23]}:fp32:*")
     assert len(keys) == 40
     assert 400 < client.ttl(keys[0]) <= 500
-    assert decode_stored(client.get(keys[0]), make_head(tiny_bundle.manifest).accepts) is not None
+    assert decode_stored(stored_value(client, keys[0]), make_head(tiny_bundle.manifest).accepts) is not None
     first.stop()
     calls = client.info("commandstats")
     second = start_worker(embedded_broker, route, redis_url=redis_server.url, cache_local_entries=0)
     embedded_broker.produce(route, *values, partition=0)
     await_labels(embedded_broker, second.labels, 120)
     assert second.metric("labelstream_cache_requests_total", tier="redis", result="hit") == 40
-    asked = client.info("commandstats")["cmdstat_mget"]["calls"] - calls["cmdstat_mget"]["calls"]
+    requests = client.info("commandstats")["cmdstat_mget"]["calls"] - calls["cmdstat_mget"]["calls"]
     batches = second.metric("labelstream_stage_duration_seconds_count", stage="decode")
-    assert 1 <= asked <= batches, "one round trip a batch"
+    assert 1 <= requests <= batches, "more than one Redis request per batch"
     cached = [orjson.loads(r.value)["cached"] for r in embedded_broker.records(second.labels) if r.value]
     assert cached == [False] * 40 + [True] * 80
 
 
-def test_a_value_that_was_spoilt_is_computed_again(
+def test_a_corrupt_cached_value_is_recomputed(
     embedded_broker: EmbeddedBroker, redis_server: RedisServer, start_worker: StartWorker
 ) -> None:
-    route = make_route(embedded_broker, "mark_failed")
+    route = make_route(embedded_broker, "corrupt")
     client = redis.Redis.from_url(redis_server.url)
     client.flushall()
     worker = start_worker(embedded_broker, route, redis_url=redis_server.url, cache_local_entries=0)
     embedded_broker.produce(route, event(1)[1], partition=0)
     await_labels(embedded_broker, worker.labels, 1)
-    (key,) = until(lambda: client.keys("labelstream:*"), BACK_S, "the cached value")
-    stored = client.get(key)
+    (key,) = until(lambda: client.keys("labelstream:*"), RECOVERY_S, "the cached value")
+    stored = stored_value(client, key)
     client.set(key, stored[:-1] + bytes([stored[-1] ^ 1]))
     embedded_broker.produce(route, event(1)[1], partition=0)
     await_labels(embedded_broker, worker.labels, 2)
@@ -71,10 +77,10 @@ def test_a_value_that_was_spoilt_is_computed_again(
     assert one["scores"] == two["scores"]
 
 
-def test_the_worker_goes_on_while_redis_is_away_and_finds_it_again(
+def test_the_worker_continues_during_a_redis_outage_and_reconnects(
     embedded_broker: EmbeddedBroker, redis_server: RedisServer, start_worker: StartWorker
 ) -> None:
-    route = make_route(embedded_broker, "away")
+    route = make_route(embedded_broker, "outage")
     redis_server.stop()
     worker = start_worker(embedded_broker, route, redis_url=redis_server.url, cache_local_entries=0)
     embedded_broker.produce(route, *(event(number)[1] for number in range(20)), partition=0)
@@ -88,7 +94,7 @@ def test_the_worker_goes_on_while_redis_is_away_and_finds_it_again(
         sent += 1
         return worker.metric("labelstream_cache_requests_total", tier="redis", result="hit") > 0
 
-    until(hits, BACK_S, "a hit in the Redis that came back")
+    until(hits, RECOVERY_S, "a hit in the restarted Redis")
     await_labels(embedded_broker, worker.labels, sent)
     assert worker.log.count("redis unavailable") == 1
     assert worker.log.count("redis available again") == 1

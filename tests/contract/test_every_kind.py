@@ -1,4 +1,4 @@
-"""Every kind of classifier through a worker on a broker: what arrives is what `predict` says."""
+"""Every kind of classifier through a worker on a broker: labels equal the output of `labelstream predict`."""
 
 from pathlib import Path
 from typing import Any
@@ -20,55 +20,64 @@ from tests.real.wait import until
 
 __all__ = ["start_worker", "tiny_bundle"]
 
-BACK_S = 90.0
+RECOVERY_S = 90.0
 EXACT = ("label", "labels", "abstained")
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    """A bundle of each kind."""
+    """One bundle of each kind."""
     store = tmp_path_factory.mktemp("kinds")
     return {kind.name: make_bundle_of(kind, store) for kind in KINDS}
 
 
 def events_of(kind: Kind) -> list[dict[str, Any]]:
-    """The kind's rows as events, and longer and shorter texts made of them."""
+    """Return the rows of the kind as events, and variations of them with other lengths."""
     rows = [{"text": r.text, "text_pair": r.text_pair, "metadata": r.metadata} for r in kind.rows]
     rows += [{**row, "text": f"{row['text']} {number} refund"} for number, row in enumerate(rows * 3)]
-    given = [{name: value for name, value in row.items() if value is not None} for row in rows]
-    return [{"id": f"{kind.name}-{at}", **row} for at, row in enumerate(given)]
+    complete_rows = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    return [{"id": f"{kind.name}-{at}", **row} for at, row in enumerate(complete_rows)]
 
 
-def predicted(bundle: Bundle, events: list[dict[str, Any]], folder: Path) -> dict[str, dict[str, Any]]:
-    """What `labelstream predict` says of events, by id."""
+def predict_offline(bundle: Bundle, events: list[dict[str, Any]], folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the output of `labelstream predict` for events, by id."""
     file = folder / f"{bundle.manifest.name}.jsonl"
     file.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
     app = typer.Typer()
     app.command()(predict)
-    given = [str(bundle.path), "--input", str(file), "--device", "cpu", "--variant", "fp32"]
-    found = CliRunner().invoke(app, given, catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    lines = [orjson.loads(line) for line in found.stdout.splitlines()]
+    arguments = [str(bundle.path), "--input", str(file), "--device", "cpu", "--variant", "fp32"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    lines = [orjson.loads(line) for line in result.stdout.splitlines()]
     return {line.pop("id"): line for line in lines}
 
 
-def same(said: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """A label event says what `predict` says: decisions and places equal, numbers within rounding."""
-    assert set(wanted) - {"row", "text", "text_pair"} <= set(said)
+def await_labels(broker: BrokerClient, route: str, count: int) -> None:
+    """Wait until a route has written at least `count` labels."""
+    until(
+        lambda: sum(broker.end_offsets(f"{route}.labels").values()) >= count,
+        RECOVERY_S,
+        f"{count} labels of {route}",
+    )
+
+
+def check_label(label: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Check that a label event equals the output of `labelstream predict`, numbers within rounding."""
+    assert set(expected) - {"row", "text", "text_pair"} <= set(label)
     for name in EXACT:
-        assert said.get(name, "none") == wanted.get(name, "none")
+        assert label.get(name, "none") == expected.get(name, "none")
     for name in ("score", "scores", "value"):
-        if name in wanted:
-            assert said[name] == pytest.approx(wanted[name], abs=2e-5)
+        if name in expected:
+            assert label[name] == pytest.approx(expected[name], abs=2e-5)
     spans = [
-        [(s["type"], s["start"], s["end"], s["text"]) for s in x.get("spans", ())] for x in (said, wanted)
+        [(s["type"], s["start"], s["end"], s["text"]) for s in x.get("spans", ())] for x in (label, expected)
     ]
     assert spans[0] == spans[1]
-    scores = [[span["score"] for span in x.get("spans", ())] for x in (said, wanted)]
+    scores = [[span["score"] for span in x.get("spans", ())] for x in (label, expected)]
     assert scores[0] == pytest.approx(scores[1], abs=2e-5)
 
 
-def test_every_kind_through_one_worker_says_what_predict_says(
+def test_labels_of_every_kind_equal_the_output_of_predict(
     broker: BrokerClient, start_worker: StartWorker, bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
     routes = {kind.name: make_route(broker, kind.name) for kind in KINDS}
@@ -86,50 +95,40 @@ def test_every_kind_through_one_worker_says_what_predict_says(
         for at, event in enumerate(events):
             broker.produce(routes[name], orjson.dumps(event), key=event["id"].encode(), partition=at % 4)
     for name, topic in routes.items():
-        until(
-            lambda name=name, topic=topic: (
-                sum(broker.end_offsets(f"{topic}.labels").values()) >= len(sent[name])
-            ),
-            BACK_S,
-            f"{len(sent[name])} labels of {name}",
-        )
+        await_labels(broker, topic, len(sent[name]))
     schema = jsonschema.Draft202012Validator(load_schema("label.v1"))
     for name, topic in routes.items():
         records = broker.records(f"{topic}.labels")
         assert label_ids(records) == dict.fromkeys((event["id"] for event in sent[name]), 1)
-        wanted = predicted(bundles[name], sent[name], tmp_path)
+        expected = predict_offline(bundles[name], sent[name], tmp_path)
         for label in map(_value, records):
             schema.validate(label)
-            same(label, wanted[label["id"]])
+            check_label(label, expected[label["id"]])
         assert worker.metric("labelstream_events_total", route=name, outcome="labelled") == len(sent[name])
     assert worker.metric("labelstream_dead_letters_total") == 0
     assert worker.stop() == 0
 
 
-def test_a_pair_route_buries_what_is_no_pair_and_a_text_route_ignores_the_second_text(
+def test_a_pair_route_rejects_single_texts_and_a_text_route_ignores_the_second_text(
     broker: BrokerClient, start_worker: StartWorker, bundles: dict[str, Bundle]
 ) -> None:
     pair, plain = make_route(broker, "pair"), make_route(broker, "plain")
-    of_pairs = start_worker(broker, pair, bundle=bundles["pair"].path)
-    of_texts = start_worker(broker, plain, bundle=bundles["single"].path)
-    whole = {"id": "a", "text": "my card", "text_pair": "refund"}
-    broker.produce(pair, orjson.dumps(whole), orjson.dumps({"id": "b", "text": "my card"}))
-    broker.produce(plain, orjson.dumps(whole), orjson.dumps({"id": "b", "text": "my card"}))
-    until(lambda: sum(broker.end_offsets(of_texts.labels).values()) == 2, BACK_S, "2 labels")
-    until(lambda: sum(broker.end_offsets(of_pairs.labels).values()) == 1, BACK_S, "a label")
-    until(lambda: sum(broker.end_offsets(of_pairs.dead).values()) == 1, BACK_S, "a dead letter")
-    one, other = map(_value, broker.records(of_texts.labels))
+    pair_worker = start_worker(broker, pair, bundle=bundles["pair"].path)
+    text_worker = start_worker(broker, plain, bundle=bundles["single"].path)
+    complete = {"id": "a", "text": "my card", "text_pair": "refund"}
+    broker.produce(pair, orjson.dumps(complete), orjson.dumps({"id": "b", "text": "my card"}))
+    broker.produce(plain, orjson.dumps(complete), orjson.dumps({"id": "b", "text": "my card"}))
+    until(lambda: sum(broker.end_offsets(text_worker.labels).values()) == 2, RECOVERY_S, "2 labels")
+    until(lambda: sum(broker.end_offsets(pair_worker.labels).values()) == 1, RECOVERY_S, "a label")
+    until(lambda: sum(broker.end_offsets(pair_worker.dead).values()) == 1, RECOVERY_S, "a dead letter")
+    one, other = map(_value, broker.records(text_worker.labels))
     assert one["scores"] == other["scores"]
-    (dead,) = broker.records(of_pairs.dead)
+    (dead,) = broker.records(pair_worker.dead)
     headers = dict(dead.headers)
     assert headers["labelstream-error-reason"] == b"schema"
     assert headers["labelstream-error-message"] == b"text_pair is missing; the model compares two texts"
 
 
-def _place(span: dict[str, Any]) -> list[Any]:
-    return [span[name] for name in ("type", "start", "end", "text")]
-
-
 def _value(record: Record) -> dict[str, Any]:
-    found: dict[str, Any] = orjson.loads(record.value or b"")
-    return found
+    result: dict[str, Any] = orjson.loads(record.value or b"")
+    return result

@@ -1,4 +1,4 @@
-"""Predictions of every form come back out of Redis as they went in."""
+"""Predictions of every form are equal after a round trip through Redis."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,19 +17,24 @@ from tests.real.wait import until
 
 __all__ = ["start_worker", "tiny_bundle"]
 
-BACK_S = 60.0
+RECOVERY_S = 60.0
 KINDS = ("token", "many", "regression", "metadata")
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Bundle]]:
-    """A bundle of each form."""
+    """One bundle of each form."""
     store: Path = tmp_path_factory.mktemp("kinds")
     yield {name: make_bundle_of(BY_NAME[name], store) for name in KINDS}
 
 
+def await_labels(broker: EmbeddedBroker, topic: str, count: int) -> None:
+    """Wait until a topic contains `count` labels."""
+    until(lambda: sum(broker.end_offsets(topic).values()) == count, RECOVERY_S, f"{count} labels")
+
+
 @pytest.mark.parametrize("name", KINDS)
-def test_a_second_worker_finds_in_redis_what_the_first_one_said(
+def test_a_second_worker_reads_the_predictions_of_the_first_from_redis(
     embedded_broker: EmbeddedBroker,
     redis_server: RedisServer,
     start_worker: StartWorker,
@@ -43,22 +48,16 @@ def test_a_second_worker_finds_in_redis_what_the_first_one_said(
     for rounds in (1, 2):
         worker = start_worker(embedded_broker, route, bundle=bundles[name].path, redis_url=redis_server.url)
         embedded_broker.produce(route, *map(orjson.dumps, events), partition=0)
-        until(
-            lambda rounds=rounds, worker=worker: (
-                sum(embedded_broker.end_offsets(worker.labels).values()) == rounds * len(events)
-            ),
-            BACK_S,
-            "the labels",
-        )
+        await_labels(embedded_broker, worker.labels, rounds * len(events))
         hits = worker.metric("labelstream_cache_requests_total", tier="redis", result="hit")
         assert worker.stop() == 0
     assert hits == len(events)
     assert distinct <= len(events)
     labels = [orjson.loads(record.value or b"") for record in embedded_broker.records(f"{route}.labels")]
-    fresh, known = labels[: len(events)], labels[len(events) :]
+    fresh, cached = labels[: len(events)], labels[len(events) :]
     assert {label["cached"] for label in fresh} == {False}
-    assert {label["cached"] for label in known} == {True}
+    assert {label["cached"] for label in cached} == {True}
     parts = ("label", "labels", "scores", "value", "spans")
     assert [[label.get(part) for part in parts] for label in fresh] == [
-        [label.get(part) for part in parts] for label in known
+        [label.get(part) for part in parts] for label in cached
     ]

@@ -1,4 +1,4 @@
-"""What every broker can judge: events in, labels and dead letters out, offsets committed behind them."""
+"""The pipeline on every broker: labels, dead letters and committed offsets for input events."""
 
 from pathlib import Path
 
@@ -12,18 +12,18 @@ from stream.codec import codec
 from stream.schemas import load_schema
 from tests.pipeline import StartWorker, event, make_route, offline_labels, start_worker, tiny_bundle
 from tests.real.client import BrokerClient
-from tests.real.parts import unavailable
+from tests.real.components import unavailable
 from tests.real.reconcile import dead_ids, label_ids
 from tests.real.wait import until
 
 __all__ = ["start_worker", "tiny_bundle"]
 
-BACK_S = 60.0
+RECOVERY_S = 60.0
 
 
 @pytest.fixture(params=["compiled", "python"])
 def record_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What reads and writes the records of workers that start from now on."""
+    """Select the record codec of the workers that the test starts."""
     if request.param == "python":
         monkeypatch.setenv("LABELSTREAM_TEST_INTERPRETED", "1")
     elif codec is None:
@@ -32,7 +32,7 @@ def record_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     return path
 
 
-def test_every_event_comes_back_once_as_the_bundle_says_offline(
+def test_every_event_gets_one_label_equal_to_offline_inference(
     broker: BrokerClient, start_worker: StartWorker, tiny_bundle: Bundle, record_path: str
 ) -> None:
     route = make_route(broker, "once")
@@ -45,7 +45,7 @@ def test_every_event_comes_back_once_as_the_bundle_says_offline(
             headers = [("source", b"a"), ("source", b"b"), ("n", str(number).encode())]
             broker.produce(route, value, key=event_id.encode(), headers=headers, partition=partition)
             sent[event_id] = (partition, value, headers)
-    until(lambda: sum(broker.end_offsets(worker.labels).values()) >= 500, BACK_S, "500 labels")
+    until(lambda: sum(broker.end_offsets(worker.labels).values()) >= 500, RECOVERY_S, "500 labels")
     records = broker.records(worker.labels)
     assert label_ids(records) == dict.fromkeys(sent, 1)
     offline = dict(
@@ -60,9 +60,9 @@ def test_every_event_comes_back_once_as_the_bundle_says_offline(
         label = orjson.loads(record.value or b"")
         schema.validate(label)
         partition, _, headers = sent[label["id"]]
-        wanted = offline[label["id"]]
-        assert label["label"] == wanted["label"]
-        assert label["scores"] == pytest.approx(wanted["scores"], abs=1e-5)
+        expected = offline[label["id"]]
+        assert label["label"] == expected["label"]
+        assert label["scores"] == pytest.approx(expected["scores"], abs=1e-5)
         assert label["model"]["digest"] == tiny_bundle.digest
         assert record.key == label["id"].encode()
         assert list(record.headers[:3]) == headers
@@ -71,25 +71,25 @@ def test_every_event_comes_back_once_as_the_bundle_says_offline(
         offsets = [
             orjson.loads(r.value or b"")["source"]["offset"] for r in records if r.partition == partition
         ]
-        assert offsets == sorted(offsets), "labels of a partition come in offset order"
-    until(lambda: sum(broker.committed(worker.group, route).values()) == 500, BACK_S, "committed offsets")
+        assert offsets == sorted(offsets), "labels of a partition are not in offset order"
+    until(lambda: sum(broker.committed(worker.group, route).values()) == 500, RECOVERY_S, "committed offsets")
     assert worker.stop() == 0
 
 
 @pytest.mark.usefixtures("record_path")
-def test_broken_records_become_dead_letters_and_the_worker_goes_on(
+def test_invalid_records_become_dead_letters_and_the_worker_continues(
     broker: BrokerClient, start_worker: StartWorker
 ) -> None:
     route = make_route(broker, "broken")
     worker = start_worker(broker, route, max_text_chars=200)
-    broken = {
+    invalid = {
         "decode": b'{"id": "d", "text": ',
         "schema": b'{"id": "s", "text": 7}',
         "empty": b'{"id": "e", "text": " "}',
         "too-large": orjson.dumps({"id": "l", "text": "x" * 201}),
     }
     headers = [("h", b"1"), ("h", b"\xff\x00"), ("labelstream-error-reason", b"stale")]
-    for number, (reason, value) in enumerate(broken.items()):
+    for number, (reason, value) in enumerate(invalid.items()):
         broker.produce(
             route,
             value,
@@ -98,35 +98,37 @@ def test_broken_records_become_dead_letters_and_the_worker_goes_on(
             partition=number % 4,
             timestamp=1_700_000_000_000,
         )
-    good = [event(number) for number in range(20)]
-    for event_id, value in good:
+    valid = [event(number) for number in range(20)]
+    for event_id, value in valid:
         broker.produce(route, value, key=event_id.encode())
-    until(lambda: sum(broker.end_offsets(worker.dead).values()) == 4, BACK_S, "4 dead letters")
-    until(lambda: sum(broker.end_offsets(worker.labels).values()) == 20, BACK_S, "20 labels")
+    until(lambda: sum(broker.end_offsets(worker.dead).values()) == 4, RECOVERY_S, "4 dead letters")
+    until(lambda: sum(broker.end_offsets(worker.labels).values()) == 20, RECOVERY_S, "20 labels")
     dead = {(r.key or b"").decode(): r for r in broker.records(worker.dead)}
-    for number, (reason, value) in enumerate(broken.items()):
+    for number, (reason, value) in enumerate(invalid.items()):
         record = dead[reason]
         assert (record.value, record.partition, record.timestamp) == (value, number % 4, 1_700_000_000_000)
         assert list(record.headers[:2]) == headers[:2]
-        ours = {name: (v or b"").decode() for name, v in record.headers if name.startswith("labelstream-")}
-        jsonschema.validate(ours, load_schema("dead-letter-headers.v1"))
-        assert ours["labelstream-error-reason"] == reason
-        assert ours["labelstream-error-group"] == worker.group
+        error_headers = {
+            name: (v or b"").decode() for name, v in record.headers if name.startswith("labelstream-")
+        }
+        jsonschema.validate(error_headers, load_schema("dead-letter-headers.v1"))
+        assert error_headers["labelstream-error-reason"] == reason
+        assert error_headers["labelstream-error-group"] == worker.group
     assert dead_ids(dead.values()).keys() >= {"s", "e", "l"}
-    assert label_ids(broker.records(worker.labels)) == {event_id: 1 for event_id, _ in good}
+    assert label_ids(broker.records(worker.labels)) == {event_id: 1 for event_id, _ in valid}
     assert worker.metric("labelstream_dead_letters_total", reason="too-large") == 1
     assert worker.metric("labelstream_events_total", outcome="labelled") == 20
 
 
 @pytest.mark.usefixtures("record_path")
-def test_tombstones_are_passed_on_with_key_and_headers(
+def test_tombstones_are_forwarded_with_key_and_headers(
     broker: BrokerClient, start_worker: StartWorker
 ) -> None:
     route = make_route(broker, "tombstone")
     worker = start_worker(broker, route)
     broker.produce(route, None, key=b"gone", headers=[("h", b"1")], partition=1)
     broker.produce(route, None, headers=[("h", b"2")], partition=1)
-    until(lambda: broker.end_offsets(worker.labels)[1] == 2, BACK_S, "the tombstones")
+    until(lambda: broker.end_offsets(worker.labels)[1] == 2, RECOVERY_S, "the tombstones")
     keyed, keyless = broker.records(worker.labels)
     assert (keyed.key, keyed.value) == (b"gone", None)
     assert keyed.headers[0] == ("h", b"1")
@@ -144,44 +146,44 @@ async def test_compressed_record_batches_are_read_and_written(
     await producer.start()
     try:
         events = [event(number) for number in range(50)]
-        await producer.send_batch(_full(producer, [value for _, value in events]), route, partition=2)
+        await producer.send_batch(_full_batch(producer, [value for _, value in events]), route, partition=2)
         await producer.flush()
     finally:
         await producer.stop()
-    until(lambda: broker.end_offsets(worker.labels)[2] == 50, BACK_S, "50 labels")
+    until(lambda: broker.end_offsets(worker.labels)[2] == 50, RECOVERY_S, "50 labels")
     assert label_ids(broker.records(worker.labels)) == {event_id: 1 for event_id, _ in events}
 
 
-def _full(producer: AIOKafkaProducer, values: list[bytes]) -> object:
+def _full_batch(producer: AIOKafkaProducer, values: list[bytes]) -> object:
     batch = producer.create_batch()
     for value in values:
         assert batch.append(key=None, value=value, timestamp=None) is not None
     return batch
 
 
-def test_a_restart_goes_on_where_the_group_has_committed(
+def test_a_restart_continues_at_the_committed_offsets(
     broker: BrokerClient, start_worker: StartWorker
 ) -> None:
     route = make_route(broker, "restart")
     first = start_worker(broker, route)
     for number in range(100):
         broker.produce(route, event(number)[1])
-    until(lambda: sum(broker.end_offsets(first.labels).values()) == 100, BACK_S, "100 labels")
-    assert first.stop() == 0, "an orderly stop commits what was confirmed"
+    until(lambda: sum(broker.end_offsets(first.labels).values()) == 100, RECOVERY_S, "100 labels")
+    assert first.stop() == 0, "the worker did not stop in an orderly way"
     for number in range(100, 150):
         broker.produce(route, event(number)[1])
     second = start_worker(broker, route)
-    until(lambda: sum(broker.end_offsets(second.labels).values()) >= 150, BACK_S, "150 labels")
-    found = label_ids(broker.records(second.labels))
-    assert found == {event(number)[0]: 1 for number in range(150)}
+    until(lambda: sum(broker.end_offsets(second.labels).values()) >= 150, RECOVERY_S, "150 labels")
+    counts = label_ids(broker.records(second.labels))
+    assert counts == {event(number)[0]: 1 for number in range(150)}
 
 
-def test_bare_text_and_ids_without_an_id(broker: BrokerClient, start_worker: StartWorker) -> None:
+def test_plain_text_events_and_generated_ids(broker: BrokerClient, start_worker: StartWorker) -> None:
     route = make_route(broker, "text")
     worker = start_worker(broker, route, input_format="text")
     broker.produce(route, b"my card was charged twice", partition=3)
     broker.produce(route, b"again", partition=3, headers=[("labelstream-id", b"named")])
-    until(lambda: broker.end_offsets(worker.labels)[3] == 2, BACK_S, "2 labels")
+    until(lambda: broker.end_offsets(worker.labels)[3] == 2, RECOVERY_S, "2 labels")
     assert set(label_ids(broker.records(worker.labels))) == {f"{route}-3-0", "named"}
 
 
@@ -200,8 +202,8 @@ def test_one_worker_serves_several_routes(
     worker = start_worker(broker, first, config=file)
     broker.produce(first, *(event(number)[1] for number in range(30)), partition=0)
     broker.produce(second, *(b"text %d" % number for number in range(20)), partition=1)
-    until(lambda: sum(broker.end_offsets(f"{first}.labels").values()) == 30, BACK_S, "30 labels of a")
-    until(lambda: sum(broker.end_offsets(f"{second}.labels").values()) == 20, BACK_S, "20 labels of b")
+    until(lambda: sum(broker.end_offsets(f"{first}.labels").values()) == 30, RECOVERY_S, "30 labels of a")
+    until(lambda: sum(broker.end_offsets(f"{second}.labels").values()) == 20, RECOVERY_S, "20 labels of b")
     assert worker.metric("labelstream_events_total", route="a") == 30
     assert worker.metric("labelstream_events_total", route="b") == 20
     assert worker.stop() == 0

@@ -1,4 +1,4 @@
-"""The export matrix: every architecture, for texts and for tokens, in every variant, through the gate."""
+"""The export matrix: every architecture, for text and token classification, in every variant."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from stream.bundle import Bundle, SpanRules, open_bundle
 from stream.classify import TextInput
 from stream.verify import within_tolerance
-from tests.real.architectures import ARCHITECTURES, LONGEST, TAGS, make_architecture
+from tests.real.architectures import ARCHITECTURES, MAX_LENGTH, TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS
 from tests.unit.lenient import LENIENT_VARIANTS
 from trainer.export.package import About, Served, build_bundle, staging_folder
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("token", [False, True], ids=["texts", "tokens"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_an_architecture_is_exported_quantised_and_proven(name: str, token: bool, tmp_path: Path) -> None:
+def test_an_architecture_is_exported_quantised_and_verified(name: str, token: bool, tmp_path: Path) -> None:
     silence_libraries()
     warnings: list[str] = []
     bundle = build(name, token, tmp_path, warnings)
@@ -37,7 +37,7 @@ def build(name: str, token: bool, folder: Path, warnings: list[str]) -> Bundle:
     served = Served(
         "token" if token else "single-label",
         TAGS if token else LABELS,
-        LONGEST,
+        MAX_LENGTH,
         spans=SpanRules() if token else None,
     )
     rows = [TextInput(text) for text in TEXTS]

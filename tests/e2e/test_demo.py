@@ -93,4 +93,4 @@ def test_an_interrupted_demo_leaves_no_process(folder: Path, moment: str, number
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), seen
-    until(lambda: not [pid for pid in children if pid_alive(pid)], 10, "the end of all its processes")
+    until(lambda: not [pid for pid in children if pid_alive(pid)], 10, "the end of all demo processes")

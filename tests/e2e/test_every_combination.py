@@ -1,4 +1,4 @@
-"""Every input with every head, from a file to a bundle whose proof `verify` repeats, told by `predict`."""
+"""Every combination of input and head: trained from a file, checked by `verify` and used by `predict`."""
 
 import csv
 import json
@@ -21,10 +21,10 @@ ROWS = 96
 
 
 class Head(NamedTuple):
-    """Where a head's targets stand, and the member that it adds to a label event."""
+    """The target column of a head, and the field that the head adds to a label event."""
 
     column: str
-    says: str
+    output_field: str
 
 
 HEADS = {
@@ -41,25 +41,28 @@ INPUTS: dict[str, dict[str, Any]] = {
     "windows": {"windows": True, "max_length": 12, "stride": 4},
 }
 COMBINATIONS = [
-    (head, given) for head in HEADS for given in INPUTS if not (head == "token" and given.startswith("pair"))
+    (head, input_kind)
+    for head in HEADS
+    for input_kind in INPUTS
+    if not (head == "token" and input_kind.startswith("pair"))
 ]
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    room = tmp_path_factory.mktemp("combinations")
-    save_tiny_base(room / "base")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = tmp_path_factory.mktemp("combinations")
+    save_tiny_base(workspace / "base")
     rows = [_row(number) for number in range(ROWS)]
-    with (room / "rows.csv").open("w", newline="") as file:
+    with (workspace / "rows.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-    with (room / "rows.jsonl").open("w") as file:
+    with (workspace / "rows.jsonl").open("w") as file:
         file.writelines(
             json.dumps({**row, "tags": _tags(row["text"]), "text": row["text"].split()}) + "\n"
             for row in rows
         )
-    return room
+    return workspace
 
 
 def _row(number: int) -> dict[str, Any]:
@@ -79,31 +82,33 @@ def _tags(text: str) -> list[str]:
     return ["B-thing" if word in ("refund", "app", "parcel", "card") else "O" for word in text.split()]
 
 
-@pytest.mark.parametrize(("head", "given"), COMBINATIONS, ids=lambda value: value.replace(" ", "-"))
-def test_a_combination(room: Path, tmp_path: Path, head: str, given: str) -> None:
+@pytest.mark.parametrize(("head", "input_kind"), COMBINATIONS, ids=lambda value: value.replace(" ", "-"))
+def test_a_combination_trains_verifies_and_predicts(
+    workspace: Path, tmp_path: Path, head: str, input_kind: str
+) -> None:
     train(
-        str(room / ("rows.jsonl" if head == "token" else "rows.csv")),
+        str(workspace / ("rows.jsonl" if head == "token" else "rows.csv")),
         task=head,
         text_column="text",
         label_column=HEADS[head].column,
         name="kind",
         bundle_store=tmp_path,
-        base_model=str(room / "base"),
+        base_model=str(workspace / "base"),
         epochs=1,
         batch_size=16,
         seed=5,
-        **INPUTS[given],
+        **INPUTS[input_kind],
     )
     bundle = open_bundle("kind", tmp_path)
     manifest = bundle.manifest
-    assert manifest.takes_pair == ("pair" in given)
-    assert bool(manifest.metadata) == ("metadata" in given)
-    assert bool(manifest.windows) == (given == "windows")
+    assert manifest.takes_pair == ("pair" in input_kind)
+    assert bool(manifest.metadata) == ("metadata" in input_kind)
+    assert bool(manifest.windows) == (input_kind == "windows")
     assert _run(verify, str(bundle.path)).exit_code == 0
-    assert HEADS[head].says in _said(bundle, tmp_path)
+    assert HEADS[head].output_field in _prediction(bundle, tmp_path)
 
 
-def _said(bundle: Bundle, folder: Path) -> dict[str, Any]:
+def _prediction(bundle: Bundle, folder: Path) -> dict[str, Any]:
     event = {
         "id": "1",
         "text": f"{TEXTS[0]} and {TEXTS[1]} and once more {TEXTS[2]}",
@@ -112,10 +117,10 @@ def _said(bundle: Bundle, folder: Path) -> dict[str, Any]:
     }
     (folder / "in.jsonl").write_text(json.dumps(event) + "\n")
     output = folder / "out.jsonl"
-    done = _run(predict, str(bundle.path), "--input", str(folder / "in.jsonl"), "--output", str(output))
-    assert done.exit_code == 0, done.output
-    found: dict[str, Any] = json.loads(output.read_text())
-    return found
+    result = _run(predict, str(bundle.path), "--input", str(folder / "in.jsonl"), "--output", str(output))
+    assert result.exit_code == 0, result.output
+    prediction: dict[str, Any] = json.loads(output.read_text())
+    return prediction
 
 
 def _run(command: Callable[..., None], *words: str) -> Any:

@@ -1,4 +1,4 @@
-"""The same seed on the same machine, with the default encoder: everything that is measured is equal."""
+"""Reproducibility with the default encoder: the same seed on the same machine gives equal metrics."""
 
 import csv
 import random
@@ -17,23 +17,23 @@ ROWS = 2_000
 
 
 def _write_rows(path: Path) -> None:
-    """Sample messages, two and two, so that there are enough that differ."""
-    chosen = random.Random(7)
+    """Write texts that combine two sample messages, for enough distinct rows."""
+    generator = random.Random(7)
     with sample_path().open(newline="") as file:
         rows = [*csv.DictReader(file)]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("text", "label"))
         for number in range(ROWS):
-            first, second = chosen.choice(rows), chosen.choice(rows)
+            first, second = generator.choice(rows), generator.choice(rows)
             writer.writerow((f"{first['text']} {second['text']} {number}", first["intent"]))
 
 
 @pytest.mark.timeout(900)
-def test_two_trainings_on_2000_rows_split_and_measure_the_same(tmp_path: Path) -> None:
+def test_two_trainings_on_2000_rows_have_equal_splits_and_metrics(tmp_path: Path) -> None:
     _write_rows(tmp_path / "rows.csv")
 
-    def once(store: str) -> Bundle:
+    def train_once(store: str) -> Bundle:
         train(
             str(tmp_path / "rows.csv"),
             name="same",
@@ -44,7 +44,7 @@ def test_two_trainings_on_2000_rows_split_and_measure_the_same(tmp_path: Path) -
         )
         return open_bundle("same", tmp_path / store)
 
-    first, second = once("first"), once("second")
+    first, second = train_once("first"), train_once("second")
     for file in ("splits.csv", "metrics.json"):
         assert (first.path / file).read_text() == (second.path / file).read_text()
     np.testing.assert_array_equal(read_reference(first)[1], read_reference(second)[1])

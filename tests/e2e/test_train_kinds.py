@@ -1,4 +1,4 @@
-"""Every kind of classifier from its file to a bundle that says the same as the trained model."""
+"""Training of every kind of classifier from a file to a bundle that matches the trained model."""
 
 import csv
 import json
@@ -106,7 +106,7 @@ def test_a_regression_over_pairs_is_told_in_the_datas_units(trained: Train) -> N
     assert 110 < manifest.target.mean < 140
     metrics = metrics_of(bundle)
     assert metrics["calibration"] is None
-    # Numbers from 100 to 150: in standardised units the error could not be as large.
+    # The targets are between 100 and 150; in standardised units the error would be smaller.
     assert 2 < metrics["test"]["mae"] < 60
 
 
@@ -150,7 +150,9 @@ def test_tags_are_scored_by_spans(trained: Train, windows: bool) -> None:
     assert bundle.manifest.spans.scheme == "bio"
     metrics = metrics_of(bundle)
     assert metrics["training"]["chosen_by"] == "entity_f1"
-    assert metrics["test"]["entity_f1"] > 0.8, "each of four words is always a span of its own"
+    assert metrics["test"]["entity_f1"] > 0.8, (
+        "the entity F1 is low although the four entity words are always spans"
+    )
     assert metrics["test"]["per_label"].keys() == {"thing"}
 
 
@@ -182,7 +184,7 @@ def test_the_same_seed_gives_the_same_metrics_and_another_does_not(trained: Trai
 
 
 class Interrupted(Exception):
-    """Something that ends a training."""
+    """The interruption of a training."""
 
 
 def test_an_interrupted_training_goes_on_to_the_same_end(

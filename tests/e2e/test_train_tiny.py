@@ -1,4 +1,4 @@
-"""The whole way from a CSV to a verified bundle, in real processes, with a model small enough for it."""
+"""The complete path from a CSV file to a verified bundle, in real processes and with a tiny model."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_tickets(file: Path, rows: int) -> None:
-    """Texts that differ in a number only, two kinds a label, and a last row without a text."""
+    """Write texts that differ only in a number, two per label, and a last row without a text."""
     rng = random.Random(1)
     with file.open("w", newline="") as out:
         writer = csv.writer(out)
@@ -91,7 +91,7 @@ def test_each_variant_is_in_the_bundle_or_the_output_says_why_not(
 def test_the_bundle_verifies_without_torch(room: Path, bundle: Bundle) -> None:
     checked = labelstream("verify", "tickets", cwd=room)
     assert checked.returncode == 0, checked.stderr
-    assert "bf16" in checked.stdout, "neither run nor named as not run"
+    assert "bf16" in checked.stdout, "bf16 is neither run nor listed as not run"
     assert "not run: tensorrt" in checked.stdout
     code = "import sys, stream.commands.verify; print('torch' in sys.modules)"
     asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

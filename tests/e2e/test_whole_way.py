@@ -1,4 +1,4 @@
-"""From a CSV to labelled events on Apache Kafka, each part as a user runs it."""
+"""The complete path from a CSV file to labelled events on Apache Kafka, with the real commands."""
 
 import csv
 import subprocess
@@ -22,21 +22,21 @@ EVENTS = 2_000
 
 @pytest.fixture(scope="module")
 def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A bundle that `labelstream train` made from a CSV."""
-    room = tmp_path_factory.mktemp("whole-way")
-    save_tiny_base(room / "base")
-    with (room / "tickets.csv").open("w", newline="") as file:
+    """A bundle trained from a CSV file with `labelstream train`."""
+    workspace = tmp_path_factory.mktemp("whole-way")
+    save_tiny_base(workspace / "base")
+    with (workspace / "tickets.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("text", "label"))
         writer.writerows((f"{TEXTS[n % len(TEXTS)]} {n}", LABELS[n % len(LABELS)]) for n in range(120))
-    command = [sys.executable, "-m", "stream", "train", str(room / "tickets.csv"), "--epochs", "1"]
-    command += ["--base-model", str(room / "base"), "--bundle-store", str(room / "bundles")]
+    command = [sys.executable, "-m", "stream", "train", str(workspace / "tickets.csv"), "--epochs", "1"]
+    command += ["--base-model", str(workspace / "base"), "--bundle-store", str(workspace / "bundles")]
     subprocess.run(command, check=True, timeout=200, stdout=subprocess.DEVNULL)
-    return open_bundle("tickets", room / "bundles")
+    return open_bundle("tickets", workspace / "bundles")
 
 
 @pytest.mark.slow
-def test_two_thousand_events_come_back_once_with_the_labels_of_the_bundle(
+def test_two_thousand_events_get_one_label_each_equal_to_offline_inference(
     apache_kafka: ApacheKafka, start_worker: StartWorker, trained_bundle: Bundle
 ) -> None:
     route = make_route(apache_kafka, "whole")

@@ -1,4 +1,4 @@
-"""A worker's environment holds no torch: the extra cpu alone verifies a bundle and labels events."""
+"""A worker environment without torch: the extra cpu alone verifies a bundle and labels events."""
 
 import subprocess
 import sys
@@ -22,16 +22,18 @@ TRAINER_LIBRARIES = ("torch", "transformers", "optimum", "datasets", "sklearn")
 
 @pytest.fixture(scope="module")
 def worker_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python of a fresh environment with the wheel of this checkout and the extra cpu."""
+    """The Python of a new environment with the wheel of this checkout and the extra cpu."""
     folder = tmp_path_factory.mktemp("worker-environment")
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
     wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(PROJECT)]
     subprocess.run(wheel, check=True, timeout=200)
-    (built,) = folder.glob("labelstream_kafka-*.whl")
+    (wheel_file,) = folder.glob("labelstream_kafka-*.whl")
     constraints = PROJECT / "constraints.txt"
     subprocess.run(
-        [python, "-m", "pip", "install", "-q", "-c", constraints, f"{built}[cpu]"], check=True, timeout=400
+        [python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel_file}[cpu]"],
+        check=True,
+        timeout=400,
     )
     return python
 
@@ -42,11 +44,11 @@ def test_worker_and_verify_run_without_the_trainers_libraries(
     worker_python: Path, tiny_bundle: Bundle, embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     absent = f"import importlib.util as u; print([n for n in {TRAINER_LIBRARIES} if u.find_spec(n)])"
-    # From a folder of its own: in the checkout's the test would run the checkout, not the wheel.
-    found = subprocess.run(
+    # In the folder of the checkout Python would import the checkout instead of the wheel.
+    result = subprocess.run(
         [worker_python, "-c", absent], capture_output=True, text=True, cwd=tmp_path, check=True
     )
-    assert found.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[]"
     command = worker_python.parent / "labelstream"
     verified = subprocess.run(
         [command, "verify", tiny_bundle.path],

@@ -1,18 +1,18 @@
-"""A device that fails under load ends the worker; what it had not answered is read again."""
+"""A device failure under load: the worker ends, and unfinished events are read again."""
 
 import random
 
 import pytest
 
-from tests.account import (
-    BACK_S,
-    await_all,
+from tests.delivery_checks import (
+    RECOVERY_S,
+    await_all_committed,
     check_committed_is_covered,
     check_no_gaps,
+    count_repeats,
+    count_written,
     produce_evenly,
-    repeats,
     uneven_values,
-    written,
 )
 from tests.odd_worker import Oddity
 from tests.pipeline import StartWorker, make_route, start_worker, tiny_bundle
@@ -23,7 +23,7 @@ __all__ = ["start_worker", "tiny_bundle"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("works_for", [0, 120])
-def test_a_device_that_fails_ends_the_worker_and_a_restart_loses_nothing(
+def test_a_device_failure_ends_the_worker_and_a_restart_loses_nothing(
     apache_kafka: ApacheKafka, start_worker: StartWorker, works_for: int
 ) -> None:
     route = make_route(apache_kafka, "device")
@@ -31,17 +31,19 @@ def test_a_device_that_fails_ends_the_worker_and_a_restart_loses_nothing(
     produce_evenly(apache_kafka, route, values)
     program = Oddity(works_for=works_for, seconds_a_batch=0.01).program()
     broken = start_worker(apache_kafka, route, ready=False, program=program)
-    assert broken.await_exit(BACK_S) == 7
+    assert broken.await_exit(RECOVERY_S) == 7
     assert "has stopped working" in broken.log
     assert "Traceback" not in broken.log
     check_committed_is_covered(apache_kafka, broken.group, route)
     check_no_gaps(apache_kafka, route)
     committed = sum(apache_kafka.committed(broken.group, route).values())
-    done = written(apache_kafka, route)
-    assert committed <= done < len(values), "the fault is in mid-stream"
+    done = count_written(apache_kafka, route)
+    assert committed <= done < len(values), "the failure was not under load"
     assert (done > 0) == (works_for > 0)
     healthy = start_worker(apache_kafka, route)
-    await_all(apache_kafka, healthy.group, route)
-    print(f"committed {committed}, written {done}, repeated {repeats(apache_kafka, route)}")
-    assert repeats(apache_kafka, route) == done - committed
-    assert sum(apache_kafka.end_offsets(healthy.dead).values()) == 0, "no event was to blame"
+    await_all_committed(apache_kafka, healthy.group, route)
+    print(f"committed {committed}, written {done}, repeated {count_repeats(apache_kafka, route)}")
+    assert count_repeats(apache_kafka, route) == done - committed
+    assert sum(apache_kafka.end_offsets(healthy.dead).values()) == 0, (
+        "the device failure created dead letters"
+    )

@@ -1,4 +1,4 @@
-"""Traffic that runs while things die, and the account of it afterwards."""
+"""Continuous traffic during faults, and its reconciliation."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from tests.real.kafka import ApacheKafka
 from tests.real.reconcile import dead_ids, label_ids, missing, repeated
 from tests.real.wait import until
 
-BACK_S = 120.0
-BROKEN_EVERY = 50
+RECOVERY_S = 120.0
+INVALID_EVERY = 50
 
 
 class Traffic:
-    """Produces from a thread until stopped; every 50th record is broken, with its id in a header."""
+    """A thread that produces until it is stopped; every 50th record is invalid and has its id in a header."""
 
     def __init__(self, kafka: ApacheKafka, route: str, stem: str = "e") -> None:
-        self.good: list[str] = []
-        self.broken: list[str] = []
+        self.valid: list[str] = []
+        self.invalid: list[str] = []
         self._kafka = kafka
         self._route = route
         self._stem = stem
-        self._ended = Event()
+        self._stopped = Event()
         self._thread = Thread(target=self._run)
 
     def __enter__(self) -> "Traffic":
@@ -30,22 +30,22 @@ class Traffic:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
+        self._stopped.set()
         self._thread.join()
 
     def _run(self) -> None:
         for numbers in _chunks(40):
-            if self._ended.wait(0.05):
+            if self._stopped.wait(0.05):
                 return
             for number in numbers:
                 event_id, _ = event(number, self._stem)
-                if number % BROKEN_EVERY == 0:
+                if number % INVALID_EVERY == 0:
                     headers = [("labelstream-id", event_id.encode())]
                     self._kafka.produce(self._route, b"{broken", headers=headers, partition=number % 4)
-                    self.broken.append(event_id)
-            values = [event(number, self._stem)[1] for number in numbers if number % BROKEN_EVERY]
+                    self.invalid.append(event_id)
+            values = [event(number, self._stem)[1] for number in numbers if number % INVALID_EVERY]
             self._kafka.produce(self._route, *values, partition=numbers[0] // 40 % 4)
-            self.good.extend(event(number, self._stem)[0] for number in numbers if number % BROKEN_EVERY)
+            self.valid.extend(event(number, self._stem)[0] for number in numbers if number % INVALID_EVERY)
 
 
 def _chunks(size: int) -> Iterator[list[int]]:
@@ -55,23 +55,23 @@ def _chunks(size: int) -> Iterator[list[int]]:
 
 
 def check_nothing_lost(kafka: ApacheKafka, traffic: Traffic, route: str) -> None:
-    """Every good id is labelled, every broken one is a dead letter, none is both; offsets are at the end."""
+    """Check that valid ids have labels, invalid ids have dead letters, and no id has both."""
     labels, dead = f"{route}.labels", f"{route}.dead"
     until(
-        lambda: not missing(traffic.good, label_ids(kafka.records(labels))),
-        BACK_S,
-        "every good id as a label",
+        lambda: not missing(traffic.valid, label_ids(kafka.records(labels))),
+        RECOVERY_S,
+        "a label for every valid id",
     )
     until(
-        lambda: not missing(traffic.broken, dead_ids(kafka.records(dead))),
-        BACK_S,
-        "every broken id as a dead letter",
+        lambda: not missing(traffic.invalid, dead_ids(kafka.records(dead))),
+        RECOVERY_S,
+        "a dead letter for every invalid id",
     )
     labelled, dead_letters = label_ids(kafka.records(labels)), dead_ids(kafka.records(dead))
-    assert set(labelled) == set(traffic.good)
-    assert set(dead_letters) == set(traffic.broken)
+    assert set(labelled) == set(traffic.valid)
+    assert set(dead_letters) == set(traffic.invalid)
     assert not set(labelled) & set(dead_letters)
     print(
-        f"{len(traffic.good)} good and {len(traffic.broken)} broken in; "
+        f"{len(traffic.valid)} valid and {len(traffic.invalid)} invalid events; "
         f"repeated: {repeated(labelled)} labels, {repeated(dead_letters)} dead letters"
     )

@@ -1,4 +1,4 @@
-"""A real Apache Kafka for development: `make kafka`, on 127.0.0.1:9092 until Ctrl-C; its data go with it.
+"""A real Apache Kafka for development (`make kafka`), on 127.0.0.1:9092 until Ctrl-C, without persistence.
 
 python -m tests.kafka [PORT]
 """
@@ -12,14 +12,17 @@ from tests.real.process import free_ports
 
 
 def main(port: int) -> None:
-    """Run it until SIGINT or SIGTERM."""
+    """Run Apache Kafka until SIGINT or SIGTERM."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    kafka = ApacheKafka(tell=print, ports=(port, *free_ports(1)))
+    kafka = ApacheKafka(notify=print, ports=(port, free_ports(1)[0]))
     try:
         kafka.start()
-        print(f"Apache Kafka {kafka.version} ({kafka.found}) on {kafka.address}; Ctrl-C ends it", flush=True)
+        print(
+            f"Apache Kafka {kafka.version} ({kafka.origin}) on {kafka.address}; press Ctrl-C to stop",
+            flush=True,
+        )
         ended.wait()
     finally:
         kafka.close()

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from playwright.sync_api import Browser, Error, sync_playwright
 
-from tests.real.parts import MissingPartError
+from tests.real.components import MissingComponentError
 
 FLAGS = (
     "--no-sandbox",
@@ -27,14 +27,14 @@ def find_chromium() -> str:
     """Return the path of the browser.
 
     Raises:
-        MissingPartError: no browser is installed.
+        MissingComponentError: no browser is installed.
     """
     if given := os.environ.get(GIVEN):
         return given
     for name in PROGRAMS:
         if found := shutil.which(name):
             return found
-    raise MissingPartError(f"none of {', '.join(PROGRAMS)} is on the PATH")
+    raise MissingComponentError(f"none of {', '.join(PROGRAMS)} is on the PATH")
 
 
 class Chromium:
@@ -43,16 +43,16 @@ class Chromium:
     def __init__(self) -> None:
         """
         Raises:
-            MissingPartError: no browser is installed.
+            MissingComponentError: no browser is installed.
         """
-        self.found = find_chromium()
+        self.origin = find_chromium()
         self._manager = sync_playwright()
         self._browser: Browser | None = None
 
     def start(self) -> None:
         """Start the browser with an empty profile."""
         chromium = self._manager.start().chromium
-        self._browser = chromium.launch(executable_path=self.found, headless=True, args=[*FLAGS])
+        self._browser = chromium.launch(executable_path=self.origin, headless=True, args=[*FLAGS])
 
     @property
     def browser(self) -> Browser:

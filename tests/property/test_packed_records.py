@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stream.codec import codec
 from stream.kafka.faust.unpack import RECORDS_AT
 from stream.records import Event
-from tests.real.parts import unavailable
+from tests.real.components import unavailable
 from tests.unit.records import FakeRecord, as_read, told
 
 HEADERS = st.lists(st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=3)), max_size=3)

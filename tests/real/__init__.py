@@ -1,5 +1,5 @@
-"""Real components for the tests: found, started, reported and ended here.
+"""Real components for the tests: their discovery, start, report and end.
 
-Tests ask for the fixtures of tests/conftest.py (`apache_kafka`, `embedded_broker`, `broker`, `redis_server`);
-only tests that need a component of their own, say to leave it dead, make one from these classes.
+Tests use the fixtures of tests/conftest.py (`apache_kafka`, `embedded_broker`, `broker`, `redis_server`).
+Only tests that need their own component, for example to leave it stopped, create one from these classes.
 """

@@ -1,18 +1,19 @@
-"""Which release a broker is, in its own words.
+"""The release of a broker, from its ApiVersions response.
 
-Kafka has no request for "your version". But its answer to ApiVersions (from version 3 on, KIP-584) lists the
-features it supports, and each release that changes its metadata raises the highest `metadata.version`.
+Kafka has no request for the version of a broker. But the ApiVersions response (from version 3 on, KIP-584)
+lists the supported features, and each release that changes the metadata format raises the highest
+`metadata.version`.
 """
 
 import socket
 import struct
 
-# Highest metadata.version of a release, from org.apache.kafka.server.common.MetadataVersion.
+# The highest metadata.version of a release, from org.apache.kafka.server.common.MetadataVersion.
 _RELEASES = {30: "4.3"}
 
 
 def supported_features(address: str, timeout_s: float = 5) -> dict[str, int]:
-    """Feature name to highest supported level; empty for a broker that lists none, as the mock does."""
+    """Return the highest supported level of each feature; empty if the broker lists none (the mock)."""
     host, _, port = address.split(",")[0].rpartition(":")
     name = b"labelstream-tests"
     compact = bytes([len(name) + 1]) + name
@@ -21,29 +22,29 @@ def supported_features(address: str, timeout_s: float = 5) -> dict[str, int]:
         connection.sendall(struct.pack(">i", len(body)) + body)
         with connection.makefile("rb") as stream:
             (size,) = struct.unpack(">i", stream.read(4))
-            answer = _Reader(stream.read(size))
-    answer.number(4)
-    error = answer.number(2)
+            response = _Reader(stream.read(size))
+    response.read_int(4)
+    error = response.read_int(2)
     if error:
         return {}
-    for _ in range(answer.varint() - 1):
-        answer.take(6)
-        answer.tags()
-    answer.number(4)
-    features = answer.tags().get(0)
+    for _ in range(response.read_varint() - 1):
+        response.read_bytes(6)
+        response.read_tags()
+    response.read_int(4)
+    features = response.read_tags().get(0)
     if features is None:
         return {}
-    inner, found = _Reader(features), {}
-    for _ in range(inner.varint() - 1):
-        key = inner.take(inner.varint() - 1).decode()
-        inner.number(2)
-        found[key] = inner.number(2)
-        inner.tags()
-    return found
+    reader, levels = _Reader(features), {}
+    for _ in range(reader.read_varint() - 1):
+        key = reader.read_bytes(reader.read_varint() - 1).decode()
+        reader.read_int(2)
+        levels[key] = reader.read_int(2)
+        reader.read_tags()
+    return levels
 
 
 def release(address: str) -> str:
-    """The broker's release as far as it can be told, such as "4.3" or "metadata.version 31"."""
+    """Return the release of a broker as far as known, such as "4.3" or "metadata.version 31"."""
     level = supported_features(address).get("metadata.version")
     if level is None:
         return "of unknown version"
@@ -51,27 +52,27 @@ def release(address: str) -> str:
 
 
 class _Reader:
-    """Kafka's flexible encoding, as much of it as this answer needs."""
+    """A reader of the parts of Kafka's flexible encoding that this response uses."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
-    def take(self, count: int) -> bytes:
+    def read_bytes(self, count: int) -> bytes:
         self._at += count
         return self._data[self._at - count : self._at]
 
-    def number(self, width: int) -> int:
-        return int.from_bytes(self.take(width), "big", signed=True)
+    def read_int(self, width: int) -> int:
+        return int.from_bytes(self.read_bytes(width), "big", signed=True)
 
-    def varint(self) -> int:
+    def read_varint(self) -> int:
         value = shift = 0
         while True:
-            byte = self.take(1)[0]
+            byte = self.read_bytes(1)[0]
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return value
             shift += 7
 
-    def tags(self) -> dict[int, bytes]:
-        return {self.varint(): self.take(self.varint()) for _ in range(self.varint())}
+    def read_tags(self) -> dict[int, bytes]:
+        return {self.read_varint(): self.read_bytes(self.read_varint()) for _ in range(self.read_varint())}

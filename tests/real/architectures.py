@@ -1,4 +1,4 @@
-"""Every architecture of the export matrix: a tiny model of random weights and a tokenizer of its kind."""
+"""The architectures of the export matrix, each as a tiny random model with a tokenizer of its kind."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,28 +9,28 @@ from typing import Any
 from tests.real.tiny_bundle import LABELS, TEXTS
 
 TAGS = ["O", "B-THING", "I-THING", "B-WHEN", "I-WHEN"]
-LONGEST = 64
+MAX_LENGTH = 64
 VOCABULARY = 400
 SIZE = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 64,
-    "max_position_embeddings": LONGEST,
-    # Wide enough that the untrained model tells texts apart.
+    "max_position_embeddings": MAX_LENGTH,
+    # The range is wide enough that logits of the untrained model differ between texts.
     "initializer_range": 0.2,
 }
-OFFSET = {"max_position_embeddings": LONGEST + 2}
+OFFSET = {"max_position_embeddings": MAX_LENGTH + 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How to make a tiny one.
+    """The configuration of a tiny model.
 
     Attributes:
-        tokenizer: the kind of its usual tokenizer: WordPiece, BPE or Unigram.
-        inputs: what its tokenizer returns beside ids and mask.
-        settings: of its configuration, beside the common size.
+        tokenizer: the kind of the usual tokenizer: WordPiece, BPE or Unigram.
+        settings: the settings of the configuration in addition to the common size.
+        inputs: the tokenizer outputs in addition to ids and mask.
     """
 
     tokenizer: str
@@ -79,7 +79,7 @@ ARCHITECTURES = {
 
 
 def make_architecture(name: str, *, token: bool = False) -> tuple[Any, Any]:
-    """A classifier of random weights, float32 in eval mode, and its fast tokenizer."""
+    """Return a classifier with random weights, float32 in eval mode, and its fast tokenizer."""
     import torch
     from transformers import (
         AutoConfig,
@@ -87,9 +87,9 @@ def make_architecture(name: str, *, token: bool = False) -> tuple[Any, Any]:
         AutoModelForTokenClassification,
     )
 
-    wanted = ARCHITECTURES[name]
+    architecture = ARCHITECTURES[name]
     labels = TAGS if token else LABELS
-    tokenizer = _tokenizer(wanted)
+    tokenizer = _tokenizer(architecture)
     special = {name: getattr(tokenizer, name) for name in SPECIAL_IDS}
     size = {key: value for key, value in SIZE.items() if name != "distilbert" or key not in _DISTIL_OWN}
     config = AutoConfig.for_model(
@@ -97,7 +97,7 @@ def make_architecture(name: str, *, token: bool = False) -> tuple[Any, Any]:
         **{
             **size,
             **special,
-            **wanted.settings,
+            **architecture.settings,
             "vocab_size": len(tokenizer),
             "id2label": dict(enumerate(labels)),
             "label2id": {label: at for at, label in enumerate(labels)},
@@ -113,21 +113,21 @@ _DISTIL_OWN = ("hidden_size", "num_hidden_layers", "num_attention_heads", "inter
 
 
 def save_architecture(name: str, folder: Path, *, token: bool = False) -> Path:
-    """Save such a classifier as a Hugging Face folder."""
+    """Save a classifier with random weights as a Hugging Face folder."""
     model, tokenizer = make_architecture(name, token=token)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _tokenizer(wanted: Architecture) -> Any:
+def _tokenizer(architecture: Architecture) -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    made, names = MAKERS[wanted.tokenizer](iter(TEXTS))
+    tokenizer, names = TOKENIZER_BUILDERS[architecture.tokenizer](iter(TEXTS))
     return PreTrainedTokenizerFast(
-        tokenizer_object=made,
-        model_max_length=LONGEST,
-        model_input_names=["input_ids", "attention_mask", *wanted.inputs],
+        tokenizer_object=tokenizer,
+        model_max_length=MAX_LENGTH,
+        model_input_names=["input_ids", "attention_mask", *architecture.inputs],
         padding_side="right",
         **names,
     )
@@ -139,25 +139,27 @@ def _word_piece(texts: Iterator[str]) -> tuple[Any, dict[str, str]]:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     words = sorted({word for text in texts for word in re.findall(r"[a-z]{2,}", text)})
-    # Not trained: the trainer's vocabulary differs from run to run.
+    # The vocabulary is fixed, because a trained one differs from run to run.
     pieces = [*special, *".,?!", *letters, *(f"##{letter}" for letter in letters), *words]
     vocabulary = {piece: at for at, piece in enumerate(pieces)}
-    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    made.normalizer = normalizers.BertNormalizer(lowercase=True)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.decoder = decoders.WordPiece()
-    made.add_special_tokens(special)
-    return _closed(made, "[CLS]", "[SEP]", 1), _names("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens(special)
+    return _with_special_tokens(tokenizer, "[CLS]", "[SEP]", 1), _special_names(
+        "[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"
+    )
 
 
 def _bpe(texts: Iterator[str]) -> tuple[Any, dict[str, str]]:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    made.train_from_iterator(
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
         texts,
         trainers.BpeTrainer(
             vocab_size=VOCABULARY,
@@ -166,46 +168,50 @@ def _bpe(texts: Iterator[str]) -> tuple[Any, dict[str, str]]:
             show_progress=False,
         ),
     )
-    return _closed(made, "<s>", "</s>", 0), _names("<s>", "</s>", "<pad>", "<unk>", "<mask>")
+    return _with_special_tokens(tokenizer, "<s>", "</s>", 0), _special_names(
+        "<s>", "</s>", "<pad>", "<unk>", "<mask>"
+    )
 
 
 def _unigram(texts: Iterator[str]) -> tuple[Any, dict[str, str]]:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    made = Tokenizer(models.Unigram())
-    made.normalizer = normalizers.NFKC()
-    made.pre_tokenizer = pre_tokenizers.Metaspace()
-    made.decoder = decoders.Metaspace()
-    made.train_from_iterator(
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.train_from_iterator(
         texts,
         trainers.UnigramTrainer(
             vocab_size=VOCABULARY, special_tokens=special, unk_token="<unk>", show_progress=False
         ),
     )
-    return _closed(made, "<s>", "</s>", 0), _names("<s>", "</s>", "<pad>", "<unk>", "<mask>")
+    return _with_special_tokens(tokenizer, "<s>", "</s>", 0), _special_names(
+        "<s>", "</s>", "<pad>", "<unk>", "<mask>"
+    )
 
 
-MAKERS: dict[str, Callable[[Iterator[str]], tuple[Any, dict[str, str]]]] = {
+TOKENIZER_BUILDERS: dict[str, Callable[[Iterator[str]], tuple[Any, dict[str, str]]]] = {
     "WordPiece": _word_piece,
     "BPE": _bpe,
     "Unigram": _unigram,
 }
 
 
-def _closed(made: Any, first: str, last: str, second_type: int) -> Any:
-    """With the special tokens around one text and between two."""
+def _with_special_tokens(tokenizer: Any, first: str, last: str, second_type: int) -> Any:
+    """Add the special tokens around one text and between two texts."""
     from tokenizers import processors
 
-    made.post_processor = processors.TemplateProcessing(
+    tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}",
         pair=f"{first} $A {last} $B:{second_type} {last}:{second_type}",
-        special_tokens=[(name, made.token_to_id(name)) for name in (first, last)],
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in (first, last)],
     )
-    return made
+    return tokenizer
 
 
-def _names(first: str, last: str, pad: str, unknown: str, mask: str) -> dict[str, str]:
+def _special_names(first: str, last: str, pad: str, unknown: str, mask: str) -> dict[str, str]:
     return {
         "cls_token": first,
         "bos_token": first,

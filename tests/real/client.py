@@ -1,9 +1,10 @@
-"""What tests ask of a broker, in blocking calls: the same for Apache Kafka and the embedded broker.
+"""A blocking client for tests, the same for Apache Kafka and the embedded broker.
 
-Everything here is asked of the broker itself and nothing is remembered, so that a test which reconciles what
-went in with what came out, or reads a group's committed offsets, judges what the broker holds.
+All answers come from the broker and nothing is cached, so that tests which reconcile input with output, or
+read a group's committed offsets, check the state of the broker.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,18 +19,18 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from tests.real.insist import DEADLINE_S, PASSING, insist
+from tests.real.retry import DEADLINE_S, TRANSIENT_ERRORS, retry_transient
 from tests.real.wait import until
 
 Headers = Iterable[tuple[str, bytes | None]]
 
-# A broker that a test restarts must be found again at once, not after librdkafka's 10 s of back-off.
+# After a restart of the broker clients must reconnect at once, not after librdkafka's back-off of 10 s.
 _COMMON = {"log_level": 0, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100}
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record as the broker gives it back."""
+    """A record as read from the broker."""
 
     partition: int
     offset: int
@@ -37,24 +38,28 @@ class Record:
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     timestamp: int
-    """Milliseconds since 1970, -1 if the record has none."""
+    """The timestamp in milliseconds since 1970, or -1 if the record has none."""
 
 
-class BrokerClient:
-    """The questions; subclasses start and end the broker and say where it is."""
+class BrokerClient(ABC):
+    """The client; subclasses start and stop a broker and set its address."""
 
     address: str
-    """host:port, to be used as bootstrap servers."""
+    """The bootstrap servers, host:port."""
 
     _admin: AdminClient | None = None
     _producer: Producer | None = None
 
+    @abstractmethod
+    def create_topic(self, name: str, partitions: int = 4, **config: object) -> str:
+        """Create a topic and return its name when every partition has a leader."""
+
     def partitions(self, topic: str) -> list[int]:
-        """The topic's partition numbers; on the embedded broker asking makes the topic."""
-        found = self._ask().list_topics(topic, timeout=DEADLINE_S).topics[topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return sorted(found.partitions)
+        """Return the partition numbers of a topic; on the embedded broker this creates the topic."""
+        metadata = self._admin_client().list_topics(topic, timeout=DEADLINE_S).topics[topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        return sorted(metadata.partitions)
 
     def produce(
         self,
@@ -65,20 +70,20 @@ class BrokerClient:
         partition: int | None = None,
         timestamp: int | None = None,
     ) -> list[tuple[int, int]]:
-        """Write values in order; returns the (partition, offset) of each, as the broker confirmed it."""
+        """Write values in order and return the (partition, offset) of each, as confirmed by the broker."""
         if self._producer is None:
             settings = {"acks": "all", "message.timeout.ms": int(DEADLINE_S * 1000)}
             self._producer = Producer(self._config(**settings))
-        places: list[tuple[int, int]] = [(-1, -1)] * len(values)
+        positions: list[tuple[int, int]] = [(-1, -1)] * len(values)
         errors: list[KafkaError] = []
 
-        def confirmed(number: int, error: KafkaError | None, message: Message) -> None:
+        def on_confirmed(number: int, error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 errors.append(error)
-            places[number] = (message.partition(), message.offset())
+            positions[number] = (message.partition(), message.offset())
 
         optional: dict[str, Any] = {"partition": partition, "timestamp": timestamp}
-        given = {name: value for name, value in optional.items() if value is not None}
+        arguments = {name: value for name, value in optional.items() if value is not None}
         for number, value in enumerate(values):
             while True:
                 try:
@@ -87,8 +92,10 @@ class BrokerClient:
                         value,
                         key,
                         headers=list(headers),
-                        on_delivery=lambda error, message, number=number: confirmed(number, error, message),
-                        **given,
+                        on_delivery=lambda error, message, number=number: on_confirmed(
+                            number, error, message
+                        ),
+                        **arguments,
                     )
                     break
                 except BufferError:
@@ -96,44 +103,44 @@ class BrokerClient:
         assert self._producer.flush(DEADLINE_S) == 0, f"{topic}: records not confirmed in {DEADLINE_S:g} s"
         if errors:
             raise KafkaException(errors[0])
-        return places
+        return positions
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """The group's committed offset (the next to read) of each partition that has one.
+        """Return the committed offset (the next to read) of each partition that has one.
 
-        Offsets of a transaction that has not ended are waited for, not passed over.
+        Waits for the end of transactions with pending offsets.
         """
-        places = [TopicPartition(topic, number) for number in self.partitions(topic)]
+        positions = [TopicPartition(topic, number) for number in self.partitions(topic)]
 
-        # Not AdminClient.list_consumer_group_offsets: in librdkafka 2.16 it crashes the process when the
-        # group's coordinator is still loading, as it is after a restart.
+        # AdminClient.list_consumer_group_offsets of librdkafka 2.16 crashes the process while the group's
+        # coordinator is loading after a restart.
         consumer = Consumer(self._config(**{"group.id": group, "enable.auto.commit": False}))
 
-        def ask() -> dict[int, int]:
-            answer = consumer.committed(places, timeout=DEADLINE_S)
-            for place in answer:
-                if place.error is not None:
-                    raise KafkaException(place.error)
-            return {place.partition: place.offset for place in answer if place.offset >= 0}
+        def request() -> dict[int, int]:
+            response = consumer.committed(positions, timeout=DEADLINE_S)
+            for entry in response:
+                if entry.error is not None:
+                    raise KafkaException(entry.error)
+            return {entry.partition: entry.offset for entry in response if entry.offset >= 0}
 
         try:
-            return insist(ask, f"committed offsets of {group} in {topic}")
+            return retry_transient(request, f"committed offsets of {group} in {topic}")
         finally:
             consumer.close()
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        """The offset that each partition's next record gets; a transaction's end takes up an offset too."""
-        wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in self.partitions(topic)}
+        """Return the next offset of each partition; the end of a transaction occupies an offset too."""
+        requested = {TopicPartition(topic, number): OffsetSpec.latest() for number in self.partitions(topic)}
 
-        def ask() -> dict[int, int]:
-            futures = self._ask().list_offsets(wanted, request_timeout=DEADLINE_S)
-            return {place.partition: future.result(DEADLINE_S).offset for place, future in futures.items()}
+        def request() -> dict[int, int]:
+            futures = self._admin_client().list_offsets(requested, request_timeout=DEADLINE_S)
+            return {entry.partition: future.result(DEADLINE_S).offset for entry, future in futures.items()}
 
-        return insist(ask, f"end offsets of {topic}")
+        return retry_transient(request, f"end offsets of {topic}")
 
     def records(self, topic: str) -> list[Record]:
-        """All records up to the end as of now, by partition and offset, without aborted transactions."""
-        waiting = set(self.partitions(topic))
+        """Return all records up to the current end, by partition and offset, without aborted transactions."""
+        unfinished = set(self.partitions(topic))
         consumer = Consumer(
             self._config(
                 **{
@@ -145,46 +152,46 @@ class BrokerClient:
                 }
             )
         )
-        found: list[Record] = []
+        read_records: list[Record] = []
 
         def read() -> bool:
             for message in consumer.consume(10_000, timeout=0.05):
                 error = message.error()
                 if error is None:
-                    found.append(_record(message))
+                    read_records.append(_record(message))
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    waiting.discard(message.partition())
-                elif error.code() not in PASSING:
+                    unfinished.discard(message.partition())
+                elif error.code() not in TRANSIENT_ERRORS:
                     raise KafkaException(error)
-            return not waiting
+            return not unfinished
 
         try:
-            consumer.assign([TopicPartition(topic, number, 0) for number in sorted(waiting)])
+            consumer.assign([TopicPartition(topic, number, 0) for number in sorted(unfinished)])
             until(read, DEADLINE_S, f"end of topic {topic} on {self.address}")
         finally:
             consumer.close()
-        return sorted(found, key=lambda record: (record.partition, record.offset))
+        return sorted(read_records, key=lambda record: (record.partition, record.offset))
 
-    def _config(self, **more: object) -> dict[str, Any]:
-        return {"bootstrap.servers": self.address, **_COMMON, **more}
+    def _config(self, **settings: object) -> dict[str, Any]:
+        return {"bootstrap.servers": self.address, **_COMMON, **settings}
 
-    def _ask(self) -> AdminClient:
+    def _admin_client(self) -> AdminClient:
         if self._admin is None:
             self._admin = AdminClient(self._config())
         return self._admin
 
     def _await_metadata(self, deadline_s: float, check: Callable[[], None] = lambda: None) -> None:
-        """Readiness: a metadata request is answered. `check` may raise when waiting has become pointless."""
+        """Wait until the broker answers a metadata request; `check` raises if waiting is pointless."""
 
-        def answered() -> bool:
+        def has_brokers() -> bool:
             check()
-            return bool(self._ask().list_topics(timeout=1).brokers)
+            return bool(self._admin_client().list_topics(timeout=1).brokers)
 
         what = f"metadata from the broker on {self.address}"
-        until(answered, deadline_s, what, ignoring=(KafkaException,))
+        until(has_brokers, deadline_s, what, ignoring=(KafkaException,))
 
-    def _forget(self) -> None:
-        """Drop connections before the broker goes, so that nothing of them waits for it."""
+    def _drop_connections(self) -> None:
+        """Drop connections before the broker stops, so that none of them blocks."""
         self._admin = self._producer = None
 
 

@@ -1,9 +1,9 @@
-"""Nothing that the tests start outlives them, even when pytest is killed with SIGKILL.
+"""A guard process that cleans up after the tests, even when pytest is killed with SIGKILL.
 
-A guard process of a few megabytes holds the read end of a pipe whose write end lives in the test process.
-When the test process ends, however it ends, the pipe closes and the guard undoes what was started: it kills
-process groups, runs commands (`docker rm`) and removes folders. This works where PR_SET_PDEATHSIG does not:
-for containers, on macOS, and when the thread that started a process ends before the process should.
+The guard holds the read end of a pipe whose write end belongs to the test process. When the test process ends
+in any way, the pipe closes and the guard cleans up: it kills process groups, runs commands (`docker rm`) and
+removes folders. Unlike PR_SET_PDEATHSIG this works for containers, on macOS, and when the thread that started
+a process ends before the process.
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any
 
 
 class Guard:
-    """The test process's end: `add` what has to be undone, `drop` it once it is."""
+    """The client of the guard in the test process: registers and removes cleanups."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,11 +33,11 @@ class Guard:
         command: list[str] | None = None,
         folder: Path | None = None,
     ) -> None:
-        """Have a process group killed, a command run or a folder removed when the test process is gone."""
+        """Register a process group to kill, a command to run or a folder to remove at the end."""
         self._send({"key": key, "group": group, "command": command, "folder": folder and str(folder)})
 
     def drop(self, key: str) -> None:
-        """What `add` named is undone already. Process ids are reused: forget a process when it has ended."""
+        """Remove a cleanup. Process ids are reused, so remove a process as soon as it has ended."""
         self._send({"key": key, "drop": True})
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ guard = Guard()
 
 
 def _watch(parent: int) -> None:
-    held: dict[str, dict[str, Any]] = {}
+    cleanups: dict[str, dict[str, Any]] = {}
     pending = b""
     while True:
         readable, _, _ = select.select([0], [], [], 0.5)
@@ -66,21 +66,21 @@ def _watch(parent: int) -> None:
         for line in lines:
             message = json.loads(line)
             if message.pop("drop", False):
-                held.pop(message["key"], None)
+                cleanups.pop(message["key"], None)
             else:
-                held[message["key"]] = message
-        # A forked child of the test process may hold the pipe open: the parent's id tells as well.
+                cleanups[message["key"]] = message
+        # A forked child of the test process may keep the pipe open, so the parent's id is checked too.
         if (readable and not data) or os.getppid() != parent:
             break
-    for message in held.values():
+    for message in cleanups.values():
         if message["group"]:
             with suppress(OSError):
                 os.killpg(message["group"], signal.SIGKILL)
         if message["command"]:
             with suppress(OSError, subprocess.SubprocessError):
                 subprocess.run(message["command"], check=False, timeout=30, capture_output=True)
-    # Last, and more than once: a killed process may still be writing there until it is gone.
-    for folder in filter(None, (message["folder"] for message in held.values())):
+    # Folders are removed last, with retries, because a killed process may still be writing for a moment.
+    for folder in filter(None, (message["folder"] for message in cleanups.values())):
         for _ in range(50):
             shutil.rmtree(folder, ignore_errors=True)
             if not Path(folder).exists():
@@ -89,6 +89,6 @@ def _watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    # Ctrl-C reaches the test process, which ends in its own time; the guard goes by the pipe alone.
+    # Ctrl-C is meant for the test process; the guard ends with the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _watch(int(sys.argv[1]))

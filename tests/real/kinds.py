@@ -1,8 +1,8 @@
-"""Tiny bundles of every kind of classifier: an ONNX graph of random weights, and its twin in NumPy.
+"""Tiny bundles of every kind of classifier: an ONNX graph of random weights, and a NumPy implementation.
 
-The graph embeds tokens, takes their mean (or, for tags, keeps them apart) and multiplies. The twin computes
-the reference logits in its own way, so that runtimes, layout, windows and pooling are held against something
-that shares no code with them.
+The graph embeds tokens, averages them (except for tags) and applies a linear layer. The NumPy implementation
+computes the reference logits independently, so that tests of runtimes, layout, windows and pooling share no
+code with the reference.
 """
 
 import re
@@ -54,8 +54,8 @@ class Kind:
     """A kind of classifier.
 
     Attributes:
-        rows: what its reference holds.
-        more: further fields of the manifest.
+        rows: the reference rows.
+        manifest_fields: further fields of the manifest.
     """
 
     name: str
@@ -65,16 +65,16 @@ class Kind:
     metadata: tuple[MetadataColumn, ...] = ()
     windows: Windows | None = None
     global_attention: bool = False
-    more: dict[str, Any] = field(default_factory=dict)
+    manifest_fields: dict[str, Any] = field(default_factory=dict)
 
     @property
     def pair(self) -> bool:
-        """Whether it reads two texts."""
-        return self.task == "pair" or bool(self.more.get("text_pair"))
+        """Whether the classifier reads two texts."""
+        return self.task == "pair" or bool(self.manifest_fields.get("text_pair"))
 
     @property
     def inputs(self) -> list[str]:
-        """Its graph's inputs."""
+        """The inputs of the graph."""
         names = ["input_ids", "attention_mask"]
         names += ["token_type_ids"] if self.pair else []
         names += ["global_attention_mask"] if self.global_attention else []
@@ -112,25 +112,27 @@ COLUMNS: tuple[MetadataColumn, ...] = (
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 KINDS = (
     Kind("single", "single-label", ("billing", "refund", "delivery")),
-    Kind("abstain", "single-label", ("billing", "refund", "delivery"), more={"abstain_below": 0.6}),
-    Kind("ordinal", "single-label", ("bad", "fair", "good"), more={"values": [1.0, 3.0, 5.0]}),
+    Kind(
+        "abstain", "single-label", ("billing", "refund", "delivery"), manifest_fields={"abstain_below": 0.6}
+    ),
+    Kind("ordinal", "single-label", ("bad", "fair", "good"), manifest_fields={"values": [1.0, 3.0, 5.0]}),
     Kind(
         "many",
         "multi-label",
         ("angry", "urgent", "money", "parcel"),
-        more={
+        manifest_fields={
             "thresholds": {"angry": 0.4, "urgent": 0.5, "money": 0.6, "parcel": 0.3},
             "abstain_below": 0.45,
         },
     ),
-    Kind("regression", "regression", ("stars",), more={"target": TargetScale(mean=3.0, std=1.5)}),
+    Kind("regression", "regression", ("stars",), manifest_fields={"target": TargetScale(mean=3.0, std=1.5)}),
     Kind("pair", "pair", ("entailment", "neutral", "contradiction"), rows=PAIRS),
     Kind(
         "pair-regression",
         "regression",
         ("relatedness",),
         rows=PAIRS,
-        more={"text_pair": True, "target": TargetScale(mean=3.5, std=1.0)},
+        manifest_fields={"text_pair": True, "target": TargetScale(mean=3.5, std=1.0)},
     ),
     Kind(
         "metadata",
@@ -146,15 +148,22 @@ KINDS = (
         ("angry", "urgent", "money"),
         windows=Windows(stride=0, pooling="max", most=3),
     ),
-    Kind("token", "token", TAGS, more={"spans": SpanRules()}),
+    Kind("token", "token", TAGS, manifest_fields={"spans": SpanRules()}),
     Kind(
         "token-words",
         "token",
         ("NOUN", "VERB", "OTHER"),
-        more={"spans": SpanRules(scheme="word", subwords="all")},
+        manifest_fields={"spans": SpanRules(scheme="word", subwords="all")},
     ),
-    Kind("token-windows", "token", TAGS, windows=Windows(stride=6), more={"spans": SpanRules()}),
-    Kind("token-metadata", "token", TAGS, rows=WITH_METADATA, metadata=COLUMNS, more={"spans": SpanRules()}),
+    Kind("token-windows", "token", TAGS, windows=Windows(stride=6), manifest_fields={"spans": SpanRules()}),
+    Kind(
+        "token-metadata",
+        "token",
+        TAGS,
+        rows=WITH_METADATA,
+        metadata=COLUMNS,
+        manifest_fields={"spans": SpanRules()},
+    ),
     Kind("global", "single-label", ("short", "long"), global_attention=True),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -162,7 +171,7 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 
 @dataclass(frozen=True)
 class Weights:
-    """A tiny model's, float32."""
+    """The float32 weights of a tiny model."""
 
     tokens: np.ndarray
     types: np.ndarray
@@ -172,7 +181,7 @@ class Weights:
 
 
 def make_tokenizer(max_length: int = MAX_LENGTH) -> Tokenizer:
-    """WordPiece over the words of the texts and single letters, with BERT's template."""
+    """Build a WordPiece tokenizer over the words of the texts and single letters, with BERT's template."""
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     words = sorted({word for text in TEXTS for word in re.findall(r"[a-z]{2,}", text.lower())})
     vocabulary = [*SPECIAL, *letters, *(f"##{c}" for c in letters), *".,!?“”—'", *words]
@@ -190,10 +199,13 @@ def make_tokenizer(max_length: int = MAX_LENGTH) -> Tokenizer:
 
 
 def make_weights(kind: Kind, vocabulary: int) -> Weights:
-    """Random and the same every time; wide enough that texts are told apart."""
+    """Return reproducible random weights, with a range wide enough that logits differ between texts."""
     random = np.random.default_rng(sum(kind.name.encode()))
     columns = sum(column.width for column in kind.metadata)
-    normal = lambda *shape: random.normal(0, 1.5, shape).astype(np.float32)  # noqa: E731
+
+    def normal(*shape: int) -> np.ndarray:
+        return np.asarray(random.normal(0, 1.5, shape), dtype=np.float32)
+
     return Weights(
         normal(vocabulary, HIDDEN),
         normal(TYPES, HIDDEN),
@@ -203,8 +215,8 @@ def make_weights(kind: Kind, vocabulary: int) -> Weights:
     )
 
 
-def twin(kind: Kind, weights: Weights, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Logits of one row without padding: [labels], or [tokens, labels] for tags."""
+def numpy_logits(kind: Kind, weights: Weights, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Compute the logits of one row without padding: [labels], or [tokens, labels] for tags."""
     hidden = weights.tokens[inputs["input_ids"]]
     if kind.pair:
         hidden = hidden + weights.types[inputs["token_type_ids"]]
@@ -219,7 +231,7 @@ def twin(kind: Kind, weights: Weights, inputs: dict[str, np.ndarray]) -> np.ndar
 
 
 def write_graph(kind: Kind, weights: Weights, file: Path) -> None:
-    """The same as an ONNX graph over padded rows."""
+    """Write the same model as an ONNX graph over padded rows."""
     from onnx import TensorProto, checker, helper, numpy_helper, save
 
     nodes, constants = [], []
@@ -232,26 +244,28 @@ def write_graph(kind: Kind, weights: Weights, file: Path) -> None:
         nodes.append(helper.make_node(op, inputs, [output], **attributes))
         return output
 
-    last = node("Gather", [constant("tokens", weights.tokens), "input_ids"], "embedded")
+    output_name = node("Gather", [constant("tokens", weights.tokens), "input_ids"], "embedded")
     types = constant("types", weights.types)
     for name in ("token_type_ids", "global_attention_mask"):
         if name in kind.inputs:
-            last = node("Add", [last, node("Gather", [types, name], f"of_{name}")], f"with_{name}")
+            output_name = node(
+                "Add", [output_name, node("Gather", [types, name], f"of_{name}")], f"with_{name}"
+            )
     axis_1, axis_2 = constant("axis_1", np.array([1])), constant("axis_2", np.array([2]))
     mask = node("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
-    masked = node("Mul", [last, node("Unsqueeze", [mask, axis_2], "mask_3d")], "masked")
+    masked = node("Mul", [output_name, node("Unsqueeze", [mask, axis_2], "mask_3d")], "masked")
     if kind.task == "token":
-        last = masked
+        output_name = masked
     else:
         summed = node("ReduceSum", [masked, axis_1], "summed", keepdims=0)
-        last = node("Div", [summed, node("ReduceSum", [mask, axis_1], "real", keepdims=1)], "mean")
-    last = node("MatMul", [last, constant("out", weights.out)], "multiplied")
+        output_name = node("Div", [summed, node("ReduceSum", [mask, axis_1], "real", keepdims=1)], "mean")
+    output_name = node("MatMul", [output_name, constant("out", weights.out)], "multiplied")
     if kind.metadata:
-        added = node("MatMul", ["metadata", constant("of", weights.metadata)], "of_metadata")
+        metadata_logits = node("MatMul", ["metadata", constant("of", weights.metadata)], "of_metadata")
         if kind.task == "token":
-            added = node("Unsqueeze", [added, axis_1], "of_metadata_3d")
-        last = node("Add", [last, added], "with_metadata")
-    node("Add", [last, constant("bias", weights.bias)], "logits")
+            metadata_logits = node("Unsqueeze", [metadata_logits, axis_1], "of_metadata_3d")
+        output_name = node("Add", [output_name, metadata_logits], "with_metadata")
+    node("Add", [output_name, constant("bias", weights.bias)], "logits")
     shape: list[str | int] = ["rows", "tokens", len(kind.labels)]
     if kind.task != "token":
         del shape[1]
@@ -273,15 +287,15 @@ def write_graph(kind: Kind, weights: Weights, file: Path) -> None:
 
 
 def reference(kind: Kind, weights: Weights, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
-    """The twin's logits of the kind's rows, and how many rows of logits each has."""
+    """Compute the reference logits of the kind's rows, and the number of logit vectors of each row."""
     stride = kind.windows.stride if kind.windows else 0
     tokenizer.enable_truncation(MAX_LENGTH, stride=stride)
     rows: list[np.ndarray] = []
     for row in kind.rows:
         encoding = tokenizer.encode(row.text, row.text_pair if kind.pair else None)
-        cut = [encoding, *encoding.overflowing][: kind.windows.most] if kind.windows else [encoding]
-        found = []
-        for window in cut:
+        kept_windows = [encoding, *encoding.overflowing][: kind.windows.most] if kind.windows else [encoding]
+        window_logits = []
+        for window in kept_windows:
             first = np.zeros(len(window.ids), dtype=np.int64)
             first[0] = 1
             inputs = {
@@ -290,18 +304,18 @@ def reference(kind: Kind, weights: Weights, tokenizer: Tokenizer) -> tuple[np.nd
                 "global_attention_mask": first,
                 "metadata": _columns(kind, row),
             }
-            found.append(twin(kind, weights, inputs))
+            window_logits.append(numpy_logits(kind, weights, inputs))
         if kind.task == "token":
-            rows.append(np.concatenate(found))
+            rows.append(np.concatenate(window_logits))
         else:
             pooling = kind.windows.pooling if kind.windows else "mean"
-            rows.append(getattr(np.array(found), pooling)(axis=0)[None])
+            rows.append(getattr(np.array(window_logits), pooling)(axis=0)[None])
     return np.concatenate(rows), np.array([len(row) for row in rows])
 
 
 def _columns(kind: Kind, row: TextInput) -> np.ndarray:
-    """The metadata of a row as the manifest's words have it, worked out by hand."""
-    found: list[float] = []
+    """Encode the metadata of a row as the manifest specifies, independently of the product code."""
+    encoded: list[float] = []
     metadata = row.metadata or {}
     for column in kind.metadata:
         value = metadata.get(column.name)
@@ -309,17 +323,18 @@ def _columns(kind: Kind, row: TextInput) -> np.ndarray:
             try:
                 number = float(value)  # type: ignore[arg-type]
             except (TypeError, ValueError):
-                found += [0.0, 1.0]
+                encoded += [0.0, 1.0]
             else:
-                found += [min((number - column.mean) / column.std, 1e4), 0.0]
+                encoded += [min((number - column.mean) / column.std, 1e4), 0.0]
         else:
-            places = {None: 0.0, **{known: at + 2.0 for at, known in enumerate(column.values)}}
-            found.append(places.get(value, 1.0))
-    return np.array(found, dtype=np.float32)
+            codes: dict[Any, float] = {None: 0.0}
+            codes |= {known: at + 2.0 for at, known in enumerate(column.values)}
+            encoded.append(codes.get(value, 1.0))
+    return np.array(encoded, dtype=np.float32)
 
 
 def make_bundle_of(kind: Kind, store: Path) -> Bundle:
-    """Add a version of the kind's bundle to a store, with a reference to hold its graph against."""
+    """Add a bundle of the kind to a store, with reference logits for its graph."""
     staging = new_staging(store, kind.name)
     (staging / "onnx").mkdir()
     tokenizer = make_tokenizer()
@@ -327,10 +342,10 @@ def make_bundle_of(kind: Kind, store: Path) -> Bundle:
     weights = make_weights(kind, tokenizer.get_vocab_size())
     write_graph(kind, weights, staging / "onnx/model.onnx")
     logits, lengths = reference(kind, weights, tokenizer)
-    np.savez_compressed(
-        staging / "reference.npz",
-        **({"logits": logits, "lengths": lengths} if kind.task == "token" else {"logits": logits}),
-    )
+    if kind.task == "token":
+        np.savez_compressed(staging / "reference.npz", logits=logits, lengths=lengths)
+    else:
+        np.savez_compressed(staging / "reference.npz", logits=logits)
     members = ("text", "text_pair", "metadata")
     (staging / "reference.jsonl").write_bytes(
         b"".join(
@@ -358,6 +373,6 @@ def make_bundle_of(kind: Kind, store: Path) -> Bundle:
             )
         },
         created_at=datetime.now(UTC),
-        **kind.more,
+        **kind.manifest_fields,
     )
     return publish(staging, manifest, store)

@@ -1,4 +1,4 @@
-"""Processes of the tests: each in a group of its own, with its output in a file, never left behind."""
+"""Processes of the tests, each in its own process group and with its output in a file."""
 
 import os
 import random
@@ -15,20 +15,20 @@ from tests.real.wait import until
 
 
 class Folder:
-    """A short temporary folder (unix sockets allow about 100 characters) that goes when the tests go."""
+    """A temporary folder with a short path, since unix sockets allow about 100 characters."""
 
     def __init__(self, stem: str) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=f"ls-{stem}-"))
         guard.add(str(self.path), folder=self.path)
 
     def remove(self) -> None:
-        """Remove it now."""
+        """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
         guard.drop(str(self.path))
 
 
 class Child:
-    """A process that can be started again with the same command after it was stopped or killed."""
+    """A process that can be restarted with the same command."""
 
     def __init__(self, name: str, command: list[str], log: Path, env: dict[str, str] | None = None) -> None:
         self.name = name
@@ -39,23 +39,23 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process's id, which is its group's as well."""
+        """The id of the process and of its group."""
         assert self._process is not None, f"{self.name} was not started"
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it runs (paused counts as running)."""
+        """Whether the process is running or paused."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def returncode(self) -> int | None:
-        """Its exit code; None while it runs or before it was started."""
+        """The exit code; None while the process runs or before it was started."""
         return None if self._process is None else self._process.poll()
 
     def start(self) -> None:
-        """Start it; readiness is the caller's to judge."""
-        assert not self.alive, f"{self.name} runs already"
+        """Start the process; the caller waits for its readiness."""
+        assert not self.alive, f"{self.name} is already running"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
@@ -68,7 +68,7 @@ class Child:
         guard.add(str(self.pid), group=self.pid)
 
     def stop(self, deadline_s: float = 30) -> None:
-        """SIGTERM, and failure when that does not end it in time."""
+        """Send SIGTERM, and fail if the process does not end in time."""
         if not self.alive:
             return
         self.resume()
@@ -77,7 +77,7 @@ class Child:
         guard.drop(str(self.pid))
 
     def kill(self) -> None:
-        """SIGKILL to the whole group: returns when the process is gone and reaped."""
+        """Send SIGKILL to the whole group and wait until the process is reaped."""
         if not self.alive:
             return
         assert self._process is not None
@@ -86,36 +86,36 @@ class Child:
         guard.drop(str(self.pid))
 
     def pause(self) -> None:
-        """SIGSTOP: its connections stay open and nothing answers."""
+        """Send SIGSTOP: connections stay open but nothing answers."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT; harmless when it is not paused."""
+        """Send SIGCONT; does nothing if the process is not paused."""
         self._signal(signal.SIGCONT)
 
     def check(self) -> None:
-        """Raise with the log's end when it ended by itself: to be called while waiting for readiness."""
+        """Raise EndedError with the end of the log if the process has ended."""
         if self._process is not None and self._process.poll() is not None:
             raise EndedError(f"{self.name} ended with {self._process.returncode}:\n{self.tail()}")
 
     def tail(self, lines: int = 30) -> str:
-        """The end of its output."""
+        """Return the last lines of the output."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
     def _signal(self, number: signal.Signals) -> None:
-        # Only while we have not reaped it: afterwards the id may be somebody else's.
+        # After the process is reaped its id may belong to another process.
         if self.alive:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
 
 class EndedError(RuntimeError):
-    """A component's process ended before it was ready."""
+    """A process ended unexpectedly."""
 
 
 def pid_alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie; for processes that are not our children."""
+    """Return whether a process, which need not be a child of ours, exists and is not a zombie."""
     stat = Path(f"/proc/{pid}/stat")
     try:
         if stat.parent.parent.joinpath("self").exists():
@@ -127,10 +127,10 @@ def pid_alive(pid: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on.
+    """Return free ports on loopback.
 
-    Taken from below the range that the system gives to outgoing connections: otherwise, while a broker is
-    down, a client that keeps reconnecting can be given the broker's own port and keep it from starting again.
+    The ports are below the range of outgoing connections. Otherwise a client that reconnects to a stopped
+    broker could be assigned the broker's own port and prevent its restart.
     """
     limits = Path("/proc/sys/net/ipv4/ip_local_port_range")
     end = int(limits.read_text().split()[0]) if limits.exists() else 32768

@@ -1,4 +1,4 @@
-"""A real Prometheus over the project's own configuration and rules, made to look every second."""
+"""A real Prometheus with the project's configuration and rules, and a scrape interval of one second."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tests.real.parts import MissingPartError
+from tests.real.components import MissingComponentError
 from tests.real.process import Child, Folder, free_ports
 from tests.real.wait import until
 
@@ -23,33 +23,33 @@ INTERVAL = "1s"
 
 
 def find_programs() -> tuple[str, str, str]:
-    """The server's command, promtool's, and how they were found.
+    """Return the commands of the server and of promtool, and their origin.
 
     Raises:
-        MissingPartError: one of them is not there.
+        MissingComponentError: one of the commands is missing.
     """
     named = os.environ.get(PROGRAM)
     server = shutil.which(named or "prometheus")
     if server is None:
-        raise MissingPartError(
-            f"{PROGRAM}={named} is no program" if named else "there is no prometheus on the PATH"
+        raise MissingComponentError(
+            f"{PROGRAM}={named} is not a program" if named else "there is no prometheus on the PATH"
         )
     promtool = shutil.which("promtool", path=str(Path(server).parent)) or shutil.which("promtool")
     if promtool is None:
-        raise MissingPartError(f"there is no promtool beside {server} or on the PATH")
+        raise MissingComponentError(f"there is no promtool beside {server} or on the PATH")
     return server, promtool, PROGRAM if named else "prometheus on the PATH"
 
 
 class PrometheusServer:
-    """A server on a free port that keeps what it saw in a folder of its own."""
+    """A server on a free port with its own data folder."""
 
     def __init__(self) -> None:
-        """Find it, without starting it.
+        """Find Prometheus without starting it.
 
         Raises:
-            MissingPartError: it is not on this machine.
+            MissingComponentError: Prometheus is not available on this machine.
         """
-        server, self.promtool, self.found = find_programs()
+        server, self.promtool, self.origin = find_programs()
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self._folder = Folder("prometheus")
@@ -64,11 +64,11 @@ class PrometheusServer:
 
     @property
     def version(self) -> str:
-        """Its own version."""
+        """The version of the server."""
         return str(self.ask("status/buildinfo")["version"])
 
     def start(self) -> None:
-        """Start it over a copy of the shipped settings in which only the two intervals differ."""
+        """Start the server with a copy of the shipped settings in which only the intervals differ."""
         shutil.copytree(SHIPPED, self._settings)
         config = self._settings / "prometheus.yml"
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
@@ -78,54 +78,54 @@ class PrometheusServer:
 
         def ready() -> bool:
             self._child.check()
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as response:
+                return bool(response.status == 200)
 
         until(ready, START_S, f"{self.url}/-/ready", ignoring=(OSError,))
 
     def scrape(self, *addresses: str) -> None:
-        """Look at these host:port from now on, as a file in targets/ names them."""
+        """Scrape the given host:port addresses from now on, configured by a file in targets/."""
         file = self._settings / "targets" / "workers.yml"
         complete = file.with_suffix(".new")
         complete.write_text(json.dumps([{"targets": list(addresses)}]))
         complete.replace(file)
 
     def ask(self, path: str, **parameters: str) -> Any:
-        """What the HTTP API answers under /api/v1/.
+        """Send a request to the HTTP API under /api/v1/ and return the data.
 
         Raises:
-            ValueError: Prometheus refused the question; the message says why.
+            ValueError: Prometheus rejected the request; the message contains the reason.
         """
-        words = urllib.parse.urlencode(parameters)
+        encoded = urllib.parse.urlencode(parameters)
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{words}", timeout=30) as answer:
-                return json.load(answer)["data"]
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{encoded}", timeout=30) as response:
+                return json.load(response)["data"]
         except urllib.error.HTTPError as error:
             raise ValueError(f"{path} {parameters}: {error.read().decode()}") from error
 
     def values(self, expression: str) -> list[float]:
-        """What an expression gives now: the value of each of its series, or the scalar's."""
+        """Evaluate an expression now and return the value of each series, or of the scalar."""
         data = self.ask("query", query=expression)
         if data["resultType"] == "scalar":
             return [float(data["result"][1])]
         return [float(series["value"][1]) for series in data["result"]]
 
     def revive(self) -> None:
-        """Started when dead, untouched when well."""
+        """Start the server if it has ended."""
         if not self._child.alive:
             self._child.start()
 
     def close(self) -> None:
-        """End it and remove its folder."""
+        """Stop the server and remove its folder."""
         self._child.kill()
         self._folder.remove()
 
 
 def promtool(program: str, *arguments: object) -> str:
-    """What promtool says.
+    """Run promtool and return its output.
 
     Raises:
-        AssertionError: with that, where it is not content.
+        AssertionError: promtool failed; the message contains its output.
     """
     run = subprocess.run(
         [program, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=120

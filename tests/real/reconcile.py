@@ -1,4 +1,4 @@
-"""Ids in against ids out: what every delivery test comes down to."""
+"""Reconciliation of input ids with output ids, the core of every delivery test."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,27 +9,27 @@ from tests.real.client import Record
 
 
 def label_ids(records: Iterable[Record]) -> Counter[str]:
-    """How often each id stands on a label topic; tombstones have none."""
+    """Count each id on a label topic; tombstones have no id."""
     return Counter(orjson.loads(record.value)["id"] for record in records if record.value is not None)
 
 
 def dead_ids(records: Iterable[Record]) -> Counter[str]:
-    """How often each id stands on a dead-letter topic."""
+    """Count each id on a dead-letter topic."""
     return Counter((dict(record.headers)["labelstream-id"] or b"").decode() for record in records)
 
 
-def missing(wanted: Iterable[str], found: Counter[str]) -> list[str]:
-    """The ids that did not come back, sorted."""
-    return sorted(set(wanted) - set(found))
+def missing(expected: Iterable[str], counts: Counter[str]) -> list[str]:
+    """Return the expected ids that are missing, sorted."""
+    return sorted(set(expected) - set(counts))
 
 
-def repeated(found: Counter[str]) -> int:
-    """How many more records there are than ids."""
-    return found.total() - len(found)
+def repeated(counts: Counter[str]) -> int:
+    """Return the number of records in excess of one per id."""
+    return counts.total() - len(counts)
 
 
 def sources(records: Iterable[Record]) -> Iterator[tuple[int, int, int]]:
-    """(partition it stands on, partition it came from, offset there) of labels and dead letters, in order."""
+    """Yield (output partition, source partition, source offset) of labels and dead letters, in order."""
     for record in records:
         headers = dict(record.headers)
         if "labelstream-error-offset" in headers:
@@ -42,11 +42,11 @@ def sources(records: Iterable[Record]) -> Iterator[tuple[int, int, int]]:
 
 
 def out_of_order(records: Iterable[Record]) -> list[tuple[int, int, int]]:
-    """The `sources` that do not come after all earlier ones of their partition; a repeated one does not."""
+    """Return the `sources` that do not follow all earlier ones of their partition; repeats count as such."""
     latest: dict[tuple[int, int], int] = {}
-    late = []
-    for home, partition, offset in sources(records):
-        if offset <= latest.get((home, partition), -1):
-            late.append((home, partition, offset))
-        latest[home, partition] = max(offset, latest.get((home, partition), -1))
-    return late
+    out_of_order_sources = []
+    for output_partition, partition, offset in sources(records):
+        if offset <= latest.get((output_partition, partition), -1):
+            out_of_order_sources.append((output_partition, partition, offset))
+        latest[output_partition, partition] = max(offset, latest.get((output_partition, partition), -1))
+    return out_of_order_sources

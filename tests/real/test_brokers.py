@@ -1,25 +1,25 @@
-"""What the suite's own view of a broker rests on, on each broker."""
+"""Tests of the test client and the broker fixtures, on each broker."""
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.real import jars
 from tests.real.api_versions import release, supported_features
+from tests.real.components import unavailable, unique
 from tests.real.embedded import EmbeddedBroker
 from tests.real.kafka import ApacheKafka
-from tests.real.parts import unavailable, unique
 
 Broker = EmbeddedBroker | ApacheKafka
 
 
-def test_a_record_comes_back_as_it_was_sent(broker: Broker) -> None:
+def test_a_record_round_trips(broker: Broker) -> None:
     topic = broker.create_topic(unique("echo"))
     headers = [("a", b"1"), ("a", None), ("b", "ü".encode())]
-    places = broker.produce(
+    positions = broker.produce(
         topic, b"\xffone", key=b"k", headers=headers, partition=2, timestamp=1_700_000_000_123
     )
-    places += broker.produce(topic, None, b"two", partition=3)
-    assert places == [(2, 0), (3, 0), (3, 1)]
+    positions += broker.produce(topic, None, b"two", partition=3)
+    assert positions == [(2, 0), (3, 0), (3, 1)]
     first, tombstone, last = broker.records(topic)
     assert (first.partition, first.offset, first.key, first.value) == (2, 0, b"k", b"\xffone")
     assert first.headers == tuple(headers)
@@ -27,7 +27,7 @@ def test_a_record_comes_back_as_it_was_sent(broker: Broker) -> None:
     assert (tombstone.value, tombstone.key, last.value) == (None, None, b"two")
 
 
-def test_ends_and_commits_are_the_brokers_own(broker: Broker) -> None:
+def test_end_and_committed_offsets_come_from_the_broker(broker: Broker) -> None:
     topic, group = broker.create_topic(unique("offsets")), unique("group")
     assert broker.end_offsets(topic) == {0: 0, 1: 0, 2: 0, 3: 0}
     assert broker.records(topic) == []
@@ -42,12 +42,12 @@ def test_ends_and_commits_are_the_brokers_own(broker: Broker) -> None:
 
 def test_many_records_are_read_to_the_end(broker: Broker) -> None:
     topic = broker.create_topic(unique("many"))
-    places = broker.produce(topic, *(b"%d" % number for number in range(20_000)))
-    assert len(set(places)) == 20_000
+    positions = broker.produce(topic, *(b"%d" % number for number in range(20_000)))
+    assert len(set(positions)) == 20_000
     assert {int(record.value or b"") for record in broker.records(topic)} == set(range(20_000))
 
 
-def test_a_paused_broker_answers_nothing_and_then_everything(broker: Broker) -> None:
+def test_a_paused_broker_answers_after_resume(broker: Broker) -> None:
     topic = broker.create_topic(unique("paused"))
     broker.pause()
     producer = Producer({"bootstrap.servers": broker.address, "log_level": 0})
@@ -58,7 +58,7 @@ def test_a_paused_broker_answers_nothing_and_then_everything(broker: Broker) -> 
     assert [record.value for record in broker.records(topic)] == [b"waits"]
 
 
-def test_what_a_test_kills_is_there_for_the_next(broker: Broker) -> None:
+def test_a_killed_broker_is_revived_for_the_next_test(broker: Broker) -> None:
     broker.kill()
     assert not broker.alive
     broker.revive()
@@ -69,20 +69,20 @@ def test_what_a_test_kills_is_there_for_the_next(broker: Broker) -> None:
 # --- Apache Kafka
 
 
-def test_it_is_apache_kafka_4_3(apache_kafka: ApacheKafka) -> None:
+def test_the_release_is_apache_kafka_4_3(apache_kafka: ApacheKafka) -> None:
     if not apache_kafka.owned:
-        unavailable("an existing broker may be of any version")
+        unavailable("an existing broker may have any version")
     assert apache_kafka.version == jars.kafka_version() == "4.3.0"
     assert release(apache_kafka.address) == "4.3"
 
 
-def test_the_embedded_broker_does_not_pass_for_apache_kafka(embedded_broker: EmbeddedBroker) -> None:
+def test_the_embedded_broker_is_not_mistaken_for_apache_kafka(embedded_broker: EmbeddedBroker) -> None:
     assert supported_features(embedded_broker.address) == {}
     with pytest.raises(ValueError, match="4 partitions"):
         embedded_broker.create_topic(unique("wide"), 12)
 
 
-def test_topics_have_the_partitions_and_settings_asked_for(apache_kafka: ApacheKafka) -> None:
+def test_topics_have_the_requested_partitions_and_settings(apache_kafka: ApacheKafka) -> None:
     topic = apache_kafka.create_topic(unique("wide"), 7, cleanup_policy="compact")
     assert apache_kafka.partitions(topic) == list(range(7))
     assert len(apache_kafka.end_offsets(topic)) == 7
@@ -107,7 +107,7 @@ def test_aborted_transactions_are_not_read(apache_kafka: ApacheKafka) -> None:
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_records_and_commits_survive_the_brokers_end(apache_kafka: ApacheKafka, end: str) -> None:
+def test_records_and_commits_survive_a_restart(apache_kafka: ApacheKafka, end: str) -> None:
     topic, group, address = apache_kafka.create_topic(unique(end), 1), unique("group"), apache_kafka.address
     apache_kafka.produce(topic, b"1", b"2")
     consumer = Consumer({"bootstrap.servers": address, "group.id": group, "log_level": 0})

@@ -1,4 +1,4 @@
-"""What tests start can be ended and started again, and does not outlive them."""
+"""Tests of stop, restart and cleanup of components and processes."""
 
 import signal
 import subprocess
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.parts import unavailable
+from tests.real.components import unavailable
 from tests.real.process import Child, EndedError, Folder, free_ports, pid_alive
 from tests.real.redis import RedisServer
 from tests.real.wait import until
 
 
-def test_redis_answers_and_starts_again_at_the_same_url(redis_server: RedisServer) -> None:
+def test_redis_restarts_at_the_same_url(redis_server: RedisServer) -> None:
     assert redis_server.version
     assert redis_server.info()["uptime_in_seconds"] >= 0
     url, first = redis_server.url, redis_server.info()["process_id"]
@@ -27,22 +27,22 @@ def test_redis_answers_and_starts_again_at_the_same_url(redis_server: RedisServe
 
 
 @pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
+def owned_redis() -> Iterator[RedisServer]:
     server = RedisServer()
     if not server.owned:
-        unavailable("an existing Redis is not ours to kill")
+        unavailable("an existing Redis was not started by the tests, which therefore may not kill it")
     yield server
     server.close()
 
 
-def test_kill_and_close_leave_no_process_and_no_folder(own_redis: RedisServer) -> None:
-    own_redis.start()
-    pid = own_redis.info()["process_id"]
+def test_kill_and_close_leave_no_process_and_no_folder(owned_redis: RedisServer) -> None:
+    owned_redis.start()
+    pid = owned_redis.info()["process_id"]
     assert pid_alive(pid)
-    own_redis.kill()
+    owned_redis.kill()
     assert not pid_alive(pid)
-    own_redis.close()
-    assert not Path(own_redis.url.removeprefix("unix://")).parent.exists()
+    owned_redis.close()
+    assert not Path(owned_redis.url.removeprefix("unix://")).parent.exists()
 
 
 _STARTS_AND_WAITS = """
@@ -56,7 +56,7 @@ signal.pause()
 """
 
 
-def test_nothing_outlives_a_test_process_that_is_killed() -> None:
+def test_components_end_with_a_killed_test_process() -> None:
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", _STARTS_AND_WAITS], stdout=subprocess.PIPE, text=True, cwd=root
@@ -69,16 +69,16 @@ def test_nothing_outlives_a_test_process_that_is_killed() -> None:
     until(lambda: not Path(folder).exists(), 10, "removal of the broker's folder")
 
 
-def test_a_component_that_cannot_start_says_what_it_printed() -> None:
+def test_a_failed_start_reports_the_output() -> None:
     folder = Folder("broken")
-    child = Child("thing", [sys.executable, "-c", "raise SystemExit('no such luck')"], folder.path / "log")
+    child = Child("thing", [sys.executable, "-c", "raise SystemExit('cannot start')"], folder.path / "log")
     child.start()
-    with pytest.raises(EndedError, match="no such luck"):
-        until(child.check, 10, "its end")
+    with pytest.raises(EndedError, match="cannot start"):
+        until(child.check, 10, "the end of the process")
     folder.remove()
 
 
-def test_ports_are_free_and_outside_the_range_of_outgoing_connections() -> None:
+def test_free_ports_are_outside_the_range_of_outgoing_connections() -> None:
     first, second = free_ports(2)
     assert first != second
     limits = Path("/proc/sys/net/ipv4/ip_local_port_range")

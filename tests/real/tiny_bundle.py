@@ -1,4 +1,4 @@
-"""A real bundle in seconds: a BERT with random weights, exported, proven and packaged, but never trained."""
+"""A real bundle in seconds: a BERT with random weights, exported, verified and packaged, but not trained."""
 
 import re
 from pathlib import Path
@@ -48,7 +48,7 @@ def save_tiny_base(folder: Path, texts: list[str] = TEXTS, labels: list[str] = L
             num_attention_heads=2,
             intermediate_size=64,
             max_position_embeddings=64,
-            # Wide enough that the untrained model tells texts apart.
+            # The range is wide enough that logits of the untrained model differ between texts.
             initializer_range=0.3,
             id2label=dict(enumerate(labels)),
             label2id={label: at for at, label in enumerate(labels)},
@@ -60,7 +60,7 @@ def save_tiny_base(folder: Path, texts: list[str] = TEXTS, labels: list[str] = L
 
 
 def make_tiny_bundle(store: Path, name: str = "tiny") -> Bundle:
-    """Add a version of a tiny untrained bundle, fp32 only, to a store; the trainer's libraries are needed."""
+    """Add a tiny untrained bundle, fp32 only, to a store; requires the trainer's libraries."""
     from tempfile import TemporaryDirectory
 
     from stream.classify import TextInput

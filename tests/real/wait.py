@@ -1,10 +1,10 @@
-"""Waiting until something is true, in place of sleeping for a time that is always too short or too long."""
+"""Waiting for a condition, instead of sleeping for a fixed time."""
 
 import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
@@ -12,61 +12,81 @@ POLL_S = 0.02
 
 
 class NotInTimeError(AssertionError):
-    """What a test awaited did not come about before its deadline."""
+    """A condition did not become true before its deadline."""
 
 
 def until(
-    predicate: Callable[[], T], deadline_s: float, what: str, *, ignoring: tuple[type[Exception], ...] = ()
+    predicate: Callable[[], T],
+    deadline_s: float,
+    description: str,
+    *,
+    ignoring: tuple[type[Exception], ...] = (),
 ) -> T:
-    """Call `predicate` until it returns something true, and return that.
+    """Call `predicate` until it returns a true value, and return that value.
 
     Args:
-        predicate: asked at least once, also with a deadline of zero.
-        deadline_s: seconds until the test fails.
-        what: what is awaited, as it should read after "not within 5 s: ".
-        ignoring: errors that mean "not yet"; the last one is told when the time is up.
+        predicate: the condition, called at least once, even with a deadline of zero.
+        deadline_s: the seconds until the test fails.
+        description: the description of the condition, which follows "not within 5 s: " in the message.
+        ignoring: the errors that count as "not yet"; the message contains the last one.
 
     Raises:
-        NotInTimeError: with `what` and the last thing seen.
+        NotInTimeError: the condition was not met; the message has the description and the last result.
     """
     started = time.monotonic()
     while True:
-        seen: object
+        last_result: object
         try:
             result = predicate()
             if result:
                 return result
-            seen = result
+            last_result = result
         except ignoring as error:
-            seen = error
+            last_result = error
         if time.monotonic() - started >= deadline_s:
-            raise _late(what, deadline_s, seen)
+            raise _not_in_time(description, deadline_s, last_result)
         time.sleep(POLL_S)
 
 
+@overload
 async def until_async(
-    predicate: Callable[[], Awaitable[T]] | Callable[[], T],
+    predicate: Callable[[], Awaitable[T]],
     deadline_s: float,
-    what: str,
+    description: str,
     *,
     ignoring: tuple[type[Exception], ...] = (),
-) -> T:
-    """`until` for a running event loop; `predicate` may be a coroutine function."""
+) -> T: ...
+@overload
+async def until_async(
+    predicate: Callable[[], T],
+    deadline_s: float,
+    description: str,
+    *,
+    ignoring: tuple[type[Exception], ...] = (),
+) -> T: ...
+async def until_async(
+    predicate: Callable[[], object],
+    deadline_s: float,
+    description: str,
+    *,
+    ignoring: tuple[type[Exception], ...] = (),
+) -> object:
+    """Wait like `until` in a running event loop; `predicate` may be a coroutine function."""
     started = time.monotonic()
     while True:
-        seen: object
+        last_result: object
         try:
-            answer = predicate()
-            result = cast("T", await answer if inspect.isawaitable(answer) else answer)
+            returned = predicate()
+            result: object = await returned if inspect.isawaitable(returned) else returned
             if result:
                 return result
-            seen = result
+            last_result = result
         except ignoring as error:
-            seen = error
+            last_result = error
         if time.monotonic() - started >= deadline_s:
-            raise _late(what, deadline_s, seen)
+            raise _not_in_time(description, deadline_s, last_result)
         await asyncio.sleep(POLL_S)
 
 
-def _late(what: str, deadline_s: float, seen: object) -> NotInTimeError:
-    return NotInTimeError(f"not within {deadline_s:g} s: {what} (last seen: {seen!r})")
+def _not_in_time(description: str, deadline_s: float, last_result: object) -> NotInTimeError:
+    return NotInTimeError(f"not within {deadline_s:g} s: {description} (last result: {last_result!r})")

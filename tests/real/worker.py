@@ -1,4 +1,4 @@
-"""A worker as a user runs it: `labelstream worker` in a process of its own."""
+"""A worker as users run it: `labelstream worker` in its own process."""
 
 import json
 import os
@@ -20,7 +20,7 @@ READY_S = 60.0
 
 
 class WorkerProcess:
-    """A worker on a route of its own; settings are given as keyword arguments."""
+    """A worker process with one route; settings are passed as keyword arguments."""
 
     def __init__(
         self,
@@ -33,23 +33,24 @@ class WorkerProcess:
         program: tuple[str, ...] = ("stream", "worker"),
         **settings: object,
     ) -> None:
-        """
+        """Prepare the process without starting it.
+
         Args:
-            broker: bootstrap servers.
-            bundle: a bundle's folder.
-            route: the input topic; the others are ROUTE.labels and ROUTE.dead.
-            group: consumer group; by default named after the route.
-            python: the interpreter, and so the environment, that runs it.
-            cwd: the folder it runs in.
-            program: the module that is run, and what stands before the flags.
-            settings: any other setting by its name.
+            broker: the bootstrap servers.
+            bundle: the folder of the bundle.
+            route: the input topic; the output topics are ROUTE.labels and ROUTE.dead.
+            group: the consumer group; by default named after the route.
+            python: the Python interpreter of the process.
+            cwd: the working folder of the process.
+            program: the module to run, and the words before its flags.
+            settings: further settings by name.
         """
         self.route = route
         self.labels, self.dead = f"{route}.labels", f"{route}.dead"
         self.group = group or f"group-{route}"
         (self.port,) = free_ports(1)
         self.folder = Folder("worker")
-        given: dict[str, object] = {
+        all_settings: dict[str, object] = {
             "broker": broker,
             "bundle": bundle,
             "input_topic": route,
@@ -59,27 +60,29 @@ class WorkerProcess:
             "web_port": self.port,
             "log_level": "info",
             "retry_deadline_s": 30,
-            # Labels are compared with fp32's to five digits, whatever else this machine could run faster.
+            # Tests compare labels with those of fp32 to five digits, so other variants are excluded.
             "device": "cpu",
             "variant": "fp32",
             **settings,
         }
         flags = [
-            part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))
+            part
+            for name, value in all_settings.items()
+            for part in (f"--{name.replace('_', '-')}", str(value))
         ]
         self._child = Child(
             "labelstream worker", [str(python), "-m", *program, *flags], self.folder.path / "log"
         )
 
     def start(self, ready: bool = True) -> Self:
-        """Start, and by default wait until it has joined its group."""
+        """Start the worker, and by default wait until it is ready."""
         self._child.start()
         if ready:
             self.await_ready(READY_S)
         return self
 
     def await_ready(self, deadline_s: float) -> None:
-        """Wait until it has joined its group."""
+        """Wait until the worker is ready, which includes joining its group."""
         until(self._ready, deadline_s, "the worker's /ready")
 
     def _ready(self) -> bool:
@@ -91,24 +94,24 @@ class WorkerProcess:
         return True
 
     def _get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-            text: str = answer.read().decode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+            text: str = response.read().decode()
             return text
 
     def health(self, path: str) -> tuple[int, dict[str, Any]]:
-        """What /live or /ready answers: the status, and the checks."""
+        """Return the HTTP status and the checks of /live or /ready."""
         try:
             return 200, json.loads(self._get(path))
-        except urllib.error.HTTPError as refused:
-            return refused.code, json.loads(refused.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
 
     def info(self) -> dict[str, Any]:
-        """What /info tells."""
-        found: dict[str, Any] = json.loads(self._get("/info"))
-        return found
+        """Return the JSON document of /info."""
+        parsed: dict[str, Any] = json.loads(self._get("/info"))
+        return parsed
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples of that name and these labels; 0 when there is none."""
+        """Return the sum of the samples with this name and these labels; 0 if there are none."""
         return sum(
             sample.value
             for family in text_string_to_metric_families(self._get("/metrics"))
@@ -118,40 +121,40 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The id of the process."""
         return self._child.pid
 
     def check(self) -> None:
-        """Raise with the log's end when it ended by itself."""
+        """Raise EndedError with the end of the log if the worker has ended."""
         self._child.check()
 
     def exposition(self) -> str:
-        """The text of /metrics."""
+        """Return the text of /metrics."""
         return self._get("/metrics")
 
     def kill(self) -> None:
-        """kill -9."""
+        """Send SIGKILL."""
         self._child.kill()
 
     def toggle_debug(self) -> None:
-        """SIGUSR1."""
+        """Send SIGUSR1."""
         os.kill(self.pid, signal.SIGUSR1)
 
     def pause(self) -> None:
-        """SIGSTOP."""
+        """Send SIGSTOP."""
         self._child.pause()
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         self._child.resume()
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM and return the exit code."""
         self._child.stop(60)
         return self.exit_code
 
     def await_exit(self, deadline_s: float) -> int:
-        """Wait until it ends by itself; returns the exit code."""
+        """Wait until the worker ends by itself and return the exit code."""
         until(lambda: not self._child.alive, deadline_s, "the worker's end")
         return self.exit_code
 
@@ -163,20 +166,20 @@ class WorkerProcess:
         return process.returncode
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """The lines of its log that are JSON and whole."""
-        found = []
+        """Return the complete JSON lines of the log."""
+        parsed = []
         for line in self.log.splitlines():
             with suppress(json.JSONDecodeError):
-                found.append(json.loads(line))
-        return [line for line in found if isinstance(line, dict)]
+                parsed.append(json.loads(line))
+        return [line for line in parsed if isinstance(line, dict)]
 
     @property
     def log(self) -> str:
-        """All its output."""
+        """The complete output."""
         return self._child.log.read_text(errors="replace") if self._child.log.exists() else ""
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Kill the worker and remove its folder."""
         self._child.kill()
         self.folder.remove()
 
@@ -187,5 +190,5 @@ class WorkerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None and not isinstance(error, EndedError):
-            error.add_note(f"the worker's log ends:\n{self._child.tail(40)}")
+            error.add_note(f"end of the worker's log:\n{self._child.tail(40)}")
         self.close()

@@ -1,4 +1,4 @@
-"""Variants with lenient gates: a tiny model of random weights has no margin between its labels."""
+"""Variants with lenient parity limits, for tiny random models without margins between their labels."""
 
 from dataclasses import replace
 

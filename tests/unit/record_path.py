@@ -9,7 +9,7 @@ from stream.codec import codec
 from stream.kafka import batches, publisher
 from stream.kafka.faust import unpack
 from stream.records import decode, encode, events
-from tests.real.parts import unavailable
+from tests.real.components import unavailable
 
 USERS = (batches, decode, encode, events, single_label, publisher, unpack)
 """Modules that ask for the codec."""

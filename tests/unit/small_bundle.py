@@ -1,4 +1,4 @@
-"""A bundle with a word-level tokenizer and no model file, for tests that bring their own runtime."""
+"""A bundle with a word-level tokenizer and no model file, for tests with their own runtime."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ WORDS = ["[PAD]", "[UNK]", "good", "bad", "poison", "warm", "up", "word"]
 
 
 def small_bundle(folder: Path, *, temperature: float = 1.0, max_length: int = 8) -> Bundle:
-    """Labels `bad` and `good`; token ids are positions in WORDS."""
+    """Return a bundle with the labels `bad` and `good`, whose token ids are positions in WORDS."""
     tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))

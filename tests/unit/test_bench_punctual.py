@@ -1,4 +1,4 @@
-"""What makes a load is not late because the worker is busy."""
+"""Tests of the priority of load generators."""
 
 import gc
 import os
@@ -15,7 +15,7 @@ def niceness() -> int:
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
-def may_be_less_nice() -> bool:
+def may_raise_priority() -> bool:
     try:
         with ThreadPoolExecutor(1) as thread:
             thread.submit(os.nice, NICENESS).result()
@@ -25,9 +25,10 @@ def may_be_less_nice() -> bool:
 
 
 @pytest.mark.skipif(
-    sys.platform != "linux" or not may_be_less_nice(), reason="needs Linux and the right to raise a priority"
+    sys.platform != "linux" or not may_raise_priority(),
+    reason="needs Linux and the right to raise a priority",
 )
-def test_a_punctual_thread_and_those_it_starts_go_first() -> None:
+def test_a_punctual_thread_and_its_child_threads_have_a_higher_priority() -> None:
     before = niceness()
     with punctual():
         assert niceness() == NICENESS
@@ -36,24 +37,24 @@ def test_a_punctual_thread_and_those_it_starts_go_first() -> None:
     assert niceness() == before
 
 
-def test_where_it_is_not_permitted_all_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_permission_the_priority_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     before = niceness()
 
-    def refused(*_: object) -> None:
-        if _[2] != before:
+    def refuse(*arguments: object) -> None:
+        if arguments[2] != before:
             raise PermissionError
 
-    monkeypatch.setattr(os, "setpriority", refused)
+    monkeypatch.setattr(os, "setpriority", refuse)
     with punctual():
         assert niceness() == before
 
 
-@pytest.mark.parametrize("collected", [True, False])
-def test_no_garbage_collection_stops_a_punctual_thread(collected: bool) -> None:
-    (gc.enable if collected else gc.disable)()
+@pytest.mark.parametrize("gc_enabled", [True, False])
+def test_garbage_collection_is_disabled_in_a_punctual_block(gc_enabled: bool) -> None:
+    (gc.enable if gc_enabled else gc.disable)()
     try:
         with punctual():
             assert not gc.isenabled()
-        assert gc.isenabled() is collected
+        assert gc.isenabled() is gc_enabled
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""The quality program's command lines, its parts by row number, and its small files."""
+"""Tests of the quality program: command lines, splits by row number, and small samples."""
 
 import gzip
 from pathlib import Path
@@ -14,30 +14,28 @@ from benchmarks.quality.prepare import (
     prepare,
     read_rows,
     sms_spam,
-    thinned,
+    thin,
     womens_clothing,
 )
 from benchmarks.quality.sets import SEED, SETS
-from benchmarks.quality.training import FailedError, command, earlier, flags, resolved
+from benchmarks.quality.training import FailedError, flags, load_record, resolve_folders, train_command
 
 
-def test_every_fifth_row_is_a_test_row_whatever_is_missing_between() -> None:
+def test_every_fifth_row_number_is_a_test_row_despite_gaps() -> None:
     parts = by_row_number([(0, "a"), (1, "b"), (4, "c"), (5, "d"), (11, "e")])
     assert parts == {"train": ["b", "c", "e"], "test": ["a", "d"]}
 
 
 @given(st.lists(st.integers()), st.integers(1, 50))
-def test_thinning_keeps_the_first_and_the_order_and_no_more_than_asked_for(
-    units: list[int], most: int
-) -> None:
-    kept = thinned([*enumerate(units)], most)
-    assert len(kept) <= most
+def test_thin_keeps_the_first_unit_the_order_and_the_limit(units: list[int], limit: int) -> None:
+    kept = thin([*enumerate(units)], limit)
+    assert len(kept) <= limit
     assert kept == sorted(kept)
     assert bool(kept) == bool(units)
     assert kept[:1] == [*enumerate(units)][:1]
 
 
-def test_flags_are_spelled_as_the_command_line_has_them() -> None:
+def test_options_become_command_line_flags() -> None:
     options = {
         "max_length": 64,
         "no_header": True,
@@ -47,36 +45,36 @@ def test_flags_are_spelled_as_the_command_line_has_them() -> None:
     assert flags(options) == ["--max-length", "64", "--no-header", "--metadata-columns", "Age,Shop Name"]
 
 
-def test_a_command_says_data_and_work_in_place_of_folders() -> None:
-    wanted = SETS["goemotions"]
-    words = command(wanted, wanted.runs[0], wanted.source)
+def test_a_command_contains_placeholders_for_the_folders() -> None:
+    quality_set = SETS["goemotions"]
+    words = train_command(quality_set, quality_set.runs[0], quality_set.source)
     assert words[:3] == ["labelstream", "train", "DATA/goemotions"]
     assert words[words.index("--seed") + 1] == str(SEED)
-    real = resolved(words, Path("/data"), Path("/kept"))
-    assert real[2] == "/data/goemotions"
-    assert real[real.index("--label-names") + 1] == "/data/goemotions/labels.txt"
-    assert real[real.index("--bundle-store") + 1] == "/kept/bundles"
-    assert not [word for word in real if word.startswith(("DATA", "WORK"))]
+    resolved = resolve_folders(words, Path("/data"), Path("/kept"))
+    assert resolved[2] == "/data/goemotions"
+    assert resolved[resolved.index("--label-names") + 1] == "/data/goemotions/labels.txt"
+    assert resolved[resolved.index("--bundle-store") + 1] == "/kept/bundles"
+    assert not [word for word in resolved if word.startswith(("DATA", "WORK"))]
 
 
-def test_words_that_only_begin_like_a_folder_stay() -> None:
-    assert resolved(["DATABASE/x", "DATA"], Path("/d"), Path("/w")) == ["DATABASE/x", "/d"]
+def test_words_that_only_start_like_a_placeholder_are_unchanged() -> None:
+    assert resolve_folders(["DATABASE/x", "DATA"], Path("/d"), Path("/w")) == ["DATABASE/x", "/d"]
 
 
 def test_a_quick_run_has_one_epoch() -> None:
-    wanted = SETS["banking77"]
-    words = command(wanted, wanted.runs[0], "WORK/banking77", quick=True)
+    quality_set = SETS["banking77"]
+    words = train_command(quality_set, quality_set.runs[0], "WORK/banking77", quick=True)
     assert words[words.index("--epochs") + 1] == "1"
 
 
-def test_bundle_names_are_unique_and_the_rating_is_never_read() -> None:
-    names = [run.name for wanted in SETS.values() for run in wanted.runs]
+def test_bundle_names_are_unique_and_the_rating_is_not_an_input() -> None:
+    names = [run.name for quality_set in SETS.values() for run in quality_set.runs]
     assert len(names) == len(set(names))
     for run in SETS["womens_clothing"].runs:
-        assert "Rating" not in " ".join(command(SETS["womens_clothing"], run, "DATA/x"))
+        assert "Rating" not in " ".join(train_command(SETS["womens_clothing"], run, "DATA/x"))
 
 
-def test_reviews_without_text_are_left_out_but_keep_their_numbers(tmp_path: Path) -> None:
+def test_reviews_without_text_are_skipped_but_count_in_row_numbers(tmp_path: Path) -> None:
     folder = tmp_path / "womens_clothing"
     folder.mkdir()
     head = ",Clothing ID,Age,Title,Review Text,Rating,Recommended IND,Positive Feedback Count,"
@@ -94,7 +92,7 @@ def test_reviews_without_text_are_left_out_but_keep_their_numbers(tmp_path: Path
     assert "Rating" not in parts["test"][0]
 
 
-def test_quotes_in_messages_are_text(tmp_path: Path) -> None:
+def test_quotation_marks_in_messages_are_text(tmp_path: Path) -> None:
     (tmp_path / "sms_spam").mkdir()
     text = 'Label\tSMS\nham\t"Go\nspam\tWin a "car"\tnow\n'
     (tmp_path / "sms_spam" / "SMSSpamCollection").write_text(text)
@@ -103,7 +101,7 @@ def test_quotes_in_messages_are_text(tmp_path: Path) -> None:
     assert parts["train"] == [{"text": 'Win a "car"\tnow', "label": "spam"}]
 
 
-def test_comments_of_several_labels_are_no_part_of_the_imbalanced_set(tmp_path: Path) -> None:
+def test_the_imbalanced_set_excludes_comments_with_several_labels(tmp_path: Path) -> None:
     folder = tmp_path / "goemotions"
     folder.mkdir()
     (folder / "labels.txt").write_text("joy\ngrief\n")
@@ -118,7 +116,7 @@ def test_comments_of_several_labels_are_no_part_of_the_imbalanced_set(tmp_path: 
     }
 
 
-def test_prepared_files_lie_in_the_work_folder_and_the_data_stay(tmp_path: Path) -> None:
+def test_prepare_writes_to_the_work_folder_and_leaves_the_data_unchanged(tmp_path: Path) -> None:
     data, work = tmp_path / "data", tmp_path / "work"
     (data / "sms_spam").mkdir(parents=True)
     (data / "sms_spam" / "SMSSpamCollection").write_text("Label\tSMS\nham\ta\nspam\tb\n")
@@ -127,7 +125,7 @@ def test_prepared_files_lie_in_the_work_folder_and_the_data_stay(tmp_path: Path)
     assert [file.name for file in (data / "sms_spam").iterdir()] == ["SMSSpamCollection"]
 
 
-def test_a_set_with_parts_of_its_own_is_read_where_it_lies(tmp_path: Path) -> None:
+def test_a_set_with_published_splits_is_read_directly(tmp_path: Path) -> None:
     (tmp_path / "wnut17").mkdir()
     sentences = "".join(f"word{n}\tO\nend\tO\n\n" for n in range(2000))
     (tmp_path / "wnut17" / "wnut17train.conll.gz").write_bytes(gzip.compress(sentences.encode()))
@@ -140,10 +138,10 @@ def test_a_set_with_parts_of_its_own_is_read_where_it_lies(tmp_path: Path) -> No
     assert all(sentence.strip().endswith("end\tO") for sentence in few)
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+def test_missing_data_and_records_are_reported(tmp_path: Path) -> None:
     with pytest.raises(NoDataError, match="banking77"):
         prepare("banking77", "DATA/banking77", tmp_path, tmp_path / "work", quick=False)
     with pytest.raises(NoDataError, match="SMSSpamCollection"):
         prepare("sms_spam", "WORK/sms_spam", tmp_path, tmp_path / "work", quick=False)
     with pytest.raises(FailedError, match="not trained yet"):
-        earlier(SETS["sick"].runs[0], tmp_path)
+        load_record(SETS["sick"].runs[0], tmp_path)

@@ -1,4 +1,4 @@
-"""The groups of rows, by the name that chooses them."""
+"""The benchmark groups by name."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ GROUPS: dict[str, Group] = {
     "memory": memory.run,
     "gpu": gpu.run,
 }
-"""In the order in which they run and stand in the report."""
+"""The groups in the order in which they run and appear in the report."""
 
 TITLES = {
     "free": free.TITLE,

@@ -1,17 +1,17 @@
-"""Texts that were labelled before: from Redis, and from the worker's own memory."""
+"""Cache hits, in Redis and in the in-process LRU cache."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from benchmarks.speed.backlog import Backlog, Measured, backlog, work_off
-from benchmarks.speed.bundles import bundle_of
-from benchmarks.speed.context import Bench, failures
+from benchmarks.speed.backlog import Backlog, Measurement, backlog, drain
+from benchmarks.speed.bundles import bench_bundle
+from benchmarks.speed.context import Bench, failure_notes
 from benchmarks.speed.events import few_texts, small_events
 from benchmarks.speed.report import Section, Table, at_least, at_most
 from benchmarks.speed.scrape import Scrape
 from benchmarks.speed.stats import spread
-from benchmarks.speed.ways import FREE_WORKER, Ours, Running
+from benchmarks.speed.systems import FREE_WORKER, LabelstreamWorker, RunningSystem
 from tests.real.redis import RedisServer
 from tests.real.wait import until
 from tests.real.worker import WorkerProcess
@@ -23,26 +23,27 @@ LRU_TEXTS = 10_000
 LIMIT_S = 60.0
 REDIS, LRU = "Redis tier, LRU off", "LRU tier"
 METHOD = (
-    "The free-model worker, 200-byte events, measured as above. Redis tier: every text is unique and was"
-    " labelled once by an earlier worker, so each event is one hit in Redis (its own keyspace_hits counts),"
-    " with --cache-local-entries 0; Redis runs on the same cores over a unix socket. LRU tier: the events"
-    f" repeat {LRU_TEXTS:,} texts in turn, no Redis."
+    "The worker with the free model, events of 200 bytes, measured as above. Redis tier: all texts are"
+    " unique, and an earlier worker labelled each of them once, so every event is one hit in Redis (checked"
+    " against Redis's own keyspace_hits). The worker runs with --cache-local-entries 0; Redis shares the"
+    f" cores and listens on a unix socket. LRU tier: the events cycle through {LRU_TEXTS:,} texts, without"
+    " Redis."
 )
 
 
 def run(bench: Bench) -> Section:
     """Run the group."""
     count = bench.size(EVENTS, QUICK)
-    bundle = bundle_of(bench, "tiny").bundle.path
+    bundle = bench_bundle(bench, "tiny").bundle.path
     redis = RedisServer()
     try:
         redis.start()
-        behind = Ours(bundle, FREE_WORKER, (("redis_url", redis.url),))
-        local = Ours(bundle, FREE_WORKER, (("cache_local_entries", 2 * LRU_TEXTS),))
+        redis_worker = LabelstreamWorker(bundle, FREE_WORKER, (("redis_url", redis.url),))
+        lru_worker = LabelstreamWorker(bundle, FREE_WORKER, (("cache_local_entries", 2 * LRU_TEXTS),))
 
-        def all_are_stored(_: Running) -> dict[str, float]:
-            # Labels go to Redis after they are published, and the worker is killed once all are published.
-            until(lambda: redis.keys() >= count, LIMIT_S, "what the worker still writes to Redis")
+        def all_are_stored(_: RunningSystem) -> dict[str, float]:
+            # The worker writes to Redis after publishing, and is killed once all labels are published.
+            until(lambda: redis.key_count() >= count, LIMIT_S, "all labels in Redis")
             return {}
 
         @contextmanager
@@ -52,59 +53,64 @@ def run(bench: Bench) -> Section:
                 backlog(bench, "lru", few_texts(count, LRU_TEXTS), count) as few,
             ):
                 if repeat == 0 and bench.options.wants(REDIS):
-                    bench.tell("filling Redis")
-                    work_off(bench, behind, unique, LIMIT_S, all_are_stored)
+                    bench.show_step("filling Redis")
+                    drain(bench, redis_worker, unique, LIMIT_S, all_are_stored)
                 yield unique, few
 
-        def from_redis(shared: tuple[Backlog, Backlog]) -> Measured:
+        def from_redis(shared: tuple[Backlog, Backlog]) -> Measurement:
             before = redis.info()["keyspace_hits"]
-            measured = work_off(bench, behind, shared[0], LIMIT_S, partial(_hits, tier="redis"))
+            measured = drain(bench, redis_worker, shared[0], LIMIT_S, partial(_hits, tier="redis"))
             measured.notes["keyspace_hits"] = redis.info()["keyspace_hits"] - before
             return measured
 
-        def from_lru(shared: tuple[Backlog, Backlog]) -> Measured:
-            return work_off(bench, local, shared[1], LIMIT_S, partial(_hits, tier="local"))
+        def from_lru(shared: tuple[Backlog, Backlog]) -> Measurement:
+            return drain(bench, lru_worker, shared[1], LIMIT_S, partial(_hits, tier="local"))
 
-        found = bench.alternate(TITLE, {REDIS: from_redis, LRU: from_lru}, loaded)
-        done = Section(TITLE, METHOD, notes=[*failures(found), f"Redis {redis.version}: {redis.found}."])
+        results = bench.alternate(TITLE, {REDIS: from_redis, LRU: from_lru}, loaded)
+        section = Section(
+            TITLE, METHOD, notes=[*failure_notes(results), f"Redis {redis.version}: {redis.origin}."]
+        )
     finally:
         redis.close()
     rows = []
-    for name, runs in found.items():
+    for name, runs in results.items():
         if runs.done:
             hits = [m.notes.get("keyspace_hits", m.notes["hits"]) for m in runs.done]
             rows.append(
                 [
                     name,
-                    spread(runs.figures(lambda m: m.steady.rate)).text(),
-                    spread(runs.figures(lambda m: m.steady.cpu_us)).text(2),
+                    spread(runs.figures(lambda m: m.steady_state.rate)).text(),
+                    spread(runs.figures(lambda m: m.steady_state.cpu_us)).text(2),
                     spread(hits).text(),
                 ]
             )
-    columns = ["tier", "events/s, median (least – most)", "worker CPU µs/event", "hits"]
-    done.tables.append(Table(f"{count:,} events", columns, rows))
-    if hot := found[REDIS].done if REDIS in found else []:
-        done.checks += [
+    columns = ["tier", "events/s, median (min – max)", "worker CPU µs/event", "hits"]
+    section.tables.append(Table(f"{count:,} events", columns, rows))
+    if redis_runs := results[REDIS].done if REDIS in results else []:
+        section.checks += [
             at_least(
                 "Redis tier, events per second",
-                spread([m.steady.rate for m in hot]).median,
+                spread([m.steady_state.rate for m in redis_runs]).median,
                 60_000,
                 digits=0,
             ),
             at_most(
-                "Redis tier, worker CPU per event", spread([m.steady.cpu_us for m in hot]).median, 12, " µs"
+                "Redis tier, worker CPU per event",
+                spread([m.steady_state.cpu_us for m in redis_runs]).median,
+                12,
+                " µs",
             ),
             at_least(
-                "Redis's own keyspace_hits by events",
-                min(m.notes["keyspace_hits"] for m in hot) / count,
+                "Redis keyspace_hits per event",
+                min(m.notes["keyspace_hits"] for m in redis_runs) / count,
                 1,
                 digits=4,
             ),
         ]
-    return done
+    return section
 
 
-def _hits(running: Running, tier: str) -> dict[str, float]:
+def _hits(running: RunningSystem, tier: str) -> dict[str, float]:
     assert isinstance(running, WorkerProcess)
-    told = Scrape.read(running.exposition())
-    return {"hits": told.total("labelstream_cache_requests_total", tier=tier, result="hit")}
+    scrape = Scrape.read(running.exposition())
+    return {"hits": scrape.total("labelstream_cache_requests_total", tier=tier, result="hit")}

@@ -1,4 +1,4 @@
-"""Encoders of random weights on a GPU: ours with and without Kafka, PyTorch, the arithmetic's bound."""
+"""Encoders with random weights on a GPU: labelstream with and without Kafka, and PyTorch."""
 
 import math
 import platform
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.speed.backlog import backlog, work_off
-from benchmarks.speed.bundles import Made, bundle_of
-from benchmarks.speed.context import Bench, NotRun, Runs, failures, nothing
+from benchmarks.speed.backlog import backlog, drain
+from benchmarks.speed.bundles import BenchBundle, bench_bundle
+from benchmarks.speed.context import Bench, NotRun, Runs, failure_notes, no_resources
 from benchmarks.speed.events import text_events
 from benchmarks.speed.groups.minilm import flop_per_token
-from benchmarks.speed.process import ask
+from benchmarks.speed.process import run_module
 from benchmarks.speed.report import Section, Table
 from benchmarks.speed.stats import ratios, spread
+from benchmarks.speed.systems import LabelstreamWorker
 from benchmarks.speed.texts import random_texts, read_texts, write_texts
-from benchmarks.speed.ways import Ours
 
 TITLE = "GPU: BERT-base and MiniLM shapes"
 SHAPES = {"cuda": ("bert-base", "minilm-shape"), "cpu": ("toy-shape",)}
@@ -24,123 +24,145 @@ PRECISION = {"cuda": "fp16", "cpu": "fp32"}
 MEAN_TOKENS = (32, 128)
 TOKENS, QUICK_TOKENS = 6_400_000, 64_000
 SECONDS, QUICK_SECONDS = 10.0, 2.0
-ALONE, TURN, KAFKA = "labelstream, session alone", "labelstream without Kafka", "labelstream through Kafka"
+SESSION, WITHOUT_KAFKA, THROUGH_KAFKA = (
+    "labelstream, session alone",
+    "labelstream without Kafka",
+    "labelstream through Kafka",
+)
 PADDED, SORTED = "PyTorch SDPA, padded, rows of 128", "PyTorch SDPA, sorted by length"
 METHOD = (
-    "Random weights, random words of one token each, lengths gamma-distributed about the mean. The session"
-    " alone has its texts tokenised before and sorted by length; without Kafka tokenising, planning and"
-    " inferring follow one another in one process; through Kafka is the worker, measured as the free model"
-    " is. PyTorch has its texts tokenised before: padded in arrival order, or sorted and cut into batches by"
-    " our planner. The bound is the real tokens' multiplications at the rate of PyTorch's own large matrix"
-    " product."
+    "Random weights and random words of one token each, with gamma-distributed lengths. The session alone"
+    " runs on texts that are tokenised in advance and sorted by length. Without Kafka, one process"
+    " tokenises, plans batches and infers, one after the other. Through Kafka is the worker, measured like"
+    " the free model. PyTorch runs on texts that are tokenised in advance, padded in arrival order, or"
+    " sorted by length and batched by our planner. The matrix bound is the time of the matrix products of"
+    " all real tokens, at the rate of PyTorch's own large matrix product."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Rated:
-    """One run: texts per second, real by padded tokens (NaN if not told), mean tokens a text (0 if not)."""
+class Throughput:
+    """The throughput of one run.
+
+    Attributes:
+        rate: the texts per second.
+        fill: the real per padded tokens, NaN if unknown.
+        tokens: the mean tokens per text, 0 if unknown.
+        rate_with_tokeniser: the texts per second including tokenisation, 0 if unknown.
+    """
 
     rate: float
     fill: float = float("nan")
     tokens: float = 0.0
-    in_turn: float = 0.0
-    """Texts per second with tokenising."""
+    rate_with_tokeniser: float = 0.0
 
 
 def run(bench: Bench) -> Section:
-    """Run the group; on the CPU with a toy, to try the program."""
+    """Run the group; on the CPU with a toy model, to try the program."""
     device = bench.options.device
-    done = Section(TITLE, METHOD)
-    bench.tell("measuring the matrix rate")
-    flops = float(ask("benchmarks.speed.torch_matrix", device)["flops"])
-    done.notes.append(f"{_name(device)}, {PRECISION[device]}: matrix rate {flops / 1e12:,.2f} TFLOP/s.")
+    section = Section(TITLE, METHOD)
+    bench.show_step("measuring the matrix rate")
+    flops = float(run_module("benchmarks.speed.torch_matrix", device)["flops"])
+    section.notes.append(
+        f"{_device_name(device)}, {PRECISION[device]}: matrix rate {flops / 1e12:,.2f} TFLOP/s."
+    )
     for shape in SHAPES[device]:
-        made = bundle_of(bench, shape)
+        bench_model = bench_bundle(bench, shape)
         for mean in MEAN_TOKENS:
             count = bench.size(TOKENS, QUICK_TOKENS) // mean
-            texts = random_texts(made.bundle.path, count, mean)
-            file = write_texts(bench.options.work / f"random-{mean}.jsonl", texts)
+            texts = random_texts(bench_model.bundle.path, count, mean)
+            texts_file = write_texts(bench.options.work / f"random-{mean}.jsonl", texts)
             name = f"{shape}, {mean} real tokens"
-            add(done, name, made, run_one(bench, name, made, file), flops)
-    return done
+            add(section, name, bench_model, run_one(bench, name, bench_model, texts_file), flops)
+    return section
 
 
-def run_one(bench: Bench, name: str, made: Made, file: Path) -> dict[str, Runs[Rated]]:
-    """All ways with one model and one mean length."""
+def run_one(
+    bench: Bench, name: str, bench_model: BenchBundle, texts_file: Path
+) -> dict[str, Runs[Throughput]]:
+    """Run all systems with one model and one mean length."""
     device = bench.options.device
     seconds = QUICK_SECONDS if bench.options.quick else SECONDS
     precision = PRECISION[device]
 
-    def session(_: None) -> Rated:
-        if precision not in made.bundle.manifest.variants:
+    def session(_: None) -> Throughput:
+        if precision not in bench_model.bundle.manifest.variants:
             raise NotRun(f"the bundle has no variant {precision}")
-        told = ask("benchmarks.speed.offline", made.bundle.path, precision, device, file, seconds)
-        texts = told["texts"]
-        return Rated(
-            texts / told["infer_s"],
-            told["fill"],
-            told["tokens"] / texts,
-            texts / (told["infer_s"] + told["tokenise_s"]),
+        report = run_module(
+            "benchmarks.speed.offline", bench_model.bundle.path, precision, device, texts_file, seconds
+        )
+        texts = report["texts"]
+        return Throughput(
+            texts / report["infer_s"],
+            report["fill"],
+            report["tokens"] / texts,
+            texts / (report["infer_s"] + report["tokenise_s"]),
         )
 
-    def torch(_: None, order: str) -> Rated:
-        told = ask("benchmarks.speed.torch_offline", made.model, device, file, seconds, order)
-        return Rated(told["texts"] / told["infer_s"], told["fill"])
+    def torch(_: None, order: str) -> Throughput:
+        report = run_module(
+            "benchmarks.speed.torch_offline", bench_model.model, device, texts_file, seconds, order
+        )
+        return Throughput(report["texts"] / report["infer_s"], report["fill"])
 
-    def through_kafka(_: None) -> Rated:
-        if precision not in made.bundle.manifest.variants:
+    def through_kafka(_: None) -> Throughput:
+        if precision not in bench_model.bundle.manifest.variants:
             raise NotRun(f"the bundle has no variant {precision}")
-        texts = read_texts(file)
-        ours = Ours(made.bundle.path, settings=(("device", device), ("variant", precision)))
+        texts = read_texts(texts_file)
+        ours = LabelstreamWorker(
+            bench_model.bundle.path, settings=(("device", device), ("variant", precision))
+        )
         with backlog(bench, "gpu", text_events(texts), len(texts)) as work:
-            return Rated(work_off(bench, ours, work, seconds).steady.rate)
+            return Throughput(drain(bench, ours, work, seconds).steady_state.rate)
 
-    ways: dict[str, Callable[[None], Rated]] = {
-        ALONE: session,
-        KAFKA: through_kafka,
+    systems: dict[str, Callable[[None], Throughput]] = {
+        SESSION: session,
+        THROUGH_KAFKA: through_kafka,
         PADDED: partial(torch, order="padded"),
         SORTED: partial(torch, order="sorted"),
     }
-    return bench.alternate(f"{TITLE}, {name}", ways, nothing)
+    return bench.alternate(f"{TITLE}, {name}", systems, no_resources)
 
 
-def add(done: Section, name: str, made: Made, found: dict[str, Runs[Rated]], flops: float) -> None:
-    """The table and the notes of one model and length."""
-    rates = {way: runs.figures(lambda r: r.rate) for way, runs in found.items() if runs.done}
+def add(
+    section: Section, name: str, bench_model: BenchBundle, results: dict[str, Runs[Throughput]], flops: float
+) -> None:
+    """Add the table and the notes of one model and length."""
+    rates = {system: runs.figures(lambda r: r.rate) for system, runs in results.items() if runs.done}
     bound = 0.0
-    if ALONE in rates:
-        rates[TURN] = found[ALONE].figures(lambda r: r.in_turn)
-        tokens = found[ALONE].done[0].tokens
-        bound = flops / flop_per_token(made.bundle) / tokens
+    if SESSION in rates:
+        rates[WITHOUT_KAFKA] = results[SESSION].figures(lambda r: r.rate_with_tokeniser)
+        tokens = results[SESSION].done[0].tokens
+        bound = flops / flop_per_token(bench_model.bundle) / tokens
         name = f"{name} ({tokens:.1f} measured)"
     rows = []
-    for way in (ALONE, TURN, KAFKA, PADDED, SORTED):
-        if values := rates.get(way, []):
-            beside = ratios(values, rates.get(PADDED, []))
-            fill = found[way].done[0].fill if way in found else float("nan")
+    for system in (SESSION, WITHOUT_KAFKA, THROUGH_KAFKA, PADDED, SORTED):
+        if values := rates.get(system, []):
+            paired_ratios = ratios(values, rates.get(PADDED, []))
+            fill = results[system].done[0].fill if system in results else float("nan")
             rows.append(
                 [
-                    way,
+                    system,
                     spread(values).text(),
                     "–" if math.isnan(fill) else f"{fill:.2f}",
-                    spread(beside).text(2) if beside else "–",
+                    spread(paired_ratios).text(2) if paired_ratios else "–",
                     f"{spread(values).median / bound:.0%}" if bound else "–",
                 ]
             )
     if bound:
-        rows.append(["bound of the arithmetic", f"{bound:,.0f}", "–", "–", "100%"])
+        rows.append(["matrix bound", f"{bound:,.0f}", "–", "–", "100%"])
     columns = [
-        "way",
-        "texts/s, median (least – most)",
+        "system",
+        "texts/s, median (min – max)",
         "real / padded tokens",
         "× PyTorch padded",
-        "of the bound",
+        "share of the bound",
     ]
-    done.tables.append(Table(name, columns, rows))
-    done.notes += [f"{name}, {note}" for note in failures(found)]
+    section.tables.append(Table(name, columns, rows))
+    section.notes += [f"{name}, {note}" for note in failure_notes(results)]
 
 
-def _name(device: str) -> str:
+def _device_name(device: str) -> str:
     if device == "cpu":
         return f"CPU {platform.machine()}"
     import torch

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer
 
 from tests.compose.traffic import DEAD, LABELS
 from tests.real.client import Record, _record
-from tests.real.parts import unique
+from tests.real.components import unique
 
 BACK_S = 120.0
 

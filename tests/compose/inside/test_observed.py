@@ -9,7 +9,7 @@ import redis
 from tests.compose.inside.arrivals import arrived
 from tests.compose.stack import StackBroker, get, metric
 from tests.compose.traffic import LABELS, TEXTS
-from tests.real.parts import unique
+from tests.real.components import unique
 from tests.real.wait import until
 
 pytestmark = pytest.mark.compose

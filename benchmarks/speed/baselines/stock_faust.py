@@ -1,18 +1,18 @@
-"""Stock Faust: an agent that takes up to 256 events at a time and sends a label event for each."""
+"""Stock Faust: an agent that takes up to 256 events at a time and sends a label event for each of them."""
 
 import asyncio
 
 from faust.types import StreamT
 
-from benchmarks.speed.rivals.faust_app import make_app, run
-from benchmarks.speed.rivals.job import Job, free_label
+from benchmarks.speed.baselines.faust_app import make_app, run
+from benchmarks.speed.baselines.job import Job, free_label
 
 
 def main() -> None:
-    """Label until killed."""
+    """Label events until the process is killed."""
     app, source, target = make_app(Job.read())
 
-    @app.agent(source)  # type: ignore[untyped-decorator]
+    @app.agent(source)
     async def label(stream: StreamT) -> None:
         async for batch in stream.take_events(256, within=0.05):
             sent = [
@@ -24,7 +24,7 @@ def main() -> None:
                 )
                 for event in batch
             ]
-            # Faust commits what the loop has left behind, so it is left when the broker has confirmed it.
+            # Faust commits a batch when the loop asks for the next one, so confirmations are awaited first.
             await asyncio.gather(*sent)
 
     run(app)

@@ -1,4 +1,4 @@
-"""Asking a broker again while its answer is one that passes by itself."""
+"""Retries of broker requests on transient errors."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,8 +11,8 @@ T = TypeVar("T")
 
 DEADLINE_S = 30.0
 
-# What a broker says in the moments after a topic was made or the broker was started.
-PASSING = {
+# The errors that a broker returns shortly after a topic was created or the broker was started.
+TRANSIENT_ERRORS = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -24,19 +24,19 @@ PASSING = {
 }
 
 
-class _NotYetError(Exception):
-    """An answer that passes by itself."""
+class _TransientError(Exception):
+    """A transient error."""
 
 
-def insist(call: Callable[[], T], what: str) -> T:
-    """Repeat a question while the answer is one of the passing errors."""
+def retry_transient(call: Callable[[], T], what: str) -> T:
+    """Repeat a request while it fails with a transient error."""
 
-    def ask() -> list[T]:
+    def attempt() -> list[T]:
         try:
             return [call()]
         except KafkaException as error:
-            if error.args[0].code() in PASSING:
-                raise _NotYetError(str(error)) from error
+            if error.args[0].code() in TRANSIENT_ERRORS:
+                raise _TransientError(str(error)) from error
             raise
 
-    return until(ask, DEADLINE_S, what, ignoring=(_NotYetError,))[0]
+    return until(attempt, DEADLINE_S, what, ignoring=(_TransientError,))[0]

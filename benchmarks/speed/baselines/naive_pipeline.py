@@ -1,4 +1,7 @@
-"""The naive way: a Faust agent that gives 32 texts at a time to transformers.pipeline. More: MODEL_FOLDER."""
+"""The naive solution: a Faust agent that passes 32 texts at a time to transformers.pipeline.
+
+Its further argument is MODEL_FOLDER.
+"""
 
 import asyncio
 import os
@@ -6,14 +9,14 @@ import os
 import orjson
 from faust.types import StreamT
 
-from benchmarks.speed.rivals.faust_app import make_app, run
-from benchmarks.speed.rivals.job import Job
+from benchmarks.speed.baselines.faust_app import make_app, run
+from benchmarks.speed.baselines.job import Job
 
 ROWS = 32
 
 
 def main() -> None:
-    """Label until killed."""
+    """Label events until the process is killed."""
     job = Job.read()
     os.environ |= {"HF_HUB_OFFLINE": "1"}
     from transformers import pipeline
@@ -21,16 +24,16 @@ def main() -> None:
     classify = pipeline("text-classification", job.more[0], batch_size=ROWS, truncation=True, device="cpu")
     app, source, target = make_app(job)
 
-    @app.agent(source)  # type: ignore[untyped-decorator]
+    @app.agent(source)
     async def label(stream: StreamT) -> None:
         async for batch in stream.take_events(ROWS, within=0.05):
             events = [orjson.loads(event.value) for event in batch]
-            answers = classify([event["text"] for event in events], top_k=20)
+            predictions = classify([event["text"] for event in events], top_k=20)
             sent = []
-            for event, given, scores in zip(batch, events, answers, strict=True):
+            for event, event_data, scores in zip(batch, events, predictions, strict=True):
                 best = scores[0]
                 value = {
-                    "id": given["id"],
+                    "id": event_data["id"],
                     "label": best["label"],
                     "score": best["score"],
                     "scores": {score["label"]: score["score"] for score in scores},

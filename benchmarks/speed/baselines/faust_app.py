@@ -1,24 +1,24 @@
-"""Faust as it comes, with the options of its documentation that make it faster."""
+"""An unmodified Faust app with the performance options of its documentation."""
 
 import tempfile
 from pathlib import Path
 
 import faust
 
-from benchmarks.speed.rivals.job import Job
+from benchmarks.speed.baselines.job import Job
 
 
 def make_app(job: Job) -> tuple[faust.App, faust.TopicT, faust.TopicT]:
-    """An app with the topics that it reads and writes.
+    """Create an app and the topics that it reads and writes.
 
-    Values stay bytes, no leader topic, large producer batches and a large stream buffer; the Cython parts are
-    used where the installed package has them.
+    Values stay bytes, and there is no leader topic; producer batches and the stream buffer are large. Faust
+    uses its Cython extensions if the installed package contains them.
     """
     app = faust.App(
         job.group,
         broker=f"kafka://{job.broker}",
         store="memory://",
-        # Faust makes its folder whether there are tables or not; not where the benchmark was started.
+        # Faust always creates this folder, by default in the current one.
         datadir=str(Path(tempfile.gettempdir()) / "labelstream-bench-faust"),
         key_serializer="raw",
         value_serializer="raw",
@@ -36,5 +36,5 @@ def make_app(job: Job) -> tuple[faust.App, faust.TopicT, faust.TopicT]:
 
 
 def run(app: faust.App) -> None:
-    """Run the worker. Not at level warning: there Faust logs at DEBUG for its spinner, 35 µs per event."""
+    """Run the worker, at level info: at level warning Faust logs to its spinner at DEBUG, 35 µs per event."""
     faust.Worker(app, loglevel="info", redirect_stdouts=False).execute_from_commandline()

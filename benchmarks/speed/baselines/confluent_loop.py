@@ -1,17 +1,17 @@
-"""A plain loop over confluent-kafka: consume, produce, commits once a second."""
+"""A plain confluent-kafka loop: consume, produce, one commit per second."""
 
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from benchmarks.speed.rivals.job import Job, free_label
+from benchmarks.speed.baselines.job import Job, free_label
 
 COMMIT_S = 1.0
 FLUSH_S = 60.0
 
 
 def main(job: Job) -> None:
-    """Label until killed."""
+    """Label events until the process is killed."""
     consumer = Consumer(
         {
             "bootstrap.servers": job.broker,
@@ -33,12 +33,12 @@ def main(job: Job) -> None:
     consumer.subscribe([job.source])
     errors: list[KafkaError] = []
 
-    def confirmed(error: KafkaError | None, _message: Message) -> None:
+    def on_confirmed(error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             errors.append(error)
 
-    done: dict[int, int] = {}
-    committed = time.monotonic()
+    positions: dict[int, int] = {}
+    committed_at = time.monotonic()
     while True:
         for message in consumer.consume(4_096, 0.5):
             if message.error() is not None:
@@ -49,19 +49,21 @@ def main(job: Job) -> None:
                 free_label(message.value()),
                 message.key(),
                 partition,
-                on_delivery=confirmed,
+                on_delivery=on_confirmed,
                 timestamp=message.timestamp()[1],
                 headers=message.headers(),
             )
-            done[partition] = message.offset() + 1
+            positions[partition] = message.offset() + 1
         producer.poll(0)
-        if done and time.monotonic() - committed > COMMIT_S:
+        if positions and time.monotonic() - committed_at > COMMIT_S:
             if producer.flush(FLUSH_S) or errors:
                 raise KafkaException(errors[0] if errors else KafkaError(KafkaError._TIMED_OUT))
-            offsets = [TopicPartition(job.source, partition, at) for partition, at in done.items()]
+            offsets = [
+                TopicPartition(job.source, partition, position) for partition, position in positions.items()
+            ]
             consumer.commit(offsets=offsets, asynchronous=False)
-            done.clear()
-            committed = time.monotonic()
+            positions.clear()
+            committed_at = time.monotonic()
 
 
 if __name__ == "__main__":
