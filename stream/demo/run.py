@@ -19,6 +19,7 @@ from stream.demo.parts import cache_hits, labelstream, running_worker
 from stream.demo.screen import clipped_lines, live_view, summary
 from stream.demo.tally import Tally
 from stream.errors import BrokerError, BundleError
+from stream.kafka.faust.metadata import topic_partitions
 from stream.sample import sample_path
 
 NAME = "support"
@@ -99,7 +100,11 @@ async def send_and_watch(
     await consumer.start()
     try:
         consumer.assign(
-            [TopicPartition(topic, at) for topic in TOPICS[1:] for at in await _partitions(consumer, topic)]
+            [
+                TopicPartition(topic, at)
+                for topic in TOPICS[1:]
+                for at in await topic_partitions(consumer, topic)
+            ]
         )
         await consumer.seek_to_beginning()
         producing = asyncio.create_task(produce(address, events, rate, tally))
@@ -125,11 +130,6 @@ async def send_and_watch(
         ) from None
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
-    await consumer._client._wait_on_metadata(topic)
-    return sorted(consumer.partitions_for_topic(topic) or ())
 
 
 async def receive(consumer: AIOKafkaConsumer, tally: Tally) -> None:

@@ -67,7 +67,7 @@ def test_a_drain_that_runs_out_of_time_gives_the_rest_back(
     until(lambda: worker.metric("labelstream_in_flight_events") > 0, BACK_S, "events in flight")
     assert worker.metric("labelstream_in_flight_events") <= MOST_IN_FLIGHT
     assert seconds_to_stop(worker) < ENDS_WITHIN_S
-    assert "they will be read again" in worker.log
+    assert "their events will be read again" in worker.log
     check_committed_is_covered(apache_kafka, worker.group, route)
     last = start_worker(apache_kafka, route)
     await_all(apache_kafka, last.group, route)

@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from stream.kafka.faust.transport import COMMIT_TIMEOUT_S
 from stream.settings import ENV_PREFIX, Settings
 from stream.worker.faust_app import EXIT_GRACE_S
 from tests.real.jars import kafka_version
@@ -44,7 +43,7 @@ def test_no_secret_stands_in_the_file() -> None:
 
 
 def test_a_stop_may_take_as_long_as_the_worker_takes() -> None:
-    needed = Settings.model_fields["drain_deadline_s"].default + COMMIT_TIMEOUT_S + EXIT_GRACE_S
+    needed = Settings.model_fields["drain_deadline_s"].default + EXIT_GRACE_S
     for name in ("worker", "worker-gpu"):
         given = re.search(r":-(\d+)s", SERVICES[name]["stop_grace_period"])
         assert given

@@ -1,4 +1,4 @@
-"""How a worker ends: with the code of its first error, and always."""
+"""A worker ends with the exit code of its first error, even if its shutdown hangs."""
 
 import subprocess
 import sys
@@ -6,18 +6,20 @@ import sys
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from stream.deadline import Deadline
 from stream.errors import BrokerError, DeviceError, Fatal
-from stream.worker.faust_app import exit_at_last, told
+from stream.worker.exit import as_labelstream_error, exit_when_expired
 
 HANGS = """
 import threading
-from stream.worker.faust_app import exit_at_last
-with exit_at_last(0.05, 5):
+from stream.deadline import Deadline
+from stream.worker.exit import exit_when_expired
+with exit_when_expired(Deadline(0.05), 5):
     threading.Event().wait(60)
 """
 
 
-def test_a_stop_that_hangs_is_ended_with_its_own_code() -> None:
+def test_a_shutdown_that_hangs_is_killed_with_its_exit_code() -> None:
     done = subprocess.run(
         [sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=50, check=False
     )
@@ -25,8 +27,8 @@ def test_a_stop_that_hangs_is_ended_with_its_own_code() -> None:
     assert "did not stop within 0.05 s" in done.stderr
 
 
-def test_a_stop_in_time_is_left_alone() -> None:
-    with pytest.raises(KeyError), exit_at_last(3600, 5):
+def test_a_shutdown_in_time_is_not_killed() -> None:
+    with pytest.raises(KeyError), exit_when_expired(Deadline(3600), 5):
         raise KeyError
 
 
@@ -38,8 +40,8 @@ def test_a_stop_in_time_is_left_alone() -> None:
         (ZeroDivisionError("bug"), Fatal, 1),
     ],
 )
-def test_every_error_has_an_exit_code_and_a_mend(error: Exception, kind: type[Fatal], code: int) -> None:
-    seen = told(error)
+def test_every_error_has_an_exit_code_and_a_fix(error: Exception, kind: type[Fatal], code: int) -> None:
+    seen = as_labelstream_error(error)
     assert type(seen) is kind
     assert seen.exit_code == code
     assert seen.fix or seen is error
