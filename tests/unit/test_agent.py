@@ -59,11 +59,11 @@ class LengthClassifier:
 
     def __init__(self) -> None:
         self.window_events = 1_000
-        self.asked: list[str] = []
+        self.classified: list[str] = []
         self.shared: list[Answers] = []
 
     async def classify(self, texts: Sequence[str]) -> Answers:
-        self.asked.extend(texts)
+        self.classified.extend(texts)
         results = [Poison(Reason.MODEL, "failed") if t == "poison" else prediction(t) for t in texts]
         return Answers(results, {b"key": prediction("fresh")})
 
@@ -154,7 +154,7 @@ async def test_every_record_has_exactly_one_outcome_and_offset_order_is_kept() -
     assert [record.value for record in dead] == [b"{broken", b'{"text":"poison"}']
     assert [dict(record.headers)["labelstream-error-reason"] for record in dead] == [b"decode", b"model"]
     assert all(r.key == b"k" and r.headers[0] == ("h", b"1") for r in [*labels, *dead])
-    assert setup.classifier.asked == ["hello", "poison", "hi"]
+    assert setup.classifier.classified == ["hello", "poison", "hi"]
     assert [setup.count(o) for o in ("labelled", "dead", "tombstone")] == [2, 2, 1]
     assert [(s.first, s.next_offset) for s in setup.owner.acknowledged] == [(0, 5)]
 

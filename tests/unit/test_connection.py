@@ -1,4 +1,4 @@
-"""Connection settings: what clients are told, and what is refused before anything is sent."""
+"""The options of Kafka clients, and the errors of invalid settings and failed connections."""
 
 import asyncio
 from pathlib import Path

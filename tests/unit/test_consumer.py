@@ -10,6 +10,7 @@ import pytest
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 from mode import Service
+from structlog.testing import capture_logs
 
 from stream.deadline import Deadline
 from stream.kafka.batches import RecordBatch
@@ -18,7 +19,7 @@ from stream.kafka.faust.app import BatchApp
 from stream.kafka.faust.consumer import BatchConsumer
 from stream.kafka.faust.consumer_thread import BatchConsumerThread
 from stream.kafka.faust.options import faust_options
-from stream.kafka.faust.positions import Fetched
+from stream.kafka.faust.positions import FetchedRecords
 from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.faust.unpack import FetchBuffer
 from stream.kafka.fetch_policy import FetchPolicy
@@ -42,15 +43,15 @@ class FakeThread(Service):  # type: ignore[misc]
         self.position_epoch = 0
         self.position = 10
         self.committed: list[dict[TP, int]] = []
-        self.fetchable: list[Fetched] = []
-        self.asked: list[set[TP]] = []
-        self.returned: list[Fetched] = []
+        self.fetchable: list[FetchedRecords] = []
+        self.fetched_from: list[set[TP]] = []
+        self.returned: list[FetchedRecords] = []
 
-    async def getmany(self, active_partitions: set[TP], timeout: float) -> Fetched:
-        self.asked.append(set(active_partitions))
-        return self.fetchable.pop(0) if self.fetchable else Fetched()
+    async def getmany(self, active_partitions: set[TP], timeout: float) -> FetchedRecords:
+        self.fetched_from.append(set(active_partitions))
+        return self.fetchable.pop(0) if self.fetchable else FetchedRecords()
 
-    async def put_back(self, fetched: Fetched) -> None:
+    async def put_back(self, fetched: FetchedRecords) -> None:
         self.returned.append(fetched)
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -126,10 +127,10 @@ async def topic(setup: Setup) -> BatchTopic:
     return setup.read_topic()
 
 
-def fetched(first: int, count: int, name: str = "texts") -> Fetched:
+def fetched(first: int, count: int, name: str = "texts") -> FetchedRecords:
     """Return a fetch of one partition."""
     records = [FakeRecord(b"v", offset=first + at) for at in range(count)]
-    return Fetched({TopicPartition(name, 0): records})
+    return FetchedRecords({TopicPartition(name, 0): records})
 
 
 def queued(topic: BatchTopic) -> list[RecordBatch]:
@@ -239,6 +240,34 @@ async def test_a_drain_ends_at_its_deadline_and_commits_no_unfinished_batch(
     assert thread.committed == []
 
 
+async def test_a_drain_after_its_deadline_does_not_wait_and_commits_the_finished_batches(
+    consumer: Any, thread: FakeThread
+) -> None:
+    finished, unfinished = hand_out(consumer, 10), hand_out(consumer, 15)
+    for batch in (finished, unfinished):
+        batch.take()
+    finished.acknowledge()
+    await asyncio.wait_for(consumer.drain("test", Deadline(0.0)), 5)
+    assert thread.committed == [{PARTITION: 15}]
+
+
+async def test_a_drain_does_not_wait_for_a_commit_without_answer(
+    consumer: Any, thread: FakeThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_offsets: Mapping[TP, int]) -> bool:
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr("stream.kafka.faust.consumer.COMMIT_GRACE_S", 0.01)
+    monkeypatch.setattr(thread, "commit", never)
+    batch = hand_out(consumer, 10)
+    batch.take()
+    batch.acknowledge()
+    with capture_logs() as lines:
+        await asyncio.wait_for(consumer.drain("test", Deadline(0.01)), 5)
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
+    assert "did not answer the commit" in lines[0]["event"]
+
+
 async def test_lag_is_counted_from_the_safe_offset(consumer: Any) -> None:
     batch = hand_out(consumer, 10)
     assert consumer.lag() == {PARTITION: 40}
@@ -298,7 +327,7 @@ async def test_offsets_without_a_record_belong_to_the_batch_before_them(
     consumer: Any, topic: BatchTopic, thread: FakeThread
 ) -> None:
     records = [FakeRecord(b"v", offset=offset) for offset in (10, 13, 20, 22)]
-    thread.fetchable = [Fetched({TopicPartition("texts", 0): records})]
+    thread.fetchable = [FetchedRecords({TopicPartition("texts", 0): records})]
     await read_once(consumer)
     for batch in queued(topic):
         assert batch.take()
@@ -313,7 +342,7 @@ async def test_reading_pauses_at_the_read_ahead_limit_and_resumes_when_a_batch_i
     setup.limits.read_ahead = 6
     thread.fetchable = [fetched(10, 6)]
     await read_once(consumer)
-    asked, wait_first = len(thread.asked), consumer.wait_first
+    fetches, wait_first = len(thread.fetched_from), consumer.wait_first
     # With its own timeout the consumer would check again after a moment, whether a batch was taken or not.
     consumer.wait_first = lambda *events, timeout: wait_first(*events, timeout=60)
     pausing = asyncio.create_task(read_once(consumer))
@@ -323,9 +352,9 @@ async def test_reading_pauses_at_the_read_ahead_limit_and_resumes_when_a_batch_i
     first, _ = queued(topic)
     assert first.take()
     assert await asyncio.wait_for(pausing, 5) == (None, None)
-    assert len(thread.asked) == asked, "no fetch while the limit was reached"
+    assert len(thread.fetched_from) == fetches, "no fetch while the limit was reached"
     await read_once(consumer)
-    assert thread.asked[asked:] == [{PARTITION}]
+    assert thread.fetched_from[fetches:] == [{PARTITION}]
 
 
 async def test_batches_in_flight_do_not_count_as_read_ahead(
@@ -338,7 +367,7 @@ async def test_batches_in_flight_do_not_count_as_read_ahead(
         batch.take()
     assert consumer.in_flight_events == 6
     await read_once(consumer)
-    assert len(thread.asked) == 2
+    assert len(thread.fetched_from) == 2
 
 
 async def test_ordinary_faust_topics_are_read_while_batches_wait(
@@ -350,7 +379,7 @@ async def test_ordinary_faust_topics_are_read_while_batches_wait(
     await read_once(consumer)
     consumer._active_partitions = {PARTITION, other}
     records, active = await read_once(consumer)
-    assert thread.asked[-1] == active == {other}
+    assert thread.fetched_from[-1] == active == {other}
     assert [record.offset for record in records[TopicPartition("other", 0)]] == [0, 1]
 
 
@@ -367,9 +396,9 @@ async def test_records_read_before_a_change_are_put_back(
     else:
         getmany = thread.getmany
 
-        async def stop_during_fetch(active: set[TP], timeout: float) -> Fetched:
+        async def stop_during_fetch(active: set[TP], timeout: float) -> FetchedRecords:
             consumer.stop_flow()
-            found: Fetched = await getmany(active, timeout)
+            found: FetchedRecords = await getmany(active, timeout)
             return found
 
         thread.getmany = stop_during_fetch

@@ -234,6 +234,11 @@ def imported_from(tree: ast.AST, packages: tuple[str, ...]) -> set[str]:
     return names
 
 
+def test_no_other_module_imports_faust_or_mode() -> None:
+    found = {path for path, tree in modules(inside=False) if imported_from(tree, ("faust", "mode"))}
+    assert not found, "move the code into stream/kafka/faust"
+
+
 def test_no_other_module_subclasses_or_patches_the_libraries() -> None:
     found = set()
     for path, tree in modules(inside=False):
@@ -292,12 +297,12 @@ def test_a_record_builder_accepts_only_a_list_of_headers_and_reports_when_it_is_
 
 
 def test_a_packed_batch_has_every_attribute_that_the_producer_uses() -> None:
-    asked = set()
+    used = set()
     for owner in (MessageBatch, MessageAccumulator):
-        asked |= set(re.findall(r"_builder\.(\w+)", inspect.getsource(owner)))
+        used |= set(re.findall(r"_builder\.(\w+)", inspect.getsource(owner)))
     # The producer calls `append` only for single records.
-    missing = {name for name in asked - {"append"} if not hasattr(PackedBatch, name)}
-    assert asked, UPGRADE
+    missing = {name for name in used - {"append"} if not hasattr(PackedBatch, name)}
+    assert used, UPGRADE
     assert not missing, f"{missing}: {UPGRADE}"
     added = inspect.getsource(MessageAccumulator.add_batch)
     assert "_append_batch(builder, tp)" in added, UPGRADE

@@ -3,7 +3,7 @@
 import pytest
 from aiokafka.structs import TopicPartition
 
-from stream.kafka.faust.positions import Fetched, seek_back, start_position
+from stream.kafka.faust.positions import FetchedRecords, seek_back, start_position
 from tests.unit.records import FakeRecord
 
 
@@ -44,7 +44,7 @@ class FakeConsumer:
 def test_a_fetch_that_is_put_back_is_read_again_unless_a_seek_came_after_it(
     epoch: int, sought: dict[TopicPartition, int]
 ) -> None:
-    fetched = Fetched({TopicPartition("texts", n): [FakeRecord(b"", offset=7 + n)] for n in range(2)})
+    fetched = FetchedRecords({TopicPartition("texts", n): [FakeRecord(b"", offset=7 + n)] for n in range(2)})
     fetched.epoch = epoch
     consumer = FakeConsumer()
     seek_back(consumer, fetched, position_epoch=4)

@@ -111,9 +111,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if channel is None:
                 ordinary[tp] = records
             else:
-                at_once = channel.limits.events_at_once
-                for start in range(0, len(records), at_once):
-                    self._deliver(TP(tp.topic, tp.partition), records[start : start + at_once], channel)
+                size = channel.limits.events_at_once
+                for start in range(0, len(records), size):
+                    self._deliver(TP(tp.topic, tp.partition), records[start : start + size], channel)
         return ordinary or None, active
 
     def reads_batches(self, tp: tuple[str, int]) -> bool:
@@ -238,17 +238,17 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return offsets
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
-        ours = {tp: at for tp, at in offsets.items() if tp in self.ranges}
-        others = {tp: at for tp, at in offsets.items() if tp not in self.ranges}
+        batched = {tp: at for tp, at in offsets.items() if tp in self.ranges}
+        ordinary = {tp: at for tp, at in offsets.items() if tp not in self.ranges}
         done = True
-        if others:
-            done = await super()._commit_offsets(others, start_new_transaction=start_new_transaction)
-        if ours:
+        if ordinary:
+            done = await super()._commit_offsets(ordinary, start_new_transaction=start_new_transaction)
+        if batched:
             epoch, began = self.epoch, monotonic()
-            committed = await self._thread.commit(ours)
+            committed = await self._thread.commit(batched)
             self._observer.on_commit(committed, monotonic() - began)
             if committed and epoch == self.epoch:
-                for tp, at in ours.items():
+                for tp, at in batched.items():
                     self.ranges[tp].committed = at
             done = done and committed
         return done
@@ -259,7 +259,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """Start an epoch: read every assigned partition from its committed offset."""
         self._start_epoch()
         self._observer.on_assigned(self.assignment())
-        positions = await self._thread.begin()
+        positions = await self._thread.set_positions()
         self._read_offset.update({tp: p.offset for tp, p in positions.items()})
         self._committed_offset.update({tp: p.committed for tp, p in positions.items()})
         self.ranges = {
@@ -308,7 +308,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 reason=reason,
                 events=self.in_flight_events,
             )
-        # Not wait_for: it would cancel the commit, but Faust swallows that and goes on waiting for a broker.
+        # asyncio.wait_for would cancel a late commit, but Faust swallows the cancellation and keeps waiting.
         committing = asyncio.create_task(self._commit_all())
         done, _ = await asyncio.wait({committing}, timeout=deadline.extended(COMMIT_GRACE_S).remaining())
         if not done:
@@ -328,7 +328,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 channel.queue.clear()
         return dropped
 
-    # ---- what Faust does and batches must not ------------------------------------------------------
+    # ---- behaviour of Faust that batches replace ----------------------------------------------------
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Do nothing: Faust detects stalls by event, `stream.worker.watchdog` detects them for batches."""

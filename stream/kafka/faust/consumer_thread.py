@@ -20,7 +20,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ensure_aiok
 from faust.types import TP
 
 from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
-from stream.kafka.faust.positions import Fetched, Position, seek_back, start_position
+from stream.kafka.faust.positions import FetchedRecords, Position, seek_back, start_position
 from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes
 from stream.kafka.fetch_policy import IDLE_MAX_WAIT_MS, FetchPolicy
 from stream.kafka.probe import BrokerProbe
@@ -95,7 +95,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         active_partitions: set[TP],
         timeout: float | None = None,
         max_records: int | None = None,
-    ) -> Fetched:
+    ) -> FetchedRecords:
         async with self._position_lock:
             if type(consumer._fetcher._records) is not FetchBuffer:
                 consumer._fetcher._records = FetchBuffer(
@@ -112,9 +112,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 await self._skip_removed(consumer, exc.args[0])
                 drained = {}
             except NoOffsetForPartitionError:
-                # aiokafka asked for a position before `begin` has set it.
+                # aiokafka asked for a position before `set_positions` had set one.
                 drained = {}
-            fetched = Fetched(drained)
+            fetched = FetchedRecords(drained)
             fetched.epoch = self.position_epoch
             self._apply_fetch_policy(consumer, sum(map(len, fetched.values())))
             return fetched
@@ -126,21 +126,21 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetcher._fetch_min_bytes = wait.min_bytes
         consumer._fetcher._fetch_max_wait_ms = wait.max_wait_ms
 
-    async def put_back(self, fetched: Fetched) -> None:
+    async def put_back(self, fetched: FetchedRecords) -> None:
         """Undo a fetch whose records the consumer does not hand out, so that they are read again."""
         await self.call_thread(self._put_back, fetched)
 
-    async def _put_back(self, fetched: Fetched) -> None:
+    async def _put_back(self, fetched: FetchedRecords) -> None:
         async with self._position_lock:
             seek_back(self._ensure_consumer(), fetched, self.position_epoch)
 
     # ---- positions ---------------------------------------------------------------------------------
 
-    async def begin(self) -> Mapping[TP, Position]:
+    async def set_positions(self) -> Mapping[TP, Position]:
         """Seek every assigned partition to the offset that the group has committed; return the positions."""
-        return await self.call_thread(self._begin)  # type: ignore[no-any-return]
+        return await self.call_thread(self._set_positions)  # type: ignore[no-any-return]
 
-    async def _begin(self) -> Mapping[TP, Position]:
+    async def _set_positions(self) -> Mapping[TP, Position]:
         consumer = self._ensure_consumer()
         async with self._position_lock:
             self.position_epoch += 1

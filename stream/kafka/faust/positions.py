@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from aiokafka.structs import TopicPartition
 
 
-class Fetched(dict[TopicPartition, list[Any]]):
+class FetchedRecords(dict[TopicPartition, list[Any]]):
     """Records by partition, and the position epoch in which the consumer read them."""
 
     epoch = 0
@@ -44,7 +44,7 @@ def start_position(committed: int | None, beginning: int, end: int, start_at: st
     return Position(beginning, None, max(0, beginning - committed))
 
 
-def seek_back(consumer: Any, fetched: Fetched, position_epoch: int) -> None:
+def seek_back(consumer: Any, fetched: FetchedRecords, position_epoch: int) -> None:
     """Seek the assigned partitions to the first records of a fetch, so that the consumer reads them again.
 
     After a later seek the records are obsolete and the positions are already right; then nothing happens.

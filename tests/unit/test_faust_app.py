@@ -1,0 +1,61 @@
+"""The worker's app records its first fatal error, and drains within one deadline at its stop."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from stream.deadline import Deadline
+from stream.errors import BrokerError, DeviceError
+from stream.observe.metrics import Metrics
+from stream.settings import load_settings
+from stream.web.page import Recent
+from stream.worker.faust_app import HUNG_EXIT_CODE, LabelstreamApp
+
+
+class RecordingApp(LabelstreamApp):
+    """An app that is never started and records the deadlines of its drains."""
+
+    def __init__(self) -> None:
+        super().__init__(load_settings({"drain_deadline_s": "30"}), Metrics(), Recent(show_texts=False))
+        self.drained: list[tuple[str, Deadline]] = []
+
+    async def drain(self, reason: str, deadline: Deadline) -> None:
+        self.drained.append((reason, deadline))
+
+
+@pytest.fixture
+async def app() -> RecordingApp:
+    return RecordingApp()
+
+
+async def test_the_first_fatal_error_is_logged_and_determines_the_exit_code(app: RecordingApp) -> None:
+    assert app.exit_code == HUNG_EXIT_CODE
+    with capture_logs() as lines:
+        app.fail(DeviceError("gone", cause="unplugged", fix="plug it in"))
+        app.fail(BrokerError("gone too"))
+    assert app.failed.is_set()
+    assert app.exit_code == 7
+    assert [(line["event"], line["cause"], line["fix"]) for line in lines] == [
+        ("gone", "unplugged", "plug it in")
+    ]
+
+
+async def test_only_an_unexpected_error_is_logged_with_its_traceback(app: RecordingApp) -> None:
+    error = ZeroDivisionError("bug")
+    with capture_logs() as lines:
+        app.fail(error)
+    assert lines[0]["exc_info"] is error
+
+
+async def test_a_stop_drains_within_the_deadline_that_the_shutdown_has_started(app: RecordingApp) -> None:
+    deadline = app.stop_deadline()
+    await app.on_stop()
+    assert app.drained == [("stop", deadline)]
+    assert deadline.seconds == 30
+    assert app.stop_deadline() is deadline
+
+
+async def test_a_stop_after_a_fatal_error_does_not_wait_for_batches(app: RecordingApp) -> None:
+    app.fail(DeviceError("gone"))
+    await app.on_stop()
+    ((_, deadline),) = app.drained
+    assert deadline.expired
