@@ -91,7 +91,7 @@ class WorkerStatus:
         failed = (f"the {name}: {check.found}" for name, check in self.ready().items() if not check.ok)
         return next(failed, None)
 
-    def wait_for_topics(self, error: BrokerError) -> None:
+    def on_topics_missing(self, error: BrokerError) -> None:
         """Note that the broker or a topic is missing and the worker tries again."""
         self._group_waits_for = f"{error.message}, {error.cause}"
         self.metrics.retried("topics")
