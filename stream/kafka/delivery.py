@@ -8,7 +8,7 @@ from stream.kafka.publisher import Publisher
 from stream.records import Outgoing
 
 
-class ClassifiedBatch(NamedTuple):
+class FinishedBatch(NamedTuple):
     """A classified batch and its output records, by topic in offset order."""
 
     batch: RecordBatch
@@ -18,7 +18,7 @@ class ClassifiedBatch(NamedTuple):
 class Delivery(Protocol):
     """A delivery guarantee. It receives the batches of a partition in offset order, one group at a time."""
 
-    async def deliver(self, group: Sequence[ClassifiedBatch]) -> Sequence[bool]:
+    async def deliver(self, group: Sequence[FinishedBatch]) -> Sequence[bool]:
         """Publish the output of consecutive batches of one partition and acknowledge the batches.
 
         Returns:
@@ -35,7 +35,7 @@ class AtLeastOnce:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
-    async def deliver(self, group: Sequence[ClassifiedBatch]) -> Sequence[bool]:
+    async def deliver(self, group: Sequence[FinishedBatch]) -> Sequence[bool]:
         """See `Delivery`."""
         live = [finished for finished in group if not finished.batch.released]
         if live:
@@ -44,7 +44,7 @@ class AtLeastOnce:
         return [not f.batch.released and f.batch.acknowledge() for f in group]
 
 
-def _merged(group: Sequence[ClassifiedBatch]) -> Mapping[str, Sequence[Outgoing]]:
+def _merged(group: Sequence[FinishedBatch]) -> Mapping[str, Sequence[Outgoing]]:
     if len(group) == 1:
         return group[0].records
     merged: dict[str, list[Outgoing]] = {}

@@ -14,7 +14,7 @@ import structlog
 from stream.classify.classifier import Classifier
 from stream.classify.inputs import InputReader, ModelInput
 from stream.kafka.batches import RecordBatch
-from stream.kafka.delivery import ClassifiedBatch, Delivery
+from stream.kafka.delivery import FinishedBatch, Delivery
 from stream.observe.logs import debugging
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import OutcomeWriter, record_batch_line
@@ -92,7 +92,7 @@ class LabelAgent:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _process(self, batch: RecordBatch, ticket: Ticket[ClassifiedBatch]) -> None:
+    async def _process(self, batch: RecordBatch, ticket: Ticket[FinishedBatch]) -> None:
         try:
             await self._label(batch, ticket)
         except Exception as exc:  # noqa: BLE001 - any error ends the worker
@@ -102,7 +102,7 @@ class LabelAgent:
             self._unfinished -= len(batch)
             self._capacity.set()
 
-    async def _label(self, batch: RecordBatch, ticket: Ticket[ClassifiedBatch]) -> None:
+    async def _label(self, batch: RecordBatch, ticket: Ticket[FinishedBatch]) -> None:
         """Decode and classify a batch, publish and acknowledge it in its turn, then count its outcomes."""
         began, parts = monotonic(), self._pipeline
         self._events_in.inc(len(batch))
@@ -110,7 +110,7 @@ class LabelAgent:
             decoded = parts.decoder.decode_all(batch.source, batch.records)
         answers = await parts.classifier.classify(self._model_inputs(decoded))
         output = parts.writer.write(batch.source, decoded, answers.results)
-        if await self._sequencer.submit(ticket, ClassifiedBatch(batch, output.records)):
+        if await self._sequencer.submit(ticket, FinishedBatch(batch, output.records)):
             parts.writer.count(output)
             await parts.classifier.share(answers)
         if debugging(__name__):
@@ -123,7 +123,7 @@ class LabelAgent:
             return [item.text for item in decoded if type(item) is Event]
         return reader.read(item for item in decoded if type(item) is Event)
 
-    async def _deliver(self, group: Sequence[ClassifiedBatch]) -> Sequence[bool]:
+    async def _deliver(self, group: Sequence[FinishedBatch]) -> Sequence[bool]:
         """Publish and acknowledge consecutive batches of a partition, unless the agent has failed."""
         if self._failed:
             return [False] * len(group)

@@ -7,7 +7,7 @@ import pytest
 
 from stream.errors import BrokerError
 from stream.kafka.batches import RecordBatch
-from stream.kafka.delivery import AtLeastOnce, ClassifiedBatch
+from stream.kafka.delivery import AtLeastOnce, FinishedBatch
 from stream.kafka.ranges import OffsetRange
 from stream.records import Outgoing
 from tests.unit.records import SOURCE, FakeRecord
@@ -40,10 +40,10 @@ class Setup:
         return not self.released
 
     async def deliver(self) -> bool:
-        (delivered,) = await self.deliver_all(ClassifiedBatch(self.batch, RECORDS))
+        (delivered,) = await self.deliver_all(FinishedBatch(self.batch, RECORDS))
         return delivered
 
-    async def deliver_all(self, *group: ClassifiedBatch) -> Sequence[bool]:
+    async def deliver_all(self, *group: FinishedBatch) -> Sequence[bool]:
         publisher: Any = self
         return await AtLeastOnce(publisher).deliver(group)
 
@@ -79,7 +79,7 @@ async def test_unconfirmed_output_is_not_acknowledged() -> None:
 async def test_consecutive_batches_are_published_together_in_order() -> None:
     setup = Setup()
     more: dict[str, list[Outgoing]] = {"labels": [(b"k", b"2", [], 1001)], "dead": [(b"k", b"3", [], 1002)]}
-    first, second = ClassifiedBatch(setup.batch, RECORDS), ClassifiedBatch(setup.batch, more)
+    first, second = FinishedBatch(setup.batch, RECORDS), FinishedBatch(setup.batch, more)
     assert await setup.deliver_all(first, second) == [True, True]
     merged = {"labels": [*RECORDS["labels"], *more["labels"]], "dead": more["dead"]}
     assert setup.calls == [("published", "texts", 3, merged), "acknowledged", "acknowledged"]
