@@ -24,7 +24,7 @@ check: $(VENV)/installed-dev ## lint, types, import arrows, fast tests
 	$(bin)/ruff format --check stream trainer tests benchmarks
 	$(bin)/mypy
 	$(bin)/lint-imports --no-cache
-	$(bin)/python -m pytest -q tests/unit tests/property -m "not slow and not apache and not redis"
+	$(bin)/python -m pytest -q tests/unit tests/property -m "not slow and not apache and not redis" --cov --cov-report=term
 
 bench: $(VENV)/installed-dev ## ours and its rivals side by side on Apache Kafka; DATA=folder, BENCH="free --quick"
 	@$(bin)/python -m benchmarks.speed $(if $(DATA),--data $(DATA)) $(BENCH)

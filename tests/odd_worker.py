@@ -17,17 +17,14 @@ import numpy as np
 import typer
 
 from stream.bundle import open_bundle
-from stream.classify.cache import SharedCache
-from stream.classify.queue import Limits
-from stream.classify.tokenise import Tokeniser
+from stream.classify import BatchLimits, SharedCache, Tokeniser
 from stream.cli import show_error
 from stream.commands.options import EVERY, with_settings
 from stream.commands.worker import serve
 from stream.errors import LabelstreamError
 from stream.observe.logs import configure_logs
 from stream.observe.metrics import Metrics
-from stream.runtime import OnnxRuntime, Padded
-from stream.runtime.base import Logits
+from stream.runtime import Logits, OnnxRuntime, PaddedBatch
 from stream.settings import Route, Settings
 from stream.worker.route_model import Model, make_classifier
 from stream.worker.run import run_worker
@@ -65,7 +62,7 @@ class OddRuntime:
     device = "cpu"
     provider = "odd"
     pad_multiple = 1
-    kept_shapes = ()
+    bucket_shapes = ()
     padded_cost = np.multiply
     max_same_shape_batches = 1
 
@@ -74,7 +71,7 @@ class OddRuntime:
         self._oddity = oddity
         self._batches = 0
 
-    def infer(self, inputs: Padded) -> Logits:
+    def infer(self, inputs: PaddedBatch) -> Logits:
         """Run the session, late or never.
 
         Raises:
@@ -102,7 +99,7 @@ class OddModel:
     ) -> Model:
         bundle = open_bundle(route.bundle, settings.bundle_store)
         runtime = OddRuntime(OnnxRuntime(bundle, "fp32"), self.oddity)
-        limits = Limits(settings.max_batch_rows or ROWS, settings.max_batch_tokens or TOKENS)
+        limits = BatchLimits(settings.max_batch_rows or ROWS, settings.max_batch_tokens or TOKENS)
         classifier = make_classifier(
             bundle, "fp32", [runtime], Tokeniser(bundle), limits, settings, shared, metrics
         )

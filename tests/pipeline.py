@@ -7,11 +7,9 @@ import orjson
 import pytest
 
 from stream.bundle import Bundle
-from stream.classify.heads import make_head
-from stream.classify.inputs import Prediction, TextInput
-from stream.classify.tokenise import Tokeniser
+from stream.classify import Prediction, TextInput, Tokeniser, make_head
 from stream.runtime import OnnxRuntime
-from stream.verify.parity import infer_all
+from stream.verify import infer_all
 from tests.real.client import BrokerClient
 from tests.real.parts import unique
 from tests.real.worker import WorkerProcess
@@ -53,7 +51,7 @@ def offline_labels(bundle: Bundle, texts: list[str]) -> list[dict[str, object]]:
     """Return the predictions of a bundle without Kafka."""
     rows = [TextInput(text) for text in texts]
     logits = infer_all(OnnxRuntime(bundle, "fp32"), Tokeniser(bundle), rows)
-    found = make_head(bundle.manifest).predictions(logits, ())
+    found = make_head(bundle.manifest).predict(logits, ())
     return [result.fields() for result in found if isinstance(result, Prediction)]
 
 

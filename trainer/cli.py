@@ -6,7 +6,7 @@ from typing import Any, NoReturn, cast, get_args
 
 from rich.console import Console
 
-from stream.bundle.manifest import Task, Windows
+from stream.bundle import Task, Windows
 from stream.errors import UsageError
 from stream.sample import sample_path
 from trainer import flags

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stream.bundle.manifest import Head, MetadataColumn, SpanRules, TargetScale, Task, Windows
+from stream.bundle import HeadKind, MetadataColumn, SpanRules, TargetScale, Task, Windows
 from trainer.data.bio import scheme_of
 from trainer.data.metadata import fit_metadata
 from trainer.data.read import Data, Example, ordinal_values
@@ -47,7 +47,7 @@ class Problem:
     seed: int = 0
 
     @property
-    def head(self) -> Head:
+    def head(self) -> HeadKind:
         """The task without regard to how many texts it reads."""
         return "single-label" if self.task == "pair" else self.task
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stream.bundle.manifest import Task, Windows
+from stream.bundle import Task, Windows
 from trainer.data.augment import Method
 from trainer.model.base_model import BaseModel
 from trainer.recipe import Recipe, Subwords

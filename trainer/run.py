@@ -10,7 +10,7 @@ from rich.markup import escape
 from transformers import set_seed
 
 from stream.bundle import Bundle
-from stream.classify.inputs import TextInput
+from stream.classify import TextInput
 from trainer.data.balance import balance_metrics, balanced, loss_weights
 from trainer.data.duplicates import leaks
 from trainer.data.read import Data, Example, data_digest

@@ -8,7 +8,7 @@ from benchmarks.quality.checks import checks
 from benchmarks.quality.results import Findings, Trained
 from benchmarks.quality.sets import WORDS, QualitySet
 from benchmarks.speed.report import Section, Table
-from stream.bundle.manifest import Parity
+from stream.bundle import Parity
 
 MANY = 3
 """Runs beyond which the table of variants shows the worst of them instead of every one."""

@@ -13,22 +13,18 @@ import numpy as np
 import typer
 
 from stream.bundle import open_bundle
-from stream.classify.cache import SharedCache
-from stream.classify.inputs import ModelInput
-from stream.classify.queue import Limits
-from stream.classify.tokenise import Tokens
+from stream.classify import BatchLimits, ModelInput, SharedCache, Tokens
 from stream.commands.options import EVERY, with_settings
 from stream.commands.worker import serve
 from stream.observe.logs import configure_logs
 from stream.observe.metrics import Metrics
-from stream.runtime import Padded
-from stream.runtime.base import Logits
+from stream.runtime import Logits, PaddedBatch
 from stream.settings import Route, Settings
 from stream.worker.route_model import Model, make_classifier
 from stream.worker.run import run_worker
 
 LABELS = ("ham", "spam")
-LIMITS = Limits(max_rows=4_096, max_tokens=1 << 20)
+LIMITS = BatchLimits(max_rows=4_096, max_tokens=1 << 20)
 
 
 class OneToken:
@@ -51,7 +47,7 @@ class FreeTokeniser:
         """One token a text."""
         return [self._token] * len(inputs)
 
-    def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> Padded:
+    def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> PaddedBatch:
         """int64 [rows, 1]."""
         return {"input_ids": np.zeros((len(rows), 1), dtype=np.int64)}
 
@@ -62,14 +58,14 @@ class FreeRuntime:
     device = "cpu"
     provider = "free"
     pad_multiple = 1
-    kept_shapes = ()
+    bucket_shapes = ()
     padded_cost = np.multiply
     max_same_shape_batches = 1
 
     def __init__(self, labels: int) -> None:
         self._row = np.linspace(-1, 1, labels, dtype=np.float32)
 
-    def infer(self, inputs: Padded) -> Logits:
+    def infer(self, inputs: PaddedBatch) -> Logits:
         """float32 [rows, labels]."""
         return np.broadcast_to(self._row, (len(inputs["input_ids"]), len(self._row)))
 

@@ -12,9 +12,7 @@ import orjson
 
 from benchmarks.speed.texts import read_texts
 from stream.bundle import open_bundle
-from stream.classify.inputs import TextInput
-from stream.classify.queue import plan
-from stream.classify.tokenise import Tokeniser
+from stream.classify import TextInput, Tokeniser, plan_batches
 from stream.runtime import Runtime, choose, open_runtimes
 from stream.worker.route_model import BATCH_ROWS, BATCH_TOKENS
 
@@ -42,7 +40,7 @@ def main(bundle: str, variant: str, device: str, file: str, seconds: float) -> d
         began, cpu = time.perf_counter(), time.process_time()
         by_length = sorted(tokens[:count], key=len)
         lengths = [*map(len, by_length)]
-        batches = plan(lengths, **limits)
+        batches = plan_batches(lengths, **limits)
         todo = iter(batches)
 
         def work(runtime: Runtime) -> None:

@@ -15,7 +15,7 @@ import orjson
 
 from benchmarks.speed.offline import TRIAL
 from benchmarks.speed.texts import read_texts
-from stream.classify.queue import plan
+from stream.classify import plan_batches
 from stream.worker.route_model import BATCH_ROWS, BATCH_TOKENS
 
 PADDED_ROWS = 128
@@ -53,7 +53,7 @@ def main(folder: str, device: str, file: str, seconds: float, order: str) -> dic
         lengths = [len(tokens[at]) for at in range(count)]
         began, cpu = time.perf_counter(), time.process_time()
         if order == "sorted":
-            batches = plan(lengths, max_rows=BATCH_ROWS[device], max_tokens=BATCH_TOKENS[device])
+            batches = plan_batches(lengths, max_rows=BATCH_ROWS[device], max_tokens=BATCH_TOKENS[device])
         else:
             starts = range(0, count, PADDED_ROWS)
             batches = [list(range(at, min(at + PADDED_ROWS, count))) for at in starts]

@@ -1,4 +1,4 @@
-"""`labelstream.json`, the manifest: what a bundle holds and what was proven of it."""
+"""The manifest of a bundle, `labelstream.json`: its contents and the measured parity of its variants."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["single-label", "multi-label", "regression", "pair", "token"]
-Head = Literal["single-label", "multi-label", "regression", "token"]
+HeadKind = Literal["single-label", "multi-label", "regression", "token"]
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -14,17 +14,23 @@ FILE_NAME = "labelstream.json"
 
 
 class Parity(BaseModel):
-    """How far a variant's logits lie from PyTorch's over the reference texts, and how far they may.
+    """The measured difference between a variant's logits and PyTorch's, and the permitted difference.
 
-    `rows` counts reference rows, for the task `token` their tokens. `max_abs_logit_diff` and `tolerance` are
-    in logits. `label_agreement` is the share of decisions that are the same: the best label of a row or tag
-    of a token; of several labels each one's; for a regression that the logit moved by no more than the
-    tolerance. `min_label_agreement` is the share that the gate asks for.
+    A decision is the best label of a row, the best tag of a token, each label of a multi-label row, or, for a
+    regression, that the logit differs by no more than the tolerance.
 
-    `validation_agreement` is the share among the decisions of the reference's validation rows alone.
-    `metric_loss` is by how much the task's own metric is worse than PyTorch's on the validation rows of the
-    reference, `max_metric_loss` by how much it may be. `close_rows` are the reference rows with a decision
-    that lies nearer to its border than twice the measured difference. `device` is where it was measured.
+    Attributes:
+        rows: the number of reference rows, for the task `token` of their tokens.
+        max_abs_logit_diff: the largest absolute difference of a logit.
+        tolerance: the permitted difference of a logit.
+        label_agreement: the share of equal decisions, 0 to 1.
+        min_label_agreement: the required share of equal decisions.
+        validation_agreement: the share of equal decisions among the validation rows of the reference.
+        metric_loss: the decrease of the task's metric on the validation rows of the reference.
+        max_metric_loss: the permitted decrease of the metric.
+        close_rows: the reference rows with a decision that is closer to its border than twice the measured
+            difference.
+        device: the device of the measurement.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -42,7 +48,7 @@ class Parity(BaseModel):
 
 
 class VariantEntry(BaseModel):
-    """One precision of the model: its file and its proof; `device` is what it was made for."""
+    """One precision of the model: its file, the device that it is made for, and its parity."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -54,9 +60,9 @@ class VariantEntry(BaseModel):
 
 
 class NumericColumn(BaseModel):
-    """A metadata column of numbers: two graph columns, (value - mean) / std and 1.0 where it is missing.
+    """A metadata column of numbers: two graph columns, (value - mean) / std, and 1.0 if it is missing.
 
-    A missing number stands at the mean.
+    A missing number counts as the mean.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -68,12 +74,12 @@ class NumericColumn(BaseModel):
 
     @property
     def width(self) -> int:
-        """Graph columns that it takes."""
+        """The number of graph columns."""
         return 2
 
 
 class CategoricalColumn(BaseModel):
-    """A metadata column of names: one graph column, 0 missing, 1 never seen in training, then `values`."""
+    """A metadata column of categories: one graph column with 0 for missing, 1 for unseen, then `values`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -83,7 +89,7 @@ class CategoricalColumn(BaseModel):
 
     @property
     def width(self) -> int:
-        """Graph columns that it takes."""
+        """The number of graph columns."""
         return 1
 
 
@@ -91,7 +97,7 @@ MetadataColumn = Annotated[NumericColumn | CategoricalColumn, Field(discriminato
 
 
 class TargetScale(BaseModel):
-    """What a regression model learnt: a logit of 0 means `mean`, of 1 means `mean + std`."""
+    """The scale of a regression target: a logit of 0 means `mean`, a logit of 1 means `mean + std`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -100,10 +106,12 @@ class TargetScale(BaseModel):
 
 
 class Windows(BaseModel):
-    """How a text longer than the maximum length is read: in overlapping windows, their logits pooled.
+    """The windows of texts that exceed the maximum length; the logits of a text's windows are pooled.
 
-    `stride` is the number of tokens that neighbours share; `most` bounds the windows of a text, what lies
-    behind them is cut.
+    Attributes:
+        stride: the number of tokens that adjacent windows share.
+        pooling: how logits are pooled.
+        most: the maximum windows of a text; the rest of the text is truncated.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -114,11 +122,12 @@ class Windows(BaseModel):
 
 
 class SpanRules(BaseModel):
-    """How token labels become spans.
+    """The rules by which token labels become spans.
 
-    `scheme`: `bio` joins B-X and I-X to spans of type X; `word` makes every word a span whose type is its
-    label (part-of-speech tags). `subwords`: whether a word's label is its first sub-word's (`first`), or
-    every sub-word has a say of its own (`all`).
+    Attributes:
+        scheme: `bio` joins B-X and I-X to spans of type X; `word` makes every word a span with its label as
+            the type, as for part-of-speech tags.
+        subwords: `first` gives a word the label of its first sub-word, `all` labels every sub-word.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -128,19 +137,19 @@ class SpanRules(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The manifest. Readers ignore unknown fields; `schema_version` rises when that is unsafe.
+    """The manifest. Readers ignore unknown fields; `schema_version` increases if that becomes unsafe.
 
     Attributes:
-        task: the head; `pair` is single-label over two texts.
-        text_pair: whether the model reads two texts; always so for the task `pair`.
-        labels: names in the order of the logits; for a regression one name, of what is measured.
-        values: for ordinal labels, the number that each label stands for.
-        thresholds: for multi-label, the probability from which on a label is given.
-        abstain_below: a best probability under it gives no label.
-        target: for a regression, what its logit means.
-        metadata: the columns that the model reads beside the text, in the graph's order.
-        windows: how long texts are read; None means that they are cut.
-        spans: for the task `token`.
+        task: the task; `pair` is single-label classification of two texts.
+        text_pair: True if the model reads two texts; the task `pair` always does.
+        labels: the names in the order of the logits; for a regression the one name of the measured quantity.
+        values: the number of each label, if the labels are ordinal.
+        thresholds: the probability at which each label is predicted, for the task `multi-label`.
+        abstain_below: below this best probability no label is predicted.
+        target: the scale of a regression target.
+        metadata: the columns that the model reads in addition to the text, in the graph's order.
+        windows: the windows of long texts; None if they are truncated.
+        spans: the rules for spans, for the task `token`.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -171,7 +180,7 @@ class Manifest(BaseModel):
     created_at: datetime
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _check_consistency(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must be unique")
         if self.values is not None and len(self.values) != len(self.labels):
@@ -179,24 +188,21 @@ class Manifest(BaseModel):
         if self.thresholds is not None and set(self.thresholds) != set(self.labels):
             raise ValueError("thresholds must name one number for each label")
         if self.task == "regression" and len(self.labels) != 1:
-            raise ValueError("a regression has one label: the name of what is measured")
+            raise ValueError("a regression has one label: the name of the measured quantity")
         if self.task == "token" and self.takes_pair:
             raise ValueError("token classification takes one text")
         if self.windows is not None and self.takes_pair:
-            raise ValueError("windows are cut of one text; a pair is truncated, the longer text first")
+            raise ValueError(
+                "a bundle with windows reads one text; a pair is truncated, the longer text first"
+            )
         return self
 
     @property
-    def head(self) -> Head:
-        """The task without regard to how many texts it reads."""
+    def head(self) -> HeadKind:
+        """The kind of head: the task, regardless of the number of texts."""
         return "single-label" if self.task == "pair" else self.task
 
     @property
     def takes_pair(self) -> bool:
-        """Whether the model reads two texts."""
+        """True if the model reads two texts."""
         return self.text_pair or self.task == "pair"
-
-    @property
-    def metadata_width(self) -> int:
-        """Columns of the graph's input `metadata`."""
-        return sum(column.width for column in self.metadata or ())

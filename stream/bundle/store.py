@@ -1,4 +1,4 @@
-"""Bundles on disk: find one, check every byte of it, add a version that is never rewritten."""
+"""Bundles on disk: find a bundle, verify its digests, add an immutable version."""
 
 import hashlib
 import os
@@ -15,12 +15,12 @@ from stream.errors import BundleError
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle whose files are what its manifest says.
+    """A bundle on disk.
 
     Attributes:
-        path: its folder.
+        path: the folder of the bundle.
         manifest: the parsed manifest.
-        digest: `sha256:<hex>` of the manifest's bytes; names this exact model everywhere.
+        digest: `sha256:<hex>` of the manifest's bytes, which identifies the exact model.
     """
 
     path: Path
@@ -29,7 +29,7 @@ class Bundle:
 
     @property
     def short_digest(self) -> str:
-        """The digest's first 16 hex digits, as cache keys carry it."""
+        """The first 16 hex digits of the digest, for cache keys."""
         return self.digest.removeprefix("sha256:")[:16]
 
     @property
@@ -39,16 +39,16 @@ class Bundle:
 
 
 def resolve(spec: str, store: Path) -> Path:
-    """Find the folder that a folder path, NAME or NAME@VERSION means.
+    """Return the folder of a bundle, given as a folder, NAME or NAME@VERSION.
 
     Raises:
-        BundleError: nothing is there.
+        BundleError: the bundle does not exist.
     """
     if not spec:
         raise BundleError(
-            "no bundle was named",
+            "no bundle was specified",
             cause="the setting bundle is empty",
-            fix="give --bundle NAME, or make one: labelstream train DATA --name NAME",
+            fix="set --bundle NAME, or train a bundle: labelstream train DATA --name NAME",
         )
     if (Path(spec) / FILE_NAME).is_file():
         return Path(spec)
@@ -60,16 +60,16 @@ def resolve(spec: str, store: Path) -> Path:
     raise BundleError(
         f"bundle {spec!r} was not found",
         cause=f"it is neither a folder with {FILE_NAME} nor in the store {store}/"
-        + (f", which holds: {', '.join(present)}" if present else ", which is empty"),
-        fix=f"make it: labelstream train DATA --name {name or 'NAME'} --bundle-store {store}",
+        + (f", which contains: {', '.join(present)}" if present else ", which is empty"),
+        fix=f"train it: labelstream train DATA --name {name or 'NAME'} --bundle-store {store}",
     )
 
 
 def read_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
-    """Read a bundle's manifest and believe it: for those who only tell what it says.
+    """Read the manifest of a bundle without verifying its files.
 
     Raises:
-        BundleError: it is missing, or its manifest cannot be read.
+        BundleError: the bundle does not exist, or its manifest cannot be read.
     """
     path = resolve(str(spec), store)
     raw = (path / FILE_NAME).read_bytes()
@@ -78,7 +78,7 @@ def read_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         raise BundleError(
-            f"the manifest {path / FILE_NAME} cannot be used",
+            f"the manifest {path / FILE_NAME} is not valid",
             cause=f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}",
             fix="export the model again with this version of labelstream",
         ) from None
@@ -86,10 +86,11 @@ def read_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
 
 
 def open_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
-    """Read a bundle and check the digest of every file of it.
+    """Read a bundle and verify the digest of each of its files.
 
     Raises:
-        BundleError: it is missing, its manifest cannot be read, a file is missing, changed, or not listed.
+        BundleError: the bundle does not exist, its manifest cannot be read, or a file is missing, changed or
+            not listed.
     """
     bundle = read_bundle(spec, store)
     _check_files(bundle.path, bundle.manifest)
@@ -97,19 +98,19 @@ def open_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
 
 
 def _check_files(path: Path, manifest: Manifest) -> None:
-    for name, wanted in manifest.files.items():
+    for name, expected in manifest.files.items():
         file = path / name
         if not file.is_file():
             raise BundleError(
                 f"{name} is missing from the bundle {path}",
                 cause="the manifest lists it",
-                fix="copy the bundle again, or train it again; versions are never mended in place",
+                fix="copy the bundle again, or train it again; do not repair a version in place",
             )
-        if digest(file) != wanted:
+        if file_digest(file) != expected:
             raise BundleError(
                 f"{name} in the bundle {path} was changed",
-                cause=f"its SHA-256 is not the one in {FILE_NAME}",
-                fix="copy the bundle again, or train it again; versions are never mended in place",
+                cause=f"its SHA-256 differs from the one in {FILE_NAME}",
+                fix="copy the bundle again, or train it again; do not repair a version in place",
             )
     unlisted = [v.file for v in manifest.variants.values() if v.file not in manifest.files]
     if unlisted:
@@ -120,30 +121,30 @@ def _check_files(path: Path, manifest: Manifest) -> None:
         )
 
 
-def digest(file: Path) -> str:
-    """`sha256:<hex>` of a file's bytes."""
+def file_digest(file: Path) -> str:
+    """Return `sha256:<hex>` of a file's content."""
     with file.open("rb") as stream:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def publish(staging: Path, manifest: Manifest, store: Path) -> Bundle:
-    """Turn a folder of finished files into the next version of a bundle, then point `latest` at it.
+    """Publish a folder of files as the next version of a bundle, and make that version the latest.
 
-    The version appears whole or not at all: the manifest is written into the staging folder, which is then
-    renamed into the store; `latest` is replaced atomically after that.
+    Publishing is atomic: the manifest is written into the staging folder, the folder is renamed into the
+    store, and `latest` is then replaced atomically.
 
     Args:
-        staging: folder on the same file system as the store; it is moved away.
-        manifest: without version and files, both are filled in here.
+        staging: a folder on the same file system as the store; it is moved.
+        manifest: the manifest; its version and files are filled in.
         store: the bundle store.
 
     Raises:
-        BundleError: another process took every version number that was tried.
+        BundleError: other processes took every version number that was tried.
     """
     home = store / manifest.name
     home.mkdir(parents=True, exist_ok=True)
     files = {
-        str(file.relative_to(staging).as_posix()): digest(file)
+        str(file.relative_to(staging).as_posix()): file_digest(file)
         for file in sorted(staging.rglob("*"))
         if file.is_file() and file.name != FILE_NAME
     }
@@ -161,12 +162,14 @@ def publish(staging: Path, manifest: Manifest, store: Path) -> Bundle:
         promote(home, version)
         return open_bundle(home / version)
     raise BundleError(
-        f"no version of {manifest.name} could be added", cause="others keep adding", fix="try again"
+        f"no version of {manifest.name} could be added",
+        cause="other processes keep adding versions",
+        fix="try again",
     )
 
 
 def new_staging(store: Path, name: str) -> Path:
-    """An empty folder beside the versions of `name`, to be filled and then given to `publish`."""
+    """Create an empty folder next to the versions of `name`, to be filled and passed to `publish`."""
     staging = store / name / f".staging-{os.getpid()}"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What is told of bundles: one line of each, and what two of them do not share."""
+"""Descriptions of bundles: the list of a store, one bundle in full, and the differences of two bundles."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from stream.bundle.manifest import Manifest
 from stream.bundle.store import Bundle, read_bundle
 from stream.bundle.versions import LATEST, latest_version, versions
 
-# The metric by which a bundle of each head is named, the first one that was measured.
+# The headline metrics of each kind of head; the first one that was measured is shown.
 HEADLINES = {
     "single-label": ("macro_f1", "accuracy"),
     "multi-label": ("macro_f1", "micro_f1"),
@@ -30,17 +30,17 @@ SETTINGS = (
     "spans",
     "inputs",
 )
-NOT_MEASURES = ("rows", "support")
+COUNT_FIELDS = ("rows", "support")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A bundle of the store, as its latest version describes it.
+class StoreEntry:
+    """A bundle of the store, described by its latest version.
 
     Attributes:
-        size_bytes: all files of the latest version.
-        metric: the headline metric's name and value on the test split, if one was measured.
-        problem: why the latest version cannot be read; the rest is empty then.
+        size_bytes: the size of all files of the latest version.
+        metric: the name and value of the headline metric on the test split, if one was measured.
+        problem: the reason why the latest version cannot be read; other fields are empty then.
     """
 
     name: str
@@ -54,18 +54,18 @@ class Entry:
     problem: str = ""
 
 
-def entries(store: Path) -> Iterator[Entry]:
-    """Every bundle of a store, by name; a manifest that cannot be read is told, not raised."""
+def read_store(store: Path) -> Iterator[StoreEntry]:
+    """Yield every bundle of a store by name; `problem` reports an unreadable manifest."""
     for home in sorted(file.parent for file in store.glob(f"*/{LATEST}")):
         latest = latest_version(store, home.name) or ""
         known = versions(home)
         try:
             bundle = read_bundle(home / latest, store)
         except Exception as exc:  # noqa: BLE001 - one broken bundle must not hide the others
-            yield Entry(home.name, known, latest, problem=f"{exc}")
+            yield StoreEntry(home.name, known, latest, problem=f"{exc}")
             continue
         manifest = bundle.manifest
-        yield Entry(
+        yield StoreEntry(
             home.name,
             known,
             latest,
@@ -78,12 +78,12 @@ def entries(store: Path) -> Iterator[Entry]:
 
 
 def size_bytes(path: Path) -> int:
-    """The bytes of all files of a folder."""
+    """Return the total size of all files in a folder."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def headline(manifest: Manifest) -> tuple[str, float] | None:
-    """The metric that says most of a bundle, as measured on the test split."""
+    """Return the name and value of the headline metric, as measured on the test split."""
     test = manifest.metrics.get("test")
     if not isinstance(test, Mapping):
         return None
@@ -93,24 +93,24 @@ def headline(manifest: Manifest) -> tuple[str, float] | None:
     return None
 
 
-def summary(bundle: Bundle) -> dict[str, Any]:
-    """What a manifest says of a bundle, JSON-ready, without the digests of its files."""
-    said = bundle.manifest.model_dump(mode="json", exclude_none=True, exclude={"files"})
+def describe_bundle(bundle: Bundle) -> dict[str, Any]:
+    """Return the manifest of a bundle as JSON-ready data, without the digests of its files."""
+    fields = bundle.manifest.model_dump(mode="json", exclude_none=True, exclude={"files"})
     return {
         "reference": bundle.reference,
         "path": str(bundle.path),
         "digest": bundle.digest,
         "size_bytes": size_bytes(bundle.path),
-        **said,
+        **fields,
     }
 
 
-def difference(before: Bundle, after: Bundle) -> dict[str, Any]:
-    """What two bundles do not share, JSON-ready; empty members are left out.
+def compare_bundles(before: Bundle, after: Bundle) -> dict[str, Any]:
+    """Return the differences between two bundles as JSON-ready data, without empty members.
 
     Returns:
         `labels` (added, removed, reordered), `settings`, `metrics` and `variants`, each changed entry as
-        [before, after] with null where it is not there.
+        [before, after], with null for a missing value.
     """
     old, new = before.manifest, after.manifest
     labels: dict[str, Any] = {
@@ -120,44 +120,44 @@ def difference(before: Bundle, after: Bundle) -> dict[str, Any]:
     }
     found = {
         "labels": {name: value for name, value in labels.items() if value},
-        "settings": changed(_settings(old), _settings(new)),
-        "metrics": changed(flat(old.metrics.get("test", {})), flat(new.metrics.get("test", {}))),
-        "variants": changed(_variants(old), _variants(new)),
+        "settings": changed_values(_settings(old), _settings(new)),
+        "metrics": changed_values(flatten(old.metrics.get("test", {})), flatten(new.metrics.get("test", {}))),
+        "variants": changed_values(_variants(old), _variants(new)),
     }
     return {name: value for name, value in found.items() if value}
 
 
-def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Entries that differ, as [before, after]."""
+def changed_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the values that differ, as [before, after]."""
     names = [*before, *(name for name in after if name not in before)]
     return {
         name: [before.get(name), after.get(name)] for name in names if before.get(name) != after.get(name)
     }
 
 
-def flat(metrics: Any, prefix: str = "") -> dict[str, float]:
-    """The numbers of nested metrics, by their dotted names."""
+def flatten(metrics: Any, prefix: str = "") -> dict[str, float]:
+    """Return the numbers of nested metrics by their dotted names."""
     if not isinstance(metrics, Mapping):
         return {}
     found: dict[str, float] = {}
     for name, value in metrics.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and name not in NOT_MEASURES:
+            found |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool) and name not in COUNT_FIELDS:
             found[f"{prefix}{name}"] = value
     return found
 
 
-def as_json(entry: Entry) -> dict[str, Any]:
-    """An entry, JSON-ready."""
-    said = asdict(entry)
-    said["metric"] = {"name": entry.metric[0], "value": entry.metric[1]} if entry.metric else None
-    return said
+def entry_as_json(entry: StoreEntry) -> dict[str, Any]:
+    """Return an entry as JSON-ready data."""
+    fields = asdict(entry)
+    fields["metric"] = {"name": entry.metric[0], "value": entry.metric[1]} if entry.metric else None
+    return fields
 
 
 def _settings(manifest: Manifest) -> dict[str, Any]:
-    said = manifest.model_dump(mode="json")
-    return {name: said[name] for name in SETTINGS}
+    fields = manifest.model_dump(mode="json")
+    return {name: fields[name] for name in SETTINGS}
 
 
 def _variants(manifest: Manifest) -> dict[str, Any]:

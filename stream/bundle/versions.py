@@ -1,4 +1,4 @@
-"""Which version of a bundle is the latest, and which ones were before it. No version is ever changed here."""
+"""The latest version of a bundle and the history of latest versions; versions themselves never change."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ HISTORY = "history"
 
 
 def latest_version(store: Path, name: str) -> str | None:
-    """The version that `latest` names, or None when the store has no such bundle."""
+    """Return the version that `latest` names, or None if the store has no such bundle."""
     try:
         return (store / name / LATEST).read_text(encoding="ascii").strip() or None
     except FileNotFoundError:
@@ -18,77 +18,79 @@ def latest_version(store: Path, name: str) -> str | None:
 
 
 def versions(home: Path) -> list[str]:
-    """The versions in a bundle's folder, oldest first."""
+    """Return the versions in a bundle's folder, oldest first."""
     found = [folder.name for folder in home.iterdir() if folder.name.isdigit()] if home.is_dir() else []
     return sorted(found, key=int)
 
 
 def promote(home: Path, version: str) -> None:
-    """Make a version the latest and remember the one that it follows. Both files are replaced atomically.
+    """Make a version the latest, and add the previous one to the history. Both files are replaced atomically.
 
     Args:
         home: the bundle's folder in the store.
-        version: one of its versions.
+        version: a version of the bundle.
 
     Raises:
-        BundleError: there is no such version.
+        BundleError: the version does not exist.
     """
-    _check_there(home, version)
+    _check_exists(home, version)
     before = latest_version(home.parent, home.name)
     if before == version:
         return
     if before is not None:
-        _replace(home / HISTORY, "".join(f"{known}\n" for known in [*_history(home), before]))
+        _replace(home / HISTORY, "".join(f"{earlier}\n" for earlier in [*_history(home), before]))
     _replace(home / LATEST, f"{version}\n")
 
 
 def roll_back(home: Path) -> str:
-    """Make the version the latest that was so before; asked again, the one before that.
+    """Make the previous latest version the latest again; repeated calls go further back.
 
-    A store without that memory gives the next lower version.
+    Without a history the next lower version becomes the latest.
 
     Args:
         home: the bundle's folder in the store.
 
     Returns:
-        The version that is the latest now.
+        The new latest version.
 
     Raises:
-        BundleError: nothing was before.
+        BundleError: there is no earlier version.
     """
     latest = latest_version(home.parent, home.name)
-    there = versions(home)
+    present = versions(home)
     if latest is None:
         raise BundleError(
-            f"there is no bundle {home.name} in {home.parent}/", fix="labelstream bundles list shows them"
+            f"there is no bundle {home.name} in {home.parent}/",
+            fix="list the bundles: labelstream bundles list",
         )
     past = _history(home)
     while past:
         version = past.pop()
-        if version != latest and version in there:
+        if version != latest and version in present:
             break
     else:
-        lower = [known for known in there if int(known) < int(latest)]
+        lower = [known for known in present if int(known) < int(latest)]
         if not lower:
             raise BundleError(
-                f"{home.name}@{latest} has no version before it",
-                cause=f"versions: {', '.join(there)}",
-                fix=f"name one: labelstream bundles promote {home.name}@VERSION",
+                f"{home.name}@{latest} has no earlier version",
+                cause=f"versions: {', '.join(present)}",
+                fix=f"promote a version by name: labelstream bundles promote {home.name}@VERSION",
             )
         version = lower[-1]
-    # Latest first: after a crash in between, the history's end is the latest, and is passed over.
+    # `latest` is written first: after a crash in between, the history ends with the latest version, and the
+    # next rollback skips it.
     _replace(home / LATEST, f"{version}\n")
     _replace(home / HISTORY, "".join(f"{known}\n" for known in past))
     return version
 
 
-def _check_there(home: Path, version: str) -> None:
-    there = versions(home)
-    if version not in there:
+def _check_exists(home: Path, version: str) -> None:
+    present = versions(home)
+    if version not in present:
         raise BundleError(
             f"there is no {home.name}@{version} in {home.parent}/",
-            cause=f"versions: {', '.join(there) or 'none'}",
-            fix="labelstream bundles list shows what there is",
+            cause=f"versions: {', '.join(present) or 'none'}",
+            fix="list the bundles and their versions: labelstream bundles list",
         )
 
 
@@ -100,13 +102,13 @@ def _history(home: Path) -> list[str]:
 
 
 def _replace(file: Path, text: str) -> None:
-    waiting = file.with_name(f".{file.name}.{os.getpid()}")
-    write_durably(waiting, text)
-    waiting.replace(file)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    write_durably(temporary, text)
+    temporary.replace(file)
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write a small file so that a crash right behind it cannot lose it."""
+    """Write a small file and flush it to disk, so that it survives a crash."""
     with path.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -1,4 +1,4 @@
-"""The one owner of everything that waits for the model: single flight, linger, batches, results."""
+"""The batcher: it owns all rows that wait for the model, merges equal inputs and hands batches to threads."""
 
 import asyncio
 from collections import Counter
@@ -6,235 +6,200 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
-from stream.classify.inputs import ModelInput, Prediction
-from stream.classify.pace import Pace
-from stream.classify.queue import LengthOrderedQueue, Limits
+from stream.classify.inputs import ModelInput, RowResult
+from stream.classify.queue import BatchLimits, LengthOrderedQueue
+from stream.classify.throughput import Throughput
 from stream.classify.tokenise import Tokens
-from stream.classify.windows import Outcome
-from stream.errors import Poison
-from stream.observe.rate import Rate
-from stream.runtime import Runtime, give_way
+from stream.classify.windows import WindowResult
+from stream.runtime import Runtime, lower_thread_priority
 
-Result = Prediction | Poison
-
-BATCHES_A_LANE = 2
+MAX_BATCHES_PER_THREAD = 2
 
 
 class PendingCall:
-    """The rows of one `classify` call; `done` is set when every one has its result.
+    """The rows of one `classify` call; `done` is set when every row has its result.
 
     Attributes:
-        inputs: what the caller wants results for.
-        results: theirs, None where there is none yet.
-        left: how many results the group still waits for.
-        done: ends the wait.
-        arrived: when it joined the batcher, monotonic seconds.
+        inputs: the inputs of the call.
+        results: the result of each input, None while it is missing.
+        remaining: the number of missing results.
+        done: the future that the caller awaits.
     """
 
-    __slots__ = ("arrived", "done", "inputs", "left", "results")
-
-    arrived: float
+    __slots__ = ("done", "inputs", "remaining", "results")
 
     def __init__(
         self,
         inputs: Sequence[ModelInput],
-        results: list[Result | None],
-        left: int,
+        results: list[RowResult | None],
+        remaining: int,
         done: "asyncio.Future[None]",
     ) -> None:
         self.inputs = inputs
         self.results = results
-        self.left = left
+        self.remaining = remaining
         self.done = done
 
-    def received(self, count: int) -> None:
-        """Note that so many results were put in their places."""
-        self.left -= count
-        if not self.left and not self.done.done():
+    def mark_received(self, count: int) -> None:
+        """Count results that were stored in `results`; the last one sets `done`."""
+        self.remaining -= count
+        if not self.remaining and not self.done.done():
             self.done.set_result(None)
 
 
-# Tuples: every event has one of each, and objects of a class of ours take several times as long to make.
-Row = tuple[PendingCall, int]
-"""A place in a group, whose input waits or is being inferred."""
+# Tuples: every event has one of each, and instances of a class of ours take several times as long to create.
+PendingRow = tuple[PendingCall, int]
+"""An input that waits or is being inferred: its call, and its index in the call's inputs."""
 
-WorkItem = tuple[Row, Tokens, float]
-"""A row or a window of its text: the row, the tokens, and which share of the row's work they are, 0 to 1."""
+WorkItem = tuple[PendingRow, Tokens, float]
+"""A row or a window of its text: the row, the tokens, and their share of the row's work, 0 to 1."""
 
 
-class Lane:
-    """A runtime with the one thread that owns it, and room for two batches: one runs, one is prepared.
+class RuntimeThread:
+    """A runtime and the one thread that uses it.
 
     Attributes:
-        batches: handed over and not finished.
-        busy_s: seconds that the runtime has worked; only its thread adds to them.
-        began: when the inference that runs began, monotonic seconds, None when none runs; only its thread
-            sets it.
+        batches: the number of batches handed over and not finished: one that runs and one that is prepared.
+        busy_s: the total seconds of inference; only the thread writes it.
+        started_at: the monotonic start time of the current inference, None when none runs; only the thread
+            writes it.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="infer", initializer=give_way)
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix="infer", initializer=lower_thread_priority)
         self.batches = 0
         self.busy_s = 0.0
-        self.began: float | None = None
-        self._counted_s = 0.0
+        self.started_at: float | None = None
+        self._reported_s = 0.0
 
-    def newly_busy_s(self) -> float:
-        """Seconds worked since this was asked last."""
-        newly, self._counted_s = self.busy_s - self._counted_s, self.busy_s
-        return newly
+    def take_busy_s(self) -> float:
+        """Return the seconds of inference since the previous call."""
+        new_s, self._reported_s = self.busy_s - self._reported_s, self.busy_s
+        return new_s
 
 
-Infer = Callable[[Lane, Sequence[Tokens]], Awaitable[Sequence[Outcome]]]
+Infer = Callable[[RuntimeThread, Sequence[Tokens]], Awaitable[Sequence[WindowResult]]]
 
 
 class Batcher:
-    """Decides when which rows go to which lane. Lives in one event loop; nothing else touches its rows."""
+    """Decides which rows go to which thread, and when. It belongs to one event loop and needs no locks."""
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        threads: Sequence[RuntimeThread],
         infer: Infer,
-        limits: Limits,
-        *,
-        linger_s: float,
-        window_s: float,
-        clock: Callable[[], float],
-        call_later: Callable[[float, Callable[[], None]], asyncio.TimerHandle],
+        limits: BatchLimits,
+        throughput: Throughput,
     ) -> None:
         """
         Args:
-            lanes: where batches run.
-            infer: runs one batch in a lane; results come in the rows' order, None for a part whose text has
-                parts that are not inferred yet.
-            limits: what a batch may hold.
-            linger_s: longest that a row is held back for a fuller batch, seconds.
-            window_s: seconds of work that may wait here; more is not asked for.
-            clock: monotonic seconds.
-            call_later: the loop's.
+            threads: the threads that run batches.
+            infer: runs one batch on a thread; returns a result for each item in order, None for a window
+                whose text has other windows to be inferred.
+            limits: the limits of a batch.
+            throughput: receives the rows and seconds of every batch.
         """
-        self._lanes = lanes
+        self._threads = threads
         self._infer = infer
-        self._linger_s = linger_s
-        self._clock = clock
-        self._call_later = call_later
-        self._waiting: LengthOrderedQueue[WorkItem] = LengthOrderedQueue(limits)
-        self._known: dict[ModelInput, Row] = {}
-        self._others: dict[ModelInput, list[Row]] = {}
-        self._arrivals = Rate()
-        self.pace = Pace(len(lanes), limits.max_rows, window_s)
-        self._timer: asyncio.TimerHandle | None = None
+        self._throughput = throughput
+        self._queue: LengthOrderedQueue[WorkItem] = LengthOrderedQueue(limits)
+        self._first_rows: dict[ModelInput, PendingRow] = {}
+        self._duplicates: dict[ModelInput, list[PendingRow]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._first_rows)
 
     @property
-    def busy_s(self) -> float:
-        """Seconds that all its rows will take; 0 before the first batch."""
-        return len(self._known) / self.pace.rows_per_s
+    def backlog_s(self) -> float:
+        """The seconds that the pending rows will take; 0 before the first batch."""
+        return len(self._first_rows) / self._throughput.rows_per_s
 
-    def join(self, group: PendingCall, places: Iterable[int]) -> list[Row]:
-        """Let a group wait for the results of its inputs at these places.
+    def register(self, call: PendingCall, indexes: Iterable[int]) -> list[PendingRow]:
+        """Make a call wait for the results of its inputs at these indexes.
 
         Returns:
-            The rows that nobody works on yet; they must be handed to `add`, or to `fail`.
+            The rows whose input no other row has; pass each of them to `enqueue` or to `fail`.
         """
-        group.arrived = self._clock()
-        inputs, first_of, fresh = group.inputs, self._known.setdefault, []
-        for row in zip(repeat(group), places, strict=False):
+        inputs, first_of, new = call.inputs, self._first_rows.setdefault, []
+        for row in zip(repeat(call), indexes, strict=False):
             model_input = inputs[row[1]]
             if first_of(model_input, row) is row:
-                fresh.append(row)
+                new.append(row)
             else:
-                self._others.setdefault(model_input, []).append(row)
-        return fresh
+                self._duplicates.setdefault(model_input, []).append(row)
+        return new
 
-    def add(self, rows: Sequence[Row], tokens: Sequence[Tokens]) -> None:
+    def enqueue(self, rows: Sequence[PendingRow], tokens: Sequence[Tokens]) -> None:
         """Queue rows with their tokens."""
-        self._queue(len(rows), [*zip(rows, tokens, repeat(1.0, len(rows)), strict=True)], tokens)
-
-    def add_parts(self, rows: Sequence[Row], windows: Sequence[Sequence[Tokens]]) -> None:
-        """Queue rows whose texts were cut into windows; the planner may part these."""
-        pieces = [
-            (row, tokens, 1 / len(cut)) for row, cut in zip(rows, windows, strict=True) for tokens in cut
-        ]
-        self._queue(len(pieces), pieces, [tokens for cut in windows for tokens in cut])
-
-    def _queue(self, count: int, pieces: Sequence[WorkItem], tokens: Iterable[Tokens]) -> None:
-        self._arrivals.note(count, self._clock())
-        self._waiting.add(pieces, map(len, tokens))
+        items = [*zip(rows, tokens, repeat(1.0, len(rows)), strict=True)]
+        self._queue.add(items, map(len, tokens))
         self._dispatch()
 
-    def fail(self, rows: Iterable[Row], error: BaseException) -> None:
-        """Tell everyone who waits for these rows that there will be no result."""
-        for group, at in rows:
-            model_input = group.inputs[at]
-            self._known.pop(model_input, None)
-            for waiting in (group, *(other for other, _ in self._others.pop(model_input, ()))):
+    def enqueue_windows(self, rows: Sequence[PendingRow], windows: Sequence[Sequence[Tokens]]) -> None:
+        """Queue the windows of each row's text; windows of one text may go to different batches."""
+        items = [
+            (row, tokens, 1 / len(of_row))
+            for row, of_row in zip(rows, windows, strict=True)
+            for tokens in of_row
+        ]
+        self._queue.add(items, [len(tokens) for _, tokens, _ in items])
+        self._dispatch()
+
+    def fail(self, rows: Iterable[PendingRow], error: BaseException) -> None:
+        """Raise an error in every call that waits for these rows."""
+        for call, index in rows:
+            model_input = call.inputs[index]
+            self._first_rows.pop(model_input, None)
+            for waiting in (call, *(other for other, _ in self._duplicates.pop(model_input, ()))):
                 if not waiting.done.done():
                     waiting.done.set_exception(error)
-                    # Whoever waits gets it; when nobody does any more, it is not worth a warning.
+                    # Mark the exception as retrieved: a call that was cancelled leaves nobody to await it.
                     waiting.done.exception()
 
     def _dispatch(self) -> None:
-        """Give batches to lanes: to an idle one when waiting is over, to a busy one only full batches."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while len(self._waiting):
-            lane = min(self._lanes, key=lambda lane: lane.batches)
-            full = self._waiting.fills_a_batch
-            if lane.batches >= (BATCHES_A_LANE if full else 1):
+        """Hand batches to the threads: any batch to an idle thread, only full batches to a busy one."""
+        while len(self._queue):
+            thread = min(self._threads, key=lambda thread: thread.batches)
+            if thread.batches >= (MAX_BATCHES_PER_THREAD if self._queue.fills_a_batch else 1):
                 return
-            if not full and (pause := self._still_lingering()) > 0:
-                self._timer = self._call_later(pause, self._dispatch)
-                return
-            self._start(lane, self._waiting.take())
+            self._start(thread, self._queue.take())
 
-    def _still_lingering(self) -> float:
-        """Seconds for which a fuller batch is worth waiting: none when nobody else is expected by then."""
-        now = self._clock()
-        if self._arrivals.per_s(now) * self._linger_s < 1:
-            return 0.0
-        (group, _), _, _ = self._waiting.first
-        return group.arrived + self._linger_s - now
-
-    def _start(self, lane: Lane, pieces: list[WorkItem]) -> None:
-        lane.batches += 1
-        task = asyncio.get_running_loop().create_task(self._run(lane, pieces))
+    def _start(self, thread: RuntimeThread, items: list[WorkItem]) -> None:
+        thread.batches += 1
+        task = asyncio.get_running_loop().create_task(self._run(thread, items))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, lane: Lane, pieces: list[WorkItem]) -> None:
+    async def _run(self, thread: RuntimeThread, items: list[WorkItem]) -> None:
         try:
-            outcomes = await self._infer(lane, [tokens for _, tokens, _ in pieces])
+            results = await self._infer(thread, [tokens for _, tokens, _ in items])
         except BaseException as exc:
-            self.fail([row for row, _, _ in pieces], exc)
+            self.fail([row for row, _, _ in items], exc)
             if not isinstance(exc, Exception):
                 raise
         else:
-            self._deliver(pieces, outcomes)
+            self._deliver(items, results)
         finally:
-            lane.batches -= 1
-            self.pace.note(sum([share for _, _, share in pieces]), lane.newly_busy_s())
+            thread.batches -= 1
+            self._throughput.record(sum([share for _, _, share in items]), thread.take_busy_s())
             self._dispatch()
 
-    def _deliver(self, pieces: list[WorkItem], outcomes: Sequence[Outcome]) -> None:
-        """Put results in their places; a part whose text has others that are not inferred yet has none."""
-        forget, others = self._known.pop, self._others
+    def _deliver(self, items: list[WorkItem], results: Sequence[WindowResult]) -> None:
+        """Store the results in their calls, and in the calls that wait for equal inputs."""
+        forget, duplicates = self._first_rows.pop, self._duplicates
         receivers = []
-        for ((group, at), _, _), result in zip(pieces, outcomes, strict=True):
+        for ((call, index), _, _), result in zip(items, results, strict=True):
             if result is None:
                 continue
-            model_input = group.inputs[at]
+            model_input = call.inputs[index]
             forget(model_input, None)
-            group.results[at] = result
-            receivers.append(group)
-            if others:
-                for other, its in others.pop(model_input, ()):
-                    other.results[its] = result
+            call.results[index] = result
+            receivers.append(call)
+            if duplicates:
+                for other, other_index in duplicates.pop(model_input, ()):
+                    other.results[other_index] = result
                     receivers.append(other)
-        for group, count in Counter(receivers).items():
-            group.received(count)
+        for call, count in Counter(receivers).items():
+            call.mark_received(count)

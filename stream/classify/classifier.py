@@ -1,4 +1,4 @@
-"""Text to prediction: cache, tokenise, plan, infer, post-process."""
+"""The classifier of one bundle: cache, tokenize, batch, infer, predict."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,263 +11,273 @@ from typing import Protocol, TypeVar
 import numpy as np
 import structlog
 
-from stream.classify.batcher import Batcher, Lane, PendingCall, Result, Row
+from stream.classify.batcher import Batcher, PendingCall, PendingRow, RuntimeThread
 from stream.classify.cache import Key, PredictionCache
 from stream.classify.heads import Head
-from stream.classify.inputs import ModelInput, Prediction
-from stream.classify.queue import Limits
+from stream.classify.inputs import ModelInput, Prediction, RowResult
+from stream.classify.queue import BatchLimits
+from stream.classify.throughput import Throughput
 from stream.classify.tokenise import Tokens
-from stream.classify.windows import Outcome, WindowPool
+from stream.classify.windows import WindowPool, WindowResult
 from stream.errors import DeviceError, Poison, Reason
 from stream.observe.logs import debugging
-from stream.runtime import Padded, Runtime
+from stream.runtime import PaddedBatch, Runtime
 from stream.runtime.base import GraphInput, Logits
 
 T = TypeVar("T")
 
-PROBE = "warm up"
-TOKENISE_ROWS = 4_096
+PROBE_TEXT = "warm up"
+MAX_TOKENISED_ROWS = 4_096
 
 log = structlog.get_logger(__name__)
 
 
-class Observer(Protocol):
-    """Times the stages, and is told what each inference held."""
+class InferenceObserver(Protocol):
+    """Measures the stages of classification and the size of each inference."""
 
     def timed(self, stage: str) -> AbstractContextManager[object]: ...
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None: ...
 
 
-class Tokenising(Protocol):
-    """What is used of `Tokeniser`."""
+class BatchTokeniser(Protocol):
+    """The part of `Tokeniser` that the classifier uses."""
 
     def encode_inputs(self, inputs: Sequence[ModelInput]) -> Sequence[Tokens]: ...
-    def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> Padded: ...
+    def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> PaddedBatch: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What `classify` found: a result a row, and what other workers do not know yet."""
+class ModelParts:
+    """The parts of a bundle that turn text into predictions.
 
-    results: Sequence[Result]
-    fresh: Mapping[Key, Prediction]
+    Attributes:
+        runtimes: the inference sessions; the classifier gives each of them a thread of its own.
+        tokeniser: the bundle's tokenizer.
+        head: turns logits into predictions.
+        windows: splits long texts into windows and pools their logits; None if the bundle truncates texts.
+    """
+
+    runtimes: Sequence[Runtime]
+    tokeniser: BatchTokeniser
+    head: Head
+    windows: WindowPool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedBatch:
+    """The results of one `classify` call.
+
+    Attributes:
+        results: the result of each input, in order.
+        new_predictions: the predictions that the model made for this call, which the shared cache lacks.
+    """
+
+    results: Sequence[RowResult]
+    new_predictions: Mapping[Key, Prediction]
 
 
 class Classifier:
     """Classifies rows with one bundle.
 
-    One thread tokenises and each runtime has one of its own; both release the interpreter lock while they
-    work. Laying out arrays and reading logits hold that lock anyway, so they stay in the event loop, as all
-    state does; another batch runs meanwhile.
+    One thread tokenizes and each runtime has a thread of its own; both release the interpreter lock while
+    they work. Padding arrays and reading logits hold that lock anyway, so they run in the event loop, which
+    owns all state; another batch runs meanwhile.
     """
 
     def __init__(
         self,
-        runtimes: Sequence[Runtime],
-        tokeniser: Tokenising,
-        head: Head,
+        model: ModelParts,
         cache: PredictionCache,
-        observer: Observer,
-        limits: Limits,
-        *,
-        linger_s: float,
+        observer: InferenceObserver,
+        limits: BatchLimits,
         window_s: float,
-        pool: WindowPool | None = None,
     ) -> None:
         """
         Args:
-            runtimes: the bundle's sessions; each gets a thread that alone uses it.
-            tokeniser: the bundle's.
-            head: the bundle's.
-            cache: looked into first, filled afterwards.
-            observer: told durations and batch sizes.
-            limits: what an inference may hold.
-            linger_s: longest that a row waits for a fuller batch, seconds.
-            window_s: seconds of work that may wait for the model.
-            pool: cuts texts into windows and pools these, if the bundle does; it judges with the same head.
+            model: the parts of the bundle.
+            cache: is read before inference and filled after it.
+            observer: receives durations and batch sizes.
+            limits: the limits of a batch.
+            window_s: the seconds of work that may be in progress.
         """
-        self._tokeniser = tokeniser
-        self._pool = pool
-        self._outcomes: Callable[[Logits, Sequence[Tokens]], Sequence[Outcome]] = (
-            pool.outcomes if pool is not None else head.predictions
+        self._tokeniser = model.tokeniser
+        self._windows = model.windows
+        self._read_logits: Callable[[Logits, Sequence[Tokens]], Sequence[WindowResult]] = (
+            model.windows.collect if model.windows is not None else model.head.predict
         )
         self._cache = cache
         self._observer = observer
         self._limits = limits
         self._closed = False
-        self._lanes = [Lane(runtime) for runtime in runtimes]
-        self._tokenise_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
-        self._untokenised: list[Row] = []
+        self._threads = [RuntimeThread(runtime) for runtime in model.runtimes]
+        self._tokenise_executor = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
+        self._untokenised: list[PendingRow] = []
         self._tokenising: asyncio.Task[None] | None = None
-        self._batcher = Batcher(
-            self._lanes,
-            self._infer_batch,
-            limits,
-            linger_s=linger_s,
-            window_s=window_s,
-            clock=monotonic,
-            call_later=lambda pause, work: asyncio.get_running_loop().call_later(pause, work),
-        )
+        self._throughput = Throughput(len(self._threads), limits.max_rows, window_s)
+        self._batcher = Batcher(self._threads, self._infer_batch, limits, self._throughput)
 
     def close(self) -> None:
-        """End all threads, each after the inference that it is at."""
+        """Shut down all threads; each of them ends after its current inference."""
         self._closed = True
-        for thread in (self._tokenise_thread, *(lane.thread for lane in self._lanes)):
-            thread.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._tokenise_executor, *(thread.executor for thread in self._threads)):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     @property
-    def events_at_once(self) -> int:
-        """How many events a record batch should hold for its results to come soon."""
-        return self._batcher.pace.rows_at_once
+    def record_batch_size(self) -> int:
+        """The number of events that a record batch should hold so that its results come soon."""
+        return self._throughput.record_batch_rows
 
     @property
-    def busy_s(self) -> float:
-        """Seconds for which the model has work already, as far as its pace is known."""
-        return self._batcher.busy_s
+    def backlog_s(self) -> float:
+        """The estimated seconds of work that wait for the model; 0 before the first batch."""
+        return self._batcher.backlog_s
 
     @property
-    def inferring_s(self) -> float:
-        """For how long the longest inference has been running, seconds; 0 when none runs."""
+    def longest_inference_s(self) -> float:
+        """The seconds that the longest current inference has been running; 0 when none runs."""
         now = monotonic()
-        return max((now - began for lane in self._lanes if (began := lane.began) is not None), default=0.0)
+        return max(
+            (now - started for thread in self._threads if (started := thread.started_at) is not None),
+            default=0.0,
+        )
 
     @property
     def window_events(self) -> int:
-        """How many events may be worked on at once: enough to plan well, few enough to finish soon."""
-        return self._batcher.pace.window_rows
+        """The number of events that may be in progress: enough to fill batches, few enough to finish soon."""
+        return self._throughput.window_rows
 
     async def warm_up(self, shapes: Iterable[tuple[int, int]]) -> None:
-        """Run these shapes, (rows, tokens), in every lane, so that no event pays for a first time.
+        """Run these shapes, (rows, tokens), on every thread, so that no event pays for a first inference.
 
         Raises:
-            DeviceError: the device cannot do it.
+            DeviceError: the device cannot compute a shape.
         """
-        word = PROBE.split(maxsplit=1)[0]
+        word = PROBE_TEXT.split(maxsplit=1)[0]
         for rows, width in shapes:
             tokens = await self._first_windows([" ".join([word] * width)])
             one = self._tokeniser.pad(tokens)
-            padded = {name: _repeated(name, given, rows, width) for name, given in one.items()}
-            # All at once: lanes of one model may else take turns in what only one of them has warmed up.
-            await asyncio.gather(*(self._warm(lane, padded) for lane in self._lanes))
-        for lane in self._lanes:
-            await self._probe(lane)
+            padded = {name: _repeat(name, given, rows, width) for name, given in one.items()}
+            # All threads at once: sessions that share a model could otherwise all reuse what one has warmed.
+            await asyncio.gather(*(self._warm_up_thread(thread, padded) for thread in self._threads))
+        for thread in self._threads:
+            await self._probe(thread)
 
-    async def _warm(self, lane: Lane, padded: Padded) -> None:
+    async def _warm_up_thread(self, thread: RuntimeThread, padded: PaddedBatch) -> None:
         rows, width = padded["input_ids"].shape
         try:
-            await self._in(lane.thread, self._run_session, lane, padded)
+            await self._run_in(thread.executor, self._run_session, thread, padded)
         except Exception as exc:
             raise DeviceError(
-                f"the model on {lane.runtime.device} cannot compute {rows} rows of {width} tokens",
+                f"the model on {thread.runtime.device} cannot compute {rows} rows of {width} tokens",
                 cause=_one_line(exc),
                 fix="lower --max-batch-tokens or --max-batch-rows, or check the device and its memory",
             ) from exc
-        self._batcher.pace.note(rows, lane.newly_busy_s())
+        self._throughput.record(rows, thread.take_busy_s())
 
-    async def classify(self, inputs: Sequence[ModelInput]) -> Answers:
-        """A result for each input, in order; one that makes the model fail gets `Poison`.
+    async def classify(self, inputs: Sequence[ModelInput]) -> ClassifiedBatch:
+        """Classify inputs; the result of an input that makes the model fail is `Poison`.
 
-        Equal inputs are inferred once, also when another call is inferring them just now.
+        Equal inputs are inferred once, also across concurrent calls.
 
         Raises:
-            DeviceError: the model fails on a text that it answered before: the device is at fault.
+            DeviceError: the model fails on a text that it has classified before, so the device is at fault.
         """
-        results: list[Result | None] = [None] * len(inputs)
+        results: list[RowResult | None] = [None] * len(inputs)
         keys: list[Key] = []
         missing: Sequence[int] = range(len(inputs))
-        if self._cache.on and inputs:
+        if self._cache.enabled and inputs:
             with self._observer.timed("cache"):
                 keys = self._cache.keys(inputs)
                 results = [*await self._cache.get_many(keys, inputs)]
-                missing = [at for at, known in enumerate(results) if known is None]
-                self._batcher.pace.note(len(inputs) - len(missing), 0.0)
+                missing = [index for index, known in enumerate(results) if known is None]
+                self._throughput.record(len(inputs) - len(missing), 0.0)
         await self._infer_missing(inputs, results, missing)
-        answers = [result for result in results if result is not None]
-        return Answers(answers, self._remember(keys, answers))
+        complete = [result for result in results if result is not None]
+        return ClassifiedBatch(complete, self._remember(keys, complete))
 
-    async def share(self, answers: Answers) -> None:
-        """Write what was inferred to the shared cache."""
-        await self._cache.share(answers.fresh)
+    async def share(self, batch: ClassifiedBatch) -> None:
+        """Write the new predictions of a batch to the shared cache."""
+        await self._cache.share(batch.new_predictions)
 
-    def _remember(self, keys: list[Key], results: list[Result]) -> dict[Key, Prediction]:
-        fresh = {
+    def _remember(self, keys: list[Key], results: list[RowResult]) -> dict[Key, Prediction]:
+        new = {
             key: result
             for key, result in zip(keys, results, strict=False)
             if type(result) is Prediction and not result.cached
         }
-        for key, prediction in fresh.items():
+        for key, prediction in new.items():
             self._cache.remember(key, prediction)
-        return fresh
+        return new
 
     async def _infer_missing(
-        self, inputs: Sequence[ModelInput], results: list[Result | None], missing: Sequence[int]
+        self, inputs: Sequence[ModelInput], results: list[RowResult | None], missing: Sequence[int]
     ) -> None:
         if not missing:
             return
-        group = PendingCall(inputs, results, len(missing), asyncio.get_running_loop().create_future())
-        fresh = self._batcher.join(group, missing)
-        if fresh:
-            self._untokenised += fresh
+        call = PendingCall(inputs, results, len(missing), asyncio.get_running_loop().create_future())
+        new = self._batcher.register(call, missing)
+        if new:
+            self._untokenised += new
             if self._tokenising is None:
-                self._tokenising = asyncio.create_task(self._tokenise_waiting())
-        await group.done
+                self._tokenising = asyncio.create_task(self._tokenise_pending())
+        await call.done
 
-    async def _tokenise_waiting(self) -> None:
-        """Tokenise what waits for it, calls together: another thread is expensive to wake up."""
+    async def _tokenise_pending(self) -> None:
+        """Tokenize the rows of several calls together, because waking the other thread is expensive."""
         try:
             while self._untokenised:
-                rows = self._untokenised[:TOKENISE_ROWS]
-                del self._untokenised[:TOKENISE_ROWS]
+                rows = self._untokenised[:MAX_TOKENISED_ROWS]
+                del self._untokenised[:MAX_TOKENISED_ROWS]
                 await self._tokenise(rows)
         finally:
             self._tokenising = None
 
-    async def _tokenise(self, rows: list[Row]) -> None:
+    async def _tokenise(self, rows: list[PendingRow]) -> None:
         try:
             with self._observer.timed("tokenise"):
-                inputs = [group.inputs[at] for group, at in rows]
-                tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, inputs)
-            if self._pool is None:
-                self._batcher.add(rows, tokens)
+                inputs = [call.inputs[index] for call, index in rows]
+                tokens = await self._run_in(self._tokenise_executor, self._tokeniser.encode_inputs, inputs)
+            if self._windows is None:
+                self._batcher.enqueue(rows, tokens)
             else:
-                self._batcher.add_parts(rows, [*map(self._pool.cut, tokens)])
+                self._batcher.enqueue_windows(rows, [*map(self._windows.split, tokens)])
         except BaseException as exc:
-            # Whatever it is: nobody awaits this task, so those who wait for the rows have to be told.
+            # Nobody awaits this task, so every error is raised in the calls that wait for the rows.
             self._batcher.fail(rows, exc)
             if not isinstance(exc, Exception):
                 raise
 
     async def _first_windows(self, texts: Sequence[str]) -> Sequence[Tokens]:
-        """Tokens of texts that go to the model as they are, cut at the maximum length."""
-        tokens = await self._in(self._tokenise_thread, self._tokeniser.encode_inputs, texts)
-        return tokens if self._pool is None else [*map(self._pool.first, tokens)]
+        """Return the tokens of texts, truncated to the maximum length."""
+        tokens = await self._run_in(self._tokenise_executor, self._tokeniser.encode_inputs, texts)
+        return tokens if self._windows is None else [*map(self._windows.first_window, tokens)]
 
-    async def _infer_batch(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
-        """Infer what was taken at once; if that fails, it is halved until the rows at fault stand alone."""
+    async def _infer_batch(self, thread: RuntimeThread, tokens: Sequence[Tokens]) -> Sequence[WindowResult]:
+        """Infer items that were taken at once; after a failure, halve them until each faulty row is alone."""
         try:
-            return await self._infer_now(lane, tokens)
-        except Exception as exc:  # noqa: BLE001 - runtimes share no base class; the probe tells whose fault it is
+            return await self._infer(thread, tokens)
+        except Exception as exc:  # noqa: BLE001 - runtimes share no base class; the probe tells row from device
             if len(tokens) > 1:
                 half = len(tokens) // 2
                 return [
-                    *await self._infer_batch(lane, tokens[:half]),
-                    *await self._infer_batch(lane, tokens[half:]),
+                    *await self._infer_batch(thread, tokens[:half]),
+                    *await self._infer_batch(thread, tokens[half:]),
                 ]
-            await self._probe(lane)
+            await self._probe(thread)
             poison = Poison(Reason.MODEL, f"the model failed on this text: {type(exc).__name__}")
-            return [poison if self._pool is None else self._pool.mark_failed(tokens[0], poison)]
+            return [poison if self._windows is None else self._windows.mark_failed(tokens[0], poison)]
 
-    async def _infer_now(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
+    async def _infer(self, thread: RuntimeThread, tokens: Sequence[Tokens]) -> Sequence[WindowResult]:
         padded = self._tokeniser.pad(tokens, self._limits.width_multiple)
         rows, width = padded["input_ids"].shape
-        batches = self._limits.batches(rows, width)
-        logits, seconds = await self._in(lane.thread, self._multiply_all, lane, padded, batches)
-        for batch, took in zip(batches, seconds, strict=True):
-            self._note_inference(tokens[batch], width, took)
+        batches = self._limits.split(rows, width)
+        logits, seconds = await self._run_in(thread.executor, self._run_sessions, thread, padded, batches)
+        for batch, batch_s in zip(batches, seconds, strict=True):
+            self._report_inference(tokens[batch], width, batch_s)
         with self._observer.timed("postprocess"):
-            return self._outcomes(logits, tokens)
+            return self._read_logits(logits, tokens)
 
-    def _note_inference(self, tokens: Sequence[Tokens], width: int, seconds: float) -> None:
+    def _report_inference(self, tokens: Sequence[Tokens], width: int, seconds: float) -> None:
         rows, real = len(tokens), sum(map(len, tokens))
         self._observer.inferred(rows, real, rows * width)
         if debugging(__name__):
@@ -280,49 +290,51 @@ class Classifier:
                 infer_ms=round(seconds * 1000, 3),
             )
 
-    def _multiply_all(
-        self, lane: Lane, padded: Padded, batches: Sequence[slice]
+    def _run_sessions(
+        self, thread: RuntimeThread, padded: PaddedBatch, batches: Sequence[slice]
     ) -> tuple[Logits, list[float]]:
-        """Logits of batches of one shape, one after another, and the seconds that each took."""
+        """Run batches of one shape one after another; return the logits of all and the seconds of each."""
         each = []
         for batch in batches:
-            # A process that ends waits for its threads, and should not for what nobody waits for any more.
+            # The process waits for its threads at exit; batches whose results nobody awaits are skipped.
             if self._closed:
                 raise asyncio.CancelledError
-            each.append(self._run_session(lane, {name: given[batch] for name, given in padded.items()}))
+            each.append(self._run_session(thread, {name: given[batch] for name, given in padded.items()}))
         return np.concatenate([logits for logits, _ in each]), [seconds for _, seconds in each]
 
-    def _run_session(self, lane: Lane, padded: Padded) -> tuple[Logits, float]:
-        lane.began = began = monotonic()
+    def _run_session(self, thread: RuntimeThread, padded: PaddedBatch) -> tuple[Logits, float]:
+        thread.started_at = started = monotonic()
         try:
             with self._observer.timed("infer"):
-                logits = lane.runtime.infer(padded)
+                logits = thread.runtime.infer(padded)
         finally:
-            lane.began = None
-        seconds = monotonic() - began
-        lane.busy_s += seconds
+            thread.started_at = None
+        seconds = monotonic() - started
+        thread.busy_s += seconds
         return logits, seconds
 
-    async def _probe(self, lane: Lane) -> None:
-        """A text that is known to work: if it fails too, no record is to blame."""
-        tokens = await self._first_windows([PROBE])
+    async def _probe(self, thread: RuntimeThread) -> None:
+        """Infer a text that is known to work: if it fails, the device is at fault and not a record."""
+        tokens = await self._first_windows([PROBE_TEXT])
         try:
-            (answer,) = await self._infer_now(lane, tokens)
+            (result,) = await self._infer(thread, tokens)
         except Exception as exc:
             raise DeviceError(
-                f"the model on {lane.runtime.device} stopped answering",
+                f"the model on {thread.runtime.device} has stopped working",
                 cause=_one_line(exc),
-                fix="check the device and its memory; the events are read again after a restart",
+                fix="check the device and its memory; the worker reads the events again after a restart",
             ) from exc
-        if isinstance(answer, Poison):
-            raise DeviceError("the model gives no finite logits", fix="verify the bundle: labelstream verify")
+        if isinstance(result, Poison):
+            raise DeviceError(
+                "the model returns no finite logits", fix="verify the bundle: labelstream verify"
+            )
 
-    async def _in(self, thread: ThreadPoolExecutor, work: Callable[..., T], *given: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(thread, work, *given)
+    async def _run_in(self, executor: ThreadPoolExecutor, work: Callable[..., T], *given: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, work, *given)
 
 
-def _repeated(name: str, given: GraphInput, rows: int, width: int) -> GraphInput:
-    """An input of one row as so many rows, of no more than that many tokens."""
+def _repeat(name: str, given: GraphInput, rows: int, width: int) -> GraphInput:
+    """Return a graph input of one row, repeated to `rows` rows and truncated to `width` tokens."""
     one: GraphInput = given if name == "metadata" else given[:, :width]
     return one[np.zeros(rows, dtype=np.int64)]
 

@@ -1,4 +1,4 @@
-"""What a classifier is given and what it gives back."""
+"""The inputs of the classifier and its predictions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,31 +6,31 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from stream.bundle import Manifest
-from stream.bundle.manifest import NumericColumn
+from stream.bundle import Manifest, NumericColumn
 from stream.classify.metadata import as_category, as_number
+from stream.errors import Poison
 
-Cell = float | str | None
-"""A metadata value as the bundle reads it: a number, a name, or nothing."""
+MetadataValue = float | str | None
+"""A metadata value as the bundle reads it: a number, a category, or None if it is missing."""
 
 
 class WithMetadata(NamedTuple):
-    """What a bundle that reads metadata is given for a row: the columns that it uses, in its own order."""
+    """The input of a bundle that reads metadata; `metadata` holds the columns in the bundle's order."""
 
     text: str
     text_pair: str | None
-    metadata: tuple[tuple[str, Cell], ...]
+    metadata: tuple[tuple[str, MetadataValue], ...]
 
 
 ModelInput = str | tuple[str, str] | WithMetadata
-"""What a tokenizer is given for a row: a text, both texts of a pair, or those with their metadata.
+"""The input of one row: a text, the two texts of a pair, or texts with metadata.
 
-Hashable, and equal exactly when the model cannot tell two rows apart.
+Inputs are hashable, and equal if and only if the model cannot distinguish the rows.
 """
 
 
 class TextRow(Protocol):
-    """A row as its source has it: an event, a line of a file."""
+    """A row of any source, such as an event or a line of a file."""
 
     @property
     def text(self) -> str: ...
@@ -42,7 +42,7 @@ class TextRow(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TextInput:
-    """One row for the model: a text, a second text for pair tasks, and the metadata a bundle may use."""
+    """A row for the model: a text, the second text of a pair, and metadata that the bundle may read."""
 
     text: str
     text_pair: str | None = None
@@ -50,7 +50,7 @@ class TextInput:
 
 
 class InputReader:
-    """Takes from a row what one bundle reads, and nothing else."""
+    """Extracts from a row what one bundle reads, and nothing else."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._pair = manifest.takes_pair
@@ -60,36 +60,36 @@ class InputReader:
         ]
 
     @property
-    def plain(self) -> bool:
-        """Whether the bundle reads a text and no more, so that `row.text` is all there is to it."""
+    def text_only(self) -> bool:
+        """True if the bundle reads `row.text` and nothing else."""
         return not self._pair and not self._columns
 
     def read(self, rows: Iterable[TextRow]) -> list[ModelInput]:
-        """The inputs of rows, in order; a second text that the bundle does not read is left out."""
-        if self.plain:
+        """Return the input of each row, in order; it omits a second text that the bundle does not read."""
+        if self.text_only:
             return [row.text for row in rows]
         if not self._columns:
             return [row.text if row.text_pair is None else (row.text, row.text_pair) for row in rows]
         return [
-            WithMetadata(row.text, row.text_pair if self._pair else None, self._cells(row.metadata or {}))
+            WithMetadata(row.text, row.text_pair if self._pair else None, self._values(row.metadata or {}))
             for row in rows
         ]
 
-    def _cells(self, metadata: Mapping[str, Any]) -> tuple[tuple[str, Cell], ...]:
-        return tuple((name, read(metadata.get(name))) for name, read in self._columns)
+    def _values(self, metadata: Mapping[str, Any]) -> tuple[tuple[str, MetadataValue], ...]:
+        return tuple((name, parse(metadata.get(name))) for name, parse in self._columns)
 
 
 def texts_of(row: ModelInput) -> str | tuple[str, str]:
-    """What the tokenizer reads of an input."""
+    """Return the text or the pair of texts of an input, which the tokenizer reads."""
     if isinstance(row, WithMetadata):
         return row.text if row.text_pair is None else (row.text, row.text_pair)
     return row
 
 
-def canonical(row: ModelInput) -> bytes:
-    """The bytes that decide whether two inputs are equal: `[text, text_pair, metadata]` as JSON.
+def canonical_json(row: ModelInput) -> bytes:
+    """Return `[text, text_pair, metadata]` as JSON, which is equal for equal inputs and only for them.
 
-    The text is taken as it was sent (no NFC), since that is what the tokenizer sees.
+    The text is not normalized (no NFC), because the tokenizer does not see a normalized text either.
     """
     if isinstance(row, str):
         return orjson.dumps((row, None, None))
@@ -100,20 +100,24 @@ def canonical(row: ModelInput) -> bytes:
 
 
 class Prediction(NamedTuple):
-    """What the model says of one row, encoded once for all who need it.
+    """The model's prediction for one row, in encoded form.
 
     Attributes:
-        members: the members of a label event that come from the model, JSON without braces.
-        scores: the compact form that a cache keeps; for labels every label's score in the bundle's order,
-            in millionths, as little-endian uint32. The head that wrote it can read it.
-        cached: whether it came from a cache tier rather than from the model.
+        members: the members of the label event that come from the model, as JSON without braces.
+        stored: the compact form for caches, which the head that wrote it can read; for labels the score of
+            each label in the bundle's order, in millionths, as little-endian uint32.
+        cached: True if the prediction comes from a cache tier, False if it comes from the model.
     """
 
     members: bytes
-    scores: bytes
+    stored: bytes
     cached: bool = False
 
     def fields(self) -> dict[str, Any]:
-        """The members as an object."""
-        found: dict[str, Any] = orjson.loads(b"{%b}" % self.members)
-        return found
+        """Return the decoded members."""
+        decoded: dict[str, Any] = orjson.loads(b"{%b}" % self.members)
+        return decoded
+
+
+RowResult = Prediction | Poison
+"""The result of one row: a prediction, or `Poison` if the row makes the model fail."""

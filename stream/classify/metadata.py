@@ -1,4 +1,4 @@
-"""Metadata to the numbers that a graph reads, as the bundle's encoders have it."""
+"""Encoding of metadata: the values of the bundle's columns become the numbers that the graph reads."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.bundle.manifest import CategoricalColumn, MetadataColumn, NumericColumn
+from stream.bundle import CategoricalColumn, MetadataColumn, NumericColumn
 
-# So far off, a number says no more, and half precision still holds it.
-MOST_DEVIATIONS = 1e4
-MISSING = 0.0
-UNSEEN = 1.0
-FIRST_VALUE = 2
+# A larger deviation carries no more information, and this one still fits into half precision.
+MAX_DEVIATIONS = 1e4
+MISSING_CATEGORY = 0.0
+UNSEEN_CATEGORY = 1.0
+FIRST_CATEGORY = 2
 
 
 class MetadataEncoder:
-    """Turns the metadata of rows into float32 [rows, columns]; never fails, whatever an event carries."""
+    """Encodes the metadata of rows as float32 [rows, columns]; it accepts any value and never raises."""
 
     def __init__(self, columns: Sequence[MetadataColumn]) -> None:
         self._columns = columns
-        self._places = [
-            {value: float(at) for at, value in enumerate(column.values, FIRST_VALUE)}
+        self._categories = [
+            {value: float(code) for code, value in enumerate(column.values, FIRST_CATEGORY)}
             if isinstance(column, CategoricalColumn)
             else {}
             for column in columns
@@ -32,36 +32,39 @@ class MetadataEncoder:
         """Encode rows.
 
         Args:
-            rows: metadata by column name; None, an absent name, null and the empty text are missing values,
-                and so is, in a column of numbers, what is not a finite number.
+            rows: the metadata of each row by column name. A value is missing if the mapping or the name is
+                absent, or if the value is null, the empty text or, in a numeric column, not a finite number.
 
         Returns:
-            float32 [rows, columns], a number column taking two of them: deviations from the mean, at most
-            10,000 either way, and whether it is missing.
+            float32 [rows, graph columns]. A numeric column has two graph columns: the deviations from the
+            mean, from -10,000 to 10,000, and 1.0 if the value is missing.
         """
         width = sum(column.width for column in self._columns)
-        return np.array([self._row(row or {}) for row in rows], dtype=np.float32).reshape(len(rows), width)
+        return np.array([self._encode_row(row or {}) for row in rows], dtype=np.float32).reshape(
+            len(rows), width
+        )
 
-    def _row(self, row: Mapping[str, Any]) -> list[float]:
-        found: list[float] = []
-        for column, places in zip(self._columns, self._places, strict=True):
+    def _encode_row(self, row: Mapping[str, Any]) -> list[float]:
+        encoded: list[float] = []
+        for column, categories in zip(self._columns, self._categories, strict=True):
             value = row.get(column.name)
             if isinstance(column, NumericColumn):
                 number = as_number(value)
-                found += [0.0, 1.0] if number is None else [_standardised(number, column), 0.0]
+                encoded += [0.0, 1.0] if number is None else [_standardise(number, column), 0.0]
             else:
-                name = as_category(value)
-                found.append(MISSING if name is None else places.get(name, UNSEEN))
-        return found
+                category = as_category(value)
+                code = MISSING_CATEGORY if category is None else categories.get(category, UNSEEN_CATEGORY)
+                encoded.append(code)
+        return encoded
 
 
-def _standardised(number: float, column: NumericColumn) -> float:
+def _standardise(number: float, column: NumericColumn) -> float:
     deviations = (number - column.mean) / column.std
-    return max(-MOST_DEVIATIONS, min(deviations, MOST_DEVIATIONS))
+    return max(-MAX_DEVIATIONS, min(deviations, MAX_DEVIATIONS))
 
 
 def as_number(value: Any) -> float | None:
-    """A finite number, also one that is written as a text; None for everything else."""
+    """Convert a value to a finite number, also from a text; return None if that is impossible."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -70,7 +73,10 @@ def as_number(value: Any) -> float | None:
 
 
 def as_category(value: Any) -> str | None:
-    """A value's name: texts as they stand, true and false as JSON has them, whole numbers without a point."""
+    """Convert a value to a category; return None if it is missing.
+
+    Texts stay as they are, booleans are written as in JSON, and whole numbers without a decimal point.
+    """
     if value is None or value == "":
         return None
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Text to token ids with the bundle's own tokenizer, and rows to padded arrays."""
+"""Tokenization with the bundle's own tokenizer, and padding of rows to arrays."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -12,11 +12,11 @@ from stream.bundle import Bundle
 from stream.classify.inputs import InputReader, ModelInput, TextInput, WithMetadata, texts_of
 from stream.classify.metadata import MetadataEncoder
 from stream.errors import BundleError
-from stream.runtime.base import Padded
+from stream.runtime.base import PaddedBatch
 
 
 class Tokens(Protocol):
-    """What the tokenizer returns for a row, as far as every model needs it."""
+    """The tokens of a row, with the attributes that every model needs."""
 
     @property
     def ids(self) -> list[int]: ...
@@ -26,7 +26,7 @@ class Tokens(Protocol):
 
 
 class TextTokens(Tokens, Protocol):
-    """Tokens that know where in a text they stand; offsets count its characters."""
+    """Tokens with their positions in the text; offsets count characters."""
 
     @property
     def text(self) -> str: ...
@@ -39,11 +39,11 @@ class TextTokens(Tokens, Protocol):
 
 
 class RowTokens:
-    """The tokens of a row together with what else of the row the model or its head reads.
+    """The tokens of a row, with the other parts of the row that the model or its head reads.
 
     Attributes:
-        text: the first text as it was sent.
-        metadata: float32 [columns], or None where the bundle reads none.
+        text: the first text of the row, unchanged.
+        metadata: float32 [columns], or None if the bundle reads no metadata.
     """
 
     __slots__ = ("_encoding", "metadata", "text")
@@ -55,37 +55,37 @@ class RowTokens:
 
     @property
     def ids(self) -> list[int]:
-        """Token ids."""
+        """The token ids."""
         found: list[int] = self._encoding.ids
         return found
 
     @property
     def type_ids(self) -> list[int]:
-        """0 for tokens of the first text, 1 for those of the second, as the template has it."""
+        """The type id of each token: usually 0 for the first text and 1 for the second."""
         found: list[int] = self._encoding.type_ids
         return found
 
     @property
     def offsets(self) -> list[tuple[int, int]]:
-        """Characters of each token in its text."""
+        """The character range of each token in its text."""
         found: list[tuple[int, int]] = self._encoding.offsets
         return found
 
     @property
     def word_ids(self) -> list[int | None]:
-        """The number of each token's word in the tokenizer's own count."""
+        """The tokenizer's word number of each token."""
         found: list[int | None] = self._encoding.word_ids
         return found
 
     @property
     def special_tokens_mask(self) -> list[int]:
-        """1 where the template put the token."""
+        """1 for each token that the template adds."""
         found: list[int] = self._encoding.special_tokens_mask
         return found
 
     @property
     def tokens(self) -> list[str]:
-        """The tokens as the vocabulary spells them."""
+        """The tokens as the vocabulary writes them."""
         found: list[str] = self._encoding.tokens
         return found
 
@@ -93,13 +93,18 @@ class RowTokens:
         return len(self._encoding)
 
     def windows(self, most: int) -> "list[RowTokens]":
-        """This row and what of its text did not fit into it, at most so many windows."""
-        cut = (self._encoding, *self._encoding.overflowing)[:most]
-        return [RowTokens(encoding, self.text, self.metadata) for encoding in cut]
+        """Return the windows of the row's text: this one and those that overflowed, at most `most`."""
+        encodings = (self._encoding, *self._encoding.overflowing)[:most]
+        return [RowTokens(encoding, self.text, self.metadata) for encoding in encodings]
 
 
 class Tokeniser:
-    """The Rust tokenizer of a bundle: truncates to the bundle's maximum length, never pads."""
+    """The Rust tokenizer of a bundle; it truncates texts to the bundle's maximum length.
+
+    Attributes:
+        windows: how the bundle splits long texts; None if it truncates them.
+        tags_tokens: True if the bundle tags tokens.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         """Load `tokenizer.json`.
@@ -122,72 +127,73 @@ class Tokeniser:
         self._max_length = manifest.max_length
         self.windows = manifest.windows
         stride = self.windows.stride if self.windows else 0
-        self._check_room(bundle, stride)
+        self._check_stride(bundle, stride)
         self._tokenizer.enable_truncation(manifest.max_length, stride=stride, strategy="longest_first")
         self._tokenizer.no_padding()
         self._metadata = MetadataEncoder(manifest.metadata) if manifest.metadata else None
-        # Offsets cost time, so only heads that use them get them.
-        self.of_tokens = manifest.head == "token"
-        # Of a single text BERT's types are zeros, and reading them costs as much as reading the ids.
-        self._one_type = not manifest.takes_pair and not any(self._tokenizer.encode("a").type_ids)
-        self._bare = not (self.of_tokens or self._metadata or self.windows)
+        self.tags_tokens = manifest.head == "token"
+        # BERT's type ids of a single text are zeros; reading them costs as much as reading the token ids.
+        self._zero_types = not manifest.takes_pair and not any(self._tokenizer.encode("a").type_ids)
+        # Computing offsets costs time, so tokens have them only if the head uses them.
+        self._ids_only = not (self.tags_tokens or self._metadata or self.windows)
 
-    def _check_room(self, bundle: Bundle, stride: int) -> None:
+    def _check_stride(self, bundle: Bundle, stride: int) -> None:
         special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
-        # The tokenizer would end the process.
+        # With such a stride the tokenizer would abort the process.
         if stride and stride >= self._max_length - special:
             raise BundleError(
-                f"the windows of {bundle.path} never move on",
-                cause=f"neighbours share {stride} of {self._max_length - special} tokens",
+                f"the window stride of {bundle.path} is too large",
+                cause=f"adjacent windows share {stride} of {self._max_length - special} tokens",
                 fix="export the bundle again with a smaller window stride, or a longer maximum length",
             )
 
     def encode(self, rows: Sequence[TextInput]) -> Sequence[Tokens]:
-        """Tokenise rows; releases the interpreter lock while it works."""
+        """Tokenize rows; this releases the interpreter lock."""
         return self.encode_inputs(self._reader.read(rows))
 
     def encode_inputs(self, inputs: Sequence[ModelInput]) -> Sequence[Tokens]:
-        """Tokenise what a bundle reads; releases the interpreter lock while it works.
+        """Tokenize inputs; this releases the interpreter lock.
 
         Returns:
-            `RowTokens` if the bundle reads metadata, tags tokens or cuts windows; else bare encodings.
+            `RowTokens` if the bundle reads metadata, tags tokens or splits texts into windows; otherwise the
+            tokenizer's encodings without offsets.
         """
-        if self._bare:
+        if self._ids_only:
             encoded: list[Tokens] = self._tokenizer.encode_batch_fast(inputs)
             return encoded
         return self.encode_rows(inputs)
 
     def encode_rows(self, inputs: Sequence[ModelInput]) -> list[RowTokens]:
-        """Tokenise with all that there is to know of the tokens, whatever the bundle needs."""
+        """Tokenize inputs with offsets and metadata, regardless of what the bundle needs."""
         texts = [texts_of(row) for row in inputs]
         encoded = self._tokenizer.encode_batch(texts)
         metadata: Sequence[npt.NDArray[np.float32] | None] = [None] * len(inputs)
         if self._metadata is not None:
-            cells = [dict(row.metadata) if isinstance(row, WithMetadata) else None for row in inputs]
-            metadata = [*self._metadata.encode(cells)]
+            values = [dict(row.metadata) if isinstance(row, WithMetadata) else None for row in inputs]
+            metadata = [*self._metadata.encode(values)]
         return [
             RowTokens(encoding, text if isinstance(text, str) else text[0], columns)
             for encoding, text, columns in zip(encoded, texts, metadata, strict=True)
         ]
 
-    def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> Padded:
-        """Lay rows into arrays for the graph's inputs: int64 [rows, tokens], padded on the right.
+    def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> PaddedBatch:
+        """Pad rows on the right, to one int64 array [rows, tokens] for each input of the graph.
 
-        `global_attention_mask` is 1 at the first token, as Longformer's classifiers are trained; `metadata`
-        is float32 [rows, columns].
+        `global_attention_mask` is 1 at the first token, as in the training of Longformer classifiers;
+        `metadata` is float32 [rows, columns].
 
         Args:
-            rows: at least one.
-            width_multiple: the longest row's tokens are rounded up to a multiple of this, but never past the
-                bundle's maximum length.
+            rows: the tokens of each row, at least one row.
+            width_multiple: the width is rounded up to a multiple of this, but not beyond the bundle's maximum
+                length.
         """
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         longest = int(lengths.max())
         width = max(longest, min(self._max_length, -(-longest // width_multiple) * width_multiple))
         real = np.arange(width) < lengths[:, None]
-        return {name: self._laid_out(name, rows, real) for name in self._inputs}
+        return {name: self._input_array(name, rows, real) for name in self._inputs}
 
-    def _laid_out(
+    def _input_array(
         self, name: str, rows: Sequence[Tokens], real: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
         if name == "attention_mask":
@@ -199,10 +205,10 @@ class Tokeniser:
         if name == "metadata":
             columns = [cast(RowTokens, row).metadata for row in rows]
             return np.array(columns, dtype=np.float32)
-        if name == "token_type_ids" and self._one_type:
+        if name == "token_type_ids" and self._zero_types:
             return np.zeros(real.shape, dtype=np.int64)
         ids = name == "input_ids"
-        laid_out = np.full(real.shape, self._pad_id if ids else 0, dtype=np.int64)
+        array = np.full(real.shape, self._pad_id if ids else 0, dtype=np.int64)
         flat = chain.from_iterable(row.ids if ids else row.type_ids for row in rows)
-        laid_out[real] = np.fromiter(flat, dtype=np.int64, count=int(real.sum()))
-        return laid_out
+        array[real] = np.fromiter(flat, dtype=np.int64, count=int(real.sum()))
+        return array

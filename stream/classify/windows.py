@@ -1,76 +1,74 @@
-"""Texts longer than the model reads: cut into overlapping windows, put together again behind the model."""
+"""Long texts: they are split into overlapping windows, and the windows' logits are pooled after inference."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from stream.bundle import Manifest, Windows
-from stream.classify.inputs import Prediction
+from stream.bundle import Manifest
+from stream.classify.heads import Head
+from stream.classify.inputs import RowResult
 from stream.classify.tokenise import RowTokens, TextTokens, Tokens
 from stream.errors import Poison, Reason
 from stream.runtime.base import Logits
 
 T = TypeVar("T")
 
-Outcome = Prediction | Poison | None
-"""A result, or None for a window while others of its text are not inferred yet."""
-
-Judge = Callable[[Any, Sequence[Tokens]], Sequence[Prediction | Poison]]
-"""Logits of texts and their tokens to predictions, as a head does it."""
+WindowResult = RowResult | None
+"""The result of a row, or None for a window while other windows of its text are missing."""
 
 
 class Window:
-    """A window of a text, as the planner and the model see it."""
+    """A window of a text, as the queue and the model see it."""
 
-    __slots__ = ("at", "text", "tokens")
+    __slots__ = ("index", "text", "tokens")
 
-    def __init__(self, tokens: RowTokens, text: "CutText", at: int) -> None:
+    def __init__(self, tokens: RowTokens, text: "WindowedText", index: int) -> None:
         self.tokens = tokens
         self.text = text
-        self.at = at
+        self.index = index
 
     @property
     def ids(self) -> list[int]:
-        """As those of its tokens."""
+        """The token ids of the window."""
         return self.tokens.ids
 
     @property
     def type_ids(self) -> list[int]:
-        """As those of its tokens."""
+        """The token type ids of the window."""
         return self.tokens.type_ids
 
     @property
     def metadata(self) -> npt.NDArray[np.float32] | None:
-        """The row's."""
+        """The metadata of the row, float32 [columns]."""
         return self.tokens.metadata
 
     def __len__(self) -> int:
         return len(self.tokens)
 
 
-class CutText:
-    """A text in windows, and what is known of each of them."""
+class WindowedText:
+    """The windows of a text, and the logits of each window that was inferred."""
 
-    __slots__ = ("found", "left", "windows")
+    __slots__ = ("logits", "remaining", "windows")
 
     def __init__(self, windows: Sequence[RowTokens]) -> None:
-        self.windows = [Window(tokens, self, at) for at, tokens in enumerate(windows)]
-        self.found: list[Logits | Poison | None] = [None] * len(windows)
-        self.left = len(windows)
+        self.windows = [Window(tokens, self, index) for index, tokens in enumerate(windows)]
+        self.logits: list[Logits | Poison | None] = [None] * len(windows)
+        self.remaining = len(windows)
 
-    def receive(self, at: int, found: Logits | Poison) -> bool:
-        """Note what was found for a window; True when it was the last one missing."""
-        self.found[at] = found
-        self.left -= 1
-        return not self.left
+    def receive(self, index: int, logits: Logits | Poison) -> bool:
+        """Store the logits of a window; return True if it was the last one missing."""
+        self.logits[index] = logits
+        self.remaining -= 1
+        return not self.remaining
 
 
 @dataclass(frozen=True, slots=True)
 class MergedTokens:
-    """A text's own tokens out of all its windows, each once."""
+    """The text's own tokens from all of its windows, each once."""
 
     text: str
     ids: list[int]
@@ -84,92 +82,93 @@ class MergedTokens:
 
 
 class WindowPool:
-    """Cuts the texts of one bundle, and pools what the model says of their windows."""
+    """Splits the texts of one bundle into windows, and pools the windows' logits."""
 
-    def __init__(self, windows: Windows, manifest: Manifest, judge: Judge) -> None:
+    def __init__(self, manifest: Manifest, head: Head) -> None:
         """
         Args:
-            windows: how to cut and pool.
-            manifest: the bundle's.
-            judge: the head's `predictions`.
+            manifest: the manifest of a bundle with windows.
+            head: predicts from the pooled logits.
         """
-        self._windows = windows
-        self._of_tokens = manifest.head == "token"
-        self._judge = judge
+        assert manifest.windows is not None
+        self._windows = manifest.windows
+        self._tags_tokens = manifest.head == "token"
+        self._head = head
 
-    def cut(self, tokens: Tokens) -> Sequence[Window]:
-        """The windows of a text, at least one, at most as many as the bundle allows."""
+    def split(self, tokens: Tokens) -> Sequence[Window]:
+        """Split a text into windows: at least one, at most the bundle's maximum."""
         assert isinstance(tokens, RowTokens)
-        return CutText(tokens.windows(self._windows.most)).windows
+        return WindowedText(tokens.windows(self._windows.most)).windows
 
-    def first(self, tokens: Tokens) -> Window:
-        """A text's first window, as if it were all."""
+    def first_window(self, tokens: Tokens) -> Window:
+        """Return the first window of a text as its only one."""
         assert isinstance(tokens, RowTokens)
-        return CutText([tokens]).windows[0]
+        return WindowedText([tokens]).windows[0]
 
-    def outcomes(self, logits: Logits, windows: Sequence[Tokens]) -> list[Outcome]:
-        """Note the logits of windows, [rows, labels] or [rows, tokens, labels].
+    def collect(self, logits: Logits, windows: Sequence[Tokens]) -> list[WindowResult]:
+        """Store the logits of windows, [windows, labels] or [windows, tokens, labels].
 
         Returns:
-            For each window the result of its text if it was the last one missing, else None.
+            The result of a text for the window that completes it, None for every other window.
         """
-        outcomes: list[Outcome] = [None] * len(windows)
-        whole: list[tuple[int, CutText]] = []
+        results: list[WindowResult] = [None] * len(windows)
+        complete: list[tuple[int, WindowedText]] = []
         for at, (window, row) in enumerate(zip(windows, logits, strict=True)):
             assert isinstance(window, Window)
-            if window.text.receive(window.at, row[: len(window)] if self._of_tokens else row):
-                whole.append((at, window.text))
-        sound: list[tuple[int, Logits, Tokens]] = []
-        for at, text in whole:
-            if (poison := _poison(text)) is not None:
-                outcomes[at] = poison
+            if window.text.receive(window.index, row[: len(window)] if self._tags_tokens else row):
+                complete.append((at, window.text))
+        pooled: list[tuple[int, Logits, Tokens]] = []
+        for at, text in complete:
+            if (poison := _first_poison(text)) is not None:
+                results[at] = poison
             else:
-                sound.append((at, *self._pooled(text)))
-        if sound:
-            rows = [row for _, row, _ in sound]
-            tokens = [tokens for _, _, tokens in sound]
-            for (at, _, _), result in zip(sound, self._judged(rows, tokens), strict=True):
-                outcomes[at] = result
-        return outcomes
+                pooled.append((at, *self._pool(text)))
+        if pooled:
+            rows = [row for _, row, _ in pooled]
+            tokens = [tokens for _, _, tokens in pooled]
+            for (at, _, _), result in zip(pooled, self._predict(rows, tokens), strict=True):
+                results[at] = result
+        return results
 
-    def _judged(self, rows: list[Logits], tokens: list[Tokens]) -> Sequence[Prediction | Poison]:
-        """What the head says of texts; one that it fails on is poison.
+    def _predict(self, rows: list[Logits], tokens: list[Tokens]) -> Sequence[RowResult]:
+        """Predict from pooled logits; a text that makes the head fail becomes `Poison`.
 
-        It must not raise: the batch would be halved and inferred again, and its windows counted twice.
+        This must not raise: the batch would be halved and inferred again, and its windows received twice.
         """
         try:
-            return self._judge(rows if self._of_tokens else np.stack(rows), tokens)
+            # Token heads take a sequence of [tokens, labels]; other heads take one array.
+            logits = rows if self._tags_tokens else np.stack(rows)
+            return self._head.predict(logits, tokens)  # type: ignore[arg-type]
         except Exception as exc:  # noqa: BLE001 - heads share no error class
             if len(rows) == 1:
-                return [
-                    Poison(Reason.MODEL, f"the logits of this text were not understood: {type(exc).__name__}")
-                ]
-            alone = (self._judged([row], [of]) for row, of in zip(rows, tokens, strict=True))
-            return [result for results in alone for result in results]
+                message = f"the logits of this text cannot be interpreted: {type(exc).__name__}"
+                return [Poison(Reason.MODEL, message)]
+            each = (self._predict([row], [of_row]) for row, of_row in zip(rows, tokens, strict=True))
+            return [result for results in each for result in results]
 
-    def mark_failed(self, window: Tokens, poison: Poison) -> Outcome:
-        """Note that a window cannot be inferred; its text becomes poison when all its windows are known."""
+    def mark_failed(self, window: Tokens, poison: Poison) -> WindowResult:
+        """Mark a window that cannot be inferred; return `poison` if the window completes its text."""
         assert isinstance(window, Window)
-        if window.text.receive(window.at, poison):
-            return _poison(window.text)
+        if window.text.receive(window.index, poison):
+            return _first_poison(window.text)
         return None
 
-    def _pooled(self, text: CutText) -> tuple[Logits, Tokens]:
-        rows = [row for row in text.found if isinstance(row, np.ndarray)]
+    def _pool(self, text: WindowedText) -> tuple[Logits, Tokens]:
+        rows = [row for row in text.logits if isinstance(row, np.ndarray)]
         tokens = [window.tokens for window in text.windows]
-        if self._of_tokens:
+        if self._tags_tokens:
             return merge_tokens(rows, tokens, self._windows.stride)
-        return pool(np.stack(rows), self._windows.pooling), tokens[0]
+        return pool_logits(np.stack(rows), self._windows.pooling), tokens[0]
 
 
-def _poison(text: CutText) -> Poison | None:
-    return next((found for found in text.found if isinstance(found, Poison)), None)
+def _first_poison(text: WindowedText) -> Poison | None:
+    return next((logits for logits in text.logits if isinstance(logits, Poison)), None)
 
 
-def pool(logits: Logits, pooling: str) -> Logits:
-    """Logits of a text's windows, float32 [windows, labels], to those of the text, float32 [labels].
+def pool_logits(logits: Logits, pooling: str) -> Logits:
+    """Pool the logits of a text's windows, float32 [windows, labels], to float32 [labels].
 
-    A window whose logits are not finite makes all of them not a number, whatever the pooling.
+    If any logit is not finite, all pooled logits are NaN, regardless of the pooling.
     """
     if not np.isfinite(logits).all():
         return np.full(logits.shape[1], np.nan, dtype=np.float32)
@@ -180,56 +179,58 @@ def pool(logits: Logits, pooling: str) -> Logits:
 def merge_tokens(
     logits: Sequence[Logits], windows: Sequence[TextTokens], stride: int
 ) -> tuple[Logits, MergedTokens]:
-    """A text's own tokens, each from the window where it stands farthest from a cut.
+    """Merge the windows of a text: take each token from the window where it has the most context.
 
     Args:
-        logits: for each window, float32 [tokens, labels], special tokens included.
-        windows: its tokens.
-        stride: tokens that neighbours share.
+        logits: float32 [tokens, labels] of each window, special tokens included.
+        windows: the tokens of each window.
+        stride: the number of tokens that adjacent windows share.
 
     Returns:
-        Logits float32 [tokens, labels] of the text's own tokens, and these.
+        The logits of the text's own tokens, float32 [tokens, labels], and these tokens.
     """
     own = [[at for at, special in enumerate(w.special_tokens_mask) if not special] for w in windows]
-    places = [(window, own[window][at]) for window, at in best_places([*map(len, own)], stride)]
+    positions = [
+        (window, own[window][index]) for window, index in central_positions([*map(len, own)], stride)
+    ]
     merged = MergedTokens(
         windows[0].text,
-        _gather([w.ids for w in windows], places),
-        _gather([w.type_ids for w in windows], places),
-        _gather([w.offsets for w in windows], places),
-        _gather([w.word_ids for w in windows], places),
-        [0] * len(places),
+        _gather([w.ids for w in windows], positions),
+        _gather([w.type_ids for w in windows], positions),
+        _gather([w.offsets for w in windows], positions),
+        _gather([w.word_ids for w in windows], positions),
+        [0] * len(positions),
     )
-    kept = [logits[window][at] for window, at in places]
-    return np.array(kept, dtype=np.float32).reshape(len(kept), logits[0].shape[1]), merged
+    rows = [logits[window][at] for window, at in positions]
+    return np.array(rows, dtype=np.float32).reshape(len(rows), logits[0].shape[1]), merged
 
 
-def _gather(columns: Sequence[Sequence[T]], places: Sequence[tuple[int, int]]) -> list[T]:
-    return [columns[window][at] for window, at in places]
+def _gather(columns: Sequence[Sequence[T]], positions: Sequence[tuple[int, int]]) -> list[T]:
+    return [columns[window][at] for window, at in positions]
 
 
-def best_places(lengths: Sequence[int], stride: int) -> list[tuple[int, int]]:
-    """For every token of a text that was cut into windows, the window where it stands farthest from a cut.
+def central_positions(lengths: Sequence[int], stride: int) -> list[tuple[int, int]]:
+    """Find the position of each token of a text in the window where it is farthest from a window border.
 
     Args:
-        lengths: the text's own tokens of each window.
-        stride: tokens that neighbours share.
+        lengths: the number of the text's own tokens in each window.
+        stride: the number of tokens that adjacent windows share.
 
     Returns:
-        (window, place among the window's own tokens) for each token of the text, in order; of two windows
-        that are as good the earlier one.
+        (window, index among the window's own tokens) of each token of the text, in order; of two equally good
+        windows the earlier one.
     """
     starts = [0]
     for length in lengths[:-1]:
         starts.append(starts[-1] + length - stride)
-    found: dict[int, tuple[int, int, int]] = {}
+    best: dict[int, tuple[int, int, int]] = {}
     for window, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-        for place in range(length):
-            # The text's own ends are no cuts.
-            left = place if window else length
-            right = length - 1 - place if window < len(lengths) - 1 else length
+        for index in range(length):
+            # The beginning and the end of the text are not window borders.
+            left = index if window else length
+            right = length - 1 - index if window < len(lengths) - 1 else length
             margin = min(left, right)
-            best = found.get(start + place)
-            if best is None or margin > best[0]:
-                found[start + place] = (margin, window, place)
-    return [(window, place) for _, (_, window, place) in sorted(found.items())]
+            known = best.get(start + index)
+            if known is None or margin > known[0]:
+                best[start + index] = (margin, window, index)
+    return [(window, index) for _, (_, window, index) in sorted(best.items())]

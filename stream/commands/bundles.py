@@ -12,7 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.bundle import latest_version, read_bundle
-from stream.bundle.summary import Entry, as_json, difference, entries, size_bytes, summary
+from stream.bundle.summary import (
+    StoreEntry,
+    compare_bundles,
+    describe_bundle,
+    entry_as_json,
+    read_store,
+    size_bytes,
+)
 from stream.bundle.versions import promote as make_latest
 from stream.bundle.versions import roll_back
 from stream.errors import UsageError
@@ -43,9 +50,9 @@ def list_bundles(*, bundle_store: Store = Path("bundles"), json: Json = False) -
 
     labelstream bundles list --bundle-store /srv/bundles --json
     """
-    found = [*entries(bundle_store)]
+    found = [*read_store(bundle_store)]
     if json:
-        _print_json([as_json(entry) for entry in found])
+        _print_json([entry_as_json(entry) for entry in found])
         return
     if not found:
         _line(f"{bundle_store}/ holds no bundles; make one: labelstream train DATA --name NAME")
@@ -68,10 +75,10 @@ def show(bundle: Spec, *, bundle_store: Store = Path("bundles"), json: Json = Fa
     """
     found = read_bundle(bundle, bundle_store)
     if json:
-        _print_json(summary(found))
+        _print_json(describe_bundle(found))
         return
     manifest = found.manifest
-    said = summary(found)
+    said = describe_bundle(found)
     latest = latest_version(bundle_store, manifest.name)
     told = f"{found.reference}{'  latest' if latest == manifest.version else ''}"
     _line(f"{told}  {found.path}  {_size(size_bytes(found.path))}  {found.digest}")
@@ -111,7 +118,7 @@ def diff(before: Spec, after: Spec, *, bundle_store: Store = Path("bundles"), js
     labelstream bundles diff support@2 support --json
     """
     old, new = read_bundle(before, bundle_store), read_bundle(after, bundle_store)
-    found = difference(old, new)
+    found = compare_bundles(old, new)
     if json:
         _print_json({"before": old.reference, "after": new.reference, **found})
         return
@@ -174,7 +181,7 @@ def _line(line: str) -> None:
     Console(soft_wrap=True, highlight=False).print(line, markup=False)
 
 
-def _cells(entry: Entry) -> list[str]:
+def _cells(entry: StoreEntry) -> list[str]:
     if entry.problem:
         return [entry.name, entry.latest, ", ".join(entry.versions), entry.problem, "", "", "", ""]
     metric = f"{entry.metric[0]} {entry.metric[1]:.3f}" if entry.metric else ""

@@ -150,7 +150,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 
 def _bundle(settings: Settings) -> Iterator[Finding]:
     from stream.bundle import open_bundle
-    from stream.classify.heads import check_servable
+    from stream.classify import check_servable
 
     for spec in dict.fromkeys(route.bundle for route in settings.effective_routes):
         bundle = open_bundle(spec, settings.bundle_store)

@@ -9,12 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.bundle import Manifest
-from stream.classify.heads import probabilities
-from stream.classify.inputs import ModelInput, Prediction, WithMetadata, texts_of
-from stream.classify.tokenise import RowTokens
-from stream.classify.windows import pool
+from stream.classify import (
+    ModelInput,
+    Prediction,
+    RowTokens,
+    WithMetadata,
+    pool_logits,
+    probabilities,
+    texts_of,
+)
 from stream.errors import Poison
-from stream.runtime.base import Logits
+from stream.runtime import Logits
 from stream.worker.route_model import OpenModel
 
 
@@ -69,7 +74,7 @@ def _tokens(manifest: Manifest, tokens: RowTokens) -> Text:
 
 def _scores(manifest: Manifest, logits: Sequence[Logits]) -> RenderableType:
     pooling = manifest.windows.pooling if manifest.windows else "mean"
-    pooled = pool(np.stack(logits), pooling) if len(logits) > 1 else logits[0]
+    pooled = pool_logits(np.stack(logits), pooling) if len(logits) > 1 else logits[0]
     chances = probabilities(manifest, pooled)
     table = Table("id", "label", "logit", box=SIMPLE_HEAD)
     if chances is not None:

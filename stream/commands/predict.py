@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stream.bundle import read_bundle
-from stream.classify.inputs import InputReader, Prediction
+from stream.classify import InputReader, Prediction
 from stream.commands.explain import explain as explanation
 from stream.commands.explain import explaining_console
 from stream.commands.options import with_settings

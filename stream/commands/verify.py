@@ -9,17 +9,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from stream.bundle import open_bundle
-from stream.classify.heads import check_servable
-from stream.classify.tokenise import Tokeniser
+from stream.classify import Tokeniser, check_servable
 from stream.errors import BundleError
-from stream.runtime import open_runtimes, verifiable
-from stream.verify.parity import (
+from stream.runtime import open_runtimes, runnable_choices
+from stream.verify import (
     compare,
     infer_all,
     largest_differences,
+    parity_limits,
     read_lengths,
     read_reference,
-    terms,
     within_tolerance,
 )
 
@@ -55,14 +54,14 @@ def verify(
     counted, agreed = COLUMNS[manifest.head]
     table = Table("variant", "device", counted, "largest logit difference", "tolerance", agreed, "")
     refused = []
-    runs, not_run = verifiable(manifest)
+    runs, not_run = runnable_choices(manifest)
     columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         for choice in runs:
             task = progress.add_task(f"verify {choice.variant} on {choice.device}", total=len(rows))
             runtime = open_runtimes(opened, choice, sessions=1)[0]
             found = infer_all(runtime, tokeniser, rows, lambda n, task=task: progress.advance(task, n))  # type: ignore[misc]
-            tolerance, agreement = terms(manifest, choice.variant)
+            tolerance, agreement = parity_limits(manifest, choice.variant)
             parity = compare(
                 reference, found, tolerance=tolerance, min_label_agreement=agreement, manifest=manifest
             )

@@ -11,8 +11,7 @@ from aiokafka.structs import TopicPartition
 from rich.console import Console
 from rich.live import Live
 
-from stream.bundle import latest_version, open_bundle
-from stream.bundle.store import Bundle, digest
+from stream.bundle import Bundle, file_digest, latest_version, open_bundle
 from stream.demo.broker import DevBroker
 from stream.demo.events import DemoEvent, demo_events, held_out_ids
 from stream.demo.parts import cache_hits, labelstream, running_worker
@@ -82,7 +81,7 @@ def _is_finished(store: Path) -> bool:
     if latest_version(store, NAME) is None:
         return False
     try:
-        return open_bundle(NAME, store).manifest.data.get("sha256") == digest(sample_path())
+        return open_bundle(NAME, store).manifest.data.get("sha256") == file_digest(sample_path())
     except BundleError:
         return False
 

@@ -11,10 +11,9 @@ from time import monotonic
 
 import structlog
 
-from stream.classify.classifier import Classifier
-from stream.classify.inputs import InputReader, ModelInput
+from stream.classify import Classifier, InputReader, ModelInput
 from stream.kafka.batches import RecordBatch
-from stream.kafka.delivery import FinishedBatch, Delivery
+from stream.kafka.delivery import Delivery, FinishedBatch
 from stream.observe.logs import debugging
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import OutcomeWriter, record_batch_line
@@ -108,14 +107,16 @@ class LabelAgent:
         self._events_in.inc(len(batch))
         with self._metrics.timed("decode"):
             decoded = parts.decoder.decode_all(batch.source, batch.records)
-        answers = await parts.classifier.classify(self._model_inputs(decoded))
-        output = parts.writer.write(batch.source, decoded, answers.results)
+        classified = await parts.classifier.classify(self._model_inputs(decoded))
+        output = parts.writer.write(batch.source, decoded, classified.results)
         if await self._sequencer.submit(ticket, FinishedBatch(batch, output.records)):
             parts.writer.count(output)
-            await parts.classifier.share(answers)
+            await parts.classifier.share(classified)
         if debugging(__name__):
             texts = decoded if parts.log_texts else ()
-            log.debug("record batch", **record_batch_line(batch, output, answers, monotonic() - began, texts))
+            log.debug(
+                "record batch", **record_batch_line(batch, output, classified, monotonic() - began, texts)
+            )
 
     def _model_inputs(self, decoded: Sequence[Decoded]) -> Sequence[ModelInput]:
         reader = self._pipeline.reader

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from stream.classify.classifier import Answers
-from stream.classify.inputs import Prediction
+from stream.classify import ClassifiedBatch, Prediction
 from stream.errors import Poison, Reason
 from stream.kafka.batches import RecordBatch
 from stream.observe.metrics import Metrics
@@ -180,14 +179,18 @@ class OutcomeWriter:
 
 
 def record_batch_line(
-    batch: RecordBatch, output: BatchOutput, answers: Answers, seconds: float, texts: Sequence[Decoded] = ()
+    batch: RecordBatch,
+    output: BatchOutput,
+    classified: ClassifiedBatch,
+    seconds: float,
+    texts: Sequence[Decoded] = (),
 ) -> dict[str, Any]:
     """Return the fields of a record batch's log line. It shows no texts unless they are passed.
 
     Args:
         batch: the record batch.
         output: the output of the batch.
-        answers: the classifier's answers to the batch.
+        classified: the classified batch.
         seconds: the time from the agent's receipt of the batch to its confirmation.
         texts: the decoded records whose texts the line may show.
     """
@@ -200,7 +203,7 @@ def record_batch_line(
         "labelled": len(output.labelled),
         "dead_letters": {reason.value: count for reason, count in output.dead.items()},
         "tombstones": output.tombstones,
-        "cached": sum(type(result) is Prediction and result.cached for result in answers.results),
+        "cached": sum(type(result) is Prediction and result.cached for result in classified.results),
         "ms": round(seconds * 1000, 3),
     }
     if shown := [item.text[:SHOWN_CHARS] for item in texts if type(item) is Event][:SHOWN_TEXTS]:

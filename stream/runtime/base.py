@@ -1,4 +1,4 @@
-"""What every runtime looks like from outside."""
+"""The interface of a runtime."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -8,47 +8,47 @@ import numpy.typing as npt
 
 GraphInput = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
-Padded = Mapping[str, GraphInput]
-"""Graph inputs by name: int64 [rows, tokens], but `metadata` float32 [rows, columns]."""
+PaddedBatch = Mapping[str, GraphInput]
+"""The graph inputs of a batch by name: int64 [rows, tokens], except `metadata`, float32 [rows, columns]."""
 
-Whole = Any
-"""A whole number, or int64 of any shape."""
+Integers = Any
+"""An integer, or an int64 array of any shape."""
 
-PaddedCost = Callable[[Whole, Whole], Whole]
-"""Tokens that are computed for batches of so many rows and tokens a row; arrays broadcast."""
+PaddedCost = Callable[[Integers, Integers], Integers]
+"""Returns the tokens that are computed for numbers of rows and padded widths; arrays broadcast."""
 
 Logits = npt.NDArray[np.float32]
-"""float32 [rows, labels]; [rows, tokens, labels] from models that tag tokens."""
+"""float32 [rows, labels], or [rows, tokens, labels] from models that tag tokens."""
 
-# Of the 20 ms that a full batch of MiniLM takes, the event loop takes half a millisecond for each one that it
-# hands over, and OpenVINO one for a change of shape. More at once would hardly save more, and be done later.
-ALIKE_ON_CPU = 4
+# A full batch of MiniLM takes 20 ms. Of these the event loop takes half a millisecond for each handover, and
+# OpenVINO a millisecond for a change of shape. More batches at once would save little and finish later.
+CPU_SAME_SHAPE_BATCHES = 4
 
 
 class Runtime(Protocol):
-    """A loaded model. One thread owns it; `infer` is called from that thread only.
+    """A loaded model. One thread owns it and is the only one to call `infer`.
 
     Attributes:
         device: cpu, cuda, tensorrt or openvino.
-        provider: the library's own name for what computes.
-        pad_multiple: widths are best rounded up to a multiple of this, as far as the bundle's maximum length
-            allows; 1: not at all. Rounding trades padding for shapes that come again.
-        kept_shapes: (rows, tokens) that small batches are filled up to inside; each costs time when it is
-            computed first.
-        padded_cost: tokens that are computed for a batch of so many rows and tokens a row.
-        max_same_shape_batches: how many full batches of one shape are worth handing over at once.
+        provider: the library's name of the backend that computes.
+        pad_multiple: the multiple to which widths should be rounded up, within the bundle's maximum length.
+            Rounding adds padding and makes shapes recur; 1 means no rounding.
+        bucket_shapes: the shapes (rows, tokens) to which the runtime pads small batches; the first inference
+            of each takes longer.
+        padded_cost: returns the tokens that are computed for a number of rows and a padded width.
+        max_same_shape_batches: the number of full batches of one shape that should be handed over at once.
     """
 
     device: str
     provider: str
     pad_multiple: int
-    kept_shapes: Sequence[tuple[int, int]]
+    bucket_shapes: Sequence[tuple[int, int]]
     padded_cost: PaddedCost
     max_same_shape_batches: int
 
-    def infer(self, inputs: Padded) -> Logits:
+    def infer(self, inputs: PaddedBatch) -> Logits:
         """Compute logits, float32 [rows, labels] or [rows, tokens, labels].
 
         Raises:
-            Exception: whatever the library raises; the caller finds out whether a row or the device failed.
+            Exception: any error of the library; the caller finds out whether a row or the device is at fault.
         """

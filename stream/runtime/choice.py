@@ -1,6 +1,6 @@
-"""Which device runs which variant: the fastest pair that machine and bundle allow, or the one asked for.
+"""The choice of device and variant: the requested pair, or the fastest that machine and bundle allow.
 
-The order rests on measurements (docs/adr/0007).
+The order of preference rests on measurements (docs/adr/0007).
 """
 
 from collections.abc import Iterable, Iterator
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from stream.bundle import Manifest, VariantEntry
 from stream.errors import DeviceError
-from stream.runtime.machine import DEVICES, Machine, Problem, ThisMachine
+from stream.runtime.machine import DEVICES, LocalMachine, Machine, Obstacle
 
 Pair = tuple[str, str]
+"""A device and a variant."""
 
-# What `auto` takes, fastest first.
+# The pairs that `auto` considers, fastest first.
 FASTEST_FIRST: tuple[Pair, ...] = (
     ("cuda", "fp16"),
     ("cuda", "fp32"),
@@ -22,15 +23,16 @@ FASTEST_FIRST: tuple[Pair, ...] = (
     ("cpu", "fp32"),
     ("openvino", "fp32"),
 )
-# What has to be named to be taken: TensorRT builds engines for minutes at every start; on the CPU of ONNX
-# Runtime calibrated int8 is no faster than fp32, and fp16 slower (they let parity be measured anywhere).
+# The pairs that are used only on request: TensorRT builds engines for minutes at every start; on the CPU of
+# ONNX Runtime calibrated int8 is no faster than fp32 and fp16 is slower, but parity can be measured anywhere.
 ON_REQUEST: tuple[Pair, ...] = (
     ("tensorrt", "fp16"),
     ("tensorrt", "fp32"),
     ("cpu", "int8-static"),
     ("cpu", "fp16"),
 )
-MADE_FOR = {
+# The devices that can run a variant, by the device in its manifest entry.
+COMPATIBLE_DEVICES = {
     "any": ("cpu", "cuda", "tensorrt", "openvino"),
     "cpu": ("cpu",),
     "cuda": ("cuda", "tensorrt", "cpu"),
@@ -40,7 +42,7 @@ MADE_FOR = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A device, a variant, and in one sentence a fact why these."""
+    """A device and a variant, and the reason for them in one sentence."""
 
     device: str
     variant: str
@@ -48,110 +50,113 @@ class Choice:
 
 
 def variant_entry(manifest: Manifest, variant: str) -> VariantEntry | None:
-    """The manifest's entry that a variant is computed from; bf16 is the fp32 file, rounded by the device."""
+    """Return the manifest entry of a variant; bf16 is the fp32 file, rounded by the device."""
     return manifest.variants.get("fp32" if variant == "bf16" else variant)
 
 
 def choose(manifest: Manifest, device: str, variant: str, machine: Machine | None = None) -> Choice:
-    """Resolve `auto`, or check what was asked for.
+    """Resolve `auto`, or check the requested device and variant.
 
     Args:
-        manifest: of the bundle to be run.
+        manifest: the manifest of the bundle.
         device: cpu, cuda, tensorrt, openvino, or auto for the fastest.
         variant: fp32, fp16, int8, int8-static, bf16, or auto for the fastest.
-        machine: what can be used here; default: this machine.
+        machine: the machine to choose for; default: this machine.
 
     Raises:
-        DeviceError: the device cannot be used here, or there is no such variant for it.
+        DeviceError: the device cannot be used, or the bundle has no such variant for it.
     """
-    machine = machine or ThisMachine()
+    machine = machine or LocalMachine()
     check_device(device, machine)
-    passed_over: list[tuple[Pair, Problem]] = []
-    for pair in _wanted(device, variant):
-        wrong = obstacle(manifest, *pair, machine)
-        if wrong is None:
-            return Choice(*pair, _why(device, variant, passed_over))
-        passed_over.append((pair, wrong))
+    skipped: list[tuple[Pair, Obstacle]] = []
+    for pair in _candidates(device, variant):
+        obstacle = find_obstacle(manifest, *pair, machine)
+        if obstacle is None:
+            return Choice(*pair, _reason(device, variant, skipped))
+        skipped.append((pair, obstacle))
     raise DeviceError(
-        f"{manifest.name}@{manifest.version} cannot be run with device {device} and variant {variant}",
-        cause="; ".join(_by_reason(passed_over)) or f"no runtime computes {variant} on {device}",
-        fix=passed_over[0][1].fix if len(passed_over) == 1 else "use --device auto and --variant auto",
+        f"{manifest.name}@{manifest.version} cannot run with device {device} and variant {variant}",
+        cause="; ".join(_by_cause(skipped)) or f"no runtime computes {variant} on {device}",
+        fix=skipped[0][1].fix if len(skipped) == 1 else "use --device auto and --variant auto",
     )
 
 
 def check_device(device: str, machine: Machine | None = None) -> None:
-    """Refuse a device that was asked for and cannot be used; auto always can.
+    """Check that the requested device can be used; auto always can.
 
     Raises:
-        DeviceError: with the reason and the fix.
+        DeviceError: the device cannot be used.
     """
-    if device != "auto" and (wrong := (machine or ThisMachine()).problem(device)):
-        raise DeviceError(f"device {device} is not available", cause=wrong.cause, fix=wrong.fix)
+    if device != "auto" and (obstacle := (machine or LocalMachine()).obstacle(device)):
+        raise DeviceError(f"device {device} is not available", cause=obstacle.cause, fix=obstacle.fix)
 
 
 def usable_devices(machine: Machine | None = None) -> list[str]:
-    """Devices that nothing speaks against, as far as can be told without opening a session."""
-    machine = machine or ThisMachine()
-    return [device for device in DEVICES if machine.problem(device) is None]
+    """Return the devices that can be used, as far as is known without opening a session."""
+    machine = machine or LocalMachine()
+    return [device for device in DEVICES if machine.obstacle(device) is None]
 
 
-def obstacle(manifest: Manifest, device: str, variant: str, machine: Machine) -> Problem | None:
-    """Why this pair cannot be run; None when nothing speaks against it."""
+def find_obstacle(manifest: Manifest, device: str, variant: str, machine: Machine) -> Obstacle | None:
+    """Return the reason why a device cannot run a variant; None if it can."""
     entry = variant_entry(manifest, variant)
     if entry is None:
-        kept = ", ".join(sorted(manifest.variants))
-        return Problem(
-            f"the bundle has no {variant}, only {kept}", "use --variant auto, or export that variant"
+        present = ", ".join(sorted(manifest.variants))
+        return Obstacle(
+            f"the bundle has no {variant}, only {present}", "use --variant auto, or export that variant"
         )
-    if device not in MADE_FOR[entry.device]:
-        return Problem(f"the bundle's {variant} is made for {entry.device}", "use --device auto")
-    if wrong := machine.problem(device):
-        return wrong
+    if device not in COMPATIBLE_DEVICES[entry.device]:
+        return Obstacle(f"the bundle's {variant} is made for {entry.device}", "use --device auto")
+    if obstacle := machine.obstacle(device):
+        return obstacle
     if variant == "bf16" and not machine.has_bf16():
-        return Problem("this CPU has no bf16 instructions", "use --variant fp32, or --variant auto")
+        return Obstacle("this CPU has no bf16 instructions", "use --variant fp32, or --variant auto")
     return None
 
 
-def verifiable(manifest: Manifest, machine: Machine | None = None) -> tuple[list[Choice], list[str]]:
-    """Every pair of the bundle that can be run here, and one line for each reason why others cannot.
+def runnable_choices(manifest: Manifest, machine: Machine | None = None) -> tuple[list[Choice], list[str]]:
+    """Find the pairs of the bundle that this machine can run.
 
-    TensorRT is left to the worker: it would build an engine for minutes for every few shapes of a reference.
+    TensorRT is excluded: it would build an engine for minutes for every few shapes of the reference rows.
+
+    Returns:
+        A choice for each pair, and one line for each reason why other pairs cannot run.
     """
-    machine = machine or ThisMachine()
-    runs: list[Choice] = []
-    missed: list[tuple[Pair, Problem]] = []
+    machine = machine or LocalMachine()
+    choices: list[Choice] = []
+    skipped: list[tuple[Pair, Obstacle]] = []
     for pair in FASTEST_FIRST + ON_REQUEST:
         device, variant = pair
         entry = variant_entry(manifest, variant)
-        if entry is None or device not in MADE_FOR[entry.device]:
+        if entry is None or device not in COMPATIBLE_DEVICES[entry.device]:
             continue
-        if wrong := obstacle(manifest, device, variant, machine):
-            missed.append((pair, wrong))
+        if obstacle := find_obstacle(manifest, device, variant, machine):
+            skipped.append((pair, obstacle))
         elif device == "tensorrt":
-            missed.append((pair, Problem("only the worker builds engines", "run a worker")))
+            skipped.append((pair, Obstacle("only the worker builds engines", "run a worker")))
         else:
-            runs.append(Choice(device, variant, "it can be run here"))
-    return runs, _by_reason(missed)
+            choices.append(Choice(device, variant, "this machine can run it"))
+    return choices, _by_cause(skipped)
 
 
-def _wanted(device: str, variant: str) -> Iterator[Pair]:
+def _candidates(device: str, variant: str) -> Iterator[Pair]:
     pairs = FASTEST_FIRST if device == variant == "auto" else FASTEST_FIRST + ON_REQUEST
     for pair in pairs:
         if device in ("auto", pair[0]) and variant in ("auto", pair[1]):
             yield pair
 
 
-def _why(device: str, variant: str, passed_over: list[tuple[Pair, Problem]]) -> str:
+def _reason(device: str, variant: str, skipped: list[tuple[Pair, Obstacle]]) -> str:
     if "auto" not in (device, variant):
-        return "as asked for"
-    named = " ".join(word for word in (device, variant) if word != "auto")
-    told = f"the fastest {named} that runs here" if named else "the fastest that runs here"
-    return f"{told}; passed over: {'; '.join(_by_reason(passed_over))}" if passed_over else told
+        return "as requested"
+    requested = " ".join(word for word in (device, variant) if word != "auto")
+    reason = f"the fastest {requested} that runs here" if requested else "the fastest that runs here"
+    return f"{reason}; skipped: {'; '.join(_by_cause(skipped))}" if skipped else reason
 
 
-def _by_reason(passed_over: Iterable[tuple[Pair, Problem]]) -> list[str]:
-    """Each reason once, behind the pairs it holds for."""
-    reasons: dict[str, list[str]] = {}
-    for pair, wrong in passed_over:
-        reasons.setdefault(wrong.cause, []).append(" ".join(pair))
-    return [f"{', '.join(pairs)} ({cause})" for cause, pairs in reasons.items()]
+def _by_cause(skipped: Iterable[tuple[Pair, Obstacle]]) -> list[str]:
+    """Return each cause once, after the pairs that it applies to."""
+    causes: dict[str, list[str]] = {}
+    for pair, obstacle in skipped:
+        causes.setdefault(obstacle.cause, []).append(" ".join(pair))
+    return [f"{', '.join(pairs)} ({cause})" for cause, pairs in causes.items()]

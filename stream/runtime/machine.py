@@ -1,4 +1,4 @@
-"""Which devices this machine can use, and if not, why not and what enables it."""
+"""The devices that this machine can use, and the obstacles that prevent the use of others."""
 
 import importlib.util
 import os
@@ -16,77 +16,80 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 DEVICES = (*PROVIDERS, "openvino")
-# The driver's device files: of Linux, and of Linux under Windows.
+# The device files of the NVIDIA driver on Linux, and on Linux under Windows.
 DRIVER_FILES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a device cannot be used, and the fix, one line each."""
+class Obstacle:
+    """The reason why a device cannot be used, and the fix, one line each."""
 
     cause: str
     fix: str
 
 
 class Machine(Protocol):
-    """What a choice of device rests on."""
+    """The properties of a machine on which the choice of a device depends."""
 
-    def problem(self, device: str) -> Problem | None:
-        """Why `device` cannot be used here; None when nothing speaks against it."""
+    def obstacle(self, device: str) -> Obstacle | None:
+        """Return the reason why `device` cannot be used; None if it can, as far as is known."""
 
     def has_bf16(self) -> bool:
-        """Whether OpenVINO computes in bf16 on this CPU; asked only if openvino can be used."""
+        """Return True if OpenVINO computes in bf16 on this CPU; called only if openvino can be used."""
 
 
-class ThisMachine:
+class LocalMachine:
     """The machine that this process runs on.
 
-    A driver whose libraries do not load is found out only when a session is opened; that is an error then,
-    because a worker that quietly runs on the CPU of a GPU machine is one nobody looks at.
+    A driver whose libraries do not load is detected only when a session is opened. That is an error then,
+    because a worker that silently runs on the CPU of a GPU machine would go unnoticed.
     """
 
-    def problem(self, device: str) -> Problem | None:
-        """Why `device` cannot be used here."""
+    def obstacle(self, device: str) -> Obstacle | None:
+        """Return the reason why `device` cannot be used on this machine."""
         if device == "openvino":
             if importlib.util.find_spec("openvino") is None:
-                return Problem(
+                return Obstacle(
                     "the package openvino is not installed", "pip install 'labelstream[cpu,openvino]'"
                 )
             return None
         if PROVIDERS[device] not in onnxruntime.get_available_providers():
-            return Problem(
+            return Obstacle(
                 f"the installed onnxruntime {onnxruntime.__version__} has no {PROVIDERS[device]}",
                 "pip install 'labelstream[gpu]' in place of [cpu] on a machine with an NVIDIA GPU, "
                 "or use --device auto",
             )
         if device != "cpu" and not any(file.exists() for file in DRIVER_FILES):
-            return Problem(
+            return Obstacle(
                 "no NVIDIA driver was found",
                 "install the driver (in a container: run it with --gpus all), or use --device auto",
             )
         return None
 
     def has_bf16(self) -> bool:
-        """Whether OpenVINO names bf16 among this CPU's abilities."""
-        return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        """Return True if OpenVINO lists bf16 among the capabilities of this CPU."""
+        return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def load_openvino() -> Any:
-    """The package openvino, without its telemetry."""
-    keep_quiet()
+def import_openvino() -> Any:
+    """Import and return the package openvino, without its telemetry."""
+    disable_openvino_telemetry()
     import openvino
 
     return openvino
 
 
-def keep_quiet() -> None:
-    """Keep openvino and nncf from telling their maker of every import, if called before both are imported."""
-    # None makes the import of a module fail; both then go without it.
+def disable_openvino_telemetry() -> None:
+    """Disable the telemetry of openvino and nncf; call this before either of them is imported."""
+    # None makes the import of a module fail, and both packages work without this one.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def gpu_count() -> int:
-    """NVIDIA GPUs that this process may use, at least one: CUDA_VISIBLE_DEVICES, or the device files."""
+    """Return the number of NVIDIA GPUs that this process may use, at least 1.
+
+    CUDA_VISIBLE_DEVICES decides, or the driver's device files if it is not set.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return max(1, len([name for name in visible.split(",") if name.strip()]))

@@ -1,15 +1,15 @@
-"""From a choice to open sessions, one for each thread that will own one."""
+"""Opening of inference sessions for a chosen device and variant."""
 
 from stream.bundle import Bundle
 from stream.runtime.base import Runtime
 from stream.runtime.choice import Choice
-from stream.runtime.cores import threads_of_each, usable_cores
+from stream.runtime.cores import threads_per_inference, usable_cores
 from stream.runtime.machine import gpu_count
 from stream.runtime.onnx import OnnxRuntime
-from stream.runtime.openvino import open_streams
+from stream.runtime.openvino import open_openvino_runtimes
 
-# Inferences side by side on a CPU. One that all cores share has them wait for each other after every
-# operator, and for whichever of them another process has taken.
+# The default number of concurrent inferences on a CPU. The threads of a single inference wait for each other
+# after every operator, and for any core that another process occupies.
 CPU_SESSIONS = 2
 
 
@@ -17,25 +17,25 @@ def open_runtimes(bundle: Bundle, choice: Choice, sessions: int | None = None) -
     """Open the chosen variant on the chosen device.
 
     Args:
-        bundle: a checked bundle.
-        choice: what `choose` returned for it.
-        sessions: how many inferences may run side by side. Default: 1; on cpu and openvino 2, or 1 on a
-            single core. On cpu they share one session and its threads, on openvino they are streams of one
-            compiled model, on cuda and tensorrt they go round the GPUs.
+        bundle: a verified bundle.
+        choice: the result of `choose` for this bundle.
+        sessions: the number of concurrent inferences. Default: 1; on cpu and openvino 2, or 1 on a single
+            core. On cpu they share one session and its threads, on openvino they are streams of one compiled
+            model, on cuda and tensorrt they are distributed over the GPUs.
 
     Returns:
-        A runtime for each thread that will own one.
+        One runtime for each concurrent inference.
 
     Raises:
-        DeviceError: the device does not open.
+        DeviceError: a session cannot be opened.
     """
     if choice.device == "openvino":
-        return [*open_streams(bundle, choice.variant, sessions)]
+        return [*open_openvino_runtimes(bundle, choice.variant, sessions)]
     if choice.device == "cpu":
         cores = usable_cores()
         count = sessions or min(CPU_SESSIONS, cores)
-        first = OnnxRuntime(bundle, choice.variant, "cpu", threads_of_each(cores, count))
-        return [first, *(first.beside() for _ in range(count - 1))]
+        first = OnnxRuntime(bundle, choice.variant, "cpu", threads_per_inference(cores, count))
+        return [first, *(first.with_shared_session() for _ in range(count - 1))]
     count = sessions or 1
     gpus = gpu_count()
     return [

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: one compiled model, several streams."""
+"""OpenVINO on the CPU: one compiled model with several streams."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,31 +7,31 @@ import numpy as np
 
 from stream.bundle import Bundle
 from stream.errors import DeviceError
-from stream.runtime.base import ALIKE_ON_CPU, GraphInput, Logits, Padded, PaddedCost
+from stream.runtime.base import CPU_SAME_SHAPE_BATCHES, GraphInput, Logits, PaddedBatch, PaddedCost
 from stream.runtime.choice import variant_entry
 from stream.runtime.cores import usable_cores
-from stream.runtime.machine import load_openvino
-from stream.runtime.shapes import Shapes
+from stream.runtime.machine import import_openvino
+from stream.runtime.shapes import ShapeBuckets
 
 if TYPE_CHECKING:
     import openvino
 
-# What surrounds int8 matrix products is computed in float32: bf16 was no faster, and not every CPU has it.
+# The precision outside of int8 matrix products is float32: bf16 was no faster, and not every CPU has it.
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8-static": "f32"}
 DEFAULT_STREAMS = 2
-# Rows, tokens, labels.
-TOKEN_LOGITS = 3
+# The dimensions of token logits: rows, tokens, labels.
+TOKEN_LOGITS_NDIM = 3
 
-# For int8 OpenVINO prepares a plan, of megabytes, for each shape. At low load, with batches of a few rows,
-# nearly every one had a shape of its own and took two to four times as long; they are filled up to a few.
-PLANNED = frozenset(("int8-static",))
+# For int8 OpenVINO compiles a plan, of megabytes, for each shape. At low load batches have few rows, so
+# nearly every batch had a new shape and took two to four times as long. They are padded to a few shapes.
+BUCKETED_VARIANTS = frozenset(("int8-static",))
 
 
 class OpenVinoRuntime:
-    """One infer request of a compiled model; its owner's thread waits while a stream computes.
+    """One infer request of a compiled model; the calling thread waits while a stream computes.
 
-    Requests run side by side, each on its stream: what OpenVINO's AsyncInferQueue does inside, with the
-    callers' threads in place of a queue of callbacks.
+    Requests run concurrently, each on a stream of its own. OpenVINO's AsyncInferQueue works in the same way,
+    with a queue of callbacks instead of the callers' threads.
     """
 
     device = "openvino"
@@ -42,41 +42,40 @@ class OpenVinoRuntime:
         inputs: list[str],
         provider: str,
         *,
-        shapes: Shapes | None = None,
+        buckets: ShapeBuckets | None = None,
         pad_token_id: int = 0,
     ) -> None:
-        """Wrap a request.
-
+        """
         Args:
-            request: of a compiled model with an output `logits`.
-            inputs: names of the model's inputs.
-            provider: what computes.
-            shapes: what batches are filled up to; None: they are computed as they come.
-            pad_token_id: fills rows up.
+            request: an infer request of a compiled model with an output `logits`.
+            inputs: the names of the model's inputs.
+            provider: the library's name of the backend that computes.
+            buckets: the shapes to which batches are padded; None: batches keep their shapes.
+            pad_token_id: the token id of the padding.
         """
         self.provider = provider
-        # Rounding widths up to 8 cost a tenth on short texts and made first passes no faster.
+        # Rounding widths up to 8 cost 10% on short texts and made first inferences no faster.
         self.pad_multiple = 1
-        self.kept_shapes: Sequence[tuple[int, int]] = shapes.small if shapes is not None else ()
-        self.padded_cost: PaddedCost = shapes.padded_cost if shapes is not None else np.multiply
-        self.max_same_shape_batches = ALIKE_ON_CPU
+        self.bucket_shapes: Sequence[tuple[int, int]] = buckets.small_shapes if buckets is not None else ()
+        self.padded_cost: PaddedCost = buckets.padded_cost if buckets is not None else np.multiply
+        self.max_same_shape_batches = CPU_SAME_SHAPE_BATCHES
         self._request = request
         self._inputs = inputs
-        self._shapes = shapes
+        self._buckets = buckets
         self._pad_token_id = pad_token_id
 
-    def infer(self, inputs: Padded) -> Logits:
-        """Compute logits, float32 [rows, labels] or [rows, tokens, labels], of the graph's inputs."""
+    def infer(self, inputs: PaddedBatch) -> Logits:
+        """Compute the logits of a batch, float32 [rows, labels] or [rows, tokens, labels]."""
         rows, width = inputs["input_ids"].shape
-        shape = self._shapes.fitting(rows, width) if self._shapes else (rows, width)
-        given = {name: self._filled_up(name, inputs[name], shape) for name in self._inputs}
-        # The inputs outlive the call and need no copy; the result belongs to the request and does.
+        shape = self._buckets.bucket(rows, width) if self._buckets else (rows, width)
+        given = {name: self._pad_to_shape(name, inputs[name], shape) for name in self._inputs}
+        # The inputs outlive the call and need no copy. The result belongs to the request and is copied.
         self._request.infer(given, share_inputs=True)
         logits = np.array(self._request.get_tensor("logits").data[:rows], dtype=np.float32)
-        return logits[:, :width] if logits.ndim == TOKEN_LOGITS else logits
+        return logits[:, :width] if logits.ndim == TOKEN_LOGITS_NDIM else logits
 
-    def _filled_up(self, name: str, given: GraphInput, shape: tuple[int, int]) -> GraphInput:
-        """An input with tokens that are masked, and its last row again, up to a shape (rows, width)."""
+    def _pad_to_shape(self, name: str, given: GraphInput, shape: tuple[int, int]) -> GraphInput:
+        """Pad an input to a shape (rows, width) with masked tokens and copies of its last row."""
         rows, width = shape
         if name == "metadata":
             width = given.shape[1]
@@ -85,17 +84,17 @@ class OpenVinoRuntime:
         fill = self._pad_token_id if name == "input_ids" else 0
         wider = np.full((len(given), width), fill, dtype=given.dtype)
         wider[:, : given.shape[1]] = given
-        # Rows without any token would have a softmax over nothing.
+        # Copies of a row are safe, while attention in a row without tokens would be a softmax over nothing.
         return wider[np.minimum(np.arange(rows), len(given) - 1)]
 
 
-def open_streams(bundle: Bundle, variant: str, streams: int | None = None) -> list[OpenVinoRuntime]:
-    """Compile a variant once and return a runtime for each of its streams.
+def open_openvino_runtimes(bundle: Bundle, variant: str, streams: int | None = None) -> list[OpenVinoRuntime]:
+    """Compile a variant once, and return a runtime for each stream of the compiled model.
 
     Args:
-        bundle: a checked bundle.
-        variant: fp32, or bf16 for the fp32 file computed in bf16, or int8-static.
-        streams: inferences side by side; default: 2, or 1 on a single core.
+        bundle: a verified bundle.
+        variant: fp32, bf16 (the fp32 file, computed in bf16) or int8-static.
+        streams: the number of concurrent inferences; default: 2, or 1 on a single core.
 
     Raises:
         DeviceError: openvino is not installed, or cannot load the model.
@@ -114,36 +113,36 @@ def open_streams(bundle: Bundle, variant: str, streams: int | None = None) -> li
         ) from None
     except Exception as exc:
         raise DeviceError(
-            f"the model's {variant} could not be loaded on openvino",
+            f"the variant {variant} cannot be loaded on openvino",
             cause=(str(exc).strip() or type(exc).__name__).splitlines()[0],
             fix="use --device cpu",
         ) from exc
-    smallest = {port.get_any_name(): _smallest(port) for port in compiled.inputs}
+    smallest = {port.get_any_name(): _smallest_input(port) for port in compiled.inputs}
     provider = f"OpenVINO {','.join(compiled.get_property('EXECUTION_DEVICES'))}"
     opened = [
         OpenVinoRuntime(
             compiled.create_infer_request(),
             [*smallest],
             provider,
-            shapes=Shapes(bundle.manifest.max_length) if variant in PLANNED else None,
+            buckets=ShapeBuckets(bundle.manifest.max_length) if variant in BUCKETED_VARIANTS else None,
             pad_token_id=bundle.manifest.pad_token_id,
         )
         for _ in range(streams)
     ]
-    # Two threads that call the Python binding for the first time at once can wait for each other for ever.
+    # Two threads that make the first call of the Python binding at the same time can deadlock.
     opened[0].infer(smallest)
     return opened
 
 
-def _smallest(port: Any) -> GraphInput:
-    """One row of one token, or of all columns."""
+def _smallest_input(port: Any) -> GraphInput:
+    """Return an input of one row, with one token or all metadata columns."""
     lengths = [length.get_length() if length.is_static else 1 for length in port.get_partial_shape()]
     given: GraphInput = np.ones(lengths, dtype=port.get_element_type().to_dtype())
     return given
 
 
 def _compile(file: str, precision: str, streams: int, threads: int) -> Any:
-    core = load_openvino().Core()
+    core = import_openvino().Core()
     return core.compile_model(
         core.read_model(file),
         "CPU",
@@ -152,8 +151,8 @@ def _compile(file: str, precision: str, streams: int, threads: int) -> Any:
             "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": precision,
-            # A stream that may run on one core alone waits there behind whatever else runs on it, 0.1 to
-            # 0.3 s at times, while another core is idle.
+            # A pinned stream waits for its core while another process uses it, sometimes for 0.1 to 0.3 s,
+            # although another core is idle.
             "ENABLE_CPU_PINNING": False,
         },
     )

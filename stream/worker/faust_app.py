@@ -7,8 +7,7 @@ from typing import Any
 
 import structlog
 
-from stream.classify.classifier import Classifier
-from stream.classify.inputs import InputReader
+from stream.classify import Classifier, InputReader
 from stream.deadline import Deadline
 from stream.errors import LabelstreamError
 from stream.kafka.consumer import ConsumerConfig
@@ -47,7 +46,7 @@ class RouteReadLimits:
     @property
     def events_at_once(self) -> int:
         """The number of events that the model classifies in about half a second."""
-        return self._classifier.events_at_once
+        return self._classifier.record_batch_size
 
     @property
     def read_ahead(self) -> int:
@@ -127,7 +126,7 @@ class LabelstreamApp(BatchApp):
                 max_text_chars=settings.max_text_chars,
                 takes_pair=manifest.takes_pair,
             ),
-            reader=None if reader.plain else reader,
+            reader=None if reader.text_only else reader,
             classifier=model.classifier,
             writer=OutcomeWriter(
                 route, settings.group, encoder, self.metrics, sampler=Sampler(route.name, self._recent)
@@ -138,7 +137,7 @@ class LabelstreamApp(BatchApp):
 
     def _busy_s(self) -> float:
         """Return the seconds of work that the least busy model has."""
-        return min((model.classifier.busy_s for model in self._models), default=0.0)
+        return min((model.classifier.backlog_s for model in self._models), default=0.0)
 
     def fail(self, error: BaseException) -> None:
         """Record and log the first fatal error, and request the shutdown."""

@@ -10,15 +10,23 @@ from typing import Protocol
 import structlog
 
 from stream.bundle import Bundle, open_bundle
-from stream.classify.cache import KeyMaker, LocalCache, PredictionCache, SharedCache
-from stream.classify.classifier import Classifier, Tokenising
-from stream.classify.heads import check_servable, make_head
-from stream.classify.queue import Limits
-from stream.classify.tokenise import Tokeniser
-from stream.classify.windows import WindowPool
+from stream.classify import (
+    BatchLimits,
+    Classifier,
+    KeyMaker,
+    LocalCache,
+    ModelParts,
+    PredictionCache,
+    SharedCache,
+    Tokeniser,
+    WindowPool,
+    check_servable,
+    make_head,
+)
+from stream.classify.classifier import BatchTokeniser
 from stream.observe.metrics import Metrics
 from stream.observe.stderr_capture import native_lines
-from stream.runtime import Choice, Runtime, choose, give_way, open_runtimes, warm_shapes
+from stream.runtime import Choice, Runtime, choose, lower_thread_priority, open_runtimes, warm_up_shapes
 from stream.settings import Route, Settings
 
 # The default limits of one inference, in rows and padded tokens.
@@ -74,7 +82,7 @@ class OpenModel:
     choice: Choice
     runtimes: Sequence[Runtime]
     tokeniser: Tokeniser
-    limits: Limits
+    limits: BatchLimits
     classifier: Classifier
 
 
@@ -97,11 +105,11 @@ async def open_model(
     bundle = await asyncio.to_thread(open_bundle, spec, settings.bundle_store)
     check_servable(bundle.manifest)
     choice = choose(bundle.manifest, settings.device, variant)
-    with ThreadPoolExecutor(1, initializer=give_way) as opener:
+    with ThreadPoolExecutor(1, initializer=lower_thread_priority) as opener:
         open_all = partial(open_runtimes, bundle, choice, settings.sessions)
         with native_lines():
             runtimes = await asyncio.get_running_loop().run_in_executor(opener, open_all)
-    limits = Limits(
+    limits = BatchLimits(
         settings.max_batch_rows or BATCH_ROWS[choice.device],
         settings.max_batch_tokens or BATCH_TOKENS[choice.device],
         runtimes[0].pad_multiple,
@@ -125,9 +133,9 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
     opened = await open_model(route.bundle, route.variant, settings, shared, metrics)
     bundle, choice, runtimes, limits = opened.bundle, opened.choice, opened.runtimes, opened.limits
     manifest = bundle.manifest
-    planned = warm_shapes(limits.max_rows, limits.max_tokens, manifest.max_length, limits.width_multiple)
+    planned = warm_up_shapes(limits.max_rows, limits.max_tokens, manifest.max_length, limits.width_multiple)
     # The shapes of full batches come last, because the last runs give the first estimate of the pace.
-    await opened.classifier.warm_up([*runtimes[0].kept_shapes, *planned])
+    await opened.classifier.warm_up([*runtimes[0].bucket_shapes, *planned])
     provider = runtimes[0].provider
     metrics.bundle.labels(
         route.name, manifest.name, manifest.version, bundle.digest, choice.variant, provider
@@ -149,8 +157,8 @@ def make_classifier(
     bundle: Bundle,
     variant: str,
     runtimes: Sequence[Runtime],
-    tokeniser: Tokenising,
-    limits: Limits,
+    tokeniser: BatchTokeniser,
+    limits: BatchLimits,
     settings: Settings,
     shared: SharedCache | None,
     metrics: Metrics,
@@ -165,15 +173,5 @@ def make_classifier(
         head,
         metrics.cache_result,
     )
-    return Classifier(
-        runtimes,
-        tokeniser,
-        head,
-        cache,
-        metrics,
-        limits,
-        # Fetches gather events at the broker instead.
-        linger_s=0.0,
-        window_s=settings.drain_deadline_s * WINDOW_OF_DRAIN,
-        pool=WindowPool(manifest.windows, manifest, head.predictions) if manifest.windows else None,
-    )
+    parts = ModelParts(runtimes, tokeniser, head, WindowPool(manifest, head) if manifest.windows else None)
+    return Classifier(parts, cache, metrics, limits, settings.drain_deadline_s * WINDOW_OF_DRAIN)

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from stream import __version__
-from stream.classify.cache import RedisCache, connect_redis
+from stream.classify.redis_cache import RedisCache, connect_redis
 from stream.codec import codec
 from stream.kafka.topics.cluster import wait_for_topics
 from stream.observe.metrics import Metrics
@@ -94,5 +94,5 @@ def _shared_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:
 async def _ping_redis(shared: RedisCache) -> None:
     """Keep `labelstream_redis_up` current while no event needs a lookup in Redis."""
     while True:
-        await shared.look()
+        await shared.ping()
         await asyncio.sleep(REDIS_PING_S)

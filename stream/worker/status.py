@@ -66,7 +66,7 @@ class WorkerStatus:
 
     def live(self) -> Checks:
         """Check that the event loop and the inference sessions make progress."""
-        longest_s = max((model.classifier.inferring_s for _, model in self.models), default=0.0)
+        longest_s = max((model.classifier.longest_inference_s for _, model in self.models), default=0.0)
         return {
             # This answer comes from the event loop itself.
             "loop": Check(True, "the event loop runs"),

@@ -4,8 +4,8 @@ import orjson
 import redis
 
 from stream.bundle import Bundle
+from stream.classify import make_head
 from stream.classify.cache import decode_stored
-from stream.classify.heads import make_head
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.embedded import EmbeddedBroker
 from tests.real.redis import RedisServer
@@ -38,7 +38,7 @@ def test_repeated_texts_come_from_the_process_and_from_redis_after_a_restart(
     keys = client.keys(f"labelstream:1:{first.info()['routes'][0]['digest'][7:23]}:fp32:*")
     assert len(keys) == 40
     assert 400 < client.ttl(keys[0]) <= 500
-    assert decode_stored(client.get(keys[0]), make_head(tiny_bundle.manifest).fits) is not None
+    assert decode_stored(client.get(keys[0]), make_head(tiny_bundle.manifest).accepts) is not None
     first.stop()
     calls = client.info("commandstats")
     second = start_worker(embedded_broker, route, redis_url=redis_server.url, cache_local_entries=0)
@@ -90,5 +90,5 @@ def test_the_worker_goes_on_while_redis_is_away_and_finds_it_again(
 
     until(hits, BACK_S, "a hit in the Redis that came back")
     await_labels(embedded_broker, worker.labels, sent)
-    assert worker.log.count("redis is away") == 1
-    assert worker.log.count("redis is back") == 1
+    assert worker.log.count("redis unavailable") == 1
+    assert worker.log.count("redis available again") == 1

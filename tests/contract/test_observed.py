@@ -127,7 +127,9 @@ def test_a_worker_listens_on_its_own_port_only_and_tells_what_it_is(
     assert info["routes"][0]["labels"] == len(tiny_bundle.manifest.labels)
     assert {"python", "aiokafka", "faust-streaming"} <= info["versions"].keys()
     until(
-        lambda: "redis is away, going on without it" in events_in(worker.log_lines()), BACK_S, "Redis refuses"
+        lambda: "redis unavailable, continuing without it" in events_in(worker.log_lines()),
+        BACK_S,
+        "Redis refuses",
     )
     assert worker.metric("labelstream_redis_up") == 0
     assert "hunter2" not in str(info)

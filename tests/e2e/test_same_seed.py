@@ -9,7 +9,7 @@ import pytest
 
 from stream.bundle import Bundle, open_bundle
 from stream.sample import sample_path
-from stream.verify.parity import read_reference
+from stream.verify import read_reference
 from trainer.cli import train
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from stream.classify.inputs import Prediction
+from stream.classify import Prediction
 from stream.observe.metrics import Metrics
 from stream.records import Event
 from stream.settings import Settings

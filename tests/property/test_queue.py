@@ -1,4 +1,4 @@
-"""Every row is planned exactly once, no batch is over its budget, and nobody is overtaken for ever."""
+"""Every row is in exactly one batch, every batch is within its limits, and no row starves."""
 
 import json
 import math
@@ -9,67 +9,63 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.classify.queue import SHARE_AT_ONCE, WELL_FILLED, LengthOrderedQueue, Limits, plan
-from stream.runtime.shapes import Shapes
+from stream.classify import BatchLimits, plan_batches
+from stream.classify.queue import QUEUED_PER_TAKEN, WELL_FILLED, LengthOrderedQueue
+from stream.runtime.shapes import ShapeBuckets
 
 LENGTHS = st.lists(st.integers(1, 512), max_size=300)
 LIMITS = st.builds(
-    Limits,
+    BatchLimits,
     max_rows=st.integers(1, 64),
     max_tokens=st.integers(1, 4096),
     width_multiple=st.sampled_from([1, 8, 64]),
-    packed=st.booleans(),
     max_same_shape_batches=st.integers(1, 4),
 )
-# None takes a batch, a list adds items of these lengths. Few lengths, so that many are equal.
+# None takes a batch, a list adds items of these lengths. There are few lengths, so that many are equal.
 STEPS = st.lists(st.none() | st.lists(st.integers(1, 12), max_size=30), max_size=30)
 SETS = json.loads((Path(__file__).parent / "lengths.json").read_text())
-WAITING_ROWS = 512
+QUEUED_ROWS = 512
 
 
-def charged(lengths: list[int], limits: Limits) -> int:
-    """What the runtime computes for a batch."""
-    if limits.packed:
-        return sum(lengths)
+def padded_tokens(lengths: list[int], limits: BatchLimits) -> int:
+    """Return the padded tokens of a batch."""
     return -(-max(lengths) // limits.width_multiple) * limits.width_multiple * len(lengths)
 
 
-def assert_within(lengths: list[int], limits: Limits) -> None:
-    """A batch is within its limits, or full ones of one shape are, and hold little padding."""
+def assert_within(lengths: list[int], limits: BatchLimits) -> None:
+    """Check that a batch, or each of several full batches of one shape, is within the limits."""
     assert lengths
-    rows = limits.rows(max(lengths))
-    if not limits.packed and len(lengths) > rows:
+    rows = limits.rows_at(max(lengths))
+    if len(lengths) > rows:
         assert len(lengths) % rows == 0
         assert len(lengths) <= limits.max_same_shape_batches * rows
-        assert sum(lengths) >= WELL_FILLED * charged(lengths, limits)
+        assert sum(lengths) >= WELL_FILLED * padded_tokens(lengths, limits)
         lengths = sorted(lengths)[-rows:]
     assert len(lengths) <= limits.max_rows
-    assert charged(lengths, limits) <= limits.max_tokens or len(lengths) == 1
+    assert padded_tokens(lengths, limits) <= limits.max_tokens or len(lengths) == 1
 
 
-def planned(lengths: list[int], limits: Limits, **waited: object) -> list[list[int]]:
-    """`plan` with the limits' fields; it plans single batches."""
-    return plan(
-        lengths,
-        max_rows=limits.max_rows,
-        max_tokens=limits.max_tokens,
-        width_multiple=limits.width_multiple,
-        packed=limits.packed,
-        **waited,  # type: ignore[arg-type]
-    )
+def drain(lengths: list[int], limits: BatchLimits) -> list[list[int]]:
+    """Queue rows of these lengths and take all of them; return the row indexes of each take."""
+    queue: LengthOrderedQueue[int] = LengthOrderedQueue(limits)
+    queue.add(range(len(lengths)), lengths)
+    taken = []
+    while len(queue):
+        taken.append(queue.take())
+    return taken
 
 
 @given(LENGTHS, LIMITS)
-def test_every_row_once_within_budget(lengths: list[int], limits: Limits) -> None:
-    batches = planned(lengths, limits)
+def test_every_row_once_within_budget(lengths: list[int], limits: BatchLimits) -> None:
+    batches = drain(lengths, limits)
     assert sorted(at for batch in batches for at in batch) == list(range(len(lengths)))
     for batch in batches:
         assert_within([lengths[at] for at in batch], limits)
 
 
 @given(LENGTHS, LIMITS)
-def test_rows_of_equal_length_keep_their_order(lengths: list[int], limits: Limits) -> None:
-    order = [at for batch in planned(lengths, limits) for at in batch]
+def test_rows_of_equal_length_keep_their_order(lengths: list[int], limits: BatchLimits) -> None:
+    order = [at for batch in drain(lengths, limits) for at in batch]
     for length in set(lengths):
         same = [at for at in order if lengths[at] == length]
         assert same == sorted(same)
@@ -77,21 +73,20 @@ def test_rows_of_equal_length_keep_their_order(lengths: list[int], limits: Limit
 
 @given(STEPS, LIMITS)
 def test_a_queue_that_is_filled_while_it_is_emptied_is_fair(
-    steps: list[list[int] | None], limits: Limits
+    steps: list[list[int] | None], limits: BatchLimits
 ) -> None:
-    waiting: LengthOrderedQueue[int] = LengthOrderedQueue(limits)
+    queue: LengthOrderedQueue[int] = LengthOrderedQueue(limits)
     lengths: list[int] = []
     left: list[int] = []
     taken: list[int] = []
 
     def take() -> None:
-        assert waiting.first == left[0]
-        batch = waiting.take()
-        assert left[0] in batch, "whoever came first is in the very next batch"
+        batch = queue.take()
+        assert left[0] in batch, "the oldest item is in the next batch"
         of = [lengths[item] for item in batch]
         assert_within(of, limits)
-        if not limits.packed and len(of) > limits.rows(max(of)):
-            assert len(left) >= SHARE_AT_ONCE * len(of), "the other lanes have some too"
+        if len(of) > limits.rows_at(max(of)):
+            assert len(left) >= QUEUED_PER_TAKEN * len(of), "other threads need rows too"
         for item in batch:
             left.remove(item)
         taken.extend(batch)
@@ -99,164 +94,137 @@ def test_a_queue_that_is_filled_while_it_is_emptied_is_fair(
     for step in steps:
         if step is not None:
             added = range(len(lengths), len(lengths) + len(step))
-            waiting.add(added, step)
+            queue.add(added, step)
             lengths.extend(step)
             left.extend(added)
         elif left:
             take()
-        assert len(waiting) == len(left)
-        assert waiting.tokens == sum(lengths[item] for item in left)
+        assert len(queue) == len(left)
+        assert queue.tokens == sum(lengths[item] for item in left)
+        full = len(left) >= limits.max_rows or queue.tokens >= limits.max_tokens
+        assert queue.fills_a_batch == full
     while left:
         take()
     assert sorted(taken) == list(range(len(lengths)))
     for length in set(lengths):
         same = [item for item in taken if lengths[item] == length]
-        assert same == sorted(same), "of equal length, whoever came first goes first"
+        assert same == sorted(same), "items of equal length leave in the order of arrival"
 
 
 @pytest.mark.parametrize(
-    ("max_same_shape_batches", "waiting_rows", "taken"),
+    ("max_same_shape_batches", "queued_rows", "taken"),
     [(1, 100, 2), (2, 100, 4), (4, 100, 8), (4, 63, 6), (4, 31, 2)],
 )
 def test_full_batches_of_one_shape_are_taken_at_once_where_many_wait(
-    max_same_shape_batches: int, waiting_rows: int, taken: int
+    max_same_shape_batches: int, queued_rows: int, taken: int
 ) -> None:
-    waiting: LengthOrderedQueue[int] = LengthOrderedQueue(
-        Limits(2, 100, max_same_shape_batches=max_same_shape_batches)
+    queue: LengthOrderedQueue[int] = LengthOrderedQueue(
+        BatchLimits(2, 100, max_same_shape_batches=max_same_shape_batches)
     )
-    waiting.add(range(waiting_rows), [5] * waiting_rows)
-    assert waiting.take() == [*range(taken)]
+    queue.add(range(queued_rows), [5] * queued_rows)
+    assert queue.take() == [*range(taken)]
 
 
-def test_fewer_are_taken_at_once_if_more_would_be_padding() -> None:
+def test_fewer_batches_are_taken_at_once_if_more_would_be_padding() -> None:
     lengths = [10] * 4 + [9] * 2 + [3] * 90
-    waiting: LengthOrderedQueue[int] = LengthOrderedQueue(Limits(2, 100, max_same_shape_batches=4))
-    waiting.add(lengths, lengths)
-    assert waiting.take() == [10] * 4
+    queue: LengthOrderedQueue[int] = LengthOrderedQueue(BatchLimits(2, 100, max_same_shape_batches=4))
+    queue.add(lengths, lengths)
+    assert queue.take() == [10] * 4
 
 
 @given(st.integers(1, 300), st.integers(1, 512), LIMITS)
-def test_what_is_taken_at_once_is_parted_into_batches_within_the_limits(
-    rows: int, longest: int, limits: Limits
+def test_rows_taken_at_once_are_split_into_batches_within_the_limits(
+    rows: int, longest: int, limits: BatchLimits
 ) -> None:
-    batches = limits.batches(rows, longest)
+    batches = limits.split(rows, longest)
     assert [row for batch in batches for row in range(rows)[batch]] == [*range(rows)]
-    if limits.packed:
-        assert len(batches) == 1
-    else:
-        assert [len(range(rows)[batch]) for batch in batches[:-1]] == [limits.rows(longest)] * (
-            len(batches) - 1
-        )
+    sizes = [len(range(rows)[batch]) for batch in batches]
+    assert sizes[:-1] == [limits.rows_at(longest)] * (len(batches) - 1)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_from_an_empty_queue_nothing_can_be_taken(packed: bool) -> None:
-    waiting: LengthOrderedQueue[str] = LengthOrderedQueue(Limits(4, 100, packed=packed))
-    waiting.add(["a"], [3])
-    assert waiting.take() == ["a"]
+def test_taking_from_an_empty_queue_raises() -> None:
+    queue: LengthOrderedQueue[str] = LengthOrderedQueue(BatchLimits(4, 100))
+    queue.add(["a"], [3])
+    assert queue.take() == ["a"]
     with pytest.raises(IndexError):
-        waiting.take()
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 64), st.floats(0, 1)), max_size=60),
-    LIMITS,
-    st.floats(0, 1),
-)
-def test_a_row_is_held_back_only_while_it_is_young_and_a_batch_is_not_full(
-    rows: list[tuple[int, float]], limits: Limits, linger_s: float
-) -> None:
-    lengths, ages = [length for length, _ in rows], [age for _, age in rows]
-    batches = planned(lengths, limits, ages_s=ages, linger_s=linger_s)
-    gone = {at for batch in batches for at in batch}
-    held = set(range(len(rows))) - gone
-    assert sum(map(len, batches)) == len(gone)
-    assert all(ages[at] < linger_s for at in held)
-    assert len(held) < limits.max_rows
-    assert sum(lengths[at] for at in held) < limits.max_tokens or not held
-    waiting, oldest_first = set(range(len(rows))), sorted(range(len(rows)), key=lambda at: -ages[at])
-    for batch in batches:
-        full = len(waiting) >= limits.max_rows or sum(lengths[at] for at in waiting) >= limits.max_tokens
-        first = next(at for at in oldest_first if at in waiting)
-        assert full or ages[first] >= linger_s, "a batch that could become fuller left too early"
-        waiting -= set(batch)
+        queue.take()
 
 
 def test_similar_lengths_share_a_batch() -> None:
-    assert plan([3, 90, 4, 88], max_rows=2, max_tokens=1000) == [[0, 2], [3, 1]]
+    assert plan_batches([3, 90, 4, 88], max_rows=2, max_tokens=1000) == [[0, 2], [3, 1]]
 
 
-def test_a_batch_is_narrowed_to_what_is_worth_its_padding() -> None:
-    assert plan([5] * 6 + [60] * 2, max_rows=64, max_tokens=512) == [[0, 1, 2, 3, 4, 5], [6, 7]]
+def test_a_batch_is_narrowed_if_most_of_it_would_be_padding() -> None:
+    assert plan_batches([5] * 6 + [60] * 2, max_rows=64, max_tokens=512) == [[0, 1, 2, 3, 4, 5], [6, 7]]
 
 
-def test_rows_that_differ_little_stay_together() -> None:
-    assert plan([14, 15, 16, 15], max_rows=64, max_tokens=512) == [[0, 1, 3, 2]]
+def test_rows_of_similar_length_stay_together() -> None:
+    assert plan_batches([14, 15, 16, 15], max_rows=64, max_tokens=512) == [[0, 1, 3, 2]]
 
 
 def drawn(name: str, count: int, seed: int) -> list[int]:
-    """Lengths as they are distributed in a data set."""
+    """Draw lengths with the distribution of a data set."""
     counts = SETS[name]
     return random.Random(seed).choices([*map(int, counts)], weights=[*counts.values()], k=count)
 
 
 def fill_ratio(batches: list[list[int]]) -> float:
-    """Real tokens by padded_cost tokens."""
+    """Return the share of padded tokens that are real."""
     return sum(map(sum, batches)) / sum(max(batch) * len(batch) for batch in batches)
 
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("seed", range(5))
-def test_with_512_waiting_nine_of_ten_computed_tokens_are_real(name: str, seed: int) -> None:
-    """At 512 tokens and 64 rows, with lengths as they are in two public sets of texts.
+def test_with_512_queued_rows_nine_of_ten_computed_tokens_are_real(name: str, seed: int) -> None:
+    """At 512 tokens and 64 rows, with the lengths of two public data sets.
 
-    These are the test questions of banking77 by PolyAI and the Women's E-Commerce Clothing Reviews. The
-    figures are how often each length occurs, in tokens of all-MiniLM-L6-v2's vocabulary, cut at 256.
+    These are the test questions of PolyAI's banking77 and the Women's E-Commerce Clothing Reviews. The file
+    holds the frequency of each length in tokens of all-MiniLM-L6-v2, truncated at 256.
     """
-    lengths = drawn(name, WAITING_ROWS, seed)
-    batches = plan(lengths, max_rows=64, max_tokens=512)
+    lengths = drawn(name, QUEUED_ROWS, seed)
+    batches = plan_batches(lengths, max_rows=64, max_tokens=512)
     assert fill_ratio([[lengths[at] for at in batch] for batch in batches]) >= 0.9
 
 
-def as_many_come_as_leave(name: str, limits: Limits, rows: int, seed: int = 0) -> list[list[int]]:
-    """Batches while so many rows wait."""
-    waiting: LengthOrderedQueue[int] = LengthOrderedQueue(limits)
+def take_in_steady_state(name: str, limits: BatchLimits, rows: int, seed: int = 0) -> list[list[int]]:
+    """Take batches from a queue that is always refilled to this number of rows."""
+    queue: LengthOrderedQueue[int] = LengthOrderedQueue(limits)
     first, later = drawn(name, rows, seed), iter(drawn(name, 4_000, seed + 100))
-    waiting.add(first, first)
+    queue.add(first, first)
     batches = []
-    while len(waiting) == rows:
-        batches.append(waiting.take())
+    while len(queue) == rows:
+        batches.append(queue.take())
         next_ones = [length for _, length in zip(batches[-1], later, strict=False)]
-        waiting.add(next_ones, next_ones)
+        queue.add(next_ones, next_ones)
     return batches
 
 
-def test_with_few_waiting_most_computed_tokens_are_still_real() -> None:
-    """Without narrowing it would be 0.67."""
-    assert fill_ratio(as_many_come_as_leave("banking77", Limits(64, 512), 40)) >= 0.8
+def test_with_few_queued_rows_most_computed_tokens_are_still_real() -> None:
+    """Without narrowing the share would be 0.67."""
+    assert fill_ratio(take_in_steady_state("banking77", BatchLimits(64, 512), 40)) >= 0.8
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_with_thousands_waiting_hardly_anything_is_padding(name: str) -> None:
-    assert fill_ratio(as_many_come_as_leave(name, Limits(64, 512), 2_048)) >= 0.98
+def test_with_thousands_of_queued_rows_almost_nothing_is_padding(name: str) -> None:
+    assert fill_ratio(take_in_steady_state(name, BatchLimits(64, 512), 2_048)) >= 0.98
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_planner_that_knows_what_is_computed_has_less_computed(name: str) -> None:
-    """0.78 and 0.94 of the padded_cost tokens are real if it does not, 0.83 and 0.95 if it does."""
-    shapes = Shapes(256)
+def test_a_queue_that_knows_the_padded_cost_causes_less_padding(name: str) -> None:
+    """The shares of real tokens are 0.78 and 0.94 without it, 0.83 and 0.95 with it."""
+    buckets = ShapeBuckets(256)
 
-    def fill(limits: Limits) -> float:
-        batches = as_many_come_as_leave(name, limits, 64)
-        padded_cost = sum(math.prod(shapes.fitting(len(batch), max(batch))) for batch in batches)
-        return sum(map(sum, batches)) / padded_cost
+    def fill(limits: BatchLimits) -> float:
+        batches = take_in_steady_state(name, limits, 64)
+        computed = sum(math.prod(buckets.bucket(len(batch), max(batch))) for batch in batches)
+        return sum(map(sum, batches)) / computed
 
-    assert fill(Limits(64, 512, padded_cost=shapes.padded_cost)) > fill(Limits(64, 512)) + 0.01
+    assert fill(BatchLimits(64, 512, padded_cost=buckets.padded_cost)) > fill(BatchLimits(64, 512)) + 0.01
 
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("seed", range(2))
-def test_it_stays_so_while_as_many_come_as_leave(name: str, seed: int) -> None:
-    batches = as_many_come_as_leave(name, Limits(64, 512), WAITING_ROWS, seed)
+def test_in_steady_state_nine_of_ten_computed_tokens_are_real(name: str, seed: int) -> None:
+    batches = take_in_steady_state(name, BatchLimits(64, 512), QUEUED_ROWS, seed)
     assert sum(map(len, batches)) > 3_900
     assert fill_ratio(batches) >= 0.9

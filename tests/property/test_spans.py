@@ -1,4 +1,4 @@
-"""Whatever a model and a tokenizer say: spans lie in the text, in order, and none over another."""
+"""For any output of a model and a tokenizer, spans lie in the text, in order and without overlaps."""
 
 from itertools import pairwise
 from typing import Literal
@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.bundle import Manifest, SpanRules
-from stream.classify.heads.spans import Piece, each_piece, join_tags, pieces, split_tag
+from stream.classify import Piece, Prediction, bio_spans, split_pieces, word_spans
+from stream.classify.heads.spans import split_tag
 from stream.classify.heads.tokens import TokenHead
-from stream.classify.inputs import Prediction
-from stream.classify.windows import MergedTokens, best_places
+from stream.classify.windows import MergedTokens, central_positions
 from tests.real.kinds import make_tokenizer
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
@@ -23,7 +23,7 @@ SUBWORDS: st.SearchStrategy[Literal["first", "all"]] = st.sampled_from(["first",
 
 @st.composite
 def tagged(draw: st.DrawFn) -> list[tuple[Piece, str, float]]:
-    """Pieces in order, each with a tag and a score."""
+    """Draw pieces in order, each with a tag and a score."""
     at, found = 0, []
     for number in range(draw(st.integers(0, 12))):
         start = at + draw(st.integers(0, 2))
@@ -33,8 +33,8 @@ def tagged(draw: st.DrawFn) -> list[tuple[Piece, str, float]]:
 
 
 @given(tagged())
-def test_joined_tags_cover_every_tagged_piece_and_no_other(given_: list[tuple[Piece, str, float]]) -> None:
-    spans = join_tags(given_)
+def test_bio_spans_cover_every_tagged_piece_and_no_other(given_: list[tuple[Piece, str, float]]) -> None:
+    spans = bio_spans(given_)
     assert all(span.start < span.end for span in spans)
     assert all(one.end <= other.start for one, other in pairwise(spans))
     for piece, tag, _ in given_:
@@ -46,7 +46,7 @@ def test_joined_tags_cover_every_tagged_piece_and_no_other(given_: list[tuple[Pi
 
 
 @given(tagged())
-def test_a_span_begins_at_b_or_where_nothing_of_its_type_goes_before(
+def test_a_span_begins_at_a_b_tag_or_after_another_type(
     given_: list[tuple[Piece, str, float]],
 ) -> None:
     starts = []
@@ -56,12 +56,12 @@ def test_a_span_begins_at_b_or_where_nothing_of_its_type_goes_before(
         if kind is not None and (prefix == "B" or kind != before):
             starts.append((piece.start, kind))
         before = kind
-    assert [(span.start, span.type) for span in join_tags(given_)] == starts
+    assert [(span.start, span.type) for span in bio_spans(given_)] == starts
 
 
 @given(tagged())
-def test_of_words_every_piece_is_a_span(given_: list[tuple[Piece, str, float]]) -> None:
-    assert [tuple(span) for span in each_piece(given_)] == [
+def test_word_spans_makes_every_piece_a_span(given_: list[tuple[Piece, str, float]]) -> None:
+    assert [tuple(span) for span in word_spans(given_)] == [
         (tag, piece.start, piece.end, score) for piece, tag, score in given_
     ]
 
@@ -70,7 +70,7 @@ def test_of_words_every_piece_is_a_span(given_: list[tuple[Piece, str, float]]) 
 def test_pieces_are_disjoint_and_inside_the_text_for_any_offsets(
     text: str, offsets: list[tuple[int, int]], subwords: Literal["first", "all"]
 ) -> None:
-    found = pieces(text, offsets, [None] * len(offsets), [0] * len(offsets), subwords)
+    found = split_pieces(text, offsets, [None] * len(offsets), [0] * len(offsets), subwords)
     assert all(0 <= piece.start < piece.end <= len(text) for piece in found)
     assert all(one.end <= other.start for one, other in pairwise(found))
     assert not any(text[piece.start].isspace() or text[piece.end - 1].isspace() for piece in found)
@@ -92,7 +92,7 @@ def test_spans_of_a_real_tokenizer_lie_in_the_original_text(
     head = TokenHead(Manifest.model_construct(labels=TAGS, spans=SpanRules(scheme=scheme, subwords=subwords)))
     seed = data.draw(st.integers(0, 2**16))
     logits = np.random.default_rng(seed).normal(0, 3, (len(tokens), len(TAGS))).astype(np.float32)
-    (found,) = head.predictions([logits], [tokens])
+    (found,) = head.predict([logits], [tokens])
     assert isinstance(found, Prediction)
     spans = found.fields()["spans"]
     end = 0
@@ -101,13 +101,13 @@ def test_spans_of_a_real_tokenizer_lie_in_the_original_text(
         assert span["text"] == text[span["start"] : span["end"]]
         assert 0 <= span["score"] <= 1
         end = span["end"]
-    assert head.fits(found.scores)
-    (again,) = head.restored([found.scores], [text])
+    assert head.accepts(found.stored)
+    (again,) = head.restore([found.stored], [text])
     assert again == found._replace(cached=True)
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.data())
-def test_every_token_of_a_cut_text_comes_once_and_from_the_middle(
+def test_every_token_of_a_split_text_occurs_once_with_the_most_context(
     tokens: int, room: int, data: st.DataObject
 ) -> None:
     stride = data.draw(st.integers(0, room - 1))
@@ -115,16 +115,16 @@ def test_every_token_of_a_cut_text_comes_once_and_from_the_middle(
     while starts[-1] + room < tokens:
         starts.append(starts[-1] + room - stride)
     lengths = [min(room, tokens - start) for start in starts]
-    places = best_places(lengths, stride)
-    assert [starts[window] + place for window, place in places] == list(range(tokens))
-    assert [window for window, _ in places] == sorted(window for window, _ in places)
+    positions = central_positions(lengths, stride)
+    assert [starts[window] + index for window, index in positions] == list(range(tokens))
+    assert [window for window, _ in positions] == sorted(window for window, _ in positions)
 
-    def margin(window: int, place: int) -> int:
-        left = place if window else room
-        right = lengths[window] - 1 - place if window < len(lengths) - 1 else room
+    def margin(window: int, index: int) -> int:
+        left = index if window else room
+        right = lengths[window] - 1 - index if window < len(lengths) - 1 else room
         return min(left, right)
 
-    for token, chosen in enumerate(places):
+    for token, chosen in enumerate(positions):
         others = [
             (window, token - start)
             for window, start in enumerate(starts)
@@ -138,9 +138,9 @@ NEARLY_SPANS = st.lists(st.tuples(st.just("PER") | SCALARS, SCALARS, SCALARS, SC
 
 
 @given(st.binary(max_size=40) | NEARLY_SPANS.map(orjson.dumps))
-def test_whatever_is_stored_is_refused_or_read(stored: bytes) -> None:
+def test_any_bytes_are_refused_or_restored(stored: bytes) -> None:
     head = TokenHead(Manifest.model_construct(labels=TAGS))
-    if head.fits(stored):
-        (found,) = head.restored([stored], ["text"])
+    if head.accepts(stored):
+        (found,) = head.restore([stored], ["text"])
         spans = found.fields()["spans"]
         assert [[s["type"], s["start"], s["end"]] for s in spans] == [s[:3] for s in orjson.loads(stored)]

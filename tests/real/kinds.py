@@ -16,16 +16,22 @@ import numpy as np
 import orjson
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from stream.bundle import Bundle, Manifest, Parity, VariantEntry, Windows, new_staging, publish
-from stream.bundle.manifest import (
+from stream.bundle import (
+    Bundle,
     CategoricalColumn,
+    Manifest,
     MetadataColumn,
     NumericColumn,
+    Parity,
     SpanRules,
     TargetScale,
     Task,
+    VariantEntry,
+    Windows,
+    new_staging,
+    publish,
 )
-from stream.classify.inputs import TextInput
+from stream.classify import TextInput
 
 HIDDEN = 8
 TYPES = 2

@@ -63,7 +63,7 @@ def make_tiny_bundle(store: Path, name: str = "tiny") -> Bundle:
     """Add a version of a tiny untrained bundle, fp32 only, to a store; the trainer's libraries are needed."""
     from tempfile import TemporaryDirectory
 
-    from stream.classify.inputs import TextInput
+    from stream.classify import TextInput
     from trainer.export.package import About, Served, build_bundle, staging_folder
     from trainer.quiet import silence_libraries
 

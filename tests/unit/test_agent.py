@@ -8,8 +8,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from stream.classify.classifier import Answers
-from stream.classify.inputs import Prediction
+from stream.classify import ClassifiedBatch, Prediction
 from stream.errors import BrokerError, DeviceError, Poison, Reason
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import AtLeastOnce
@@ -60,14 +59,14 @@ class LengthClassifier:
     def __init__(self) -> None:
         self.window_events = 1_000
         self.classified: list[str] = []
-        self.shared: list[Answers] = []
+        self.shared: list[ClassifiedBatch] = []
 
-    async def classify(self, texts: Sequence[str]) -> Answers:
+    async def classify(self, texts: Sequence[str]) -> ClassifiedBatch:
         self.classified.extend(texts)
         results = [Poison(Reason.MODEL, "failed") if t == "poison" else prediction(t) for t in texts]
-        return Answers(results, {b"key": prediction("fresh")})
+        return ClassifiedBatch(results, {b"key": prediction("fresh")})
 
-    async def share(self, answers: Answers) -> None:
+    async def share(self, answers: ClassifiedBatch) -> None:
         self.shared.append(answers)
 
 
@@ -173,7 +172,7 @@ async def test_nothing_is_acknowledged_before_the_broker_has_confirmed() -> None
     assert len(setup.owner.acknowledged) == 1
     assert setup.count("labelled") == 1
     (answers,) = setup.classifier.shared
-    assert answers.fresh == {b"key": prediction("fresh")}
+    assert answers.new_predictions == {b"key": prediction("fresh")}
 
 
 @pytest.mark.parametrize("error", [BrokerError("refused"), RuntimeError("a bug")])
@@ -193,7 +192,7 @@ async def test_after_a_failure_nothing_is_published_or_acknowledged(error: Excep
 async def test_after_a_failure_of_the_model_nothing_is_published_or_acknowledged() -> None:
     setup = Setup()
 
-    async def fail(_texts: Sequence[str]) -> Answers:
+    async def fail(_texts: Sequence[str]) -> ClassifiedBatch:
         setup.classifier.classify = LengthClassifier().classify
         raise DeviceError("the device is gone")
 
@@ -302,8 +301,8 @@ async def test_a_record_batch_logs_nothing_at_level_info() -> None:
 class EchoClassifier(LengthClassifier):
     """Predicts the text itself as the label."""
 
-    async def classify(self, texts: Sequence[str]) -> Answers:
-        return Answers([Prediction(b'"label":"%b","score":1.0' % t.encode(), b"") for t in texts], {})
+    async def classify(self, texts: Sequence[str]) -> ClassifiedBatch:
+        return ClassifiedBatch([Prediction(b'"label":"%b","score":1.0' % t.encode(), b"") for t in texts], {})
 
 
 async def test_no_event_adds_a_time_series() -> None:

@@ -68,7 +68,7 @@ def test_a_bundle_that_cannot_be_read_is_listed_with_its_reason(tmp_path: Path) 
     (tmp_path / "odd" / "1").mkdir(parents=True)
     (tmp_path / "odd" / "1" / FILE_NAME).write_text("{}")
     (tmp_path / "odd" / "latest").write_text("1\n")
-    assert "cannot be used" in run(tmp_path, "list").stdout
+    assert "is not valid" in run(tmp_path, "list").stdout
 
 
 def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Two tiers: what is remembered, what is forgotten, and what happens while Redis is away."""
+"""The prediction cache: both tiers, the stored form, and an unavailable Redis."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,34 +12,28 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from stream.bundle import Bundle, Manifest
-from stream.classify.cache import (
-    KeyMaker,
-    LocalCache,
-    PredictionCache,
-    RedisCache,
-    SharedCache,
-    decode_stored,
-    encode_stored,
-)
+from stream.classify import KeyMaker, LocalCache, ModelInput, Prediction, PredictionCache, SharedCache
+from stream.classify.cache import decode_stored, encode_stored
 from stream.classify.heads.single_label import SingleLabelHead
-from stream.classify.inputs import ModelInput, Prediction, canonical
+from stream.classify.inputs import canonical_json
+from stream.classify.redis_cache import RedisCache
 
 BUNDLE = Bundle(Path("unused"), Manifest.model_construct(name="support", version="3"), "sha256:" + "ab" * 32)
 KEYS = KeyMaker(BUNDLE, "fp32")
-POSTPROCESSOR = SingleLabelHead(
+HEAD = SingleLabelHead(
     Manifest.model_construct(task="single-label", labels=["no", "yes"], temperature=1.0), 2
 )
 
 
 def sized(labels: int) -> Callable[[bytes], bool]:
-    """Accepts what has a score for each of so many labels."""
+    """Return a check that accepts stored forms with a score for each of this many labels."""
     return SingleLabelHead(
         Manifest.model_construct(labels=[str(at) for at in range(labels)], temperature=1.0), 1
-    ).fits
+    ).accepts
 
 
 class FakeShared:
-    """A Redis tier in memory that counts its round trips."""
+    """A shared tier in memory that counts its round trips."""
 
     def __init__(self, values: Mapping[str, bytes] | None = None) -> None:
         self.values = dict(values or {})
@@ -55,14 +49,14 @@ class FakeShared:
 
 
 class BrokenRedis:
-    """A Redis client whose every command fails until it is mended."""
+    """A Redis client whose commands fail while `broken` is True."""
 
     def __init__(self) -> None:
         self.broken = True
-        self.asked = 0
+        self.requests = 0
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        self.asked += 1
+        self.requests += 1
         if self.broken:
             raise RedisConnectionError("refused")
         return [None for _ in keys]
@@ -72,13 +66,13 @@ class BrokenRedis:
 
 
 def predictions(count: int = 1) -> list[Prediction]:
-    """Different predictions, as the model makes them."""
+    """Return different predictions that are not cached."""
     logits = np.array([[at, 1.0] for at in range(count)], dtype=np.float32)
-    return [result for result in POSTPROCESSOR.predictions(logits) if isinstance(result, Prediction)]
+    return [result for result in HEAD.predict(logits) if isinstance(result, Prediction)]
 
 
-def known(prediction: Prediction) -> Prediction:
-    """How a cache tier gives a prediction back."""
+def as_cached(prediction: Prediction) -> Prediction:
+    """Return a prediction as a cache tier returns it."""
     return prediction._replace(cached=True)
 
 
@@ -89,15 +83,15 @@ def cache(local: int = 10, shared: SharedCache | None = None) -> tuple[Predictio
         if n:
             counted[f"{tier} {result}"] = counted.get(f"{tier} {result}", 0) + n
 
-    return PredictionCache(KEYS, LocalCache(local), shared, POSTPROCESSOR, count), counted
+    return PredictionCache(KEYS, LocalCache(local), shared, HEAD, count), counted
 
 
 def test_the_shared_key_names_model_variant_and_input() -> None:
     (key,) = KEYS.keys(["hi"])
     assert len(key) == 16
-    assert KEYS.shared(key) == f"labelstream:1:abababababababab:fp32:{key.hex()}"
+    assert KEYS.shared_key(key) == f"labelstream:1:abababababababab:fp32:{key.hex()}"
     other = KeyMaker(BUNDLE, "int8")
-    assert other.shared(key) != KEYS.shared(key)
+    assert other.shared_key(key) != KEYS.shared_key(key)
 
 
 def test_inputs_that_the_tokenizer_sees_differently_have_different_keys() -> None:
@@ -115,26 +109,26 @@ def test_inputs_that_the_tokenizer_sees_differently_have_different_keys() -> Non
     assert KEYS.keys(["hi", "hi"]) == KEYS.keys(["hi"]) * 2
 
 
-def test_an_input_is_written_with_room_for_metadata() -> None:
-    """Keys of earlier versions, which wrote metadata that was never there, stay the same."""
-    assert canonical("hi") == b'["hi",null,null]'
-    assert canonical(("hi", "there")) == b'["hi","there",null]'
+def test_the_canonical_json_has_a_place_for_metadata() -> None:
+    """The keys are those of earlier versions, which wrote null for the metadata."""
+    assert canonical_json("hi") == b'["hi",null,null]'
+    assert canonical_json(("hi", "there")) == b'["hi","there",null]'
 
 
-def test_the_least_recently_used_entry_leaves() -> None:
+def test_the_least_recently_used_entry_is_evicted() -> None:
     one, two, three = predictions(3)
     local = LocalCache(2)
     local.put(b"a", one)
     local.put(b"b", two)
-    assert local.get(b"a") == known(one)
+    assert local.get(b"a") == as_cached(one)
     local.put(b"c", three)
     assert local.get(b"b") is None
-    assert local.get(b"a") == known(one)
-    assert local.get(b"c") == known(three)
+    assert local.get(b"a") == as_cached(one)
+    assert local.get(b"c") == as_cached(three)
     assert len(local) == 2
 
 
-def test_an_entry_that_is_put_again_is_used_again() -> None:
+def test_putting_an_entry_again_makes_it_recently_used() -> None:
     one, two, three = predictions(3)
     local = LocalCache(2)
     local.put(b"a", one)
@@ -144,22 +138,22 @@ def test_an_entry_that_is_put_again_is_used_again() -> None:
     assert [local.get(key) is not None for key in (b"a", b"b", b"c")] == [True, False, True]
 
 
-def test_no_entries_switch_the_local_tier_off() -> None:
+def test_a_size_of_0_disables_the_local_tier() -> None:
     local = LocalCache(0)
-    assert not local.on
+    assert not local.enabled
     local.put(b"a", predictions()[0])
     assert local.get(b"a") is None
     assert len(local) == 0
 
 
-def test_a_cache_without_any_tier_is_off() -> None:
-    assert not cache(local=0)[0].on
-    assert cache(local=1)[0].on
-    assert cache(local=0, shared=FakeShared())[0].on
+def test_a_cache_without_any_tier_is_disabled() -> None:
+    assert not cache(local=0)[0].enabled
+    assert cache(local=1)[0].enabled
+    assert cache(local=0, shared=FakeShared())[0].enabled
 
 
 @given(st.binary(min_size=4, max_size=400).filter(lambda scores: len(scores) % 4 == 0))
-def test_what_is_stored_is_what_is_read(scores: bytes) -> None:
+def test_decoding_reverses_encoding(scores: bytes) -> None:
     stored = encode_stored(Prediction(b"", scores))
     labels = len(scores) // 4
     assert stored[0] == 2, "the version"
@@ -171,7 +165,7 @@ def test_what_is_stored_is_what_is_read(scores: bytes) -> None:
 
 
 @given(st.data(), st.integers(1, 20))
-def test_no_byte_may_be_another(data: st.DataObject, labels: int) -> None:
+def test_a_change_of_any_byte_is_detected(data: st.DataObject, labels: int) -> None:
     scores = data.draw(st.binary(min_size=4 * labels, max_size=4 * labels))
     stored = bytearray(encode_stored(Prediction(b"", scores)))
     stored[data.draw(st.integers(0, len(stored) - 1))] ^= data.draw(st.integers(1, 255))
@@ -179,7 +173,7 @@ def test_no_byte_may_be_another(data: st.DataObject, labels: int) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_raise(value: bytes) -> None:
+def test_decoding_never_raises(value: bytes) -> None:
     found = decode_stored(value, sized(2))
     assert found is None or encode_stored(Prediction(b"", found)) == value
 
@@ -188,84 +182,91 @@ def test_no_bytes_raise(value: bytes) -> None:
     "value",
     [b"", b"\x02", b"not stored by us", b'{"v":1,"scores":[0.5,0.5]}', b"\x01" + b"\0" * 12],
 )
-async def test_a_value_that_does_not_validate_is_a_miss(value: bytes) -> None:
+async def test_an_invalid_value_is_a_miss(value: bytes) -> None:
     keys = KEYS.keys(["a", "b"])
     (good,) = predictions()
-    door, counted = cache(
-        shared=FakeShared({KEYS.shared(keys[0]): value, KEYS.shared(keys[1]): encode_stored(good)})
+    tiers, counted = cache(
+        shared=FakeShared({KEYS.shared_key(keys[0]): value, KEYS.shared_key(keys[1]): encode_stored(good)})
     )
-    assert await door.get_many(keys, ["a", "b"][: len(keys)]) == [None, known(good)]
+    assert await tiers.get_many(keys, ["a", "b"][: len(keys)]) == [None, as_cached(good)]
     assert counted == {"local miss": 2, "redis invalid": 1, "redis hit": 1}
 
 
 async def test_one_round_trip_for_reading_and_one_for_writing() -> None:
     shared = FakeShared()
-    door, counted = cache(shared=shared)
+    tiers, counted = cache(shared=shared)
     keys = KEYS.keys(["a", "b", "c"])
-    assert await door.get_many(keys[:2], ["a", "b"]) == [None, None]
+    assert await tiers.get_many(keys[:2], ["a", "b"]) == [None, None]
     one, two = predictions(2)
-    await door.share({keys[0]: one, keys[1]: two})
+    await tiers.share({keys[0]: one, keys[1]: two})
     assert shared.trips == 2
-    assert await door.get_many([keys[1], keys[2], keys[0]], ["b", "c", "a"]) == [known(two), None, known(one)]
+    assert await tiers.get_many([keys[1], keys[2], keys[0]], ["b", "c", "a"]) == [
+        as_cached(two),
+        None,
+        as_cached(one),
+    ]
     assert shared.trips == 3
-    assert await door.get_many(keys[:1], ["a"]) == [known(one)]
-    assert shared.trips == 3, "what Redis knew is known in process from then on"
+    assert await tiers.get_many(keys[:1], ["a"]) == [as_cached(one)]
+    assert shared.trips == 3, "a hit in Redis is then stored in the process"
     assert counted == {"local miss": 5, "redis miss": 3, "redis hit": 2, "local hit": 1}
 
 
-async def test_what_is_remembered_is_not_asked_for_and_nothing_fresh_is_no_trip() -> None:
+async def test_a_local_hit_and_an_empty_write_need_no_round_trip() -> None:
     shared = FakeShared()
-    door, counted = cache(shared=shared)
+    tiers, counted = cache(shared=shared)
     keys = KEYS.keys(["a"])
     (one,) = predictions()
-    door.remember(keys[0], one)
-    assert await door.get_many(keys, ["a", "b"][: len(keys)]) == [known(one)]
-    await door.share({})
+    tiers.remember(keys[0], one)
+    assert await tiers.get_many(keys, ["a", "b"][: len(keys)]) == [as_cached(one)]
+    await tiers.share({})
     assert shared.trips == 0
     assert counted == {"local hit": 1}
 
 
-async def test_with_the_local_tier_off_nothing_is_counted_for_it() -> None:
+async def test_a_disabled_local_tier_counts_nothing() -> None:
     shared = FakeShared()
-    door, counted = cache(local=0, shared=shared)
+    tiers, counted = cache(local=0, shared=shared)
     keys = KEYS.keys(["a"])
     (one,) = predictions()
-    door.remember(keys[0], one)
-    await door.share({keys[0]: one})
+    tiers.remember(keys[0], one)
+    await tiers.share({keys[0]: one})
     for _ in range(2):
-        assert await door.get_many(keys, ["a", "b"][: len(keys)]) == [known(one)]
+        assert await tiers.get_many(keys, ["a", "b"][: len(keys)]) == [as_cached(one)]
     assert counted == {"redis hit": 2}
 
 
-async def test_away_redis_is_said_once_left_alone_and_found_again() -> None:
+async def test_an_unavailable_redis_is_logged_once_and_retried_with_backoff() -> None:
     now = 100.0
     client: Any = BrokenRedis()
     tier = RedisCache(client, 60, lambda: now)
     with capture_logs() as logs:
         for _ in range(3):
             assert await tier.get_many(["k"]) == []
-        assert client.asked == 1, "a pause keeps batches from waiting for the timeout again and again"
+        assert client.requests == 1, "the backoff keeps batches from waiting for the timeout each time"
         now += 1.1
         assert await tier.get_many(["k"]) == []
-        assert client.asked == 2
+        assert client.requests == 2
         client.broken = False
         now += 1.1
-        assert await tier.get_many(["k"]) == [], "the pause has doubled"
+        assert await tier.get_many(["k"]) == [], "the backoff has doubled"
         now += 1.0
         assert await tier.get_many(["k"]) == [None]
-    assert [entry["event"] for entry in logs] == ["redis is away, going on without it", "redis is back"]
+    assert [entry["event"] for entry in logs] == [
+        "redis unavailable, continuing without it",
+        "redis available again",
+    ]
 
 
-async def test_a_redis_that_comes_back_starts_with_a_short_pause_again() -> None:
+async def test_after_a_success_the_backoff_starts_from_the_minimum_again() -> None:
     now = 100.0
     client: Any = BrokenRedis()
     tier = RedisCache(client, 60, lambda: now)
-    for pause in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
+    for backoff in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
         await tier.get_many(["k"])
-        now += pause - 0.1
-        asked = client.asked
+        now += backoff - 0.1
+        requests = client.requests
         await tier.get_many(["k"])
-        assert client.asked == asked, f"asked before {pause} s were over"
+        assert client.requests == requests, f"a request within the backoff of {backoff} s"
         now += 0.2
     client.broken = False
     assert await tier.get_many(["k"]) == [None]
@@ -276,24 +277,24 @@ async def test_a_redis_that_comes_back_starts_with_a_short_pause_again() -> None
     assert await tier.get_many(["k"]) == [None]
 
 
-async def test_without_redis_every_key_is_an_error_of_that_tier() -> None:
+async def test_without_redis_every_lookup_is_an_error_of_that_tier() -> None:
     client: Any = BrokenRedis()
-    door, counted = cache(shared=RedisCache(client, 60, lambda: 0.0))
-    assert await door.get_many(KEYS.keys(["a", "b"]), ["a", "b"]) == [None, None]
+    tiers, counted = cache(shared=RedisCache(client, 60, lambda: 0.0))
+    assert await tiers.get_many(KEYS.keys(["a", "b"]), ["a", "b"]) == [None, None]
     assert counted == {"local miss": 2, "redis error": 2}
 
 
-async def test_whether_redis_answers_is_told_also_while_nothing_is_looked_up() -> None:
+async def test_a_ping_reports_whether_redis_responds() -> None:
     now = 100.0
     client: Any = BrokenRedis()
-    answers: list[bool] = []
-    again: list[float] = []
-    tier = RedisCache(client, 60, lambda: now, answers.append, lambda: again.append(now))
-    await tier.look()
-    await tier.look()
-    assert (answers, again) == ([False], []), "the pause holds for looking too"
+    responses: list[bool] = []
+    retries: list[float] = []
+    tier = RedisCache(client, 60, lambda: now, responses.append, lambda: retries.append(now))
+    await tier.ping()
+    await tier.ping()
+    assert (responses, retries) == ([False], []), "the backoff applies to pings too"
     now += 1.1
     client.broken = False
-    await tier.look()
-    await tier.look()
-    assert (answers, again) == ([False, True, True], [101.1])
+    await tier.ping()
+    await tier.ping()
+    assert (responses, retries) == ([False, True, True], [101.1])

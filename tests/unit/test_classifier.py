@@ -1,4 +1,4 @@
-"""From text to prediction around a runtime of the test's own."""
+"""The classifier with a fake runtime."""
 
 import asyncio
 import logging
@@ -11,47 +11,55 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from stream.classify.cache import Key, KeyMaker, LocalCache, PredictionCache, SharedCache
-from stream.classify.classifier import Classifier
+from stream.classify import (
+    BatchLimits,
+    Classifier,
+    KeyMaker,
+    LocalCache,
+    ModelInput,
+    ModelParts,
+    Prediction,
+    PredictionCache,
+    SharedCache,
+    Tokeniser,
+)
+from stream.classify.cache import Key
 from stream.classify.heads.single_label import SingleLabelHead
-from stream.classify.inputs import ModelInput, Prediction
-from stream.classify.queue import Limits
-from stream.classify.tokenise import Tokeniser
 from stream.errors import DeviceError, Poison, Reason
-from stream.runtime.base import Logits, Padded
+from stream.runtime import Logits, PaddedBatch
 from tests.unit.small_bundle import WORDS, small_bundle
 
 GOOD, BAD, POISON = WORDS.index("good"), WORDS.index("bad"), WORDS.index("poison")
 
 
 class WordRuntime:
-    """Says good for texts that hold `good`; fails as a whole on a batch that holds `poison`."""
+    """Predicts good for texts with the word `good`; fails on a batch with the word `poison`."""
 
     device = "cpu"
     provider = "test"
     pad_multiple = 1
-    kept_shapes = ()
+    bucket_shapes = ()
     padded_cost = np.multiply
     max_same_shape_batches = 1
 
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []
         self.broken = False
-        self.most_rows = 100
-        self.senseless = False
+        self.max_rows = 100
+        self.non_finite = False
 
-    def infer(self, inputs: Padded) -> Logits:
+    def infer(self, inputs: PaddedBatch) -> Logits:
         ids = inputs["input_ids"]
         self.batches.append(ids)
-        if self.broken or (ids == POISON).any() or len(ids) > self.most_rows:
+        if self.broken or (ids == POISON).any() or len(ids) > self.max_rows:
             raise RuntimeError("the kernel failed\nat length")
         good = (ids == GOOD).any(axis=1)
         logits = np.where(good[:, None], [[0.0, 5.0]], [[5.0, 0.0]]).astype(np.float32)
-        return np.full_like(logits, np.nan) if self.senseless else logits
+        return np.full_like(logits, np.nan) if self.non_finite else logits
 
 
-class Silent:
-    """An observer that is told and does nothing but count rows and stages."""
+class RecordingObserver:
+    """An observer that records rows, inferences and stages."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -81,8 +89,8 @@ class FakeShared:
         self.values.update(values)
 
 
-class NeverAsked(PredictionCache):
-    """A cache that must not be asked for keys."""
+class UnusableCache(PredictionCache):
+    """A cache that fails when it is used."""
 
     def keys(self, rows: Iterable[ModelInput]) -> list[Key]:
         raise AssertionError
@@ -94,26 +102,23 @@ class Setup:
         folder: Path,
         local: int = 100,
         shared: SharedCache | None = None,
-        lanes: int = 1,
+        threads: int = 1,
         cache: type[PredictionCache] = PredictionCache,
         window_s: float = 1.0,
         max_same_shape_batches: int = 1,
     ) -> None:
         bundle = small_bundle(folder)
-        self.runtimes = [WordRuntime() for _ in range(lanes)]
+        self.runtimes = [WordRuntime() for _ in range(threads)]
         self.runtime = self.runtimes[0]
-        self.observer = Silent()
+        self.observer = RecordingObserver()
         self.keys = KeyMaker(bundle, "fp32")
-        postprocessor = SingleLabelHead(bundle.manifest, 2)
+        head = SingleLabelHead(bundle.manifest, 2)
         self.classifier = Classifier(
-            self.runtimes,
-            Tokeniser(bundle),
-            postprocessor,
-            cache(self.keys, LocalCache(local), shared, postprocessor),
+            ModelParts(self.runtimes, Tokeniser(bundle), head),
+            cache(self.keys, LocalCache(local), shared, head),
             self.observer,
-            Limits(max_rows=4, max_tokens=32, max_same_shape_batches=max_same_shape_batches),
-            linger_s=0.0,
-            window_s=window_s,
+            BatchLimits(max_rows=4, max_tokens=32, max_same_shape_batches=max_same_shape_batches),
+            window_s,
         )
 
     async def results(self, *texts: str) -> list[Prediction | Poison]:
@@ -129,7 +134,7 @@ class Setup:
         return [isinstance(r, Prediction) and r.cached for r in await self.results(*texts)]
 
 
-async def test_results_come_in_the_rows_order_although_lengths_are_sorted(tmp_path: Path) -> None:
+async def test_results_have_the_order_of_the_rows_although_the_queue_orders_by_length(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     assert await setup.labels("bad bad bad good", "bad", "bad good", "bad bad bad", "good") == [
         "good",
@@ -141,33 +146,35 @@ async def test_results_come_in_the_rows_order_although_lengths_are_sorted(tmp_pa
     assert [batch.shape for batch in setup.runtime.batches] == [(2, 4), (3, 2)]
 
 
-async def test_batches_that_are_taken_at_once_are_inferred_one_by_one(tmp_path: Path) -> None:
+async def test_batches_taken_at_once_are_inferred_one_by_one(tmp_path: Path) -> None:
     setup = Setup(tmp_path, local=0, max_same_shape_batches=2)
     texts = [f"{word} {at}" for at in range(32) for word in ("good", "bad")]
     assert await setup.labels(*texts) == ["good", "bad"] * 32
     assert {batch.shape for batch in setup.runtime.batches} == {(4, 2)}
     assert setup.observer.inferences == [(4, 8, 8)] * 16
     assert setup.observer.stages.count("infer") == 16
-    assert setup.observer.stages.count("postprocess") == 15, "only with eight times as many waiting"
+    assert setup.observer.stages.count("postprocess") == 15, (
+        "several are taken only if eight times as many are queued"
+    )
 
 
-async def test_at_the_end_a_thread_leaves_after_the_batch_that_it_is_at(tmp_path: Path) -> None:
+async def test_after_close_a_thread_ends_with_its_current_batch(tmp_path: Path) -> None:
     setup = Setup(tmp_path, local=0, max_same_shape_batches=2)
     infer = setup.runtime.infer
 
-    def infer_and_close(inputs: Padded) -> Logits:
+    def infer_and_close(inputs: PaddedBatch) -> Logits:
         setup.classifier.close()
         return infer(inputs)
 
     setup.runtime.infer = infer_and_close  # type: ignore[method-assign]
     texts = [f"good {number}" for number in range(64)]
-    (ended,) = await asyncio.gather(setup.results(*texts), return_exceptions=True)
-    assert isinstance(ended, BaseException)
+    (error,) = await asyncio.gather(setup.results(*texts), return_exceptions=True)
+    assert isinstance(error, BaseException)
     assert len(setup.runtime.batches) == 1
 
 
 @pytest.mark.parametrize("at", [0, 3, 4, 7])
-async def test_a_row_at_fault_is_found_among_batches_that_are_taken_at_once(tmp_path: Path, at: int) -> None:
+async def test_a_faulty_row_is_found_among_batches_taken_at_once(tmp_path: Path, at: int) -> None:
     setup = Setup(tmp_path, local=0, max_same_shape_batches=2)
     texts = [f"good {number}" for number in range(64)]
     texts[at] = "poison 0"
@@ -175,69 +182,69 @@ async def test_a_row_at_fault_is_found_among_batches_that_are_taken_at_once(tmp_
     assert found == ["model" if number == at else "good" for number in range(64)]
 
 
-async def test_nothing_to_classify_is_nothing_to_do(tmp_path: Path) -> None:
+async def test_an_empty_call_infers_nothing(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     assert await setup.results() == []
     assert setup.runtime.batches == []
 
 
-async def test_equal_rows_are_inferred_once_and_then_come_from_the_cache(tmp_path: Path) -> None:
+async def test_equal_rows_are_inferred_once_and_then_served_from_the_cache(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     assert await setup.cached("good", "good", "bad") == [False, False, False]
     assert setup.observer.rows == 2
     assert await setup.cached("good", "bad") == [True, True]
     assert setup.observer.rows == 2
     assert await setup.labels("word", "good", "bad") == ["bad", "good", "bad"]
-    assert setup.observer.rows == 3, "of a batch that is known in part, only the rest is inferred"
+    assert setup.observer.rows == 3, "only rows that are not cached are inferred"
 
 
-async def test_a_text_in_flight_is_waited_for_and_not_inferred_again(tmp_path: Path) -> None:
+async def test_a_text_in_progress_is_not_inferred_again(tmp_path: Path) -> None:
     setup = Setup(tmp_path, local=0)
     both = await asyncio.gather(setup.results("good", "bad"), setup.results("bad", "word"))
     assert setup.observer.rows == 3
     assert [r.cached for results in both for r in results if isinstance(r, Prediction)] == [False] * 4
     assert both[0][1] == both[1][0]
     await setup.results("bad")
-    assert setup.observer.rows == 4, "without a cache it is inferred again once nobody is at it"
+    assert setup.observer.rows == 4, "without a cache it is inferred again after the first inference"
 
 
-async def test_fresh_are_the_predictions_that_the_model_made_just_now(tmp_path: Path) -> None:
+async def test_new_predictions_are_those_that_the_model_made_for_this_call(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     first = await setup.classifier.classify(["good", "good", "poison"])
     (key,) = setup.keys.keys(["good"])
-    assert first.fresh == {key: first.results[0]}
+    assert first.new_predictions == {key: first.results[0]}
     again = await setup.classifier.classify(["good"])
-    assert again.fresh == {}
+    assert again.new_predictions == {}
 
 
-async def test_calls_that_come_together_are_tokenised_together(tmp_path: Path) -> None:
+async def test_concurrent_calls_are_tokenised_together(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     found = await asyncio.gather(setup.labels("good"), setup.labels("bad"), setup.labels("good good"))
     assert found == [["good"], ["bad"], ["good"]]
     assert setup.observer.stages.count("tokenise") == 1
 
 
-async def test_what_is_shared_another_worker_need_not_infer(tmp_path: Path) -> None:
+async def test_another_worker_does_not_infer_shared_predictions(tmp_path: Path) -> None:
     shared = FakeShared()
     one, other = Setup(tmp_path, shared=shared), Setup(tmp_path, shared=shared)
-    answers = await one.classifier.classify(["good", "bad"])
-    assert shared.values == {}, "nothing is shared before the broker has the labels"
-    await one.classifier.share(answers)
+    batch = await one.classifier.classify(["good", "bad"])
+    assert shared.values == {}, "nothing is shared before `share` is called"
+    await one.classifier.share(batch)
     assert await other.cached("good", "bad", "word") == [True, True, False]
     assert other.observer.rows == 1
 
 
-async def test_without_a_tier_the_cache_is_not_asked(tmp_path: Path) -> None:
-    setup = Setup(tmp_path, local=0, cache=NeverAsked)
-    answers = await setup.classifier.classify(["good"])
-    assert len(answers.results) == 1
-    assert answers.fresh == {}
+async def test_a_disabled_cache_is_not_used(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, local=0, cache=UnusableCache)
+    batch = await setup.classifier.classify(["good"])
+    assert len(batch.results) == 1
+    assert batch.new_predictions == {}
     assert "cache" not in setup.observer.stages
     with pytest.raises(AssertionError):
-        await Setup(tmp_path, local=1, cache=NeverAsked).results("good")
+        await Setup(tmp_path, local=1, cache=UnusableCache).results("good")
 
 
-async def test_whoever_waits_for_a_text_learns_of_the_failure(tmp_path: Path) -> None:
+async def test_a_failure_is_raised_in_every_call_that_waits_for_the_text(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     setup.runtime.broken = True
     failures = await asyncio.gather(setup.results("good"), setup.results("good"), return_exceptions=True)
@@ -246,7 +253,7 @@ async def test_whoever_waits_for_a_text_learns_of_the_failure(tmp_path: Path) ->
     assert await setup.labels("good") == ["good"]
 
 
-async def test_a_tokenizer_that_fails_is_told_and_forgotten(
+async def test_a_tokenizer_error_is_raised_in_every_waiting_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = Setup(tmp_path)
@@ -261,7 +268,7 @@ async def test_a_tokenizer_that_fails_is_told_and_forgotten(
     assert await setup.labels("good") == ["good"]
 
 
-async def test_tokens_that_do_not_fit_their_rows_hang_nobody(
+async def test_a_wrong_number_of_tokens_raises_instead_of_blocking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = Setup(tmp_path)
@@ -273,7 +280,7 @@ async def test_tokens_that_do_not_fit_their_rows_hang_nobody(
 
 
 @pytest.mark.parametrize("at", range(9))
-async def test_a_row_that_makes_the_model_fail_is_found_and_stands_alone(tmp_path: Path, at: int) -> None:
+async def test_a_row_that_makes_the_model_fail_is_isolated(tmp_path: Path, at: int) -> None:
     setup = Setup(tmp_path)
     texts = ["good", "bad", "bad good", "bad bad", "word", "word good", "word word", "up"]
     texts.insert(at, "poison bad")
@@ -282,103 +289,103 @@ async def test_a_row_that_makes_the_model_fail_is_found_and_stands_alone(tmp_pat
     poison = found[at]
     assert isinstance(poison, Poison)
     assert poison.reason is Reason.MODEL
-    assert "poison" not in str(poison), "a dead letter's message never holds the text"
-    assert await setup.labels("poison bad") == ["model"], "poison is not remembered"
+    assert "poison" not in str(poison), "the message of a dead letter never contains the text"
+    assert await setup.labels("poison bad") == ["model"], "poison is not cached"
 
 
-async def test_several_poisoned_rows_of_a_batch_are_all_found(tmp_path: Path) -> None:
+async def test_several_faulty_rows_of_a_batch_are_all_found(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     assert await setup.labels("poison", "good", "poison bad", "bad") == ["model", "good", "model", "bad"]
 
 
-async def test_a_device_that_fails_on_everything_is_fatal_and_no_record_is_blamed(tmp_path: Path) -> None:
+async def test_a_device_that_fails_on_every_text_is_a_fatal_error(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     setup.runtime.broken = True
-    with pytest.raises(DeviceError) as told:
+    with pytest.raises(DeviceError) as raised:
         await setup.results("good", "bad")
-    assert told.value.exit_code == 7
-    assert told.value.cause == "RuntimeError: the kernel failed at length"
+    assert raised.value.exit_code == 7
+    assert raised.value.cause == "RuntimeError: the kernel failed at length"
 
 
-async def test_a_device_that_has_lost_its_mind_is_fatal_too(tmp_path: Path) -> None:
+async def test_a_device_without_finite_logits_is_a_fatal_error(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
-    setup.runtime.senseless = True
+    setup.runtime.non_finite = True
     with pytest.raises(DeviceError, match="no finite logits"):
         await setup.classifier.warm_up([])
     with pytest.raises(DeviceError, match="no finite logits"):
         await setup.classifier.warm_up([(1, 4)])
 
 
-async def test_warm_up_runs_every_shape_in_every_lane(tmp_path: Path) -> None:
-    setup = Setup(tmp_path, lanes=2)
+async def test_warm_up_runs_every_shape_on_every_thread(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, threads=2)
     await setup.classifier.warm_up([(4, 8), (1, 3)])
     for runtime in setup.runtimes:
         assert [batch.shape for batch in runtime.batches] == [(4, 8), (1, 3), (1, 2)]
 
 
-async def test_a_shape_that_the_device_cannot_compute_is_told_with_its_mend(tmp_path: Path) -> None:
+async def test_a_shape_that_the_device_cannot_compute_is_an_error_with_a_fix(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
-    setup.runtime.most_rows = 2
-    with pytest.raises(DeviceError, match="4 rows of 8 tokens") as told:
+    setup.runtime.max_rows = 2
+    with pytest.raises(DeviceError, match="4 rows of 8 tokens") as raised:
         await setup.classifier.warm_up([(4, 8), (1, 3)])
-    assert "max-batch-rows" in told.value.fix
-    assert "RuntimeError: the kernel failed" in told.value.cause
+    assert "max-batch-rows" in raised.value.fix
+    assert "RuntimeError: the kernel failed" in raised.value.cause
 
 
-async def test_two_lanes_work_at_the_same_time(tmp_path: Path) -> None:
-    setup = Setup(tmp_path, lanes=2)
+async def test_two_threads_infer_concurrently(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, threads=2)
     assert await setup.labels(*(f"good {word}" for word in "abcdefgh")) == ["good"] * 8
     assert [len(runtime.batches) for runtime in setup.runtimes] == [1, 1]
 
 
-async def test_texts_are_cut_at_the_bundles_maximum_length(tmp_path: Path) -> None:
+async def test_texts_are_truncated_at_the_bundles_maximum_length(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     await setup.results("bad " * 100)
     assert setup.runtime.batches[0].shape == (1, 8)
 
 
-async def test_what_may_wait_follows_the_models_pace(tmp_path: Path) -> None:
+async def test_the_window_follows_the_models_throughput(tmp_path: Path) -> None:
     setup = Setup(tmp_path, window_s=0.0)
     await setup.results("good")
-    assert setup.classifier.window_events == 8, "two batches for the lane, however slow the model is"
-    assert setup.classifier.events_at_once > 0
+    assert setup.classifier.window_events == 8, "at least two batches for the thread"
+    assert setup.classifier.record_batch_size > 0
 
 
 class HeldRuntime(WordRuntime):
-    """Begins an inference and ends it when the test says so."""
+    """Starts an inference and ends it when the test sets an event."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.began = threading.Event()
+        self.started = threading.Event()
         self.may_end = threading.Event()
 
-    def infer(self, inputs: Padded) -> Logits:
-        self.began.set()
+    def infer(self, inputs: PaddedBatch) -> Logits:
+        self.started.set()
         assert self.may_end.wait(60)
         return super().infer(inputs)
 
 
-async def test_an_inference_that_hangs_is_seen_from_outside(tmp_path: Path) -> None:
+async def test_the_duration_of_a_running_inference_is_visible(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     held = HeldRuntime()
-    setup.classifier._lanes[0].runtime = held
-    assert setup.classifier.inferring_s == 0
+    setup.classifier._threads[0].runtime = held
+    assert setup.classifier.longest_inference_s == 0
     waiting = asyncio.create_task(setup.labels("good"))
-    assert await asyncio.to_thread(held.began.wait, 60)
-    first = setup.classifier.inferring_s
-    assert 0 < first < setup.classifier.inferring_s
+    assert await asyncio.to_thread(held.started.wait, 60)
+    first = setup.classifier.longest_inference_s
+    assert 0 < first < setup.classifier.longest_inference_s
     held.may_end.set()
     assert await waiting == ["good"]
-    assert setup.classifier.inferring_s == 0
+    assert setup.classifier.longest_inference_s == 0
 
 
-async def test_an_inference_that_fails_runs_no_more(tmp_path: Path) -> None:
+async def test_a_failed_inference_no_longer_counts_as_running(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     assert await setup.labels("poison") == ["model"]
-    assert setup.classifier.inferring_s == 0
+    assert setup.classifier.longest_inference_s == 0
 
 
-async def test_each_inference_is_a_debug_line_without_texts(
+async def test_each_inference_logs_a_debug_line_without_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = Setup(tmp_path)
@@ -386,10 +393,10 @@ async def test_each_inference_is_a_debug_line_without_texts(
         await setup.labels("bad")
     monkeypatch.setattr(logging.getLogger("stream.classify.classifier"), "level", logging.DEBUG)
     logging.getLogger("stream.classify.classifier").manager._clear_cache()
-    with capture_logs() as told:
+    with capture_logs() as logs:
         await setup.labels("good", "bad good")
     assert silent == []
-    (line,) = told
+    (line,) = logs
     assert {name: line[name] for name in ("event", "log_level", "rows", "tokens", "padded_tokens")} == {
         "event": "batch",
         "log_level": "debug",

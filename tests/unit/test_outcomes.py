@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.classify.inputs import Prediction
+from stream.classify import Prediction
 from stream.errors import Poison, Reason
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import BatchOutput, OutcomeWriter

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 import pytest
 
-from stream.classify.inputs import Prediction
+from stream.classify import Prediction
 from stream.errors import Poison, Reason
 from stream.records import DeadLetter, Decoded, Event, Tombstone
 from stream.web.page.recent import (

@@ -1,4 +1,4 @@
-"""What parity counts for each task, and whom it blames."""
+"""The decisions that parity counts for each task, and the rows that it reports."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +10,10 @@ import typer
 from typer.testing import CliRunner
 
 from stream.bundle import Bundle, Manifest
-from stream.classify.inputs import TextInput
+from stream.classify import TextInput
 from stream.commands.verify import verify
 from stream.errors import BundleError
-from stream.verify.parity import (
+from stream.verify import (
     compare,
     label_agreement,
     largest_differences,
@@ -29,23 +29,23 @@ def manifest(task: Any, **more: Any) -> Manifest:
     return Manifest.model_construct(task=task, labels=["a", "b"], **more)
 
 
-def test_of_several_labels_every_decision_counts() -> None:
-    many = manifest("multi-label", thresholds={"a": 0.5, "b": 0.9})
+def test_every_label_of_a_multi_label_row_is_a_decision() -> None:
+    multi = manifest("multi-label", thresholds={"a": 0.5, "b": 0.9})
     wanted = np.array([[1.0, 2.0], [-1.0, 2.0]], dtype=np.float32)
     found = np.array([[1.0, 2.5], [-1.0, 2.0]], dtype=np.float32)
-    assert label_agreement(wanted, found, 1, many) == 0.75, "sigmoid(2.5) is over 0.9, sigmoid(2) is not"
-    warm = many.model_copy(update={"temperature": 2.0})
+    assert label_agreement(wanted, found, 1, multi) == 0.75, "sigmoid(2.5) exceeds 0.9, sigmoid(2) does not"
+    warm = multi.model_copy(update={"temperature": 2.0})
     assert label_agreement(wanted, found, 1, warm) == 1.0
     assert label_agreement(wanted, found, 1) == 1.0, "the best label is the same"
 
 
-def test_of_a_regression_a_row_agrees_within_the_tolerance() -> None:
+def test_a_regression_row_agrees_within_the_tolerance() -> None:
     wanted = np.zeros((4, 1), dtype=np.float32)
     found = np.array([[0.0], [0.1], [-0.2], [0.3]], dtype=np.float32)
     assert label_agreement(wanted, found, 0.2, manifest("regression")) == 0.75
 
 
-def test_of_tags_every_token_counts() -> None:
+def test_every_tagged_token_is_a_decision() -> None:
     wanted = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], dtype=np.float32)
     found = np.array([[1, 0], [1, 0], [1, 0], [1, 0]], dtype=np.float32)
     parity = compare(wanted, found, tolerance=2, min_label_agreement=0.75, manifest=manifest("token"))
@@ -53,17 +53,17 @@ def test_of_tags_every_token_counts() -> None:
     assert within_tolerance(parity)
 
 
-def test_the_row_whose_token_moved_most_is_named() -> None:
+def test_the_rows_with_the_largest_token_differences_are_reported() -> None:
     rows = [TextInput(text) for text in ("one", "two", "three")]
     wanted = np.zeros((6, 2), dtype=np.float32)
     found = wanted.copy()
     found[3, 1], found[0, 0] = 5.0, 1.0
     worst = largest_differences(rows, wanted, found, 2, lengths=np.array([1, 3, 2]))
-    named = [(moved.row, moved.text, moved.logit_diff) for moved in worst]
-    assert named == [(1, "two", 5.0), (0, "one", 1.0)]
+    reported = [(difference.row, difference.text, difference.logit_diff) for difference in worst]
+    assert reported == [(1, "two", 5.0), (0, "one", 1.0)]
 
 
-def test_other_tokens_than_the_trained_models_are_refused() -> None:
+def test_logits_of_different_tokens_are_refused() -> None:
     with pytest.raises(BundleError, match="same tokens"):
         compare(
             np.zeros((3, 2), dtype=np.float32),
@@ -78,7 +78,7 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_bundle_of(BY_NAME["token"], tmp_path_factory.mktemp("token"))
 
 
-def test_lengths_tell_the_tokens_of_each_row(token: Bundle) -> None:
+def test_lengths_are_the_tokens_of_each_row(token: Bundle) -> None:
     rows, logits = read_reference(token)
     lengths = read_lengths(token, len(rows))
     assert lengths.sum() == len(logits)
@@ -86,7 +86,7 @@ def test_lengths_tell_the_tokens_of_each_row(token: Bundle) -> None:
 
 
 @pytest.mark.parametrize("broken", ["none", "short", "wrong"])
-def test_a_reference_whose_lengths_do_not_fit_is_refused(token: Bundle, tmp_path: Path, broken: str) -> None:
+def test_a_reference_with_inconsistent_lengths_is_refused(token: Bundle, tmp_path: Path, broken: str) -> None:
     rows, logits = read_reference(token)
     lengths = read_lengths(token, len(rows))
     (tmp_path / "reference.jsonl").write_bytes((token.path / "reference.jsonl").read_bytes())
@@ -105,7 +105,7 @@ def test_a_reference_whose_lengths_do_not_fit_is_refused(token: Bundle, tmp_path
         ("pair", "same label"),
     ],
 )
-def test_verify_shows_what_the_task_decides(name: str, counted: str, tmp_path: Path) -> None:
+def test_verify_shows_the_decisions_of_the_task(name: str, counted: str, tmp_path: Path) -> None:
     make_bundle_of(BY_NAME[name], tmp_path)
     app = typer.Typer()
     app.command()(verify)
@@ -115,11 +115,11 @@ def test_verify_shows_what_the_task_decides(name: str, counted: str, tmp_path: P
     assert "100.00%" in found.output
 
 
-def test_verify_refuses_a_graph_that_tags_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = kinds.reference
+def test_verify_refuses_a_graph_with_different_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unchanged = kinds.reference
 
     def moved(*given: Any) -> tuple[np.ndarray, np.ndarray]:
-        logits, lengths = honest(*given)
+        logits, lengths = unchanged(*given)
         logits[lengths[0] + 1] += 1.0
         return logits, lengths
 
@@ -127,8 +127,8 @@ def test_verify_refuses_a_graph_that_tags_otherwise(tmp_path: Path, monkeypatch:
     make_bundle_of(BY_NAME["token"], tmp_path)
     app = typer.Typer()
     app.command()(verify)
-    with pytest.raises(BundleError, match="does not say what the trained model said") as told:
+    with pytest.raises(BundleError, match="does not say what the trained model said") as raised:
         CliRunner().invoke(
             app, ["token", "--bundle-store", str(tmp_path)], standalone_mode=False, catch_exceptions=False
         )
-    assert "row 1 moved by 1" in told.value.cause
+    assert "row 1 moved by 1" in raised.value.cause

@@ -11,11 +11,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from stream.bundle import Bundle
-from stream.classify.heads import make_head
-from stream.classify.inputs import Prediction
+from stream.classify import Prediction, make_head
 from stream.commands.predict import predict
 from stream.errors import UsageError
-from stream.verify.parity import read_reference
+from stream.verify import read_reference
 from tests.real.kinds import BY_NAME, KINDS, make_bundle_of
 
 ROW_MEMBERS = ("row", "id", "text", "text_pair")
@@ -60,7 +59,7 @@ def test_every_kind_says_what_its_reference_means(
     members = [{"text": r.text, "text_pair": r.text_pair, "metadata": r.metadata} for r in rows]
     file.write_bytes(b"".join(orjson.dumps({"id": at} | m) + b"\n" for at, m in enumerate(members)))
     found = lines(run(bundles[name], "--input", file).stdout)
-    wanted = make_head(bundles[name].manifest).predictions(logits, ())
+    wanted = make_head(bundles[name].manifest).predict(logits, ())
     assert [line["id"] for line in found] == [*range(len(rows))]
     for line, meant in zip(found, wanted, strict=True):
         assert isinstance(meant, Prediction)

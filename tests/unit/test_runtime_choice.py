@@ -1,4 +1,4 @@
-"""Which device and variant are taken, and what is said of those that are not."""
+"""The choice of device and variant, and the reasons against other pairs."""
 
 import subprocess
 import sys
@@ -10,9 +10,9 @@ import pytest
 
 from stream.bundle import Manifest, Parity, VariantEntry
 from stream.errors import DeviceError
-from stream.runtime import choose, machine, usable_devices, verifiable
-from stream.runtime.cores import quota_cores, threads_of_each
-from stream.runtime.machine import Problem, ThisMachine, gpu_count
+from stream.runtime import choose, machine, runnable_choices, usable_devices
+from stream.runtime.cores import quota_cores, threads_per_inference
+from stream.runtime.machine import LocalMachine, Obstacle, gpu_count
 
 Made = Literal["any", "cpu", "cuda", "openvino"]
 PLAIN: dict[str, Made] = {"fp32": "any", "fp16": "cuda", "int8": "cpu"}
@@ -20,17 +20,17 @@ STATIC: dict[str, Made] = {**PLAIN, "int8-static": "openvino"}
 
 
 class FakeMachine:
-    """A machine with these devices; on it OpenVINO has bf16 or not."""
+    """A machine with these devices, on which OpenVINO has bf16 or not."""
 
     def __init__(self, *devices: str, bf16: bool = False) -> None:
         self.devices = devices
         self.bf16 = bf16
 
-    def problem(self, device: str) -> Problem | None:
-        return None if device in self.devices else Problem(f"there is no {device}", f"buy {device}")
+    def obstacle(self, device: str) -> Obstacle | None:
+        return None if device in self.devices else Obstacle(f"there is no {device}", f"buy {device}")
 
     def has_bf16(self) -> bool:
-        assert "openvino" in self.devices, "asked without openvino"
+        assert "openvino" in self.devices, "called without openvino"
         return self.bf16
 
 
@@ -64,7 +64,7 @@ OLD_CPU = FakeMachine("cpu", "openvino")
 
 
 @pytest.mark.parametrize(
-    ("there", "variants", "device", "variant", "taken"),
+    ("fake_machine", "variants", "device", "variant", "chosen"),
     [
         (CPU, PLAIN, "auto", "auto", "cpu int8"),
         (CPU, {"fp32": "any"}, "auto", "auto", "cpu fp32"),
@@ -85,27 +85,27 @@ OLD_CPU = FakeMachine("cpu", "openvino")
         (CPU, PLAIN, "auto", "fp16", "cpu fp16"),
     ],
 )
-def test_the_fastest_pair_is_taken_that_machine_and_bundle_allow(
-    there: FakeMachine, variants: dict[str, Made], device: str, variant: str, taken: str
+def test_auto_chooses_the_fastest_pair_that_machine_and_bundle_allow(
+    fake_machine: FakeMachine, variants: dict[str, Made], device: str, variant: str, chosen: str
 ) -> None:
-    choice = choose(manifest(variants), device, variant, there)
-    assert f"{choice.device} {choice.variant}" == taken
+    choice = choose(manifest(variants), device, variant, fake_machine)
+    assert f"{choice.device} {choice.variant}" == chosen
 
 
-def test_auto_says_what_would_have_been_faster_and_why_it_was_not_taken() -> None:
-    told = choose(manifest({"fp32": "any"}), "auto", "auto", CPU).reason
-    assert told.startswith("the fastest that runs here; passed over: ")
-    for said in ("cuda fp32 (there is no cuda)", "cpu int8 (the bundle has no int8, only fp32)"):
-        assert said in told
-    assert "cpu fp32" not in told
+def test_auto_reports_faster_pairs_and_why_they_were_skipped() -> None:
+    reason = choose(manifest({"fp32": "any"}), "auto", "auto", CPU).reason
+    assert reason.startswith("the fastest that runs here; skipped: ")
+    for part in ("cuda fp32 (there is no cuda)", "cpu int8 (the bundle has no int8, only fp32)"):
+        assert part in reason
+    assert "cpu fp32" not in reason
 
 
-def test_what_was_asked_for_needs_no_reason() -> None:
-    assert choose(manifest(PLAIN), "cpu", "fp32", CPU).reason == "as asked for"
+def test_a_requested_pair_needs_no_further_reason() -> None:
+    assert choose(manifest(PLAIN), "cpu", "fp32", CPU).reason == "as requested"
 
 
 @pytest.mark.parametrize(
-    ("there", "variants", "device", "variant", "cause", "fix"),
+    ("fake_machine", "variants", "device", "variant", "cause", "fix"),
     [
         (CPU, PLAIN, "cuda", "auto", "there is no cuda", "buy cuda"),
         (CPU, PLAIN, "openvino", "bf16", "there is no openvino", "buy openvino"),
@@ -117,18 +117,18 @@ def test_what_was_asked_for_needs_no_reason() -> None:
         (OLD_CPU, PLAIN, "auto", "bf16", "this CPU has no bf16 instructions", "--variant auto"),
     ],
 )
-def test_what_cannot_be_had_ends_with_the_reason_the_mend_and_code_7(
-    there: FakeMachine, variants: dict[str, Made], device: str, variant: str, cause: str, fix: str
+def test_an_impossible_request_fails_with_cause_fix_and_exit_code_7(
+    fake_machine: FakeMachine, variants: dict[str, Made], device: str, variant: str, cause: str, fix: str
 ) -> None:
-    with pytest.raises(DeviceError) as told:
-        choose(manifest(variants), device, variant, there)
-    assert told.value.exit_code == 7
-    assert cause in told.value.cause
-    assert fix in told.value.fix
+    with pytest.raises(DeviceError) as raised:
+        choose(manifest(variants), device, variant, fake_machine)
+    assert raised.value.exit_code == 7
+    assert cause in raised.value.cause
+    assert fix in raised.value.fix
 
 
-def test_verify_runs_what_can_be_run_and_names_the_rest() -> None:
-    runs, not_run = verifiable(manifest(PLAIN), OPENVINO)
+def test_runnable_pairs_are_chosen_and_others_have_a_reason() -> None:
+    runs, not_run = runnable_choices(manifest(PLAIN), OPENVINO)
     assert [f"{c.device} {c.variant}" for c in runs] == [
         "cpu int8",
         "openvino bf16",
@@ -142,45 +142,49 @@ def test_verify_runs_what_can_be_run_and_names_the_rest() -> None:
     ]
 
 
-def test_verify_builds_no_tensorrt_engines() -> None:
-    runs, not_run = verifiable(manifest({"fp32": "any"}), GPU)
+def test_runnable_choices_exclude_tensorrt() -> None:
+    runs, not_run = runnable_choices(manifest({"fp32": "any"}), GPU)
     assert {c.device for c in runs} == {"cpu", "cuda"}
     assert "tensorrt fp32 (only the worker builds engines)" in not_run
 
 
-def test_usable_devices_are_those_without_a_problem() -> None:
+def test_usable_devices_are_those_without_an_obstacle() -> None:
     assert usable_devices(OPENVINO) == ["cpu", "openvino"]
 
 
-def test_this_machine_has_a_cpu_and_says_how_to_get_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = ThisMachine()
-    assert here.problem("cpu") is None
+def test_the_local_machine_has_a_cpu_and_names_the_fix_for_missing_providers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    local = LocalMachine()
+    assert local.obstacle("cpu") is None
     monkeypatch.setattr(machine.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    lacking = here.problem("cuda")
-    assert lacking is not None
-    assert "CUDAExecutionProvider" in lacking.cause
-    assert "labelstream[gpu]" in lacking.fix
+    obstacle = local.obstacle("cuda")
+    assert obstacle is not None
+    assert "CUDAExecutionProvider" in obstacle.cause
+    assert "labelstream[gpu]" in obstacle.fix
 
 
-def test_a_gpu_package_without_a_driver_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_driver_is_an_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(machine.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(machine, "DRIVER_FILES", (tmp_path / "nvidiactl",))
-    lacking = ThisMachine().problem("cuda")
-    assert lacking is not None
-    assert "driver" in lacking.cause
+    obstacle = LocalMachine().obstacle("cuda")
+    assert obstacle is not None
+    assert "driver" in obstacle.cause
     (tmp_path / "nvidiactl").touch()
-    assert ThisMachine().problem("cuda") is None
+    assert LocalMachine().obstacle("cuda") is None
 
 
-def test_openvino_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_openvino_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
-    lacking = ThisMachine().problem("openvino")
-    assert lacking is not None
-    assert "labelstream[cpu,openvino]" in lacking.fix
+    obstacle = LocalMachine().obstacle("openvino")
+    assert obstacle is not None
+    assert "labelstream[cpu,openvino]" in obstacle.fix
 
 
 @pytest.mark.parametrize(("visible", "count"), [("0,1,3", 3), ("GPU-1a,", 1), ("", 1)])
-def test_gpus_are_those_that_cuda_may_see(monkeypatch: pytest.MonkeyPatch, visible: str, count: int) -> None:
+def test_gpus_are_those_in_cuda_visible_devices(
+    monkeypatch: pytest.MonkeyPatch, visible: str, count: int
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert gpu_count() == count
 
@@ -189,19 +193,20 @@ def test_gpus_are_those_that_cuda_may_see(monkeypatch: pytest.MonkeyPatch, visib
     ("cpu_max", "cores"),
     [("max 100000\n", None), ("250000 100000\n", 2), ("50000 100000", 1), ("", None), ("1 0", None)],
 )
-def test_a_containers_quota_bounds_the_threads(cpu_max: str, cores: int | None) -> None:
+def test_the_containers_quota_limits_the_cores(cpu_max: str, cores: int | None) -> None:
     assert quota_cores(cpu_max) == cores
 
 
-def test_the_callers_of_a_session_and_its_pool_fill_the_cores() -> None:
-    assert [threads_of_each(8, callers) for callers in (1, 2, 3, 16)] == [8, 7, 6, 1]
+def test_callers_and_pool_threads_of_a_session_fill_the_cores() -> None:
+    assert [threads_per_inference(8, callers) for callers in (1, 2, 3, 16)] == [8, 7, 6, 1]
 
 
 @pytest.mark.slow
-def test_openvino_and_nncf_tell_nobody_of_their_use() -> None:
+def test_openvino_and_nncf_run_without_telemetry() -> None:
     code = (
-        "import sys; from stream.runtime.machine import load_openvino, keep_quiet; keep_quiet(); "
-        "import nncf; load_openvino(); print(sys.modules['openvino_telemetry'])"
+        "import sys; from stream.runtime.machine import import_openvino, disable_openvino_telemetry; "
+        "disable_openvino_telemetry(); "
+        "import nncf; import_openvino(); print(sys.modules['openvino_telemetry'])"
     )
-    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert asked.stdout.strip() == "None"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"

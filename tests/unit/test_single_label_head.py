@@ -1,4 +1,4 @@
-"""Logits to predictions: stable, finite, best first, and the same again from a cache."""
+"""The single-label head: stable order, finite scores, and equal predictions from a cache."""
 
 import numpy as np
 import orjson
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from stream.bundle import Manifest
-from stream.classify.heads.single_label import SingleLabelHead, softmax
-from stream.classify.inputs import Prediction
+from stream.classify import Prediction, softmax
+from stream.classify.heads.single_label import SingleLabelHead
 from stream.errors import Poison, Reason
 from tests.unit.record_path import record_path
 
@@ -20,7 +20,7 @@ NAMES = ["a", "%b", "ç", 'd "quoted"', "100%"]
 FINITE = arrays(
     np.float32,
     st.tuples(st.integers(1, 6), st.just(len(NAMES))),
-    # Few values, so that there are ties.
+    # A few values are frequent, so that there are ties.
     elements=st.floats(-20, 20, width=32) | st.sampled_from([-3.0, 0.0, 2.0]),
 )
 
@@ -31,8 +31,8 @@ def manifest(labels: list[str] = NAMES, temperature: float = 1.0) -> Manifest:
     )
 
 
-def predicted(postprocessor: SingleLabelHead, logits: object) -> list[Prediction]:
-    found = postprocessor.predictions(np.array(logits, dtype=np.float32))
+def predicted(head: SingleLabelHead, logits: object) -> list[Prediction]:
+    found = head.predict(np.array(logits, dtype=np.float32))
     assert all(isinstance(result, Prediction) for result in found)
     return [result for result in found if isinstance(result, Prediction)]
 
@@ -44,7 +44,7 @@ def test_softmax_is_a_distribution_for_any_finite_logits(logits: np.ndarray) -> 
     assert np.allclose(scores.sum(axis=1), 1)
 
 
-def test_softmax_is_shifted_by_the_maximum_not_by_the_largest_magnitude() -> None:
+def test_softmax_is_shifted_by_the_maximum_and_not_by_the_largest_magnitude() -> None:
     assert softmax(np.array([[-1000.0, 0.0]], dtype=np.float32)).tolist() == [[0.0, 1.0]]
 
 
@@ -67,12 +67,12 @@ def test_scores_are_the_softmax_in_six_digits_best_first_and_ties_in_the_labels_
 
 
 @given(FINITE, st.integers(1, len(NAMES)))
-def test_what_a_cache_gives_back_says_the_same(logits: np.ndarray, top_k: int) -> None:
-    postprocessor = SingleLabelHead(manifest(), top_k)
-    found = predicted(postprocessor, logits)
-    again = postprocessor.restored([prediction.scores for prediction in found])
+def test_restored_predictions_are_equal_except_for_cached(logits: np.ndarray, top_k: int) -> None:
+    head = SingleLabelHead(manifest(), top_k)
+    found = predicted(head, logits)
+    again = head.restore([prediction.stored for prediction in found])
     assert [prediction.members for prediction in again] == [prediction.members for prediction in found]
-    assert [prediction.scores for prediction in again] == [prediction.scores for prediction in found]
+    assert [prediction.stored for prediction in again] == [prediction.stored for prediction in found]
     assert {prediction.cached for prediction in found} == {False}
     assert {prediction.cached for prediction in again} == {True}
 
@@ -81,16 +81,16 @@ def test_stored_scores_do_not_depend_on_how_many_are_shown() -> None:
     logits = [[0.0, 1.0, 2.0, 3.0, 4.0]]
     (few,) = predicted(SingleLabelHead(manifest(), 1), logits)
     (all_of_them,) = predicted(SingleLabelHead(manifest(), 5), logits)
-    (shown,) = SingleLabelHead(manifest(), 5).restored([few.scores])
+    (shown,) = SingleLabelHead(manifest(), 5).restore([few.stored])
     assert shown.members == all_of_them.members
-    assert len(few.scores) == 4 * len(NAMES)
+    assert len(few.stored) == 4 * len(NAMES)
 
 
-def test_of_nothing_nothing_is_restored() -> None:
-    assert SingleLabelHead(manifest(), 5).restored([]) == []
+def test_restoring_nothing_returns_nothing() -> None:
+    assert SingleLabelHead(manifest(), 5).restore([]) == []
 
 
-def test_temperature_flattens() -> None:
+def test_a_higher_temperature_flattens_the_scores() -> None:
     sharp, flat = (
         predicted(SingleLabelHead(manifest(["a", "b"], temperature), 2), [[2.0, 0.0]])[0].fields()["scores"]
         for temperature in (1.0, 2.0)
@@ -101,11 +101,11 @@ def test_temperature_flattens() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_a_row_with_a_logit_that_is_not_finite_is_poison_alone(bad: float, at: int) -> None:
+def test_only_the_row_with_a_non_finite_logit_is_poison(bad: float, at: int) -> None:
     logits = np.array([[3.0, 0.0], [0.0, 3.0], [3.0, 0.0]], dtype=np.float32)
-    wanted = SingleLabelHead(manifest(["a", "b"]), 2).predictions(logits)
+    wanted = SingleLabelHead(manifest(["a", "b"]), 2).predict(logits)
     logits[at, 1] = bad
-    found = SingleLabelHead(manifest(["a", "b"]), 2).predictions(logits)
+    found = SingleLabelHead(manifest(["a", "b"]), 2).predict(logits)
     poison = found.pop(at)
     assert isinstance(poison, Poison)
     assert poison.reason is Reason.MODEL
@@ -113,20 +113,20 @@ def test_a_row_with_a_logit_that_is_not_finite_is_poison_alone(bad: float, at: i
     assert found == wanted
 
 
-def test_fields_name_the_best_labels_first_and_no_more_than_top_k() -> None:
+def test_fields_have_at_most_top_k_labels_best_first() -> None:
     (prediction,) = predicted(SingleLabelHead(manifest(["a", "b", "c"]), 2), np.log([[0.1, 0.7, 0.2]]))
     assert prediction.members == b'"label":"b","score":0.7,"scores":{"b":0.7,"c":0.2}'
 
 
-def test_of_equal_scores_the_first_label_wins() -> None:
+def test_among_equal_scores_the_first_label_wins() -> None:
     (prediction,) = predicted(SingleLabelHead(manifest(["a", "b"]), 2), [[1.0, 1.0]])
     assert prediction.fields() == {"label": "a", "score": 0.5, "scores": {"a": 0.5, "b": 0.5}}
 
 
 def test_every_score_is_written_as_orjson_writes_it() -> None:
-    """All that six digits can say, two labels a row."""
+    """Every score with six digits, two labels per row."""
     scores = np.arange(1_000_002, dtype="<u4").reshape(-1, 2)
-    found = SingleLabelHead(manifest(["a", "b"]), 2).restored([row.tobytes() for row in scores])
+    found = SingleLabelHead(manifest(["a", "b"]), 2).restore([row.tobytes() for row in scores])
     wanted = orjson.dumps(scores[:, ::-1] / 1e6, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
     for prediction, numbers in zip(found, wanted, strict=True):
         best, other = numbers.split(b",")
@@ -136,10 +136,10 @@ def test_every_score_is_written_as_orjson_writes_it() -> None:
 @given(
     arrays(np.uint32, st.tuples(st.integers(1, 4), st.just(7)), elements=st.integers(0, 3)), st.integers(1, 9)
 )
-def test_ties_and_cuts_are_those_of_a_stable_sort(scores: np.ndarray, top_k: int) -> None:
+def test_the_order_is_that_of_a_stable_sort(scores: np.ndarray, top_k: int) -> None:
     labels = [*"abcdefg"]
-    found = SingleLabelHead(manifest(labels), top_k).restored([row.tobytes() for row in scores.astype("<u4")])
+    found = SingleLabelHead(manifest(labels), top_k).restore([row.tobytes() for row in scores.astype("<u4")])
     for prediction, row in zip(found, scores.tolist(), strict=True):
         best = sorted(range(7), key=lambda at: -row[at])[:top_k]
         assert [*prediction.fields()["scores"]] == [labels[at] for at in best]
-        assert prediction.scores == np.array(row, "<u4").tobytes()
+        assert prediction.stored == np.array(row, "<u4").tobytes()

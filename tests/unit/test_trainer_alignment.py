@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.bundle.manifest import SpanRules, Windows
-from stream.classify.heads.spans import Piece
-from stream.classify.tokenise import RowTokens
+from stream.bundle import SpanRules, Windows
+from stream.classify import Piece, RowTokens
 from tests.real.tiny_bundle import save_tiny_base
 from trainer.data.read import Example
 from trainer.model.alignment import first_pieces, inside_of, piece_targets, token_targets

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from stream.bundle.manifest import CategoricalColumn, NumericColumn
+from stream.bundle import CategoricalColumn, NumericColumn
 from trainer.data.columns import Columns
 from trainer.data.duplicates import leaks
 from trainer.data.read import Data, Example, Target, read_data

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from stream.bundle import Bundle, open_bundle
-from stream.classify.inputs import TextInput
+from stream.classify import TextInput
 from stream.errors import UsageError
-from stream.verify.parity import read_reference
+from stream.verify import read_reference
 from tests.real.architectures import ARCHITECTURES, TAGS, make_architecture, save_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from trainer.export.given_texts import read_texts, sample_texts

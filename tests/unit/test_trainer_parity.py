@@ -9,13 +9,19 @@ import onnx
 import onnx.numpy_helper
 import pytest
 
-from stream.bundle import Bundle, SpanRules, open_bundle
-from stream.bundle.manifest import CategoricalColumn, MetadataColumn, NumericColumn, Windows
-from stream.classify.inputs import TextInput
-from stream.classify.tokenise import Tokeniser
+from stream.bundle import (
+    Bundle,
+    CategoricalColumn,
+    MetadataColumn,
+    NumericColumn,
+    SpanRules,
+    Windows,
+    open_bundle,
+)
+from stream.classify import TextInput, Tokeniser
 from stream.errors import BundleError
 from stream.runtime import OnnxRuntime
-from stream.verify.parity import compare, infer_all, read_lengths, read_reference, within_tolerance
+from stream.verify import compare, infer_all, read_lengths, read_reference, within_tolerance
 from tests.real.architectures import TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, make_tiny_bundle, save_tiny_base
 from trainer.export.margins import decision_margins

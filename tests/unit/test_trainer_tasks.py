@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.bundle.manifest import CategoricalColumn, NumericColumn
-from stream.classify.metadata import MetadataEncoder
+from stream.bundle import CategoricalColumn, NumericColumn
+from stream.classify import MetadataEncoder
 from stream.errors import UsageError
 from trainer.data.bio import repaired, scheme_of, tag_order
 from trainer.data.metadata import fit_metadata, missing_shares

@@ -1,4 +1,4 @@
-"""The store's `latest`: moved by promote and rollback, remembered, never a version changed."""
+"""The latest version of a bundle: promotion, rollback and history."""
 
 from pathlib import Path
 
@@ -27,46 +27,46 @@ def test_versions_are_numbers_in_order(home: Path) -> None:
     assert versions(home.parent / "none") == []
 
 
-def test_rollback_goes_back_the_way_that_was_come(home: Path) -> None:
+def test_rollback_follows_the_history_backwards(home: Path) -> None:
     for version in ("1", "3", "2", "10"):
         promote(home, version)
     assert latest(home) == "10"
     assert [roll_back(home) for _ in range(3)] == ["2", "3", "1"]
-    with pytest.raises(BundleError, match="no version before it"):
+    with pytest.raises(BundleError, match="no earlier version"):
         roll_back(home)
     assert latest(home) == "1"
 
 
-def test_promoting_the_latest_is_nothing_new(home: Path) -> None:
+def test_promoting_the_latest_version_does_not_change_the_history(home: Path) -> None:
     for version in ("1", "2", "2", "2"):
         promote(home, version)
     assert roll_back(home) == "1"
 
 
-def test_without_a_memory_the_next_lower_version_is_taken(home: Path) -> None:
+def test_without_a_history_the_next_lower_version_becomes_the_latest(home: Path) -> None:
     (home / "latest").write_text("10\n")
     assert [roll_back(home), roll_back(home)] == ["3", "2"]
 
 
-def test_versions_that_were_removed_are_passed_over(home: Path) -> None:
+def test_removed_versions_are_skipped(home: Path) -> None:
     for version in ("1", "3", "2"):
         promote(home, version)
     (home / "3").rmdir()
     assert roll_back(home) == "1"
 
 
-def test_a_crash_between_the_two_files_is_survived(home: Path) -> None:
+def test_rollback_works_after_a_crash_between_the_two_files(home: Path) -> None:
     for version in ("1", "3", "2"):
         promote(home, version)
     (home / "latest").write_text("3\n")
-    assert roll_back(home) == "1", "the history still ends with what is the latest already"
+    assert roll_back(home) == "1", "the history still ends with the latest version"
 
 
-def test_what_is_not_there_is_refused_and_nothing_moves(home: Path) -> None:
+def test_a_missing_version_is_refused_and_nothing_changes(home: Path) -> None:
     promote(home, "2")
-    with pytest.raises(BundleError, match="no support@7") as told:
+    with pytest.raises(BundleError, match="no support@7") as raised:
         promote(home, "7")
-    assert "1, 2, 3, 10" in told.value.cause
+    assert "1, 2, 3, 10" in raised.value.cause
     assert latest(home) == "2"
     with pytest.raises(BundleError, match="no bundle nothing"):
         roll_back(home.parent / "nothing")

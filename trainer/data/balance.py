@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from stream.bundle.manifest import Head
+from stream.bundle import HeadKind
 from trainer.data.augment import augmented
 from trainer.data.imbalance import class_weights, positive_weights, resampled
 from trainer.data.read import Example
@@ -22,7 +22,7 @@ def balanced(examples: Sequence[Example], imbalance: Imbalance, seed: int) -> li
 
 
 def loss_weights(
-    examples: Sequence[Example], labels: Sequence[str], head: Head, imbalance: Imbalance
+    examples: Sequence[Example], labels: Sequence[str], head: HeadKind, imbalance: Imbalance
 ) -> list[float] | None:
     """Weights for `make_loss`, by the rows that are trained on; None where none are wanted."""
     if imbalance.class_weights is None:

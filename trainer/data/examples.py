@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.bundle import Task
-from stream.classify.inputs import TextInput
+from stream.classify import TextInput
 from trainer.data.columns import Columns
 
 Target = str | tuple[str, ...] | float

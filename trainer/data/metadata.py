@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from stream.bundle.manifest import CategoricalColumn, MetadataColumn, NumericColumn
-from stream.classify.metadata import as_category, as_number
+from stream.bundle import CategoricalColumn, MetadataColumn, NumericColumn
+from stream.classify import as_category, as_number
 from trainer.data.examples import Example
 
 NUMERIC_SHARE = 0.95

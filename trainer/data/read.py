@@ -7,8 +7,7 @@ from typing import Any, get_args
 
 import orjson
 
-from stream.bundle import Task
-from stream.bundle.store import digest
+from stream.bundle import Task, file_digest
 from stream.errors import UsageError
 from trainer.data.columns import Columns, Wanted, choose_columns
 from trainer.data.examples import Data, Example, Target
@@ -108,10 +107,10 @@ def read_data(
 def data_digest(data: Data) -> str:
     """`sha256:<hex>` of what was read: a file's bytes, several files' digests, or the examples themselves."""
     if len(data.files) == 1:
-        return digest(data.files[0])
+        return file_digest(data.files[0])
     whole = hashlib.sha256()
     for file in data.files:
-        whole.update(digest(file).encode())
+        whole.update(file_digest(file).encode())
     if not data.files:
         for example in data.examples:
             row: list[Any] = [

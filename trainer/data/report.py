@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from stream.bundle.manifest import MetadataColumn, NumericColumn
+from stream.bundle import MetadataColumn, NumericColumn
 from trainer.data.bio import scheme_of
 from trainer.data.duplicates import Leaks, repeats
 from trainer.data.metadata import missing_shares

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream.bundle import Task
-from stream.classify.metadata import as_category, as_number
+from stream.classify import as_category, as_number
 from stream.errors import UsageError
 
 SEPARATORS = (",", "|", ";")

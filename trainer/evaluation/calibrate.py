@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from stream.bundle.manifest import Head
-from stream.runtime.base import Logits
+from stream.bundle import HeadKind
+from stream.runtime import Logits
 from trainer.model.activation import probabilities
 
 BINS = 15
@@ -36,7 +36,7 @@ class Calibration:
         }
 
 
-def calibrate(logits: Logits, truth: Truth, head: Head) -> Calibration:
+def calibrate(logits: Logits, truth: Truth, head: HeadKind) -> Calibration:
     """Fit a temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks") on validation rows.
 
     It is the one that makes softmax(logits / temperature), or the sigmoid of multi-label, likeliest. The
@@ -62,7 +62,7 @@ def calibrate(logits: Logits, truth: Truth, head: Head) -> Calibration:
     )
 
 
-def negative_log_likelihood(logits: Logits, truth: Truth, head: Head, temperature: float) -> float:
+def negative_log_likelihood(logits: Logits, truth: Truth, head: HeadKind, temperature: float) -> float:
     """Mean negative log-likelihood of the truth at a temperature, nats a row (multi-label: a decision)."""
     scaled = logits.astype(np.float64) / temperature
     if head == "multi-label":
@@ -73,7 +73,7 @@ def negative_log_likelihood(logits: Logits, truth: Truth, head: Head, temperatur
 
 
 def expected_calibration_error(
-    chances: npt.NDArray[np.float64], truth: Truth, head: Head, bins: int = BINS
+    chances: npt.NDArray[np.float64], truth: Truth, head: HeadKind, bins: int = BINS
 ) -> float:
     """Expected calibration error (Naeini et al. 2015): the mean gap between confidence and correctness.
 

@@ -8,14 +8,14 @@ import numpy.typing as npt
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix
 
-from stream.bundle.manifest import Head
-from stream.classify.heads.spans import Span
-from stream.runtime.base import Logits
+from stream.bundle import HeadKind
+from stream.classify import Span
+from stream.runtime import Logits
 from trainer.evaluation.bootstrap import RESAMPLES, Weights, intervals
 from trainer.evaluation.scores import Decisions, pearson, single_decisions
 from trainer.model.activation import probabilities
 
-HEADLINE: dict[Head, str] = {
+HEADLINE: dict[HeadKind, str] = {
     "single-label": "macro_f1",
     "multi-label": "macro_f1",
     "regression": "pearson",

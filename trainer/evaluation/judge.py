@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.bundle.manifest import Head, SpanRules, TargetScale
-from stream.runtime.base import Logits
+from stream.bundle import HeadKind, SpanRules, TargetScale
+from stream.runtime import Logits
 from trainer.data.read import Example
 from trainer.evaluation.bootstrap import RESAMPLES
 from trainer.evaluation.calibrate import Calibration, calibrate, expected_calibration_error
@@ -52,7 +52,7 @@ class Judge:
         seed: of the bootstrap.
     """
 
-    head: Head
+    head: HeadKind
     labels: Sequence[str]
     examples: Sequence[Example]
     values: Sequence[float] | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from stream.classify.inputs import TextInput
+from stream.classify import TextInput
 from stream.errors import UsageError
 from stream.sample import sample_path
 from trainer.export.reference import spread

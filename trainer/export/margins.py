@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.bundle import Manifest
-from stream.classify.heads.labels import label_thresholds
-from stream.runtime.base import Logits
+from stream.classify import label_thresholds
+from stream.runtime import Logits
 
 LEAST_SPREAD = 0.25
 

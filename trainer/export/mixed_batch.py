@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from stream.classify.inputs import TextInput
-from stream.classify.tokenise import RowTokens, Tokeniser, Tokens
-from stream.runtime import Runtime
-from stream.runtime.base import Logits
+from stream.classify import RowTokens, TextInput, Tokeniser, Tokens
+from stream.runtime import Logits, Runtime
 
 MIXED_ROWS = 8
 
@@ -35,7 +33,7 @@ def mixed_batch(
     logits = runtime.infer(tokeniser.pad([encoded[at] for at in picked]))
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     places = np.concatenate([np.arange(starts[at], starts[at] + lengths[at]) for at in picked])
-    if tokeniser.of_tokens:
+    if tokeniser.tags_tokens:
         logits = np.concatenate([logits[n, : lengths[at]] for n, at in enumerate(picked)])
     return places.astype(np.int64), logits
 

@@ -11,12 +11,21 @@ from typing import Any
 
 import orjson
 
-from stream.bundle import Bundle, Manifest, VariantEntry, new_staging, publish
-from stream.bundle.manifest import MetadataColumn, SpanRules, TargetScale, Task, Windows
-from stream.classify.inputs import TextInput
-from stream.classify.tokenise import Tokeniser
+from stream.bundle import (
+    Bundle,
+    Manifest,
+    MetadataColumn,
+    SpanRules,
+    TargetScale,
+    Task,
+    VariantEntry,
+    Windows,
+    new_staging,
+    publish,
+)
+from stream.classify import TextInput, Tokeniser
 from stream.errors import UsageError
-from stream.runtime.base import Padded
+from stream.runtime import PaddedBatch
 from trainer.export.card import model_card
 from trainer.export.graph import export_onnx
 from trainer.export.parity import Output, Validation, prove, unproven
@@ -195,7 +204,7 @@ def _draft(staging: Path, model: Any, tokenizer: Any, served: Served, about: Abo
     )
 
 
-def _calibration(staging: Path, draft: Manifest, rows: Sequence[TextInput]) -> list[Padded]:
+def _calibration(staging: Path, draft: Manifest, rows: Sequence[TextInput]) -> list[PaddedBatch]:
     """The graph's inputs for some training rows, one row each, by the worker's own tokenizer."""
     picked = [rows[at] for at in spread(len(rows), CALIBRATION_ROWS)]
     if not picked:

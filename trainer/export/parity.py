@@ -9,13 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.bundle import Bundle, Manifest, Parity
-from stream.classify.inputs import TextInput
-from stream.classify.tokenise import Tokeniser
+from stream.classify import TextInput, Tokeniser
 from stream.errors import BundleError
-from stream.runtime import OnnxRuntime, Runtime
-from stream.runtime.base import Logits
-from stream.runtime.openvino import open_streams
-from stream.verify.parity import (
+from stream.runtime import Logits, OnnxRuntime, Runtime, open_openvino_runtimes
+from stream.verify import (
     compare,
     infer_all,
     label_agreement,
@@ -177,7 +174,7 @@ def prove(
 def _runtime(draft: Bundle, variant: str) -> Runtime:
     made_for = draft.manifest.variants[variant].device
     if made_for == "openvino" and importlib.util.find_spec("openvino") is not None:
-        return open_streams(draft, variant, streams=1)[0]
+        return open_openvino_runtimes(draft, variant, streams=1)[0]
     return OnnxRuntime(draft, variant)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import orjson
 
-from stream.bundle.manifest import CategoricalColumn, MetadataColumn
-from stream.classify.inputs import TextInput
-from stream.runtime.base import Logits
-from stream.verify.parity import REFERENCE_LOGITS, REFERENCE_TEXTS
+from stream.bundle import CategoricalColumn, MetadataColumn
+from stream.classify import TextInput
+from stream.runtime import Logits
+from stream.verify import REFERENCE_LOGITS, REFERENCE_TEXTS
 
 MOST_ROWS = 1000
 

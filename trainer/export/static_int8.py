@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stream.runtime.base import Padded
-from stream.runtime.machine import keep_quiet
+from stream.runtime import PaddedBatch, disable_openvino_telemetry
 from trainer.quiet import no_output
 
 CALIBRATION_ROWS = 300
@@ -17,7 +16,7 @@ def can_calibrate() -> bool:
     return importlib.util.find_spec("nncf") is not None
 
 
-def make_int8_static(fp32: Path, file: Path, calibration: Sequence[Padded]) -> None:
+def make_int8_static(fp32: Path, file: Path, calibration: Sequence[PaddedBatch]) -> None:
     """Quantise weights and activations to int8 with NNCF's post-training quantisation for transformers.
 
     The result is one ONNX file with QuantizeLinear and DequantizeLinear nodes. OpenVINO runs it in int8; ONNX
@@ -46,8 +45,8 @@ def make_int8_static(fp32: Path, file: Path, calibration: Sequence[Padded]) -> N
         onnx.save(quantised, file)
 
 
-def _quantised(graph: Any, calibration: Sequence[Padded], *, smooth: bool) -> Any:
-    keep_quiet()
+def _quantised(graph: Any, calibration: Sequence[PaddedBatch], *, smooth: bool) -> Any:
+    disable_openvino_telemetry()
     import nncf
     from nncf.quantization.advanced_parameters import (
         AdvancedQuantizationParameters,

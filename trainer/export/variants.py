@@ -7,7 +7,7 @@ from typing import Literal
 
 from stream.bundle import Bundle, Manifest, VariantEntry
 from stream.errors import DeviceError
-from stream.runtime.base import Padded
+from stream.runtime import PaddedBatch
 from trainer.export.index_arithmetic import index_arithmetic
 from trainer.export.parity import Terms, Validation, measure, unproven
 from trainer.export.static_int8 import can_calibrate, make_int8_static
@@ -32,10 +32,10 @@ class VariantRecipe:
     precision: Literal["fp16", "int8"]
     device: Literal["cpu", "cuda", "openvino"]
     terms: Terms
-    make: Callable[[Path, Path, Sequence[Padded]], None]
+    make: Callable[[Path, Path, Sequence[PaddedBatch]], None]
 
 
-def make_int8(fp32: Path, file: Path, _calibration: Sequence[Padded] = ()) -> None:
+def make_int8(fp32: Path, file: Path, _calibration: Sequence[PaddedBatch] = ()) -> None:
     """Quantise the weights of matrix products to int8 per channel, and activations as they come, per tensor.
 
     Embeddings stay fp32: they cost no arithmetic, and int8 tables moved more labels.
@@ -52,7 +52,7 @@ def make_int8(fp32: Path, file: Path, _calibration: Sequence[Padded] = ()) -> No
         )
 
 
-def make_fp16(fp32: Path, file: Path, _calibration: Sequence[Padded] = ()) -> None:
+def make_fp16(fp32: Path, file: Path, _calibration: Sequence[PaddedBatch] = ()) -> None:
     """Convert weights and arithmetic to fp16; token ids stay int64, metadata and logits float32.
 
     What is rounded to an index stays float32: MPNet's buckets of positions would shift.
@@ -87,7 +87,7 @@ def add_variants(
     recipes: Sequence[VariantRecipe],
     stage: Callable[[str, int], Callable[[int], None]],
     warn: Callable[[str], None],
-    calibration: Sequence[Padded] = (),
+    calibration: Sequence[PaddedBatch] = (),
     validation: Validation | None = None,
     rows: int = 1,
 ) -> Manifest:
@@ -123,7 +123,7 @@ def _make(
     proven: Manifest,
     recipe: VariantRecipe,
     told: Callable[[int], None],
-    calibration: Sequence[Padded],
+    calibration: Sequence[PaddedBatch],
     validation: Validation | None,
 ) -> tuple[VariantEntry | None, str]:
     fp32 = proven.variants["fp32"]

@@ -3,13 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
-from stream.bundle.manifest import Head
-from stream.classify.heads.labels import sigmoid
-from stream.classify.heads.single_label import softmax
-from stream.runtime.base import Logits
+from stream.bundle import HeadKind
+from stream.classify import sigmoid, softmax
+from stream.runtime import Logits
 
 
-def probabilities(logits: Logits, head: Head, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+def probabilities(logits: Logits, head: HeadKind, temperature: float = 1.0) -> npt.NDArray[np.float64]:
     """Softmax over the last axis, or for multi-label the sigmoid, of logits / temperature.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream.bundle.manifest import Head, MetadataColumn
+from stream.bundle import HeadKind, MetadataColumn
 from stream.errors import UsageError
 from trainer.recipe import HeadName
 
@@ -111,7 +111,7 @@ def load_classifier(
     tokenizer: Any,
     labels: list[str],
     *,
-    head: Head = "single-label",
+    head: HeadKind = "single-label",
     layers: HeadName = "linear",
     metadata: Sequence[MetadataColumn] = (),
 ) -> Any:

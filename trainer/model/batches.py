@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from stream.bundle.manifest import Head, MetadataColumn, TargetScale
-from stream.classify.metadata import MetadataEncoder
+from stream.bundle import HeadKind, MetadataColumn, TargetScale
+from stream.classify import MetadataEncoder
 from trainer.data.read import Example
 from trainer.model.encoding import Encoded
 from trainer.model.losses import IGNORED
@@ -61,7 +61,7 @@ def labelled_rows(
     encoded: Encoded,
     examples: Sequence[Example],
     labels: Sequence[str],
-    head: Head,
+    head: HeadKind,
     *,
     target: TargetScale | None = None,
     metadata: Sequence[MetadataColumn] | None = None,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stream.bundle.manifest import Windows
-from stream.classify.inputs import TextInput
+from stream.bundle import Windows
+from stream.classify import TextInput
 
 NOT_INPUTS = ("overflow_to_sample_mapping",)
 

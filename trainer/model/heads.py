@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from stream.bundle.manifest import Head, MetadataColumn
+from stream.bundle import HeadKind, MetadataColumn
 from trainer.model.losses import make_loss
 from trainer.model.metadata_head import MetadataEmbedding
 from trainer.model.pooling import Pooling, pool
@@ -31,7 +31,7 @@ class TextClassifier(nn.Module):  # type: ignore[misc] # torch is not followed
     def __init__(
         self,
         encoder: Any,
-        head: Head = "single-label",
+        head: HeadKind = "single-label",
         *,
         pooling: Pooling = "first",
         layers: HeadName = "linear",

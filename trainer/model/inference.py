@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from stream.bundle.manifest import MetadataColumn, Windows
-from stream.classify.inputs import TextInput
-from stream.classify.metadata import MetadataEncoder
-from stream.classify.queue import plan
-from stream.runtime.base import Logits
+from stream.bundle import MetadataColumn, Windows
+from stream.classify import MetadataEncoder, TextInput, plan_batches
+from stream.runtime import Logits
 from trainer.model.encoding import Encoded, encode
 from trainer.model.windows import join_windows, pool_windows
 
@@ -94,7 +92,7 @@ def torch_logits(
     encoded = encode(tokenizer, rows, max_length, windows)
     read = MetadataEncoder(metadata).encode([row.metadata for row in rows]) if metadata else None
     found: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(encoded.owners)
-    for batch in plan(encoded.lengths, max_rows=BATCH_ROWS, max_tokens=BATCH_TOKENS):
+    for batch in plan_batches(encoded.lengths, max_rows=BATCH_ROWS, max_tokens=BATCH_TOKENS):
         logits = _batch(model, tokenizer, encoded, batch, read)
         for at, window in zip(batch, logits, strict=True):
             found[at] = window[: encoded.lengths[at]] if token else window

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from stream.bundle.manifest import Head
+from stream.bundle import HeadKind
 from trainer.recipe import LossName
 
 Loss = Callable[[Any, Any], Any]
@@ -20,7 +20,7 @@ LEAST = 1e-6
 
 
 def make_loss(
-    head: Head,
+    head: HeadKind,
     name: LossName = "default",
     weights: Sequence[float] | None = None,
     gamma: float = 2.0,

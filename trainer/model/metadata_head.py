@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from stream.bundle.manifest import CategoricalColumn, MetadataColumn
-from stream.classify.metadata import FIRST_VALUE, UNSEEN
+from stream.bundle import CategoricalColumn, MetadataColumn
+from stream.classify import FIRST_CATEGORY, UNSEEN_CATEGORY
 
 MOST_DIMENSIONS = 16
 MOST_DEVIATIONS = 10.0
@@ -38,10 +38,10 @@ class MetadataEmbedding(nn.Module):  # type: ignore[misc] # torch is not followe
         at = 0
         for column in columns:
             if isinstance(column, CategoricalColumn):
-                names = FIRST_VALUE + len(column.values)
+                names = FIRST_CATEGORY + len(column.values)
                 table = nn.Embedding(names, min(MOST_DIMENSIONS, 1 + math.isqrt(names)))
                 # What is not known says nothing until something is learnt of it.
-                nn.init.zeros_(table.weight.data[:FIRST_VALUE])
+                nn.init.zeros_(table.weight.data[:FIRST_CATEGORY])
                 self.embeddings.append(table)
                 self._categorical.append(at)
             else:
@@ -67,4 +67,6 @@ class MetadataEmbedding(nn.Module):  # type: ignore[misc] # torch is not followe
         draws = torch.Generator().manual_seed(torch.initial_seed() + int(self._draws))
         self._draws += 1
         hidden = (torch.rand(names.shape, generator=draws) < UNSEEN_SHARE).to(names.device)
-        return torch.where(hidden & (names >= FIRST_VALUE), torch.full_like(names, int(UNSEEN)), names)
+        return torch.where(
+            hidden & (names >= FIRST_CATEGORY), torch.full_like(names, int(UNSEEN_CATEGORY)), names
+        )

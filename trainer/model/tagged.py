@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.bundle.manifest import MetadataColumn, SpanRules, Windows
-from stream.classify.heads.spans import Piece, Span, each_piece, join_tags, pieces
-from stream.classify.inputs import TextInput
-from stream.classify.tokenise import RowTokens, TextTokens
-from stream.runtime.base import Logits
+from stream.bundle import MetadataColumn, SpanRules, Windows
+from stream.classify import Piece, RowTokens, Span, TextInput, TextTokens, bio_spans, split_pieces, word_spans
+from stream.runtime import Logits
 from trainer.data.read import Example
 from trainer.model.activation import probabilities
 from trainer.model.alignment import first_pieces, inside_of, piece_targets, token_targets
@@ -20,7 +18,7 @@ from trainer.model.losses import IGNORED
 from trainer.model.windows import tokens_of_rows
 
 OUTSIDE = "O"
-JOIN = {"bio": join_tags, "word": each_piece}
+JOIN = {"bio": bio_spans, "word": word_spans}
 
 
 class TaggedRows:
@@ -112,7 +110,9 @@ def _of(logits: Logits, of_row: Sequence[Piece]) -> Logits:
 
 def tagged_pieces(tokens: TextTokens, rules: SpanRules) -> list[Piece]:
     """What the worker tags of a text."""
-    return pieces(tokens.text, tokens.offsets, tokens.word_ids, tokens.special_tokens_mask, rules.subwords)
+    return split_pieces(
+        tokens.text, tokens.offsets, tokens.word_ids, tokens.special_tokens_mask, rules.subwords
+    )
 
 
 def tagged_rows(

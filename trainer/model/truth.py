@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.bundle.manifest import Head, TargetScale
+from stream.bundle import HeadKind, TargetScale
 from trainer.data.read import Example
 
 
-def targets(examples: Sequence[Example], labels: Sequence[str], head: Head) -> npt.NDArray[Any]:
+def targets(examples: Sequence[Example], labels: Sequence[str], head: HeadKind) -> npt.NDArray[Any]:
     """What the rows should come to.
 
     Returns:

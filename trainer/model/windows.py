@@ -5,10 +5,9 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from stream.bundle.manifest import Windows
-from stream.classify.tokenise import RowTokens, TextTokens
-from stream.classify.windows import merge_tokens, pool
-from stream.runtime.base import Logits
+from stream.bundle import Windows
+from stream.classify import RowTokens, TextTokens, merge_tokens, pool_logits
+from stream.runtime import Logits
 from trainer.model.encoding import Encoded
 
 
@@ -26,7 +25,7 @@ def pool_windows(logits: Logits, owners: Sequence[int], rows: int, windows: Wind
     """
     if windows is None or not rows:
         return logits
-    return np.stack([pool(logits[a:b], windows.pooling) for a, b in pairwise(_starts(owners, rows))])
+    return np.stack([pool_logits(logits[a:b], windows.pooling) for a, b in pairwise(_starts(owners, rows))])
 
 
 def join_windows(found: Sequence[Logits], owners: Sequence[int], rows: int) -> list[Logits]:

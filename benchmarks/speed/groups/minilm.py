@@ -20,7 +20,7 @@ from benchmarks.speed.stats import ratios, spread
 from benchmarks.speed.texts import text_sets, unique_texts, write_texts
 from benchmarks.speed.ways import Ours, Rival, Running, Way
 from stream.bundle import Bundle
-from stream.classify.pace import ENOUGH_ROWS
+from stream.classify.throughput import MAX_WINDOW_ROWS
 from stream.worker.route_model import BATCH_ROWS, BATCH_TOKENS
 from tests.real.worker import WorkerProcess
 
@@ -48,7 +48,7 @@ METHOD = (
     f" {BROKER_WARM_UP_RATE} events/s: a cold JVM compiles on cores that the bound has for itself."
     " The bound is the very session of the worker, driven offline for 10 s over texts that were"
     " tokenised before and sorted by length, with the worker's batch budget and nothing else at work."
-    f" The worker's planner has at most {ENOUGH_ROWS:,} texts, or 4 s of work, to choose from."
+    f" The worker's planner has at most {MAX_WINDOW_ROWS:,} texts, or 4 s of work, to choose from."
     " The arithmetic's bound is the real tokens' multiplications at the rate that ONNX Runtime multiplies"
     " float32 matrices of 2048 x 2048 here."
 )

@@ -1,4 +1,4 @@
-"""The head that measures: a logit to a value on the scale that the model learnt."""
+"""The regression head: a logit becomes a value on the scale of the training target."""
 
 import struct
 from collections.abc import Sequence
@@ -7,49 +7,46 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from stream.bundle import Manifest
-from stream.bundle.manifest import TargetScale
-from stream.classify.heads.labels import VALUE_DIGITS
-from stream.classify.heads.single_label import replace_non_finite
-from stream.classify.inputs import ModelInput, Prediction
+from stream.bundle import Manifest, TargetScale
+from stream.classify.heads.base import VALUE_DIGITS, replace_non_finite
+from stream.classify.inputs import ModelInput, Prediction, RowResult
 from stream.classify.tokenise import Tokens
-from stream.errors import Poison
 from stream.runtime.base import Logits
 
 STORED = struct.Struct("<d")
 
 
 class RegressionHead:
-    """`value` = logit × std + mean, rounded to six digits behind the point."""
+    """Predicts `value` = logit × std + mean, rounded to six decimal places."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._scale = manifest.target or TargetScale()
 
-    def predictions(
+    def predict(
         self,
         logits: Logits,
         tokens: Sequence[Tokens] = (),  # noqa: ARG002
-    ) -> list[Prediction | Poison]:
-        """A prediction, or poison where a logit is not finite, for each row of float32 [rows, 1]."""
+    ) -> list[RowResult]:
+        """Return a prediction for each row of float32 [rows, 1], `Poison` if the logit is not finite."""
         finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
-        known = np.where(finite, logits[:, 0], 0.0).astype(np.float64)
-        values = known * self._scale.std + self._scale.mean
-        return replace_non_finite([_encoded(value, cached=False) for value in values.tolist()], finite)
+        usable = np.where(finite, logits[:, 0], 0.0).astype(np.float64)
+        values = usable * self._scale.std + self._scale.mean
+        return replace_non_finite([_encode(value, cached=False) for value in values.tolist()], finite)
 
-    def fits(self, stored: bytes) -> bool:
-        """Whether a stored form is a finite number."""
+    def accepts(self, stored: bytes) -> bool:
+        """Return True if a stored form is a finite number."""
         return len(stored) == STORED.size and bool(np.isfinite(STORED.unpack(stored)[0]))
 
-    def restored(
+    def restore(
         self,
         stored: Sequence[bytes],
         rows: Sequence[ModelInput] = (),  # noqa: ARG002
     ) -> list[Prediction]:
-        """Predictions from `Prediction.scores`, the value as a little-endian float64."""
-        return [_encoded(STORED.unpack(value)[0], cached=True) for value in stored]
+        """Restore predictions from stored forms, values as little-endian float64."""
+        return [_encode(STORED.unpack(value)[0], cached=True) for value in stored]
 
 
-def _encoded(value: float, *, cached: bool) -> Prediction:
-    # Zero has no sign for those who read it.
+def _encode(value: float, *, cached: bool) -> Prediction:
+    # Adding 0.0 turns negative zero into zero.
     rounded = round(value, VALUE_DIGITS) + 0.0
     return Prediction(orjson.dumps({"value": rounded})[1:-1], STORED.pack(rounded), cached)

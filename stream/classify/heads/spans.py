@@ -1,4 +1,4 @@
-"""Tags of tokens to spans of the text: pure, and sound for whatever a model says."""
+"""Spans of a text from the tags of its tokens: pure functions that accept any output of a model."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -10,7 +10,13 @@ WORD_CATEGORIES = ("L", "N", "M")
 
 
 class Piece(NamedTuple):
-    """A stretch of text that gets one tag: the place of its first token, and its characters."""
+    """A word or sub-word that gets one tag.
+
+    Attributes:
+        at: the index of its first token.
+        start: the index of its first character.
+        end: the index after its last character.
+    """
 
     at: int
     start: int
@@ -18,7 +24,7 @@ class Piece(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A stretch of text of one type; characters count from 0 and `end` is behind the last."""
+    """A typed range of a text, from the character `start` to before the character `end`."""
 
     type: str
     start: int
@@ -27,7 +33,7 @@ class Span(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenSpan:
     """A span that may still grow."""
 
     type: str
@@ -35,91 +41,91 @@ class _Open:
     end: int
     scores: list[float]
 
-    def closed(self) -> Span:
+    def close(self) -> Span:
         return Span(self.type, self.start, self.end, sum(self.scores) / len(self.scores))
 
 
-def pieces(
+def split_pieces(
     text: str,
     offsets: Iterable[tuple[int, int]],
     word_ids: Iterable[int | None],
     special: Iterable[int],
     subwords: Literal["first", "all"],
 ) -> list[Piece]:
-    """What of a text is tagged: its words (`first`) or its sub-words (`all`).
+    """Split a text into the pieces that are tagged: its words (`first`) or its sub-words (`all`).
 
-    A word ends where the tokenizer's own words end and beside every character that is no letter, mark, digit
-    or underscore. White space at the rim of a token belongs to no piece; tokens that share a character, as
-    the bytes of one do, are one piece.
+    A word ends where a word of the tokenizer ends, and at every character that is not a letter, mark, digit
+    or underscore. Pieces exclude white space at the edges of a token. Tokens that share a character, such as
+    the bytes of one character, form one piece.
 
     Args:
-        text: the original.
-        offsets: each token's characters in it.
-        word_ids: the tokenizer's number of each token's word.
-        special: 1 for tokens that are not of the text.
-        subwords: whose tag counts.
+        text: the original text.
+        offsets: the character range of each token.
+        word_ids: the tokenizer's word number of each token.
+        special: 1 for special tokens, which are not part of the text.
+        subwords: the sub-words whose tags count.
 
     Returns:
-        Pieces in order, none empty, none overlapping another.
+        Pieces in order; none is empty and none overlaps another.
     """
-    found: list[Piece] = []
+    pieces: list[Piece] = []
     word: int | None = None
-    for at, ((first, last), word_id, of_template) in enumerate(zip(offsets, word_ids, special, strict=True)):
-        if of_template:
+    for at, ((first, last), word_id, is_special) in enumerate(zip(offsets, word_ids, special, strict=True)):
+        if is_special:
             continue
-        start, end = _without_rim(text, first, last)
+        start, end = _strip(text, first, last)
         if start >= end:
             continue
-        before = found[-1] if found else None
+        before = pieces[-1] if pieces else None
         if before is not None and (
             start < before.end
             or (subwords == "first" and start == before.end and word_id == word and _within_word(text, start))
         ):
-            found[-1] = before._replace(end=max(before.end, end))
+            pieces[-1] = before._replace(end=max(before.end, end))
         else:
-            found.append(Piece(at, start, end))
+            pieces.append(Piece(at, start, end))
         word = word_id
-    return found
+    return pieces
 
 
-def join_tags(tagged: Iterable[tuple[Piece, str, float]]) -> list[Span]:
-    """Spans of BIO tags in the text's order; a span's score is the mean of its pieces'.
+def bio_spans(tagged: Iterable[tuple[Piece, str, float]]) -> list[Span]:
+    """Join BIO tags to spans in the order of the text; the score of a span is the mean of its pieces' scores.
 
-    `I-X` that continues nothing of type X begins a span, as conlleval has it; a tag without prefix counts as
+    As in conlleval, `I-X` begins a span if it continues none of type X. A tag without a prefix counts as
     `I-`.
     """
-    found: list[Span] = []
-    growing: _Open | None = None
+    spans: list[Span] = []
+    open_span: _OpenSpan | None = None
     for piece, tag, score in tagged:
         prefix, kind = split_tag(tag)
-        if growing is not None and (kind != growing.type or prefix == "B"):
-            found.append(growing.closed())
-            growing = None
+        if open_span is not None and (kind != open_span.type or prefix == "B"):
+            spans.append(open_span.close())
+            open_span = None
         if kind is None:
             continue
-        if growing is None:
-            growing = _Open(kind, piece.start, piece.end, [score])
+        if open_span is None:
+            open_span = _OpenSpan(kind, piece.start, piece.end, [score])
         else:
-            growing.end = piece.end
-            growing.scores.append(score)
-    if growing is not None:
-        found.append(growing.closed())
-    return found
+            open_span.end = piece.end
+            open_span.scores.append(score)
+    if open_span is not None:
+        spans.append(open_span.close())
+    return spans
+
+
+def word_spans(tagged: Iterable[tuple[Piece, str, float]]) -> list[Span]:
+    """Return one span for each piece, with its tag as the type."""
+    return [Span(tag, piece.start, piece.end, score) for piece, tag, score in tagged]
 
 
 def split_tag(tag: str) -> tuple[str, str | None]:
-    """Prefix and type of a tag; type None means that it is outside of any span."""
+    """Return the prefix and the type of a tag; the type is None outside of any span."""
     if tag == OUTSIDE:
         return OUTSIDE, None
     return (tag[0], tag[2:]) if tag[:2] in ("B-", "I-") else ("I", tag)
 
 
-def each_piece(tagged: Iterable[tuple[Piece, str, float]]) -> list[Span]:
-    """A span for every piece, whose type is its tag."""
-    return [Span(tag, piece.start, piece.end, score) for piece, tag, score in tagged]
-
-
-def _without_rim(text: str, start: int, end: int) -> tuple[int, int]:
+def _strip(text: str, start: int, end: int) -> tuple[int, int]:
     start, end = max(0, start), min(len(text), end)
     while start < end and text[start].isspace():
         start += 1
@@ -128,9 +134,9 @@ def _without_rim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _within_word(text: str, at: int) -> bool:
-    return _of_word(text[at - 1]) and _of_word(text[at])
+def _within_word(text: str, index: int) -> bool:
+    return _is_word_char(text[index - 1]) and _is_word_char(text[index])
 
 
-def _of_word(char: str) -> bool:
+def _is_word_char(char: str) -> bool:
     return char == "_" or unicodedata.category(char)[0] in WORD_CATEGORIES

@@ -1,4 +1,4 @@
-"""The head that tags tokens: their logits to spans of the text."""
+"""The token head: the logits of tokens become spans of the text."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
@@ -7,24 +7,23 @@ import numpy as np
 import orjson
 
 from stream.bundle import Manifest, SpanRules
-from stream.classify.heads.single_label import MILLIONTHS, softmax
-from stream.classify.heads.spans import Piece, Span, each_piece, join_tags, pieces
-from stream.classify.inputs import ModelInput, Prediction, texts_of
+from stream.classify.heads.base import MILLIONTHS, non_finite_logits, softmax
+from stream.classify.heads.spans import Piece, Span, bio_spans, split_pieces, word_spans
+from stream.classify.inputs import ModelInput, Prediction, RowResult, texts_of
 from stream.classify.tokenise import TextTokens, Tokens
-from stream.errors import Poison, Reason
 from stream.runtime.base import Logits
 
-Join = Callable[[Iterable[tuple[Piece, str, float]]], list[Span]]
-JOIN: dict[str, Join] = {"bio": join_tags, "word": each_piece}
+MakeSpans = Callable[[Iterable[tuple[Piece, str, float]]], list[Span]]
+SCHEMES: dict[str, MakeSpans] = {"bio": bio_spans, "word": word_spans}
 
-Stored = tuple[str, int, int, int]
-"""Type, start, end, score in millionths."""
+StoredSpan = tuple[str, int, int, int]
+"""The type, start, end and score in millionths of a span."""
 
 
 class TokenHead:
-    """Spans by the bundle's rules; those below its abstain threshold are left out.
+    """Predicts spans by the bundle's rules, without those below its abstain threshold.
 
-    A span's score is the mean over its pieces of the probability of each piece's tag.
+    The score of a span is the mean probability of the tags of its pieces.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -32,64 +31,62 @@ class TokenHead:
         self._tags = manifest.labels
         self._temperature = manifest.temperature
         self._subwords = rules.subwords
-        self._join = JOIN[rules.scheme]
-        self._least = round((manifest.abstain_below or 0.0) * MILLIONTHS)
+        self._make_spans = SCHEMES[rules.scheme]
+        self._min_score = round((manifest.abstain_below or 0.0) * MILLIONTHS)
 
-    def predictions(
-        self, logits: Sequence[Logits] | Logits, tokens: Sequence[Tokens]
-    ) -> list[Prediction | Poison]:
-        """A prediction, or poison where a logit is not finite, for each row.
+    def predict(self, logits: Sequence[Logits] | Logits, tokens: Sequence[Tokens]) -> list[RowResult]:
+        """Return a prediction for each row, `Poison` for a row with a logit that is not finite.
 
         Args:
-            logits: for each row float32 [tokens, labels]; what stands behind its own tokens is padding.
-            tokens: each row's tokens, with their text.
+            logits: float32 [tokens, labels] for each row; logits beyond the row's tokens are padding.
+            tokens: the tokens of each row, with their text.
         """
         return [
-            self._prediction(row[: len(of_row)], cast(TextTokens, of_row))
+            self._predict_row(row[: len(of_row)], cast(TextTokens, of_row))
             for row, of_row in zip(logits, tokens, strict=True)
         ]
 
-    def _prediction(self, logits: Logits, tokens: TextTokens) -> Prediction | Poison:
+    def _predict_row(self, logits: Logits, tokens: TextTokens) -> RowResult:
         if not np.isfinite(logits).all():
-            return Poison(Reason.MODEL, "the model's logits for this text are not finite")
-        found = pieces(
+            return non_finite_logits()
+        pieces = split_pieces(
             tokens.text, tokens.offsets, tokens.word_ids, tokens.special_tokens_mask, self._subwords
         )
         spans: list[Span] = []
-        if found:
-            scores = softmax(logits[[piece.at for piece in found]] / self._temperature)
+        if pieces:
+            scores = softmax(logits[[piece.at for piece in pieces]] / self._temperature)
             best = scores.argmax(axis=1)
-            highest = scores[np.arange(len(found)), best].tolist()
-            spans = self._join(zip(found, [self._tags[at] for at in best.tolist()], highest, strict=True))
+            highest = scores[np.arange(len(pieces)), best].tolist()
+            tags = [self._tags[index] for index in best.tolist()]
+            spans = self._make_spans(zip(pieces, tags, highest, strict=True))
         stored = [(span.type, span.start, span.end, round(span.score * MILLIONTHS)) for span in spans]
-        return encoded(tokens.text, [span for span in stored if span[3] >= self._least], cached=False)
+        return _encode(tokens.text, [span for span in stored if span[3] >= self._min_score], cached=False)
 
-    def fits(self, stored: bytes) -> bool:
-        """Whether a stored form is a list of spans, in order and none over another."""
+    def accepts(self, stored: bytes) -> bool:
+        """Return True if a stored form is a list of spans in order, without overlaps."""
         try:
-            found = orjson.loads(stored)
+            spans = orjson.loads(stored)
         except orjson.JSONDecodeError:
             return False
-        if not isinstance(found, list) or not all(_is_span(span) for span in found):
+        if not isinstance(spans, list) or not all(_is_span(span) for span in spans):
             return False
-        ends = [0, *(span[2] for span in found)]
-        return all(end <= span[1] for end, span in zip(ends, found, strict=False))
+        ends = [0, *(span[2] for span in spans)]
+        return all(end <= span[1] for end, span in zip(ends, spans, strict=False))
 
-    def restored(self, stored: Sequence[bytes], rows: Sequence[ModelInput]) -> list[Prediction]:
-        """Predictions from `Prediction.scores`, all of which fit, for the texts that they were stored for."""
+    def restore(self, stored: Sequence[bytes], rows: Sequence[ModelInput]) -> list[Prediction]:
+        """Restore predictions from stored forms and the texts of their inputs."""
         return [
-            encoded(_first_text(row), orjson.loads(spans), cached=True)
+            _encode(_first_text(row), orjson.loads(spans), cached=True)
             for spans, row in zip(stored, rows, strict=True)
         ]
 
 
-def encoded(text: str, spans: Sequence[Stored], *, cached: bool) -> Prediction:
-    """The prediction that says these spans of a text."""
-    said = [
+def _encode(text: str, spans: Sequence[StoredSpan], *, cached: bool) -> Prediction:
+    members = [
         {"type": kind, "start": start, "end": end, "text": text[start:end], "score": score / MILLIONTHS}
         for kind, start, end, score in spans
     ]
-    return Prediction(orjson.dumps({"spans": said})[1:-1], orjson.dumps(spans), cached)
+    return Prediction(orjson.dumps({"spans": members})[1:-1], orjson.dumps(spans), cached)
 
 
 def _first_text(row: ModelInput) -> str:
@@ -97,8 +94,8 @@ def _first_text(row: ModelInput) -> str:
     return texts if isinstance(texts, str) else texts[0]
 
 
-def _is_span(found: object) -> bool:
-    match found:
+def _is_span(value: object) -> bool:
+    match value:
         case [str(), int(start), int(end), int(score)]:
             return 0 <= start < end and 0 <= score <= MILLIONTHS
     return False

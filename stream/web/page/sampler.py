@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from stream.classify.inputs import Prediction
+from stream.classify import Prediction
 from stream.errors import Poison
 from stream.records import DeadLetter, Decoded, Event, Source
 from stream.web.page.recent import LABELS_SHOWN, DeadLetterSample, Labelled, Recent, shortened

@@ -1,0 +1,81 @@
+"""The interface of a head, and the functions that several heads share."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.classify.inputs import ModelInput, Prediction, RowResult
+from stream.classify.tokenise import Tokens
+from stream.errors import Poison, Reason
+from stream.runtime.base import Logits
+
+MILLIONTHS = 1_000_000
+SCORE_BYTES = 4
+VALUE_DIGITS = 6
+Millionths = npt.NDArray[np.uint32]
+
+
+class Head(Protocol):
+    """Turns logits into predictions, and restores predictions from their stored form."""
+
+    def predict(self, logits: Logits, tokens: Sequence[Tokens]) -> Sequence[RowResult]:
+        """Return a prediction for each row, `Poison` for a row with a logit that is not finite.
+
+        Args:
+            logits: float32 [rows, labels], or [rows, tokens, labels] from models that tag tokens.
+            tokens: the tokens of each row.
+        """
+
+    def accepts(self, stored: bytes) -> bool:
+        """Return True if these bytes can be a `Prediction.stored` of this head."""
+
+    def restore(self, stored: Sequence[bytes], rows: Sequence[ModelInput]) -> Sequence[Prediction]:
+        """Restore predictions from stored forms that the head accepts.
+
+        Args:
+            stored: the stored forms.
+            rows: the inputs of the predictions.
+        """
+
+
+def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Softmax over the last axis, shifted by the row's maximum so that no exponential overflows."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    result: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return result
+
+
+def sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Logistic function; its exponents are never positive, so that none overflows."""
+    small = np.exp(-np.abs(logits.astype(np.float64)))
+    result: npt.NDArray[np.float64] = np.where(logits >= 0, 1.0, small) / (1.0 + small)
+    return result
+
+
+def replace_non_finite(predictions: Sequence[Prediction], finite: npt.NDArray[np.bool_]) -> list[RowResult]:
+    """Replace the predictions of rows whose logits are not finite by `Poison`.
+
+    Args:
+        predictions: a prediction for each row.
+        finite: bool [rows], True where all logits of a row are finite.
+    """
+    if finite.all():
+        return [*predictions]
+    return [
+        prediction if good else non_finite_logits()
+        for prediction, good in zip(predictions, finite.tolist(), strict=True)
+    ]
+
+
+def non_finite_logits() -> Poison:
+    """Return the result of a row whose logits are not finite."""
+    return Poison(Reason.MODEL, "the model's logits for this text are not finite")
+
+
+def row_bytes(scores: Millionths) -> list[bytes]:
+    """Return the bytes of each row."""
+    return np.ascontiguousarray(scores).view(f"V{SCORE_BYTES * scores.shape[1]}").ravel().tolist()
