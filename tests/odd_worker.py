@@ -1,8 +1,8 @@
-"""`labelstream worker` with a model that is slow, held up or breaks, or one that comes and goes.
+"""`labelstream worker` with a model that is slow, waits or fails, or a worker that often leaves the group.
 
     python -m tests.odd_worker '{"seconds_a_batch": 0.05}' --bundle FOLDER --broker HOST:PORT ...
 
-Everything but this is the worker's own.
+Everything else is the same as in `labelstream worker`.
 """
 
 import asyncio
@@ -36,14 +36,15 @@ ROWS, TOKENS = 64, 512
 
 @dataclass(frozen=True)
 class Oddity:
-    """What is odd about a worker.
+    """The faults of a worker.
 
     Attributes:
-        seconds_a_batch: what an inference takes at least.
-        held_by: a file; while it exists, inferences wait.
-        works_for: batches after which the device fails for good.
-        widest: tokens of the longest row that it can compute; wider batches fail.
-        stays_s: seconds of each of its stays in the group, ended as by SIGTERM; then it stays.
+        seconds_a_batch: the shortest duration of an inference, in seconds. held_by: the path of a file; while
+        the file exists, inferences wait. works_for: the number of batches after which the device fails
+        permanently. widest: the largest number of tokens of a row; an inference with a longer row fails.
+        stays_s: the durations of the worker's first stays in the group, in seconds. Each ends as by SIGTERM;
+        after
+            them the worker stays.
     """
 
     seconds_a_batch: float = 0.0
@@ -53,12 +54,12 @@ class Oddity:
     stays_s: tuple[float, ...] = ()
 
     def program(self) -> tuple[str, str]:
-        """What `WorkerProcess` runs."""
+        """Return the module and the argument for `WorkerProcess`."""
         return "tests.odd_worker", json.dumps(vars(self))
 
 
 class OddRuntime:
-    """A session with an oddity."""
+    """A session with these faults."""
 
     device = "cpu"
     provider = "odd"
@@ -73,7 +74,7 @@ class OddRuntime:
         self._batches = 0
 
     def infer(self, inputs: PaddedBatch) -> Logits:
-        """As the session does, but late or never.
+        """Run the session, late or never.
 
         Raises:
             RuntimeError: the device failed.
@@ -91,7 +92,7 @@ class OddRuntime:
 
 @dataclass(frozen=True)
 class OddModel:
-    """Loads the route's bundle with an oddity, cold."""
+    """Loads the bundle of a route with these faults, without a warm-up."""
 
     oddity: Oddity
 
@@ -108,7 +109,7 @@ class OddModel:
 
 
 async def come_and_go(settings: Settings, load: OddModel) -> None:
-    """Join and leave as often as the oddity says, then stay."""
+    """Join and leave the group for each duration in `stays_s`, then stay."""
     for stay_s in load.oddity.stays_s:
         staying = asyncio.create_task(run_worker(settings, load))
         done, _ = await asyncio.wait({staying}, timeout=stay_s)
@@ -120,7 +121,7 @@ async def come_and_go(settings: Settings, load: OddModel) -> None:
 
 
 def main() -> None:
-    """Read the oddity, which stands before the flags, and run."""
+    """Read the faults from the first argument, and run the worker."""
     oddity = Oddity(**json.loads(sys.argv.pop(1)))
 
     @with_settings(*EVERY)

@@ -1,4 +1,4 @@
-"""What the delivery tests share: topics of their own, events with ids, a worker over the tiny bundle."""
+"""Shared parts of the delivery tests: new topics, events with ids, workers with the tiny bundle."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,14 +34,14 @@ StartWorker = Callable[..., WorkerProcess]
 
 
 def event(number: int, stem: str = "e") -> tuple[str, bytes]:
-    """An id and the JSON value of an event; texts differ in words and length."""
+    """Return the id and the JSON value of an event; texts differ in words and length."""
     words = [WORDS[(number * step) % len(WORDS)] for step in range(1, 3 + number % 9)]
     event_id = f"{stem}-{number}"
     return event_id, orjson.dumps({"id": event_id, "text": f"{' '.join(words)} {number}"})
 
 
 def make_route(broker: BrokerClient, stem: str, partitions: int = 4) -> str:
-    """Topics for one route; returns the input topic's name."""
+    """Create the topics of a route, and return the name of the input topic."""
     route = unique(stem)
     for topic in (route, f"{route}.labels", f"{route}.dead"):
         broker.create_topic(topic, partitions)
@@ -49,7 +49,7 @@ def make_route(broker: BrokerClient, stem: str, partitions: int = 4) -> str:
 
 
 def offline_labels(bundle: Bundle, texts: list[str]) -> list[dict[str, object]]:
-    """What the bundle says without Kafka."""
+    """Return the predictions of a bundle without Kafka."""
     rows = [TextInput(text) for text in texts]
     logits = infer_all(OnnxRuntime(bundle, "fp32"), Tokeniser(bundle), rows)
     found = make_head(bundle.manifest).predict(logits, ())
@@ -58,7 +58,7 @@ def offline_labels(bundle: Bundle, texts: list[str]) -> list[dict[str, object]]:
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A real bundle of random weights."""
+    """A real bundle with random weights."""
     from tests.real.tiny_bundle import make_tiny_bundle
 
     return make_tiny_bundle(tmp_path_factory.mktemp("bundles"))
@@ -66,7 +66,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture
 def start_worker(tiny_bundle: Bundle) -> Iterator[StartWorker]:
-    """Starts workers that end with the test; the end of their logs is shown when it fails."""
+    """Start workers that end with the test. A failed test shows the end of their logs."""
     workers: list[WorkerProcess] = []
 
     def start(

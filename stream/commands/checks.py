@@ -13,7 +13,7 @@ from stream.codec import codec
 from stream.errors import BrokerError, LabelstreamError, UsageError, install_hint
 from stream.kafka.connection import parse_servers, security_options
 from stream.kafka.topics.check import check_topics
-from stream.kafka.topics.cluster import Cluster, ask_cluster, missing_topics
+from stream.kafka.topics.cluster import Cluster, describe_cluster, missing_topics
 from stream.settings import Settings
 
 BROKER_TIMEOUT_S = 2.0
@@ -90,9 +90,9 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
     yield CheckResult("settings", "ok", "; ".join(routes))
 
 
-def _broker(settings: Settings, found: list[Cluster]) -> Iterator[CheckResult]:
-    cluster = asyncio.run(ask_cluster(settings, BROKER_TIMEOUT_S))
-    found.append(cluster)
+def _broker(settings: Settings, answer: list[Cluster]) -> Iterator[CheckResult]:
+    cluster = asyncio.run(describe_cluster(settings, BROKER_TIMEOUT_S))
+    answer.append(cluster)
     unreachable = asyncio.run(_unreachable(settings, cluster))
     for address, error in unreachable:
         detail = f"{settings.broker} answers, but sends clients to {address}, which fails: {error.cause}"
@@ -105,7 +105,7 @@ def _broker(settings: Settings, found: list[Cluster]) -> Iterator[CheckResult]:
 async def _unreachable(settings: Settings, cluster: Cluster) -> list[tuple[str, BrokerError]]:
     async def ask(address: str) -> BrokerError | None:
         try:
-            await ask_cluster(settings.model_copy(update={"broker": address}), BROKER_TIMEOUT_S)
+            await describe_cluster(settings.model_copy(update={"broker": address}), BROKER_TIMEOUT_S)
         except BrokerError as exc:
             return exc
         return None

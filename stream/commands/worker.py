@@ -39,8 +39,8 @@ def worker(settings: Settings) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     # Importing Faust takes a second, which `--help` and a settings error should not need.
     from stream.observe.logs import configure_logs
-    from stream.worker.info import worker_name
     from stream.worker.run import run_worker
+    from stream.worker.status import worker_name
 
     ids = {"worker": worker_name(), "group": settings.group}
     serve(run_worker(settings), configure_logs(settings.log_level, settings.log_format, ids))

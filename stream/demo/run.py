@@ -18,6 +18,7 @@ from stream.demo.parts import cache_hits, labelstream, running_worker
 from stream.demo.screen import clipped_lines, live_view, summary
 from stream.demo.stats import DemoStats
 from stream.errors import BrokerError, BundleError
+from stream.kafka.faust.metadata import topic_partitions
 from stream.sample import sample_path
 
 NAME = "support"
@@ -96,7 +97,11 @@ async def send_and_watch(
     await consumer.start()
     try:
         consumer.assign(
-            [TopicPartition(topic, at) for topic in TOPICS[1:] for at in await _partitions(consumer, topic)]
+            [
+                TopicPartition(topic, at)
+                for topic in TOPICS[1:]
+                for at in await topic_partitions(consumer, topic)
+            ]
         )
         await consumer.seek_to_beginning()
         producing = asyncio.create_task(produce(address, events, rate, stats))
@@ -124,13 +129,8 @@ async def send_and_watch(
         await consumer.stop()
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
-    await consumer._client._wait_on_metadata(topic)
-    return sorted(consumer.partitions_for_topic(topic) or ())
-
-
 async def receive(consumer: AIOKafkaConsumer, stats: DemoStats) -> None:
-    """Consume the records that have arrived."""
+    """Take in what has arrived."""
     fetched = await consumer.getmany(timeout_ms=100)
     now = time.time()
     for tp, records in fetched.items():

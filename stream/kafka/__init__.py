@@ -1,1 +1,1 @@
-"""The batch path through Faust: whole record batches in, offset ranges acknowledged, batches out."""
+"""Record batches from and to Kafka: reading, offset ranges, publishing, and the topics of the routes."""

@@ -1,6 +1,6 @@
 """What an agent receives: the records of one partition that were read together."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from stream.codec import codec
@@ -19,13 +19,22 @@ class Owner(Protocol):
 class RecordBatch:
     """Records of one partition in offset order, and the offset range they stand for."""
 
-    __slots__ = ("__weakref__", "_owner", "delivered_at", "epoch", "records", "size_bytes", "source", "span")
+    __slots__ = (
+        "__weakref__",
+        "_owner",
+        "delivered_at",
+        "epoch",
+        "offset_range",
+        "records",
+        "size_bytes",
+        "source",
+    )
 
     def __init__(
         self,
         source: Source,
         records: Sequence[Record],
-        span: OffsetRange,
+        offset_range: OffsetRange,
         epoch: int,
         owner: Owner,
         delivered_at: float,
@@ -34,14 +43,14 @@ class RecordBatch:
         Args:
             source: where the records were read.
             records: in offset order, at least one.
-            span: the offsets they stand for.
+            offset_range: the offsets they stand for.
             epoch: the assignment that they were read in.
             owner: takes the acknowledgement.
             delivered_at: monotonic seconds.
         """
         self.source = source
         self.records = records
-        self.span = span
+        self.offset_range = offset_range
         self.epoch = epoch
         self.delivered_at = delivered_at
         self.size_bytes = size_bytes(records)
@@ -81,17 +90,3 @@ def size_bytes(records: Sequence[Any]) -> int:
     if codec is not None and type(records[0]) is codec.Record:
         return codec.size_bytes([*records])
     return sum([len(r.value or b"") + len(r.key or b"") for r in records])
-
-
-async def live_batches(stream: Any, room: Callable[[], Awaitable[None]]) -> AsyncIterator[RecordBatch]:
-    """The batches of a Faust stream that are still ours to work on, each when there is room for it.
-
-    What waits for room is not in flight yet, so nobody waits for it when a partition is taken away. Faust
-    acknowledges an event in a `finally` of its stream, also when the agent raised; that is switched off here,
-    a batch is acknowledged by `RecordBatch.acknowledge` alone.
-    """
-    stream.enable_acks = False
-    async for batch in stream:
-        await room()
-        if batch.take():
-            yield batch

@@ -1,4 +1,4 @@
-"""How to reach the broker: client options from the settings, and why it could not be reached."""
+"""Client options for the connection to the broker, and the errors of a connection that fails."""
 
 import logging
 import socket
@@ -29,31 +29,31 @@ CLOSED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, EOFErro
 
 
 def parse_servers(broker: str) -> list[tuple[str, int]]:
-    """Split the setting `broker` into hosts and ports.
+    """Parse the setting `broker` into hosts and ports.
 
     Raises:
-        UsageError: an entry is not host:port.
+        UsageError: an entry is not of the form host:port.
     """
     found = []
     for entry in filter(None, (part.strip() for part in broker.split(","))):
         host, _, port = entry.rpartition(":")
-        bare = host.removeprefix("[").removesuffix("]")
-        if not bare or "/" in bare or (":" in bare and bare == host) or not _is_port(port):
+        address = host.removeprefix("[").removesuffix("]")
+        if not address or "/" in address or (":" in address and address == host) or not _is_port(port):
             raise UsageError(
                 f"broker {entry!r} is not host:port",
-                cause="the setting broker takes host:port, several of them comma separated",
+                cause="the setting broker takes host:port, or several of them separated by commas",
                 fix="write it like 127.0.0.1:9092 or [::1]:9092, without a scheme",
             )
-        found.append((bare, int(port)))
+        found.append((address, int(port)))
     if not found:
         raise UsageError(
-            "no broker was named", cause="the setting broker is empty", fix="give --broker host:port"
+            "no broker is set", cause="the setting broker is empty", fix="pass --broker host:port"
         )
     return found
 
 
 def join_server(host: str, port: int) -> str:
-    """`host:port`, an IPv6 address in brackets."""
+    """Return `host:port`, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -62,7 +62,7 @@ def _is_port(port: str) -> bool:
 
 
 def sasl_password(settings: Settings) -> str | None:
-    """The SASL password from its file or its setting; a line end after it in the file is not part of it.
+    """Return the SASL password from its file, without the line end, or from its setting.
 
     Raises:
         UsageError: the file cannot be read.
@@ -75,22 +75,22 @@ def sasl_password(settings: Settings) -> str | None:
         raise UsageError(
             f"cannot read sasl_password_file {settings.sasl_password_file}",
             cause=error_cause(exc),
-            fix="name a readable UTF-8 file in sasl_password_file",
+            fix="set sasl_password_file to a readable UTF-8 file",
         ) from None
 
 
 def security_options(settings: Settings) -> dict[str, Any]:
-    """The part of every aiokafka client's options that says how to log in.
+    """Return the authentication and encryption options of any aiokafka client.
 
     Raises:
-        UsageError: a certificate or password cannot be read, or SASL lacks its user.
+        UsageError: a certificate or the password cannot be read, or SASL lacks its user or password.
     """
     options: dict[str, Any] = {"security_protocol": settings.security_protocol}
     if settings.security_protocol.startswith("SASL"):
         password = sasl_password(settings)
         if not settings.sasl_username or not password:
             raise UsageError(
-                f"security_protocol {settings.security_protocol} wants a user and a password",
+                f"security_protocol {settings.security_protocol} needs a user and a password",
                 cause="sasl_username is empty"
                 if not settings.sasl_username
                 else "the SASL password is empty",
@@ -110,39 +110,39 @@ def security_options(settings: Settings) -> dict[str, Any]:
             raise UsageError(
                 "the TLS certificates cannot be used",
                 cause=error_cause(exc),
-                fix="check ssl_cafile, ssl_certfile and ssl_keyfile: PEM files that belong together",
+                fix="set ssl_cafile, ssl_certfile and ssl_keyfile to PEM files that belong together",
             ) from None
     return options
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """Options for any aiokafka client: consumer, producer or admin.
+    """Return the options of any aiokafka client: consumer, producer or admin.
 
     Raises:
-        UsageError: a setting of the connection is wrong.
+        UsageError: a setting of the connection is invalid.
     """
     servers = [join_server(host, port) for host, port in parse_servers(settings.broker)]
     return {"bootstrap_servers": servers, **security_options(settings)}
 
 
 def error_cause(exc: BaseException) -> str:
-    """The reason of a failed connection or request, in one line."""
+    """Return the cause of a failed connection or request, in one line."""
     if isinstance(exc, ConnectionRefusedError):
         return "connection refused"
     if isinstance(exc, CLOSED):
-        return "it closed the connection; is security_protocol that of its listener?"
+        return "the broker closed the connection; does security_protocol match its listener?"
     if isinstance(exc, (TimeoutError, KafkaTimeoutError, RequestTimedOutError)):
         return "no answer in time"
     if isinstance(exc, socket.gaierror):
         return f"the host name cannot be resolved: {exc.strerror}"
     if isinstance(exc, KafkaError):
-        told = next((arg for arg in exc.args if isinstance(arg, str)), getattr(exc, "description", ""))
-        return ": ".join(filter(None, (type(exc).__name__.removesuffix("Error"), " ".join(told.split()))))
+        text = next((arg for arg in exc.args if isinstance(arg, str)), getattr(exc, "description", ""))
+        return ": ".join(filter(None, (type(exc).__name__.removesuffix("Error"), " ".join(text.split()))))
     return (exc.strerror if isinstance(exc, OSError) else "") or str(exc) or type(exc).__name__
 
 
-def unreachable(settings: Settings, exc: BaseException) -> BrokerError:
-    """The error for a broker that gave no answer, or refused the login."""
+def connection_error(settings: Settings, exc: BaseException) -> BrokerError:
+    """Return the error for a broker that does not answer or refuses the login."""
     if isinstance(exc, LOGIN_REFUSED):
         return BrokerError(
             f"broker {settings.broker} refuses the login",
@@ -152,10 +152,10 @@ def unreachable(settings: Settings, exc: BaseException) -> BrokerError:
     return BrokerError(
         f"broker {settings.broker} does not answer",
         cause=error_cause(exc),
-        fix="start it, or set broker (LABELSTREAM_BROKER); without any: labelstream demo",
+        fix="start it, or set broker (LABELSTREAM_BROKER); to try without a broker: labelstream demo",
     )
 
 
 def silence_client_logs() -> None:
-    """For commands that tell failures themselves: keep the client library's log lines off the terminal."""
+    """Keep aiokafka's log off the terminal, for commands that report failures themselves."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)

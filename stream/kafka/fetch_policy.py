@@ -1,4 +1,4 @@
-"""How long a fetch may wait at the broker until more has come."""
+"""The policy for how long a fetch waits at the broker for more events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,19 +12,20 @@ LONGEST_WAIT_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class FetchWait:
-    """A fetch is answered when `min_bytes` are there, and after `max_wait_ms` in any case."""
+    """The broker answers a fetch when `min_bytes` are available, at the latest after `max_wait_ms`."""
 
     min_bytes: int
     max_wait_ms: int
 
 
 class FetchPolicy:
-    """Chooses how a fetch waits, from how fast events come.
+    """Chooses the wait of a fetch from the rate at which events arrive.
 
-    Reading event by event costs broker and worker about a millisecond of processor time an event, which at
-    some hundred events a second takes a core away from the model. So, when the next event is expected within
-    the linger anyway, a fetch gathers for that long; when it is not, an event is fetched at once. While the
-    model has enough to do, events may as well gather at the broker: they would wait here no less.
+    Reading event by event costs broker and worker together about a millisecond of CPU time per event. At some
+    hundred events a second that takes a core away from the model. If the next event is expected within the
+    linger time, a fetch therefore waits that long to gather events; otherwise the broker answers it with the
+    first event. While the model is busy, events may wait longer at the broker, because they would wait for
+    the model anyway.
     """
 
     def __init__(
@@ -32,24 +33,24 @@ class FetchPolicy:
     ) -> None:
         """
         Args:
-            linger_s: longest that an event may be held back for others, seconds.
-            clock: monotonic seconds.
-            busy_s: seconds of work that the model has already.
+            linger_s: the longest time to hold back an event for others while the model is idle, in seconds.
+            clock: the source of the time, in monotonic seconds.
+            busy_s: returns the seconds of work that the model already has.
         """
         self._linger_s = linger_s
         self._clock = clock
         self._busy_s = busy_s
         self._rate = Rate()
 
-    def read(self, events: int) -> None:
-        """Count events that were read just now."""
+    def count(self, events: int) -> None:
+        """Count the events of a fetch that just returned."""
         self._rate.note(events, self._clock())
 
     @property
     def wait(self) -> FetchWait:
-        """How the next fetch should wait."""
+        """The wait of the next fetch."""
         if self._rate.per_s(self._clock()) * self._linger_s < 1:
             return FetchWait(1, IDLE_MAX_WAIT_MS)
-        # Half of it: the model must never run dry because its work took less time than expected.
+        # Half of the model's work: the model must not run dry when the work takes less time than expected.
         wait_s = max(self._linger_s, min(self._busy_s() / 2, LONGEST_WAIT_S))
         return FetchWait(ENOUGH_BYTES, max(1, round(wait_s * 1000)))

@@ -1,4 +1,4 @@
-"""Whether the broker still answers: asked every few seconds, also when nothing is read or written."""
+"""A periodic probe of the broker, independent of reads and writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,51 +9,51 @@ from stream.kafka.connection import error_cause
 
 INTERVAL_S = 5.0
 TIMEOUT_S = 5.0
-# A missed answer or two are no outage; the group gives up on a silent member after 10 s.
+# One or two missed answers are no outage. The group excludes a silent member after 10 s.
 SILENT_S = 15.0
 
 
 class BrokerProbe:
-    """Asks in the consumer's thread; the worker's reads what came of it.
+    """Queries the broker every few seconds, in the consumer's thread. The event loop reads the result.
 
     Attributes:
-        ends: the last stable offsets that the last answer told, by partition.
-        failure: why the last question got no answer; empty when it got one.
+        ends: the last stable offset of each partition from the last answer.
+        failure: the cause of the last failure, empty after an answer.
     """
 
     def __init__(
         self,
-        ask: Callable[[], Awaitable[Mapping[TopicPartition, int]]],
+        query: Callable[[], Awaitable[Mapping[TopicPartition, int]]],
         clock: Callable[[], float],
-        on_asked_again: Callable[[], None],
+        on_retry: Callable[[], None],
     ) -> None:
         """
         Args:
-            ask: the question; returns ends of partitions.
-            clock: monotonic seconds.
-            on_asked_again: told of every question that follows one without an answer.
+            query: queries the broker and returns the last stable offsets.
+            clock: the source of the time, in monotonic seconds.
+            on_retry: called before every query that follows a failure.
         """
-        self._ask = ask
+        self._query = query
         self._clock = clock
-        self._on_asked_again = on_asked_again
+        self._on_retry = on_retry
         self._answered_at = clock()
         self.ends: Mapping[TopicPartition, int] = {}
         self.failure = ""
 
     async def run(self) -> None:
-        """Ask for ever."""
+        """Probe the broker until cancelled."""
         while True:
             await self.probe()
             await asyncio.sleep(INTERVAL_S)
 
     async def probe(self) -> None:
-        """Ask once."""
+        """Probe the broker once."""
         if self.failure:
-            self._on_asked_again()
+            self._on_retry()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                self.ends = await self._ask()
-        except Exception as exc:  # noqa: BLE001 - whatever went wrong, it is asked again
+                self.ends = await self._query()
+        except Exception as exc:  # noqa: BLE001 - the next probe tries again, whatever the error is
             self.failure = error_cause(exc)
         else:
             self.failure = ""
@@ -61,10 +61,10 @@ class BrokerProbe:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the last answer."""
+        """The seconds since the last answer."""
         return self._clock() - self._answered_at
 
     @property
     def healthy(self) -> bool:
-        """Whether it answered lately."""
+        """Whether the last answer is recent."""
         return self.silent_s < SILENT_S

@@ -1,4 +1,4 @@
-"""Writes whole batches with the producer that Faust owns, and returns only when the broker has them."""
+"""Publishes the output of record batches and waits until the broker has confirmed it."""
 
 import asyncio
 from collections import defaultdict
@@ -16,16 +16,16 @@ from stream.records import Outgoing
 
 
 class Publisher:
-    """Publishes through an aiokafka producer by record batch.
+    """Publishes records through an aiokafka producer, many in one batch.
 
-    The producer is idempotent and tries again by itself for as long as it takes; the deadline is ours.
+    The producer is idempotent and retries without limit. The publisher sets the time limit.
     """
 
     def __init__(self, producer: Callable[[], Any], deadline_s: float) -> None:
         """
         Args:
-            producer: gives the started aiokafka producer.
-            deadline_s: how long the broker may keep a batch unconfirmed, seconds.
+            producer: returns the started aiokafka producer.
+            deadline_s: the seconds within which the broker has to confirm the records of one call.
         """
         self._producer = producer
         self._deadline_s = deadline_s
@@ -34,26 +34,26 @@ class Publisher:
     async def publish(
         self, source: str, source_partition: int, records: Mapping[str, Sequence[Outgoing]]
     ) -> None:
-        """Write records and wait until the broker has confirmed every one; order is kept per partition.
+        """Write records in order and wait until the broker has confirmed all of them.
 
         Args:
-            source: the topic of the records that these came from.
-            source_partition: its partition.
-            records: by topic.
+            source: the topic of the input records.
+            source_partition: the partition of the input records.
+            records: the output records, by topic.
 
         Raises:
-            BrokerError: not confirmed within the deadline, or refused for good.
+            BrokerError: the broker did not confirm in time, or refused a record permanently.
             FencedError: another producer took over.
         """
         try:
             async with asyncio.timeout(self._deadline_s):
                 sources = await self._partition_count(source)
                 writes = [
-                    self._write(topic, at, part)
-                    for topic, waiting in records.items()
-                    if waiting
-                    for at, part in self._by_partition(
-                        waiting, source_partition, sources, await self._partition_count(topic)
+                    self._write(topic, partition, part)
+                    for topic, outgoing in records.items()
+                    if outgoing
+                    for partition, part in self._by_partition(
+                        outgoing, source_partition, sources, await self._partition_count(topic)
                     ).items()
                 ]
                 await _all_confirmed(writes)
@@ -70,15 +70,17 @@ class Publisher:
     def _by_partition(
         self, records: Sequence[Outgoing], source_partition: int, sources: int, targets: int
     ) -> Mapping[int, Sequence[Outgoing]]:
-        """The source's partition number when the counts match, else by key, as Kafka's clients do."""
+        """Keep the source's partition if the partition counts match, else partition by key as Kafka does."""
         if sources == targets:
             return {source_partition: records}
-        everyone = list(range(targets))
+        partitions = list(range(targets))
         chosen: dict[int, list[Outgoing]] = defaultdict(list)
         for record in records:
             key = record.key
-            at = source_partition % targets if key is None else self._by_key(key, everyone, everyone)
-            chosen[at].append(record)
+            partition = (
+                source_partition % targets if key is None else self._by_key(key, partitions, partitions)
+            )
+            chosen[partition].append(record)
         return chosen
 
     async def _write(self, topic: str, partition: int, records: Sequence[Outgoing]) -> None:
@@ -119,15 +121,15 @@ def fill(builder: Any, records: Sequence[Outgoing], start: int) -> int:
     return count
 
 
-async def _all_confirmed(waiting: Iterable[Any]) -> None:
-    """Await all, then raise the first failure: no confirmation is left unlooked at."""
-    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+async def _all_confirmed(confirmations: Iterable[Any]) -> None:
+    """Await every confirmation, then raise the first failure, so that no exception goes unretrieved."""
+    for outcome in await asyncio.gather(*confirmations, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
 
 
 def refusal(error: KafkaError, topic: str) -> Fatal:
-    """What a produce error that the producer gave up on means for the worker."""
+    """Return the error that ends the worker after a produce error that the producer does not retry."""
     if isinstance(error, ProducerFenced):
         return FencedError(
             f"this worker's producer for {topic} was fenced",

@@ -1,4 +1,4 @@
-"""Which offset of a partition is safe to commit: the contiguous prefix of acknowledged ranges."""
+"""The safe offset of a partition: the end of the contiguous prefix of acknowledged ranges."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class OffsetRange:
-    """Offsets that were read together: from `first` up to, not including, `next_offset`.
+    """The offsets of one record batch: from `first` up to, not including, `next_offset`.
 
-    Gaps that compaction or transaction markers leave inside or between ranges need no care, since only
+    Compaction and transaction markers leave gaps inside and between ranges. They need no care, because only
     `next_offset` is ever committed.
     """
 
@@ -18,11 +18,11 @@ class OffsetRange:
 
 
 class PartitionRanges:
-    """The ranges of one partition that were read and not yet committed, in offset order.
+    """The uncommitted ranges of one partition, in offset order.
 
     Attributes:
-        base: the first offset that is not yet safe to commit past; what to commit next.
-        committed: the offset that the broker confirmed last, None before the group's first commit.
+        base: the first unfinished offset, which is the next offset to commit.
+        committed: the last offset that the broker confirmed, None before the group's first commit.
     """
 
     __slots__ = ("_open", "base", "committed")
@@ -33,10 +33,10 @@ class PartitionRanges:
         self._open: deque[OffsetRange] = deque()
 
     def open(self, first: int, next_offset: int) -> OffsetRange:
-        """Note a range as read. Ranges come in offset order.
+        """Add a range that was read. Ranges are added in offset order.
 
         Raises:
-            ValueError: the range is empty or overlaps what was read before.
+            ValueError: the range is empty or overlaps an earlier one.
         """
         read = self._open[-1].next_offset if self._open else self.base
         if not read <= first < next_offset:
@@ -46,17 +46,17 @@ class PartitionRanges:
         return opened
 
     def acknowledge(self, done: OffsetRange) -> None:
-        """Mark a range as finished; `base` moves on when every earlier range is finished too."""
+        """Mark a range as finished, and move `base` past the contiguous prefix of finished ranges."""
         done.acknowledged = True
         while self._open and self._open[0].acknowledged:
             self.base = self._open.popleft().next_offset
 
     @property
     def idle(self) -> bool:
-        """Whether everything that was read is finished."""
+        """Whether every range is finished."""
         return not self._open
 
     @property
     def uncommitted(self) -> bool:
-        """Whether `base` should be committed; true for a new group even before its first record."""
+        """Whether `base` should be committed. For a new group it should, even before the first record."""
         return self.committed is None or self.base > self.committed

@@ -1,4 +1,4 @@
-"""Sending events one by one, with every delivery accounted for."""
+"""A producer that sends single events and tracks every delivery."""
 
 import asyncio
 import contextlib
@@ -16,24 +16,30 @@ DELIVERY_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 2.0
 LINGER_MS = 5
 BATCH_BYTES = 64 * 2**10
-# The broker's own limit decides; its refusal names the topic's setting.
+# The broker's own limit applies. Its refusal leads to an error that names the topic's setting.
 MAX_REQUEST_BYTES = 2**30
 
 Headers = list[tuple[str, bytes]]
 
 
 class Sender:
-    """Sends events one after the other and keeps count of what the broker confirmed."""
+    """Sends events one by one and counts the confirmed ones.
+
+    Attributes:
+        sent: the number of events that the producer accepted.
+        confirmed: the number of events that the broker confirmed.
+        failure: the first error of a delivery, None without one.
+    """
 
     def __init__(
         self, settings: Settings, topic: str, headers: Headers, make: Callable[..., Any] = AIOKafkaProducer
     ) -> None:
-        """Prepare a producer; it must be made inside the running event loop.
+        """Create the producer. The event loop has to be running.
 
         Args:
-            settings: where and how to connect.
-            topic: where the events go.
-            headers: of every record.
+            settings: the address of the broker and the credentials.
+            topic: the topic of the events.
+            headers: the headers of every event.
             make: the class of the producer.
         """
         self._producer = make(
@@ -54,7 +60,7 @@ class Sender:
         self.failure: BaseException | None = None
 
     async def start(self) -> None:
-        """Connect.
+        """Connect to the broker.
 
         Raises:
             BrokerError: the broker does not answer.
@@ -66,15 +72,15 @@ class Sender:
             self.check()
 
     async def stop(self) -> None:
-        """Let go of the connection; what cannot be delivered soon is given up."""
+        """Disconnect, and give up the events that cannot be delivered soon."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._producer.stop(), STOP_TIMEOUT_S)
 
     async def send(self, value: bytes, key: bytes | None = None) -> None:
-        """Hand one event over; waits while the buffers are full.
+        """Send one event. Wait while the producer's buffers are full.
 
         Raises:
-            BrokerError: this or an earlier event was refused.
+            BrokerError: the broker refused this event or an earlier one.
         """
         self.check()
         try:
@@ -96,22 +102,22 @@ class Sender:
             self.failure = error
 
     async def finish(self) -> None:
-        """Wait for every delivery.
+        """Wait for all deliveries.
 
         Raises:
-            BrokerError: one of them failed.
+            BrokerError: a delivery failed.
         """
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_S):
                 await self._producer.flush()
         except TimeoutError as exc:
             self.failure = self.failure or exc
-        # A batch's futures are resolved one loop turn before their callbacks have run.
+        # The callbacks of a batch's futures run one turn of the event loop after the futures are resolved.
         await asyncio.sleep(0)
         self.check()
 
     def check(self) -> None:
-        """Raise what went wrong so far.
+        """Raise the first failure, if there was one.
 
         Raises:
             BrokerError: a delivery failed.
@@ -120,5 +126,5 @@ class Sender:
             raise BrokerError(
                 f"{self._topic} did not take every event; {self.confirmed} are confirmed",
                 cause=error_cause(self.failure),
-                fix="labelstream doctor checks broker and topics; max.message.bytes limits an event's size",
+                fix="check broker and topics: labelstream doctor; max.message.bytes limits an event's size",
             ) from self.failure

@@ -1,14 +1,19 @@
-"""What happens to an event: decode, classify, publish, acknowledge. In this order, nothing in between."""
+"""The processing of record batches: decode, classify, publish, acknowledge, in this order.
+
+Faust runs the consumer group and owns the Kafka clients. `stream.worker.faust_app` gives each route a
+`LabelAgent`, to which Faust passes the record batches of the route's input topic.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 
 import structlog
 
 from stream.classify import Classifier, InputReader, ModelInput
 from stream.kafka.batches import RecordBatch
-from stream.kafka.delivery import Delivery, Finished
+from stream.kafka.delivery import Delivery, FinishedBatch
 from stream.observe.logs import debug_enabled
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import OutcomeWriter, record_batch_line
@@ -18,108 +23,114 @@ from stream.records import Decoded, Decoder, Event
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class RoutePipeline:
+    """The parts of one route, in the order in which they process an event.
+
+    Attributes:
+        route: the name of the route.
+        decoder: parses records into events, dead letters and tombstones.
+        reader: turns events into model inputs; None if the model reads only the text.
+        classifier: turns model inputs into predictions.
+        writer: turns predictions, dead letters and tombstones into output records.
+        delivery: publishes output records and acknowledges their batches.
+        log_texts: whether the debug line of a record batch shows the first characters of some texts.
+    """
+
+    route: str
+    decoder: Decoder
+    reader: InputReader | None
+    classifier: Classifier
+    writer: OutcomeWriter
+    delivery: Delivery
+    log_texts: bool = False
+
+
 class LabelAgent:
     """Labels the record batches of one route.
 
-    Every record ends in exactly one of: labelled, dead letter, tombstone passed on, released (given back, to
-    be read again). A batch is acknowledged, and so its offsets may be committed, only after the broker has
-    confirmed everything that it led to. A record at fault becomes a dead letter; any other fault ends the
-    worker, with the batch unacknowledged.
+    Every record has exactly one outcome: the agent publishes its label, publishes it as a dead letter, passes
+    on its tombstone, or releases it. The next owner of the partition reads a released record again.
+
+    The agent acknowledges a batch only after the broker has confirmed all output records of the batch; only
+    then may its offsets be committed. A record that cannot be labelled becomes a dead letter. Any other error
+    ends the worker and leaves the batch unacknowledged.
     """
 
     def __init__(
-        self,
-        route: str,
-        decoder: Decoder,
-        classifier: Classifier,
-        writer: OutcomeWriter,
-        delivery: Delivery,
-        metrics: Metrics,
-        fail: Callable[[BaseException], None],
-        reader: InputReader | None = None,
-        *,
-        log_texts: bool = False,
+        self, pipeline: RoutePipeline, metrics: Metrics, fail: Callable[[BaseException], None]
     ) -> None:
         """
         Args:
-            route: its name.
-            decoder: bytes to events.
-            classifier: the route's model.
-            writer: outcomes to records.
-            delivery: records to the broker.
-            metrics: the worker's.
-            fail: told the error that ends the worker.
-            reader: takes from an event what the model reads; None where that is the text alone.
-            log_texts: whether the debug line of a record batch may show the beginnings of texts.
+            pipeline: the parts of the route.
+            metrics: the metrics of the worker.
+            fail: ends the worker with an error.
         """
-        self._decoder = decoder
-        self._classifier = classifier
-        self._writer = writer
-        self._delivery = delivery
+        self._pipeline = pipeline
         self._metrics = metrics
-        self._received = metrics.events_in.labels(route)
+        self._events_in = metrics.events_in.labels(pipeline.route)
         self._fail = fail
-        self._reader = reader
-        self._log_texts = log_texts
         self._failed = False
         self._sequencer = PartitionSequencer(self._deliver)
         self._running: set[asyncio.Task[None]] = set()
         self._unfinished = 0
-        self._space = asyncio.Event()
+        self._capacity = asyncio.Event()
 
-    async def room(self) -> None:
-        """Wait until so few events are unfinished that more are welcome."""
-        while self._unfinished >= self._classifier.window_events:
-            self._space.clear()
-            await self._space.wait()
+    async def wait_for_capacity(self) -> None:
+        """Wait until the unfinished events leave room for another batch."""
+        while self._unfinished >= self._pipeline.classifier.window_events:
+            self._capacity.clear()
+            await self._capacity.wait()
 
     async def run(self, batches: AsyncIterator[RecordBatch]) -> None:
-        """Work on several batches at once; those of one partition are published in offset order."""
+        """Process batches concurrently. The batches of a partition are published in offset order."""
         async for batch in batches:
             self._unfinished += len(batch)
             ticket = self._sequencer.reserve((batch.topic, batch.partition))
-            task = asyncio.create_task(self._finish(batch, ticket))
+            task = asyncio.create_task(self._process(batch, ticket))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _finish(self, batch: RecordBatch, ticket: Ticket[Finished]) -> None:
+    async def _process(self, batch: RecordBatch, ticket: Ticket[FinishedBatch]) -> None:
         try:
             await self._label(batch, ticket)
-        except Exception as exc:  # noqa: BLE001 - whatever it is: nothing is committed past it, the worker ends
+        except Exception as exc:  # noqa: BLE001 - any error ends the worker
             self._stop(exc)
         finally:
             self._sequencer.cancel(ticket)
             self._unfinished -= len(batch)
-            self._space.set()
+            self._capacity.set()
 
-    async def _label(self, batch: RecordBatch, ticket: Ticket[Finished]) -> None:
-        began = monotonic()
-        self._received.inc(len(batch))
+    async def _label(self, batch: RecordBatch, ticket: Ticket[FinishedBatch]) -> None:
+        """Decode and classify a batch, publish and acknowledge it in its turn, then count its outcomes."""
+        began, parts = monotonic(), self._pipeline
+        self._events_in.inc(len(batch))
         with self._metrics.timed("decode"):
-            decoded = self._decoder.decode_all(batch.source, batch.records)
-        answers = await self._classifier.classify(self._inputs(decoded))
-        written = self._writer.write(batch.source, decoded, answers.results)
-        if await self._sequencer.submit(ticket, Finished(batch, written.records)):
-            self._writer.count(written)
-            await self._classifier.share(answers)
+            decoded = parts.decoder.decode_all(batch.source, batch.records)
+        classified = await parts.classifier.classify(self._model_inputs(decoded))
+        output = parts.writer.write(batch.source, decoded, classified.results)
+        if await self._sequencer.submit(ticket, FinishedBatch(batch, output.records)):
+            parts.writer.count(output)
+            await parts.classifier.share(classified)
         if debug_enabled(__name__):
-            texts = decoded if self._log_texts else ()
+            texts = decoded if parts.log_texts else ()
             log.debug(
-                "record batch", **record_batch_line(batch, written, answers, monotonic() - began, texts)
+                "record batch", **record_batch_line(batch, output, classified, monotonic() - began, texts)
             )
 
-    def _inputs(self, decoded: Sequence[Decoded]) -> Sequence[ModelInput]:
-        if self._reader is None:
+    def _model_inputs(self, decoded: Sequence[Decoded]) -> Sequence[ModelInput]:
+        reader = self._pipeline.reader
+        if reader is None:
             return [item.text for item in decoded if type(item) is Event]
-        return self._reader.read(item for item in decoded if type(item) is Event)
+        return reader.read(item for item in decoded if type(item) is Event)
 
-    async def _deliver(self, group: Sequence[Finished]) -> Sequence[bool]:
-        """Publish and acknowledge neighbouring batches of a partition; nothing after a failure."""
+    async def _deliver(self, group: Sequence[FinishedBatch]) -> Sequence[bool]:
+        """Publish and acknowledge consecutive batches of a partition, unless the agent has failed."""
         if self._failed:
             return [False] * len(group)
         try:
             with self._metrics.timed("publish"):
-                return await self._delivery.deliver(group)
+                return await self._pipeline.delivery.deliver(group)
         except Exception as exc:
             self._stop(exc)
             raise

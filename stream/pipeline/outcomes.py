@@ -1,10 +1,10 @@
-"""What became of each record of a batch, and what is written for it."""
+"""The output records of a batch, and the metrics of its outcomes."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import time_ns
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,19 +27,47 @@ from stream.records import (
     tombstone,
 )
 from stream.settings import Route
-from stream.web.page.sampler import Sampler
 
 DEAD_LETTERS_KEPT = 6
 SHOWN_TEXTS = 3
 SHOWN_CHARS = 80
 
 
-@dataclass(slots=True)
-class Written:
-    """The records that a batch leads to, by topic in offset order, and what there is to count.
+class EventSampler(Protocol):
+    """Receives every confirmed batch and may keep a few of its events, for display."""
 
-    `labelled` holds the input timestamps of the labelled events, milliseconds since the epoch. `decoded` and
-    `results` are what the batch, read at `source`, was written from, `dead_letters` the last dead letters.
+    def sample(
+        self,
+        source: Source,
+        decoded: Sequence[Decoded],
+        results: Sequence[Prediction | Poison],
+        dead_letters: Iterable[DeadLetter],
+        now_ms: int,
+    ) -> None:
+        """Sample a batch.
+
+        Args:
+            source: the topic and the partition of the batch.
+            decoded: the decoded records, in offset order.
+            results: the results of the events among them, in order.
+            dead_letters: the last dead letters of the batch.
+            now_ms: the time of the confirmation, in milliseconds since the epoch.
+        """
+
+
+@dataclass(slots=True)
+class BatchOutput:
+    """The output records of a batch, and the numbers for the metrics.
+
+    Attributes:
+        source: the topic and the partition of the batch.
+        decoded: the decoded records, in offset order.
+        results: the results of the events among them, in order.
+        records: the output records, by topic in offset order.
+        labelled: int64 [labels], the input timestamps of the labelled events in milliseconds since the epoch.
+        dead: the number of dead letters, by reason.
+        dead_letters: the last dead letters.
+        tombstones: the number of tombstones.
     """
 
     source: Source
@@ -52,13 +80,13 @@ class Written:
     dead_letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=DEAD_LETTERS_KEPT))
     tombstones: int = 0
 
-    def out(self, topic: str) -> list[Outgoing]:
-        """What goes to a topic."""
+    def for_topic(self, topic: str) -> list[Outgoing]:
+        """Return the list of a topic's records, to append to."""
         return self.records.setdefault(topic, [])
 
 
 class OutcomeWriter:
-    """Turns the outcomes of one route into records, and counts them once the broker has those."""
+    """Turns the outcomes of one route into output records, and counts them after their confirmation."""
 
     def __init__(
         self,
@@ -67,8 +95,17 @@ class OutcomeWriter:
         encoder: LabelEncoder,
         metrics: Metrics,
         now_ms: Callable[[], int] = lambda: time_ns() // 1_000_000,
-        sampler: Sampler | None = None,
+        sampler: EventSampler | None = None,
     ) -> None:
+        """
+        Args:
+            route: the route, with the names of its output and dead-letter topics.
+            group: the consumer group, for the headers of dead letters.
+            encoder: turns predictions into label events.
+            metrics: the metrics of the worker.
+            now_ms: returns the time in milliseconds since the epoch.
+            sampler: receives every confirmed batch; None without one.
+        """
         self._route = route
         self._group = group
         self._encoder = encoder
@@ -78,95 +115,95 @@ class OutcomeWriter:
 
     def write(
         self, source: Source, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]
-    ) -> Written:
-        """The one record that each decoded record leads to, in offset order.
+    ) -> BatchOutput:
+        """Return the output of a batch: one output record for each decoded record, in offset order.
 
         Args:
-            source: where the records were read.
-            decoded: the records.
-            results: one for each event among them, in order.
+            source: the topic and the partition of the records.
+            decoded: the decoded records, in offset order.
+            results: the results of the events among them, in order.
         """
-        written = Written(source, decoded, results)
+        output = BatchOutput(source, decoded, results)
         events = [item for item in decoded if type(item) is Event]
-        answers = [result for result in results if type(result) is Prediction]
-        if len(answers) < len(results):
+        predictions = [result for result in results if type(result) is Prediction]
+        if len(predictions) < len(results):
             events = [e for e, result in zip(events, results, strict=True) if type(result) is Prediction]
-        labels = self._encoder.write(source, self._now_ms(), events, answers)
-        written.labelled = timestamps(labels)
-        out = written.out(self._route.output_topic)
+        labels = self._encoder.write(source, self._now_ms(), events, predictions)
+        output.labelled = timestamps(labels)
+        records = output.for_topic(self._route.output_topic)
         if len(labels) == len(decoded):
-            out += labels
-            return written
-        label, following = iter(labels).__next__, iter(results).__next__
+            records += labels
+            return output
+        next_label, next_result = iter(labels).__next__, iter(results).__next__
         for item in decoded:
             if type(item) is Event:
-                result = following()
+                result = next_result()
                 if type(result) is Prediction:
-                    out.append(label())
+                    records.append(next_label())
                 elif isinstance(result, Poison):
                     self._dead_letter(
-                        written, DeadLetter(item.record, source, item.id, result.reason, str(result))
+                        output, DeadLetter(item.record, source, item.id, result.reason, str(result))
                     )
             elif isinstance(item, DeadLetter):
-                self._dead_letter(written, item)
+                self._dead_letter(output, item)
             elif isinstance(item, Tombstone):
-                written.tombstones += 1
+                output.tombstones += 1
                 record = item.record
-                out.append(outgoing(record.key, None, tombstone(item), record.timestamp))
-        return written
+                records.append(outgoing(record.key, None, tombstone(item), record.timestamp))
+        return output
 
-    def _dead_letter(self, written: Written, dead: DeadLetter) -> None:
+    def _dead_letter(self, output: BatchOutput, dead: DeadLetter) -> None:
         record = dead.record
-        written.dead[dead.reason] += 1
-        written.dead_letters.append(dead)
-        written.out(self._route.dead_topic).append(
+        output.dead[dead.reason] += 1
+        output.dead_letters.append(dead)
+        output.for_topic(self._route.dead_topic).append(
             outgoing(record.key, record.value, dead_letter(dead, self._group), record.timestamp)
         )
 
-    def count(self, written: Written) -> None:
-        """Count what was written; called once for each batch, after confirmation."""
+    def count(self, output: BatchOutput) -> None:
+        """Count the outcomes of a batch and sample its events, once per batch after its confirmation."""
         route, metrics = self._route.name, self._metrics
         for outcome, number in (
-            ("labelled", len(written.labelled)),
-            ("dead", written.dead.total()),
-            ("tombstone", written.tombstones),
+            ("labelled", len(output.labelled)),
+            ("dead", output.dead.total()),
+            ("tombstone", output.tombstones),
         ):
             if number:
                 metrics.events.labels(route, outcome).inc(number)
-        for reason, number in written.dead.items():
+        for reason, number in output.dead.items():
             metrics.dead_letters.labels(route, reason.value).inc(number)
         now_ms = self._now_ms()
-        metrics.event_age.observe(route, written.labelled, now_ms)
+        metrics.event_age.observe(route, output.labelled, now_ms)
         if self._sampler is not None:
-            self._sampler.look(written.source, written.decoded, written.results, written.dead_letters, now_ms)
+            self._sampler.sample(output.source, output.decoded, output.results, output.dead_letters, now_ms)
 
 
 def record_batch_line(
     batch: RecordBatch,
-    written: Written,
-    answers: ClassifiedBatch,
+    output: BatchOutput,
+    classified: ClassifiedBatch,
     seconds: float,
     texts: Sequence[Decoded] = (),
 ) -> dict[str, Any]:
-    """The fields of a record batch's log line: what came of it, and no texts unless they are given.
+    """Return the fields of a record batch's log line. It shows no texts unless they are passed.
 
     Args:
-        batch: the records.
-        written: what they led to.
-        answers: what the model or the caches said.
-        seconds: from the agent's taking it to its confirmation.
-        texts: whose texts may be shown; empty: none.
+        batch: the record batch.
+        output: the output of the batch.
+        classified: the classified batch.
+        seconds: the time from the agent's receipt of the batch to its confirmation.
+        texts: the decoded records whose texts the line may show.
     """
     fields: dict[str, Any] = {
         "topic": batch.topic,
         "partition": batch.partition,
-        "first_offset": batch.span.first,
-        "next_offset": batch.span.next_offset,
+        "first_offset": batch.offset_range.first,
+        "next_offset": batch.offset_range.next_offset,
         "events": len(batch),
-        "labelled": len(written.labelled),
-        "dead_letters": {reason.value: count for reason, count in written.dead.items()},
-        "tombstones": written.tombstones,
-        "cached": sum(type(result) is Prediction and result.cached for result in answers.results),
+        "labelled": len(output.labelled),
+        "dead_letters": {reason.value: count for reason, count in output.dead.items()},
+        "tombstones": output.tombstones,
+        "cached": sum(type(result) is Prediction and result.cached for result in classified.results),
         "ms": round(seconds * 1000, 3),
     }
     if shown := [item.text[:SHOWN_CHARS] for item in texts if type(item) is Event][:SHOWN_TEXTS]:

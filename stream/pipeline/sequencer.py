@@ -1,4 +1,4 @@
-"""Keeps the order of a partition while its batches are worked on side by side, and lets them go in groups."""
+"""Delivery in partition order, although batches of a partition are processed concurrently."""
 
 import asyncio
 from collections import deque
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Ticket(Generic[T]):
-    """A ticket in a partition's line; `outcome` is there once whoever holds it has something to send."""
+    """A position in the queue of a partition. `outcome` is None until an item is submitted for the ticket."""
 
     __slots__ = ("item", "outcome", "partition")
 
@@ -22,33 +22,34 @@ class Ticket(Generic[T]):
 
 
 class PartitionSequencer(Generic[T]):
-    """A line a partition.
+    """Sends the items of each partition in the order of their tickets.
 
-    Items leave it in the order in which their tickets were taken. While some are on their way, those that
-    become ready behind them gather and go together next: a request to the broker costs much more than a
-    record in it, and thousands a second would take the processor away from the model.
+    While a group of items is being sent, the items behind it that become ready gather and form the next
+    group. A request to the broker costs much more than a record in it; at thousands of requests a second, the
+    requests would take CPU time away from the model.
     """
 
     def __init__(self, send: Callable[[Sequence[T]], Awaitable[Sequence[bool]]]) -> None:
         """
         Args:
-            send: takes ready items of one partition in order, and says of each whether it was sent.
+            send: sends the ready items of one partition in order, and returns for each whether it was sent.
         """
         self._send = send
         self._tickets: dict[Hashable, deque[Ticket[T]]] = {}
         self._sending: dict[Hashable, asyncio.Task[None]] = {}
 
     def reserve(self, partition: Hashable) -> Ticket[T]:
-        """Take the ticket at the end of a partition's line."""
+        """Return a ticket at the end of the partition's queue."""
         ticket: Ticket[T] = Ticket(partition)
         self._tickets.setdefault(partition, deque()).append(ticket)
         return ticket
 
     async def submit(self, ticket: Ticket[T], item: T) -> bool:
-        """Send an item as soon as everyone before it has gone.
+        """Send an item after the items of all earlier tickets.
 
         Returns:
-            What `send` said of it; what `send` raises is raised for every item of its group.
+            The value that `send` returned for the item. An exception of `send` is raised for every item of
+            the group.
         """
         ticket.item = item
         ticket.outcome = asyncio.get_running_loop().create_future()
@@ -56,7 +57,7 @@ class PartitionSequencer(Generic[T]):
         return await ticket.outcome
 
     def cancel(self, ticket: Ticket[T]) -> None:
-        """Give a ticket up, if it was not used; those behind may go on."""
+        """Remove a ticket without an item from the queue, so that later items are sent."""
         if ticket.outcome is None:
             self._tickets[ticket.partition].remove(ticket)
             self._start(ticket.partition)
@@ -71,13 +72,13 @@ class PartitionSequencer(Generic[T]):
             while ready := [*takewhile(lambda ticket: ticket.outcome is not None, tickets)]:
                 for _ in ready:
                     tickets.popleft()
-                await self._go(ready)
+                await self._send_group(ready)
         finally:
             del self._sending[partition]
             if not tickets:
                 del self._tickets[partition]
 
-    async def _go(self, ready: Sequence[Ticket[T]]) -> None:
+    async def _send_group(self, ready: Sequence[Ticket[T]]) -> None:
         outcomes = [ticket.outcome for ticket in ready if ticket.outcome is not None]
         try:
             sent = await self._send([ticket.item for ticket in ready])
@@ -85,11 +86,11 @@ class PartitionSequencer(Generic[T]):
             for outcome in outcomes:
                 if not outcome.done():
                     outcome.set_exception(exc)
-                    # Nobody may wait for it any more; that is not worth a warning.
+                    # Retrieving the exception keeps asyncio from logging it if no task awaits the outcome.
                     outcome.exception()
             if not isinstance(exc, Exception):
                 raise
             return
-        for outcome, good in zip(outcomes, sent, strict=True):
+        for outcome, was_sent in zip(outcomes, sent, strict=True):
             if not outcome.done():
-                outcome.set_result(good)
+                outcome.set_result(was_sent)

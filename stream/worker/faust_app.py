@@ -1,229 +1,196 @@
-"""The Faust app: built once a worker, started, drained and stopped in one place."""
+"""The worker's Faust app: wiring, start and shutdown."""
 
 import asyncio
-import logging
-import os
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import Any
 
-import faust
 import structlog
-from aiokafka.errors import KafkaError
-from faust.types import TP
 
-from stream.classify import InputReader
-from stream.errors import BrokerError, Fatal, LabelstreamError
-from stream.kafka.batches import live_batches
+from stream.classify import Classifier, InputReader
+from stream.deadline import Deadline
+from stream.errors import LabelstreamError
+from stream.kafka.consumer import ConsumerConfig
 from stream.kafka.delivery import AtLeastOnce
+from stream.kafka.faust.app import BatchApp, BatchWorker
+from stream.kafka.faust.consumer_thread import BatchConsumerThread
 from stream.kafka.faust.options import REBALANCE_TIMEOUT_S, faust_options
-from stream.kafka.faust.transport import (
-    COMMIT_TIMEOUT_S,
-    BatchConsumer,
-    BatchProducer,
-    BatchTopic,
-    BatchTransport,
-)
+from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.fetch_policy import FetchPolicy
 from stream.kafka.publisher import Publisher
 from stream.observe.metrics import Metrics
-from stream.pipeline.agent import LabelAgent
+from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder
 from stream.settings import Route, Settings
 from stream.web.page import RecentOutcomes
 from stream.web.page.sampler import Sampler
+from stream.worker.exit import as_labelstream_error, exit_when_expired, is_unexpected
+from stream.worker.observer import MetricsObserver
 from stream.worker.route_model import Model
-from stream.worker.watchdog import Watch
+from stream.worker.watchdog import Watchdog
 
-EXIT_GRACE_S = 5.0
+# The time after the drain for its last commit and for Faust to stop its services.
+EXIT_GRACE_S = 10.0
 HUNG_EXIT_CODE = 5
 
 log = structlog.get_logger(__name__)
 
 
-class LabelstreamApp(faust.App):  # type: ignore[misc]
-    """A Faust app whose transport carries record batches and whose first fatal error ends it."""
+class RouteReadLimits:
+    """The `ReadLimits` of a route, from the pace of its model."""
 
-    logger = logging.getLogger("faust.batches")
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+
+    @property
+    def events_at_once(self) -> int:
+        """The number of events that the model classifies in about half a second."""
+        return self._classifier.record_batch_size
+
+    @property
+    def read_ahead(self) -> int:
+        """Twice the window. Records that wait longer leave the CPU caches and cost more to process."""
+        return 2 * self._classifier.window_events
+
+
+class LabelstreamApp(BatchApp):
+    """The Faust app of a worker. Its first fatal error ends the worker.
+
+    Attributes:
+        fatal: the error that ends the worker, None while there is none.
+        failed: set when there is a fatal error.
+    """
+
     settings: Settings
     metrics: Metrics
 
     def __init__(self, settings: Settings, metrics: Metrics, recent: RecentOutcomes) -> None:
-        super().__init__(settings.group, **faust_options(settings))
+        config = ConsumerConfig(
+            start_at=settings.start_at,
+            max_events=settings.max_queue_events,
+            max_bytes=settings.max_queue_bytes,
+            drain_s=min(settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2),
+        )
+        observer = MetricsObserver(metrics)
+        fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._busy_s)
+        super().__init__(
+            settings.group,
+            faust_options(settings),
+            config=config,
+            observer=observer,
+            new_thread=partial(
+                BatchConsumerThread, config=config, observer=observer, fetch_policy=fetch_policy
+            ),
+        )
         self.settings = settings
         self.metrics = metrics
         self._recent = recent
-        self.fatal: LabelstreamError | None = None
         self._models: list[Model] = []
-        self.ended = asyncio.Event()
-
-    def fail(self, error: BaseException) -> None:
-        """Note the first error that cannot be gone past, and begin to stop."""
-        if self.fatal is None:
-            self.fatal = told(error)
-            log.error(
-                self.fatal.message, cause=self.fatal.cause, fix=self.fatal.fix, exc_info=_unforeseen(error)
-            )
-            self.ended.set()
+        self._stop_deadline: Deadline | None = None
+        self.fatal: LabelstreamError | None = None
+        self.failed = asyncio.Event()
 
     def add_route(self, route: Route, model: Model) -> None:
-        """Connect an input topic to an agent."""
-        manifest = model.bundle.manifest
+        """Add an agent that reads the route's input topic."""
         self._models.append(model)
-        reader = InputReader(manifest)
-        agent = LabelAgent(
-            route.name,
-            Decoder(
-                input_format=route.input_format,
-                max_event_bytes=self.settings.max_event_bytes,
-                max_text_chars=self.settings.max_text_chars,
-                takes_pair=manifest.takes_pair,
-            ),
-            model.classifier,
-            OutcomeWriter(
-                route,
-                self.settings.group,
-                LabelEncoder(
-                    name=manifest.name,
-                    version=manifest.version,
-                    digest=model.bundle.digest,
-                    variant=model.variant,
-                ),
-                self.metrics,
-                sampler=Sampler(route.name, self._recent),
-            ),
-            AtLeastOnce(Publisher(lambda: self.producer._producer, self.settings.retry_deadline_s)),
-            self.metrics,
-            self.fail,
-            None if reader.text_only else reader,
-            log_texts=self.settings.log_texts,
-        )
+        agent = LabelAgent(self._pipeline(route, model), self.metrics, self.fail)
 
         async def label(stream: Any) -> None:
             structlog.contextvars.bind_contextvars(route=route.name, bundle=model.bundle.reference)
             try:
-                await agent.run(live_batches(stream, agent.room))
-            except Exception as exc:  # noqa: BLE001 - Faust would restart the agent and go on past the fault
+                await agent.run(live_batches(stream, agent.wait_for_capacity))
+            except Exception as exc:  # noqa: BLE001 - Faust would restart the agent and skip the failed batch
                 self.fail(exc)
 
-        topic = BatchTopic(self, topics=[route.input_topic], key_serializer="raw", value_serializer="raw")
-        topic.events_at_once = lambda: model.classifier.record_batch_size
-        # What lies read and cold costs more than what comes when it is wanted.
-        topic.read_ahead = lambda: 2 * model.classifier.window_events
+        topic = BatchTopic(
+            self,
+            topics=[route.input_topic],
+            key_serializer="raw",
+            value_serializer="raw",
+            limits=RouteReadLimits(model.classifier),
+        )
         self.agent(topic, name=f"label-{route.name}")(label)
 
-    @property
-    def reading(self) -> BatchConsumer | None:
-        """The consumer, once it is made."""
-        consumer: BatchConsumer | None = self._consumer
-        return consumer
-
-    def _new_transport(self) -> BatchTransport:
-        return BatchTransport(self.conf.broker_consumer, self)
-
-    def _new_consumer(self) -> BatchConsumer:
-        consumer: BatchConsumer = super()._new_consumer()
-        consumer.start_at = self.settings.start_at
-        consumer.max_events = self.settings.max_queue_events
-        consumer.max_bytes = self.settings.max_queue_bytes
-        consumer.fetch_policy = FetchPolicy(self.settings.linger_ms / 1000, monotonic, self._busy_s)
-        consumer.drain_s = min(self.settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2)
-        consumer.on_waited = self.metrics.stage.labels("queue").observe
-        consumer.on_commit = self._on_commit
-        consumer.on_offsets_skipped = self._on_offsets_skipped
-        consumer.on_assigned = self.metrics.register_partitions
-        consumer.on_asked_again = partial(self.metrics.retried, "broker")
-        return consumer
-
-    def _new_producer(self) -> BatchProducer:
-        producer: BatchProducer = super()._new_producer()
-        producer.on_retry = partial(self.metrics.retried, "publish")
-        return producer
-
-    def _busy_s(self) -> float:
-        """Seconds of work that the least busy model has."""
-        return min((model.classifier.backlog_s for model in self._models), default=0.0)
-
-    def _on_commit(self, done: bool, seconds: float) -> None:
-        self.metrics.commits.labels("done" if done else "failed").inc()
-        if not done:
-            # The next interval tries again.
-            self.metrics.retried("commit")
-        self.metrics.stage.labels("commit").observe(seconds)
-
-    def _on_offsets_skipped(self, tp: TP, offsets: int) -> None:
-        self.metrics.offsets_skipped.labels(tp.topic, str(tp.partition)).inc(offsets)
-        log.error(
-            "retention removed events before they were read",
-            topic=tp.topic,
-            partition=tp.partition,
-            offsets=offsets,
-            fix="lengthen the topic's retention, or add workers",
+    def _pipeline(self, route: Route, model: Model) -> RoutePipeline:
+        settings, manifest = self.settings, model.bundle.manifest
+        reader = InputReader(manifest)
+        encoder = LabelEncoder(
+            name=manifest.name, version=manifest.version, digest=model.bundle.digest, variant=model.variant
+        )
+        return RoutePipeline(
+            route=route.name,
+            decoder=Decoder(
+                input_format=route.input_format,
+                max_event_bytes=settings.max_event_bytes,
+                max_text_chars=settings.max_text_chars,
+                takes_pair=manifest.takes_pair,
+            ),
+            reader=None if reader.text_only else reader,
+            classifier=model.classifier,
+            writer=OutcomeWriter(
+                route, settings.group, encoder, self.metrics, sampler=Sampler(route.name, self._recent)
+            ),
+            delivery=AtLeastOnce(Publisher(lambda: self.producer_client, settings.retry_deadline_s)),
+            log_texts=settings.log_texts,
         )
 
-    def _create_directories(self) -> None:
-        """Faust keeps tables on disk; there are none, and a container's root may be read-only."""
+    def _busy_s(self) -> float:
+        """Return the seconds of work that the least busy model has."""
+        return min((model.classifier.backlog_s for model in self._models), default=0.0)
 
-    def on_rebalance_start(self) -> None:
-        self.metrics.rebalances.inc()
-        super().on_rebalance_start()
+    def fail(self, error: BaseException) -> None:
+        """Record and log the first fatal error, and request the shutdown."""
+        if self.fatal is None:
+            self.fatal = as_labelstream_error(error)
+            log.error(
+                self.fatal.message,
+                cause=self.fatal.cause,
+                fix=self.fatal.fix,
+                exc_info=error if is_unexpected(error) else None,
+            )
+            self.failed.set()
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a worker whose shutdown hangs."""
+        return self.fatal.exit_code if self.fatal else HUNG_EXIT_CODE
+
+    def stop_deadline(self) -> Deadline:
+        """Return the deadline of the shutdown's drain. The first call starts it."""
+        if self._stop_deadline is None:
+            self._stop_deadline = Deadline(self.settings.drain_deadline_s)
+        return self._stop_deadline
 
     async def on_stop(self) -> None:
-        """Finish and commit what is in flight, then let Faust stop its services."""
+        """Drain the consumer, then let Faust stop its services. After a fatal error, only commit."""
         try:
-            if self._consumer is not None and self._consumer.ranges:
-                await self._consumer.drain("stop", 0 if self.fatal else self.settings.drain_deadline_s)
+            await self.drain("stop", Deadline(0.0) if self.fatal else self.stop_deadline())
         finally:
             await super().on_stop()
 
 
-class LabelstreamWorker(faust.Worker):  # type: ignore[misc]
-    """Faust's worker without its logging, spinner and signal handlers."""
-
-    logger = logging.getLogger("faust.batches")
-
-    def __init__(self, app: LabelstreamApp) -> None:
-        super().__init__(
-            app,
-            quiet=True,
-            override_logging=False,
-            redirect_stdouts=False,
-            daemon=False,
-            loop=asyncio.get_running_loop(),
-        )
-        self.spinner = None
-
-    def install_signal_handlers(self) -> None:
-        """Signals are the command's."""
-
-
 async def run_app(app: LabelstreamApp) -> None:
-    """Run until cancelled or until a fatal error; drain, stop, and raise that error.
+    """Run the app until it is cancelled or fails, then drain and stop it.
 
     Raises:
-        Fatal: why the worker could not go on.
+        Fatal: the error that ended the worker.
     """
-    worker = LabelstreamWorker(app)
+    worker = BatchWorker(app)
     starting = asyncio.create_task(worker.start())
     crashed = asyncio.create_task(worker.wait_until_stopped())
-    ended = asyncio.create_task(app.ended.wait())
+    failed = asyncio.create_task(app.failed.wait())
     watching = asyncio.create_task(_watch_when_started(app, starting))
     try:
-        await asyncio.wait({crashed, ended, watching}, return_when=asyncio.FIRST_COMPLETED)
-        for failed in (watching, starting):
-            if failed.done() and failed.exception():
-                app.fail(failed.exception() or RuntimeError())
+        await asyncio.wait({crashed, failed, watching}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (watching, starting):
+            if task.done() and task.exception():
+                app.fail(task.exception() or RuntimeError())
         if worker.crash_reason is not None:
             app.fail(worker.crash_reason)
     finally:
-        exit_code = app.fatal.exit_code if app.fatal else HUNG_EXIT_CODE
-        with exit_at_last(app.settings.drain_deadline_s + COMMIT_TIMEOUT_S + EXIT_GRACE_S, exit_code):
-            for task in (starting, ended, watching):
+        with exit_when_expired(app.stop_deadline().extended(EXIT_GRACE_S), app.exit_code):
+            for task in (starting, failed, watching):
                 task.cancel()
             await worker.stop()
             crashed.cancel()
@@ -233,45 +200,4 @@ async def run_app(app: LabelstreamApp) -> None:
 
 async def _watch_when_started(app: LabelstreamApp, starting: "asyncio.Task[None]") -> None:
     await starting
-    await Watch(app.consumer, app.metrics, app.settings.stall_exit_s, monotonic, app.fail).run()
-
-
-@contextmanager
-def exit_at_last(within_s: float, exit_code: int) -> Iterator[None]:
-    """End the process when the body outlives its deadline: Faust waits for a dead broker for ever."""
-    timer = threading.Timer(within_s, _exit_hung, (within_s, exit_code))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _exit_hung(within_s: float, exit_code: int) -> None:
-    sys.stderr.write(
-        f"error: the worker did not stop within {within_s:g} s and was ended; nothing was lost\n"
-    )
-    sys.stderr.flush()
-    os._exit(exit_code)
-
-
-def told(error: BaseException) -> LabelstreamError:
-    """Any error as one that has an exit code and a fix."""
-    if isinstance(error, LabelstreamError):
-        return error
-    if isinstance(error, KafkaError):
-        return BrokerError(
-            "the connection to the broker failed",
-            cause=f"{type(error).__name__}: {error}",
-            fix="check the broker: labelstream doctor; nothing was lost",
-        )
-    return Fatal(
-        f"{type(error).__name__}: {error}",
-        cause="this was not foreseen",
-        fix="run with --log-level debug and report it",
-    )
-
-
-def _unforeseen(error: BaseException) -> BaseException | None:
-    return None if isinstance(error, LabelstreamError | KafkaError) else error
+    await Watchdog(app.consumer, app.metrics, app.settings.stall_exit_s, monotonic, app.fail).run()

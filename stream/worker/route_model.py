@@ -1,4 +1,4 @@
-"""A route's model: its bundle, loaded on a device, behind a classifier."""
+"""The model of a route: a bundle, loaded on a device, behind a classifier."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ from stream.observe.stderr_capture import captured_stderr
 from stream.runtime import Choice, Runtime, choose, lower_thread_priority, open_runtimes, warm_up_shapes
 from stream.settings import Route, Settings
 
-# Rows and padded tokens of one inference where the settings name none.
+# The default limits of one inference, in rows and padded tokens.
 BATCH_ROWS = {"cpu": 64, "openvino": 64, "cuda": 512, "tensorrt": 512}
 BATCH_TOKENS = {"cpu": 512, "openvino": 512, "cuda": 32_768, "tensorrt": 32_768}
-# The share of the time for draining that the work waiting for the model may take.
+# The work that waits for the model may take this share of the time for a drain.
 WINDOW_OF_DRAIN = 0.4
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A warm model."""
+    """A model after its warm-up.
+
+    Attributes:
+        bundle: the bundle of the model.
+        variant: the precision of the weights.
+        device: the device of the inference.
+        provider: the execution provider of the runtime.
+        classifier: the classifier over the model.
+    """
 
     bundle: Bundle
     variant: str
@@ -50,7 +58,7 @@ class Model:
 
 
 class LoadModel(Protocol):
-    """How a worker comes by a model."""
+    """Loads the model of a route. `load_model` is the default."""
 
     async def __call__(
         self, route: Route, settings: Settings, shared: SharedCache | None, metrics: Metrics
@@ -59,12 +67,15 @@ class LoadModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenModel:
-    """A bundle's parts on a device, not warm yet.
+    """A model before its warm-up.
 
     Attributes:
-        choice: device and variant, and why these.
-        runtimes: a session for each thread that owns one.
-        limits: what an inference may hold there.
+        bundle: the bundle of the model.
+        choice: the device and the variant, with the reason for them.
+        runtimes: the sessions, one for each inference thread.
+        tokeniser: the tokenizer of the bundle.
+        limits: the limits of one inference.
+        classifier: the classifier over the model.
     """
 
     bundle: Bundle
@@ -78,18 +89,18 @@ class OpenModel:
 async def open_model(
     spec: str, variant: str, settings: Settings, shared: SharedCache | None, metrics: Metrics
 ) -> OpenModel:
-    """Check a bundle and load it as the settings want it.
+    """Check a bundle and load it on the device that the settings choose.
 
     Args:
-        spec: a folder, NAME or NAME@VERSION.
-        variant: a precision, or auto.
-        settings: device, store, limits.
-        shared: the shared cache tier, if any.
-        metrics: told what happens.
+        spec: the path of the bundle, its NAME or NAME@VERSION.
+        variant: the precision of the weights, or `auto`.
+        settings: the device, the bundle store and the limits.
+        shared: the shared tier of the cache, None without one.
+        metrics: the metrics of the worker.
 
     Raises:
-        BundleError: missing, changed, or not servable.
-        DeviceError: the device is not there.
+        BundleError: the bundle is missing, changed, or cannot be served.
+        DeviceError: the device does not exist.
     """
     bundle = await asyncio.to_thread(open_bundle, spec, settings.bundle_store)
     check_servable(bundle.manifest)
@@ -113,17 +124,17 @@ async def open_model(
 
 
 async def load_model(route: Route, settings: Settings, shared: SharedCache | None, metrics: Metrics) -> Model:
-    """Check the bundle, load it, warm it up.
+    """Check the bundle of a route, load it and warm it up.
 
     Raises:
-        BundleError: missing, changed, or not servable.
-        DeviceError: the device is not there, or does not answer.
+        BundleError: the bundle is missing, changed, or cannot be served.
+        DeviceError: the device does not exist or does not answer.
     """
     opened = await open_model(route.bundle, route.variant, settings, shared, metrics)
     bundle, choice, runtimes, limits = opened.bundle, opened.choice, opened.runtimes, opened.limits
     manifest = bundle.manifest
     planned = warm_up_shapes(limits.max_rows, limits.max_tokens, manifest.max_length, limits.width_multiple)
-    # What is run last tells the pace, and those are the shapes of full batches.
+    # The shapes of full batches come last, because the last runs give the first estimate of the pace.
     await opened.classifier.warm_up([*runtimes[0].bucket_shapes, *planned])
     provider = runtimes[0].provider
     metrics.bundle.labels(
@@ -152,7 +163,7 @@ def make_classifier(
     shared: SharedCache | None,
     metrics: Metrics,
 ) -> Classifier:
-    """A bundle's runtimes behind cache and batcher, as the settings want them."""
+    """Return a classifier over the runtimes of a bundle, with a cache and a batcher."""
     manifest = bundle.manifest
     head = make_head(manifest, settings.top_k)
     cache = PredictionCache(

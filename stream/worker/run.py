@@ -1,11 +1,10 @@
-"""A worker from start to end: everything it needs is built once, and taken down in reverse."""
+"""The run of a worker: build its parts, label events, and shut the parts down in reverse order."""
 
 import asyncio
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from functools import partial
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -13,108 +12,44 @@ import structlog
 from stream import __version__
 from stream.classify.redis_cache import RedisCache, connect_redis
 from stream.codec import codec
-from stream.errors import BrokerError
 from stream.kafka.topics.cluster import wait_for_topics
 from stream.observe.metrics import Metrics
 from stream.observe.summary import IntervalSummary, log_intervals
-from stream.settings import Route, Settings
-from stream.web.health import (
-    Check,
-    Checks,
-    check_broker,
-    check_bundles,
-    check_group,
-    check_sessions,
-    passed,
-)
-from stream.web.page import RecentOutcomes, StatusPage
+from stream.settings import Settings
+from stream.web.page import StatusPage
 from stream.web.server import WebServer
 from stream.worker.faust_app import LabelstreamApp, run_app
-from stream.worker.info import describe
-from stream.worker.route_model import LoadModel, Model, load_model
+from stream.worker.route_model import LoadModel, load_model
+from stream.worker.status import WorkerStatus
 
-REDIS_LOOK_S = 5.0
+REDIS_PING_S = 5.0
 
 log = structlog.get_logger(__name__)
-
-
-class WorkerStatus:
-    """What the web port tells of a worker while its parts come into being."""
-
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.recent = RecentOutcomes(show_texts=settings.web_show_texts)
-        self.models: list[tuple[Route, Model]] = []
-        self.app: LabelstreamApp | None = None
-        self.waits_for = "it comes after the bundles"
-        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        metrics.build.labels(__version__).set(1)
-        metrics.ready.set_function(lambda: passed(self.ready()))
-        metrics.last_progress.set(time())
-        for route in settings.effective_routes:
-            metrics.register_route(route.name)
-
-    def live(self) -> Checks:
-        """The loop turns, since it answers; and so do the models' sessions."""
-        longest_s = max((model.classifier.longest_inference_s for _, model in self.models), default=0.0)
-        return {
-            "loop": Check(True, "the event loop turns"),
-            "model": check_sessions(longest_s, self.settings.stall_exit_s),
-        }
-
-    def ready(self) -> Checks:
-        """The bundles are warm, the group has answered, and the broker still does."""
-        bundles = check_bundles(len(self.models), len(self.settings.effective_routes))
-        consumer = self.app.reading if self.app is not None else None
-        if self.app is None or consumer is None:
-            waiting = Check(False, f"not asked yet: {self.waits_for}")
-            return {"bundles": bundles, "group": waiting, "broker": waiting}
-        return {
-            "bundles": bundles,
-            "group": check_group(consumer, self.app.should_stop),
-            "broker": check_broker(self.settings.broker, consumer.probe),
-        }
-
-    def waits(self, reason: BrokerError) -> None:
-        """The topics were looked for in vain, and are looked for again."""
-        self.waits_for = f"{reason.message}, {reason.cause}"
-        self.metrics.retried("topics")
-
-    def waiting_for(self) -> str | None:
-        """What is missing until the worker is ready, None when nothing is."""
-        missing = (f"the {name}: {check.found}" for name, check in self.ready().items() if not check.ok)
-        return next(missing, None)
-
-    def info(self) -> dict[str, Any]:
-        """What /info tells."""
-        consumer = self.app.reading if self.app is not None else None
-        return describe(self.settings, self.models, consumer.assigned if consumer else (), self._started_at)
 
 
 async def run_worker(
     settings: Settings, load: LoadModel = load_model, metrics: Metrics | None = None
 ) -> None:
-    """Load the models, wait for the topics, label events until cancelled.
+    """Load the models, wait for the topics, and label events until cancelled.
 
     Args:
-        settings: the worker's.
-        load: how a route comes by its model.
-        metrics: what is counted in; default: a worker's own.
+        settings: the settings of the worker.
+        load: loads the model of a route.
+        metrics: the metrics of the worker; default: new ones.
 
     Raises:
-        Fatal: why the worker could not start or go on.
+        Fatal: the worker could not start, or could not continue.
     """
-    worker = WorkerStatus(settings, metrics or Metrics())
+    status = WorkerStatus(settings, metrics or Metrics())
     routes = settings.effective_routes
     async with AsyncExitStack() as stack:
         web = WebServer(
-            worker.metrics,
-            live=worker.live,
-            ready=worker.ready,
-            info=worker.info,
+            status.metrics,
+            live=status.live,
+            ready=status.ready,
+            info=status.info,
             token_file=settings.web_token_file,
-            page=StatusPage(settings, worker.metrics, worker.recent, waiting_for=worker.waiting_for),
+            page=StatusPage(settings, status.metrics, status.recent, waiting_for=status.waiting_for),
         )
         port = await web.start(settings.web_host, settings.web_port)
         stack.push_async_callback(web.stop)
@@ -122,17 +57,17 @@ async def run_worker(
         shared = None
         if settings.redis_url is not None:
             url = settings.redis_url.get_secret_value()
-            shared = _shared_cache(url, settings.cache_ttl_s, worker.metrics)
+            shared = _shared_cache(url, settings.cache_ttl_s, status.metrics)
             stack.push_async_callback(shared.close)
-            _in_background(stack, _look_at(shared))
+            _in_background(stack, _ping_redis(shared))
         for route in routes:
-            model = await load(route, settings, shared, worker.metrics)
+            model = await load(route, settings, shared, status.metrics)
             stack.callback(model.classifier.close)
-            worker.models.append((route, model))
-        await wait_for_topics(settings, routes, settings.retry_deadline_s, on_wait=worker.waits)
-        worker.app = LabelstreamApp(settings, worker.metrics, worker.recent)
-        for route, model in worker.models:
-            worker.app.add_route(route, model)
+            status.models.append((route, model))
+        await wait_for_topics(settings, routes, settings.retry_deadline_s, on_wait=status.on_topics_missing)
+        status.app = LabelstreamApp(settings, status.metrics, status.recent)
+        for route, model in status.models:
+            status.app.add_route(route, model)
         log.info(
             "worker started",
             version=__version__,
@@ -141,10 +76,10 @@ async def run_worker(
             codec="python" if codec is None else "compiled",
         )
         if settings.log_interval_s:
-            summary = IntervalSummary(worker.metrics.registry, monotonic)
+            summary = IntervalSummary(status.metrics.registry, monotonic)
             stack.callback(summary.log_final)
             _in_background(stack, log_intervals(summary, settings.log_interval_s))
-        await run_app(worker.app)
+        await run_app(status.app)
 
 
 def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
@@ -156,8 +91,8 @@ def _shared_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:
     return RedisCache(connect_redis(url), ttl_s, monotonic, up.set, partial(metrics.retried, "redis"))
 
 
-async def _look_at(shared: RedisCache) -> None:
-    """Keep `labelstream_redis_up` true while no event asks Redis."""
+async def _ping_redis(shared: RedisCache) -> None:
+    """Keep `labelstream_redis_up` current while no event needs a lookup in Redis."""
     while True:
         await shared.ping()
-        await asyncio.sleep(REDIS_LOOK_S)
+        await asyncio.sleep(REDIS_PING_S)

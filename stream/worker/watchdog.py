@@ -1,4 +1,4 @@
-"""Looks at the consumer once a second: gauges for the metrics, and whether anything still moves."""
+"""A watchdog that ends a worker without progress, and keeps the gauges of the consumer."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,8 +11,8 @@ from stream.observe.metrics import Metrics
 INTERVAL_S = 1.0
 
 
-class Watched(Protocol):
-    """What is looked at of `BatchConsumer`."""
+class WatchedConsumer(Protocol):
+    """The part of `BatchConsumer` that the watchdog reads."""
 
     queued_events: int
     queued_bytes: int
@@ -26,15 +26,15 @@ class Watched(Protocol):
     def lag(self) -> Mapping[tuple[str, int], int]: ...
 
 
-class Watch:
-    """Keeps the gauges, and ends a worker that has work and does not get on with it.
+class Watchdog:
+    """Updates the gauges once a second, and ends a worker that has work and makes no progress.
 
-    Consumers that silently stop are known in every Kafka client; a restart mends them.
+    Consumers of every Kafka client are known to stop without an error; a restart helps.
     """
 
     def __init__(
         self,
-        consumer: Watched,
+        consumer: WatchedConsumer,
         metrics: Metrics,
         stall_exit_s: float,
         clock: Callable[[], float],
@@ -43,12 +43,12 @@ class Watch:
     ) -> None:
         """
         Args:
-            consumer: what is watched.
-            metrics: where gauges are set.
-            stall_exit_s: seconds with lag and without progress that are too many.
-            clock: monotonic seconds.
-            fail: told a `StalledError`.
-            unix_time: seconds since the epoch.
+            consumer: the consumer to watch.
+            metrics: the metrics whose gauges are updated.
+            stall_exit_s: the seconds with lag and without progress after which the worker ends.
+            clock: the source of the time, in monotonic seconds.
+            fail: ends the worker with a `StalledError`.
+            unix_time: returns the seconds since the epoch.
         """
         self._consumer = consumer
         self._metrics = metrics
@@ -60,13 +60,13 @@ class Watch:
         self._moved_at = clock()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Check the consumer every second until cancelled."""
         while True:
-            self.look()
+            self.check()
             await asyncio.sleep(INTERVAL_S)
 
-    def look(self) -> None:
-        """Look once."""
+    def check(self) -> None:
+        """Check the consumer once."""
         consumer, metrics = self._consumer, self._metrics
         lag = consumer.lag()
         metrics.queue_events.set(consumer.queued_events)
@@ -78,7 +78,7 @@ class Watch:
         for (topic, partition), events in lag.items():
             metrics.lag.labels(topic, str(partition)).set(events)
         moved, behind = consumer.progress != self._progress, any(lag.values())
-        # What a silent broker holds is not known, so there may be work.
+        # The lag behind a silent broker is unknown, so there may be work.
         if moved or (not behind and consumer.broker_answers):
             metrics.last_progress.set(self._unix_time())
         if moved or not behind:
@@ -88,6 +88,6 @@ class Watch:
                 StalledError(
                     f"no progress for {self._stall_exit_s:g} s with {sum(lag.values())} events waiting",
                     cause="the consumer or the model stopped without an error",
-                    fix="the supervisor should restart the worker; nothing was lost",
+                    fix="restart the worker, as a supervisor does; nothing was lost",
                 )
             )

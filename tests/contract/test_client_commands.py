@@ -213,7 +213,7 @@ def test_an_unreachable_broker_is_an_error_in_three_lines(words: tuple[str, ...]
     assert [line.strip() for line in err.splitlines()] == [
         f"error: broker {address} does not answer",
         "cause: connection refused",
-        "fix: start it, or set broker (LABELSTREAM_BROKER); without any: labelstream demo",
+        "fix: start it, or set broker (LABELSTREAM_BROKER); to try without a broker: labelstream demo",
     ]
 
 

@@ -45,11 +45,11 @@ def sampling_us(batch_events: int, rate: float) -> float:
     decoded = [Event(FakeRecord(b"raw", offset=at), f"t-{at}", "text " * 10) for at in range(batch_events)]
     results = [Prediction(members, b"")] * batch_events
     recent = RecentOutcomes(clock=Arrivals(batch_events / rate))
-    look, batches = Sampler("r", recent).look, EVENTS // batch_events
+    sample, batches = Sampler("r", recent).sample, EVENTS // batch_events
 
     def turn() -> None:
         for _ in range(batches):
-            look(SOURCE, decoded, results, (), 0)
+            sample(SOURCE, decoded, results, (), 0)
 
     return seconds(turn) / (batches * batch_events) * 1e6
 

@@ -1,4 +1,4 @@
-"""The agent acknowledges a batch after its publication, or not at all."""
+"""The agent acknowledges a batch after its output is published, or not at all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import AtLeastOnce
 from stream.kafka.ranges import OffsetRange
 from stream.observe.metrics import Metrics
-from stream.pipeline.agent import LabelAgent
+from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder, Outgoing, Source
 from stream.settings import Route
@@ -28,7 +28,7 @@ ROUTE = Route(name="r", input_topic="texts", output_topic="labels", bundle="b")
 
 
 class OneOwner:
-    """Owns batches; `epoch` moves on when partitions are taken away."""
+    """Owns batches; a test increments `epoch` to revoke their partitions."""
 
     def __init__(self) -> None:
         self.epoch = 1
@@ -40,7 +40,7 @@ class OneOwner:
     def acknowledge(self, batch: RecordBatch) -> bool:
         if self.is_released(batch):
             return False
-        self.acknowledged.append(batch.span)
+        self.acknowledged.append(batch.offset_range)
         return True
 
     def is_released(self, batch: RecordBatch) -> bool:
@@ -48,21 +48,21 @@ class OneOwner:
 
 
 def prediction(text: str) -> Prediction:
-    """Says how long a text is."""
+    """Return a label for the length of a text."""
     label = b"long" if len(text) > 3 else b"short"
     return Prediction(b'"label":"%b","score":1.0,"scores":{"%b":1.0}' % (label, label), b"")
 
 
 class LengthClassifier:
-    """Predicts by length; texts named `poison` fail; notes what it is to share."""
+    """Predicts by length, fails for the text `poison`, and records the answers to share."""
 
     def __init__(self) -> None:
         self.window_events = 1_000
-        self.asked: list[str] = []
+        self.classified: list[str] = []
         self.shared: list[ClassifiedBatch] = []
 
     async def classify(self, texts: Sequence[str]) -> ClassifiedBatch:
-        self.asked.extend(texts)
+        self.classified.extend(texts)
         results = [Poison(Reason.MODEL, "failed") if t == "poison" else prediction(t) for t in texts]
         return ClassifiedBatch(results, {b"key": prediction("fresh")})
 
@@ -71,7 +71,7 @@ class LengthClassifier:
 
 
 class RecordingPublisher:
-    """Keeps what is published; fails or waits when the test says so."""
+    """Records the published output; fails or waits when the test sets it."""
 
     def __init__(self) -> None:
         self.published: list[Mapping[str, Sequence[Outgoing]]] = []
@@ -98,24 +98,24 @@ class Setup:
         self.failures: list[BaseException] = []
         self.classifier: Any = LengthClassifier()
         encoder = LabelEncoder(name="b", version="1", digest="sha256:" + "0" * 64, variant="fp32")
-        self.agent = LabelAgent(
-            "r",
-            Decoder(input_format="json", max_event_bytes=1000, max_text_chars=1000),
-            self.classifier,
-            OutcomeWriter(ROUTE, "g", encoder, self.metrics),
-            AtLeastOnce(self.publisher),
-            self.metrics,
-            self.failures.append,
+        pipeline = RoutePipeline(
+            route="r",
+            decoder=Decoder(input_format="json", max_event_bytes=1000, max_text_chars=1000),
+            reader=None,
+            classifier=self.classifier,
+            writer=OutcomeWriter(ROUTE, "g", encoder, self.metrics),
+            delivery=AtLeastOnce(self.publisher),
             log_texts=log_texts,
         )
+        self.agent = LabelAgent(pipeline, self.metrics, self.failures.append)
 
     def batch(self, *values: bytes | None, partition: int = 0, first: int = 0) -> RecordBatch:
         records = [
             as_read(FakeRecord(value, key=b"k", headers=(("h", b"1"),), offset=first + at))
             for at, value in enumerate(values)
         ]
-        span = OffsetRange(first, first + len(records))
-        return RecordBatch(Source("texts", partition), records, span, self.owner.epoch, self.owner, 0.0)
+        offsets = OffsetRange(first, first + len(records))
+        return RecordBatch(Source("texts", partition), records, offsets, self.owner.epoch, self.owner, 0.0)
 
     async def run(self, *batches: RecordBatch) -> None:
         async def handed_out() -> AsyncIterator[RecordBatch]:
@@ -153,7 +153,7 @@ async def test_every_record_has_exactly_one_outcome_and_offset_order_is_kept() -
     assert [record.value for record in dead] == [b"{broken", b'{"text":"poison"}']
     assert [dict(record.headers)["labelstream-error-reason"] for record in dead] == [b"decode", b"model"]
     assert all(r.key == b"k" and r.headers[0] == ("h", b"1") for r in [*labels, *dead])
-    assert setup.classifier.asked == ["hello", "poison", "hi"]
+    assert setup.classifier.classified == ["hello", "poison", "hi"]
     assert [setup.count(o) for o in ("labelled", "dead", "tombstone")] == [2, 2, 1]
     assert [(s.first, s.next_offset) for s in setup.owner.acknowledged] == [(0, 5)]
 
@@ -176,7 +176,7 @@ async def test_nothing_is_acknowledged_before_the_broker_has_confirmed() -> None
 
 
 @pytest.mark.parametrize("error", [BrokerError("refused"), RuntimeError("a bug")])
-async def test_a_failure_acknowledges_nothing_and_stops_what_comes_after_it(error: Exception) -> None:
+async def test_after_a_failure_nothing_is_published_or_acknowledged(error: Exception) -> None:
     setup = Setup()
     setup.publisher.error = error
     await setup.run(setup.batch(b'{"text":"hello"}'), setup.batch(b'{"text":"later"}', first=1))
@@ -184,12 +184,12 @@ async def test_a_failure_acknowledges_nothing_and_stops_what_comes_after_it(erro
     assert setup.failures == [error]
     assert setup.owner.acknowledged == []
     assert setup.publisher.published == []
-    assert len(setup.publisher.sources) == 1, "what comes after a failure is not even tried"
+    assert len(setup.publisher.sources) == 1, "after a failure the agent publishes nothing"
     assert setup.count("labelled") == 0
     assert setup.classifier.shared == []
 
 
-async def test_a_model_that_fails_publishes_nothing_and_stops_what_comes_after_it() -> None:
+async def test_after_a_failure_of_the_model_nothing_is_published_or_acknowledged() -> None:
     setup = Setup()
 
     async def fail(_texts: Sequence[str]) -> ClassifiedBatch:
@@ -215,7 +215,7 @@ async def test_a_released_batch_is_not_published() -> None:
     assert setup.count("labelled") == 0
 
 
-async def test_a_batch_that_is_released_while_it_is_published_is_not_counted() -> None:
+async def test_a_batch_released_during_its_publication_is_not_counted() -> None:
     setup = Setup()
     setup.publisher.gate = asyncio.Event()
     await setup.run(setup.batch(b'{"text":"hello"}'))
@@ -230,15 +230,15 @@ async def test_a_batch_that_is_released_while_it_is_published_is_not_counted() -
     assert setup.failures == []
 
 
-async def test_there_is_no_room_while_a_whole_window_is_unfinished() -> None:
+async def test_there_is_no_capacity_while_a_whole_window_is_unfinished() -> None:
     setup = Setup()
     setup.classifier.window_events = 4
     setup.publisher.gate = asyncio.Event()
-    await asyncio.wait_for(setup.agent.room(), 5)
+    await asyncio.wait_for(setup.agent.wait_for_capacity(), 5)
     await setup.run(setup.batch(b'{"text":"a"}', b'{"text":"b"}'))
-    await asyncio.wait_for(setup.agent.room(), 5)
+    await asyncio.wait_for(setup.agent.wait_for_capacity(), 5)
     await setup.run(setup.batch(b'{"text":"c"}', b'{"text":"d"}', first=2))
-    waiting = asyncio.create_task(setup.agent.room())
+    waiting = asyncio.create_task(setup.agent.wait_for_capacity())
     for _ in range(20):
         await asyncio.sleep(0)
     assert not waiting.done()
@@ -247,12 +247,12 @@ async def test_there_is_no_room_while_a_whole_window_is_unfinished() -> None:
     await setup.settle()
 
 
-async def test_a_failed_batch_makes_room_too() -> None:
+async def test_a_failed_batch_frees_its_capacity() -> None:
     setup = Setup()
     setup.classifier.window_events = 1
     setup.publisher.error = BrokerError("refused")
     await setup.run(setup.batch(b'{"text":"a"}'))
-    await asyncio.wait_for(setup.agent.room(), 5)
+    await asyncio.wait_for(setup.agent.wait_for_capacity(), 5)
     assert len(setup.failures) == 1
 
 
@@ -266,17 +266,17 @@ async def test_batches_of_a_partition_are_published_in_order() -> None:
 
 
 @pytest.mark.parametrize("log_texts", [False, True])
-async def test_a_record_batch_is_a_debug_line_and_shows_texts_only_where_that_is_wanted(
+async def test_the_debug_line_of_a_record_batch_shows_texts_only_if_the_settings_allow_it(
     log_texts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stream.pipeline.agent.debug_enabled", lambda _name: True)
     setup = Setup(log_texts=log_texts)
     long = "x" * 200
     values = [b'{"text":"%b"}' % text for text in (b"hello", long.encode(), b"poison", b"hi", b"fifth")]
-    with capture_logs() as told:
+    with capture_logs() as lines:
         await setup.run(setup.batch(*values, b"{broken", None, first=7))
         await setup.settle()
-    (line,) = [line for line in told if line["event"] == "record batch"]
+    (line,) = [line for line in lines if line["event"] == "record batch"]
     assert line["log_level"] == "debug"
     assert (line["topic"], line["partition"], line["first_offset"], line["next_offset"]) == (
         "texts",
@@ -290,22 +290,22 @@ async def test_a_record_batch_is_a_debug_line_and_shows_texts_only_where_that_is
     assert line.get("texts") == (["hello", "x" * 80, "poison"] if log_texts else None)
 
 
-async def test_a_record_batch_is_no_line_at_info() -> None:
+async def test_a_record_batch_logs_nothing_at_level_info() -> None:
     setup = Setup()
-    with capture_logs() as told:
+    with capture_logs() as lines:
         await setup.run(setup.batch(b'{"text":"hello"}'))
         await setup.settle()
-    assert told == []
+    assert lines == []
 
 
 class EchoClassifier(LengthClassifier):
-    """Gives each text a label of its own."""
+    """Predicts the text itself as the label."""
 
     async def classify(self, texts: Sequence[str]) -> ClassifiedBatch:
         return ClassifiedBatch([Prediction(b'"label":"%b","score":1.0' % t.encode(), b"") for t in texts], {})
 
 
-async def test_no_event_adds_a_series_whatever_it_holds() -> None:
+async def test_no_event_adds_a_time_series() -> None:
     setup = Setup()
     setup.metrics.register_route("r")
     setup.classifier.classify = EchoClassifier().classify
@@ -327,8 +327,8 @@ async def test_no_event_adds_a_series_whatever_it_holds() -> None:
     before = series()
     for first in range(0, 3_000, 500):
         numbers = range(first, first + 500)
-        span = OffsetRange(first, first + 500)
-        await setup.run(RecordBatch(SOURCE, records(numbers), span, setup.owner.epoch, setup.owner, 0.0))
+        offsets = OffsetRange(first, first + 500)
+        await setup.run(RecordBatch(SOURCE, records(numbers), offsets, setup.owner.epoch, setup.owner, 0.0))
     await setup.settle()
     assert setup.count("labelled") + setup.count("dead") == 3_000
     assert setup.count("dead") > 400

@@ -1,14 +1,19 @@
-"""What a batch topic keeps when Faust clones it for the agent that reads it."""
+"""An agent reads from a clone of its batch topic, with the same limits."""
 
 import faust
 
-from stream.kafka.faust.transport import BatchTopic
+from stream.kafka.faust.topic import BatchTopic
 
 
-async def test_the_clone_that_an_agent_reads_knows_the_size_of_its_batches() -> None:
+class FixedLimits:
+    events_at_once = 7
+    read_ahead = 14
+
+
+async def test_the_clone_that_an_agent_reads_has_the_limits_of_its_topic() -> None:
     app = faust.App("unit", broker="kafka://127.0.0.1:1", store="memory://", autodiscover=False)
-    topic = BatchTopic(app, topics=["texts"])
-    topic.events_at_once = lambda: 7
+    limits = FixedLimits()
+    topic = BatchTopic(app, topics=["texts"], limits=limits)
     read = aiter(topic)
     assert read is not topic
-    assert read.events_at_once() == 7
+    assert read.limits is limits

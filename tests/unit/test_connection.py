@@ -1,4 +1,4 @@
-"""Connection settings: what clients are told, and what is refused before anything is sent."""
+"""The options of Kafka clients, and the errors of invalid settings and failed connections."""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +7,13 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, SaslAuthenticationFailed
 
 from stream.errors import UsageError
-from stream.kafka.connection import client_options, error_cause, parse_servers, sasl_password, unreachable
+from stream.kafka.connection import (
+    client_options,
+    connection_error,
+    error_cause,
+    parse_servers,
+    sasl_password,
+)
 from stream.settings import load_settings
 
 
@@ -28,20 +34,20 @@ def test_servers_are_host_and_port(broker: str, servers: list[tuple[str, int]]) 
     "broker",
     ["", " , ", "kafka", "kafka:", ":9092", "kafka:x", "kafka:0", "kafka:65536", "http://kafka:80", "::1:9"],
 )
-def test_anything_else_is_refused_with_the_way_to_write_it(broker: str) -> None:
+def test_an_invalid_broker_setting_is_refused_with_an_example(broker: str) -> None:
     with pytest.raises(UsageError) as refusal:
         parse_servers(broker)
     assert "host:port" in refusal.value.fix or "127.0.0.1:9092" in refusal.value.fix
 
 
-def test_plain_options_hold_servers_and_protocol_only() -> None:
+def test_options_without_security_are_servers_and_protocol() -> None:
     assert client_options(load_settings({"broker": "[::1]:9092,b:1"})) == {
         "bootstrap_servers": ["[::1]:9092", "b:1"],
         "security_protocol": "PLAINTEXT",
     }
 
 
-def test_sasl_takes_the_password_from_its_file(tmp_path: Path) -> None:
+def test_the_sasl_password_is_read_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(" s3cret \n")
     settings = load_settings(
@@ -63,7 +69,7 @@ def test_the_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert sasl_password(load_settings()) == "s3cret"
 
 
-def test_an_unreadable_password_file_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_password_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sasl_password_file") as refusal:
         sasl_password(load_settings({"sasl_password_file": tmp_path / "none"}))
     assert refusal.value.cause == "No such file or directory"
@@ -71,11 +77,11 @@ def test_an_unreadable_password_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flags", [{"sasl_username": "worker"}, {"sasl_password": "s3cret"}])
 def test_sasl_without_user_or_password_is_refused(flags: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="wants a user and a password"):
+    with pytest.raises(UsageError, match="needs a user and a password"):
         client_options(load_settings({"security_protocol": "SASL_PLAINTEXT", **flags}))
 
 
-def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("not a certificate")
     with pytest.raises(UsageError, match="certificates") as refusal:
@@ -83,24 +89,27 @@ def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
     assert "ssl_cafile" in refusal.value.fix
 
 
-def test_ssl_makes_a_context_that_checks_the_host() -> None:
+def test_the_ssl_context_checks_the_host_name() -> None:
     assert client_options(load_settings({"security_protocol": "SSL"}))["ssl_context"].check_hostname
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "cause"),
     [
         (ConnectionRefusedError(111, "Connect call failed"), "connection refused"),
         (TimeoutError(), "no answer in time"),
         (KafkaTimeoutError(), "no answer in time"),
-        (KafkaConnectionError("Connection at a:1 closed"), "it closed the connection; is security_protocol"),
-        (asyncio.IncompleteReadError(b"", 4), "it closed the connection"),
+        (
+            KafkaConnectionError("Connection at a:1 closed"),
+            "the broker closed the connection; does ",
+        ),
+        (asyncio.IncompleteReadError(b"", 4), "the broker closed the connection"),
         (SaslAuthenticationFailed("Invalid\nuser"), "SaslAuthenticationFailed: Invalid user"),
         (OSError(113, "No route to host"), "No route to host"),
     ],
 )
-def test_a_cause_is_one_line(error: Exception, told: str) -> None:
-    assert error_cause(error).startswith(told)
+def test_a_cause_is_one_line(error: Exception, cause: str) -> None:
+    assert error_cause(error).startswith(cause)
     assert "\n" not in error_cause(error)
 
 
@@ -111,8 +120,8 @@ def test_a_cause_is_one_line(error: Exception, told: str) -> None:
         (SaslAuthenticationFailed("Invalid password"), "refuses the login", "sasl_password_file"),
     ],
 )
-def test_a_refused_login_is_not_called_silence(error: Exception, what: str, fix: str) -> None:
-    told = unreachable(load_settings({"broker": "b:1"}), error)
-    assert told.message == f"broker b:1 {what}"
-    assert fix in told.fix
-    assert told.exit_code == 4
+def test_a_refused_login_differs_from_a_silent_broker(error: Exception, what: str, fix: str) -> None:
+    found = connection_error(load_settings({"broker": "b:1"}), error)
+    assert found.message == f"broker b:1 {what}"
+    assert fix in found.fix
+    assert found.exit_code == 4

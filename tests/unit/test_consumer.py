@@ -1,4 +1,4 @@
-"""What the consumer hands out, takes back and commits, without a broker."""
+"""The batches that the consumer hands out, takes back and commits, without a broker."""
 
 import asyncio
 from collections import OrderedDict
@@ -10,24 +10,32 @@ import pytest
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 from mode import Service
+from structlog.testing import capture_logs
 
-from stream.kafka.batches import RecordBatch, live_batches
-from stream.kafka.faust.consumer_thread import BatchConsumerThread, Fetched
-from stream.kafka.faust.transport import BatchConsumer, BatchTopic, BatchTransport
+from stream.deadline import Deadline
+from stream.kafka.batches import RecordBatch
+from stream.kafka.consumer import ConsumerConfig
+from stream.kafka.faust.app import BatchApp
+from stream.kafka.faust.consumer import BatchConsumer
+from stream.kafka.faust.consumer_thread import BatchConsumerThread
+from stream.kafka.faust.options import faust_options
+from stream.kafka.faust.positions import FetchedRecords
+from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.faust.unpack import FetchBuffer
+from stream.kafka.fetch_policy import FetchPolicy
 from stream.kafka.ranges import PartitionRanges
 from stream.observe.metrics import Metrics
 from stream.records import Source
 from stream.settings import load_settings
-from stream.web.page import RecentOutcomes
-from stream.worker.faust_app import LabelstreamApp
+from stream.worker.observer import MetricsObserver
 from tests.unit.records import FakeRecord
 
 PARTITION = TP("texts", 0)
+CONFIG = ConsumerConfig(max_events=20, max_bytes=1000)
 
 
 class FakeThread(Service):  # type: ignore[misc]
-    """Stands for the consumer thread: commits what it is told, or refuses."""
+    """Stands in for the consumer thread: accepts or refuses commits and returns the fetches of the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,15 +43,15 @@ class FakeThread(Service):  # type: ignore[misc]
         self.position_epoch = 0
         self.position = 10
         self.committed: list[dict[TP, int]] = []
-        self.fetchable: list[Fetched] = []
-        self.asked: list[set[TP]] = []
-        self.returned: list[Fetched] = []
+        self.fetchable: list[FetchedRecords] = []
+        self.fetched_from: list[set[TP]] = []
+        self.returned: list[FetchedRecords] = []
 
-    async def getmany(self, active_partitions: set[TP], timeout: float) -> Fetched:
-        self.asked.append(set(active_partitions))
-        return self.fetchable.pop(0) if self.fetchable else Fetched()
+    async def getmany(self, active_partitions: set[TP], timeout: float) -> FetchedRecords:
+        self.fetched_from.append(set(active_partitions))
+        return self.fetchable.pop(0) if self.fetchable else FetchedRecords()
 
-    async def put_back(self, fetched: Fetched) -> None:
+    async def put_back(self, fetched: FetchedRecords) -> None:
         self.returned.append(fetched)
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -58,53 +66,75 @@ class FakeThread(Service):  # type: ignore[misc]
         return {PARTITION: self.position}
 
 
-class ThreadlessConsumer(BatchConsumer):
-    """The consumer over a double of its thread."""
+class FakeReadLimits:
+    """Limits that the test changes."""
 
-    def _new_consumer_thread(self) -> Any:
-        return FakeThread()
-
-
-class ThreadlessTransport(BatchTransport):
-    Consumer = ThreadlessConsumer
+    def __init__(self) -> None:
+        self.events_at_once = 3
+        self.read_ahead = 100
 
 
-class ThreadlessApp(LabelstreamApp):
-    """An app that is built like the real one and never started."""
+class Setup:
+    """An app that is built like the worker's and never started, with a double of the consumer's thread."""
 
-    def _new_transport(self) -> BatchTransport:
-        return ThreadlessTransport(self.conf.broker_consumer, self)
+    def __init__(self) -> None:
+        self.thread = FakeThread()
+        self.metrics = Metrics()
+        self.observer = MetricsObserver(self.metrics)
+        self.app = BatchApp(
+            "unit",
+            faust_options(load_settings()),
+            config=CONFIG,
+            observer=self.observer,
+            new_thread=lambda _consumer: self.thread,
+        )
+        self.consumer: BatchConsumer = self.app.consumer
+        self.consumer.ranges = {PARTITION: PartitionRanges(10, committed=10)}
+        self.limits = FakeReadLimits()
+
+    def read_topic(self) -> BatchTopic:
+        """Let the consumer read a topic."""
+        topic = BatchTopic(
+            self.app, topics=["texts"], key_serializer="raw", value_serializer="raw", limits=self.limits
+        )
+        self.app.topics._topic_name_index["texts"] = {topic}
+        self.consumer._active_partitions = {PARTITION}
+        self.consumer.joined = True
+        return topic
+
+    def count(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"labelstream_{name}", labels)
 
 
 @pytest.fixture
-async def consumer() -> Any:
-    settings = load_settings({"max_queue_events": "20", "max_queue_bytes": "1000"})
-    app = ThreadlessApp(settings, Metrics(), RecentOutcomes(show_texts=False))
-    made = app.consumer
-    made.ranges = {PARTITION: PartitionRanges(10, committed=10)}
-    return made
+async def setup() -> Setup:
+    return Setup()
 
 
 @pytest.fixture
-async def topic(consumer: Any) -> BatchTopic:
-    """The consumer is in the middle of reading a topic whose batches should hold three events."""
-    made = BatchTopic(consumer.app, topics=["texts"], key_serializer="raw", value_serializer="raw")
-    made.events_at_once = lambda: 3
-    consumer.app.topics._topic_name_index["texts"] = {made}
-    consumer._active_partitions = {PARTITION}
-    made.read_ahead = lambda: 100
-    consumer.joined = True
-    return made
+async def consumer(setup: Setup) -> Any:
+    return setup.consumer
 
 
-def fetched(first: int, count: int, name: str = "texts") -> Fetched:
-    """What the consumer thread has read of a partition."""
+@pytest.fixture
+async def thread(setup: Setup) -> FakeThread:
+    return setup.thread
+
+
+@pytest.fixture
+async def topic(setup: Setup) -> BatchTopic:
+    """The topic that the consumer reads, in batches of three events."""
+    return setup.read_topic()
+
+
+def fetched(first: int, count: int, name: str = "texts") -> FetchedRecords:
+    """Return a fetch of one partition."""
     records = [FakeRecord(b"v", offset=first + at) for at in range(count)]
-    return Fetched({TopicPartition(name, 0): records})
+    return FetchedRecords({TopicPartition(name, 0): records})
 
 
-def waiting(topic: BatchTopic) -> list[RecordBatch]:
-    """Takes the batches that an agent would find."""
+def queued(topic: BatchTopic) -> list[RecordBatch]:
+    """Take the batches that wait for an agent."""
     return [topic.queue.get_nowait().value for _ in range(topic.queue.qsize())]
 
 
@@ -114,45 +144,44 @@ async def read_once(consumer: Any) -> Any:
 
 def hand_out(consumer: Any, first: int, count: int = 5, value: bytes = b"v") -> RecordBatch:
     records = [FakeRecord(value, offset=first + at) for at in range(count)]
-    span = consumer.ranges[PARTITION].open(first, first + count)
+    offsets = consumer.ranges[PARTITION].open(first, first + count)
     consumer.queued_events += count
     consumer.queued_bytes += count * len(value)
-    return RecordBatch(Source(*PARTITION), records, span, consumer.epoch, consumer, delivered_at=0.0)
+    return RecordBatch(Source(*PARTITION), records, offsets, consumer.epoch, consumer, delivered_at=0.0)
 
 
-async def test_only_the_finished_prefix_is_committed(consumer: Any) -> None:
+async def test_only_the_finished_prefix_is_committed(consumer: Any, thread: FakeThread) -> None:
     first, second = hand_out(consumer, 10), hand_out(consumer, 15)
     assert first.take()
     assert second.take()
     assert second.acknowledge()
     await consumer.commit()
-    assert consumer._thread.committed == []
+    assert thread.committed == []
     assert first.acknowledge()
     await consumer.commit()
-    assert consumer._thread.committed == [{PARTITION: 20}]
+    assert thread.committed == [{PARTITION: 20}]
     await consumer.commit()
-    assert len(consumer._thread.committed) == 1, "nothing new, nothing committed"
+    assert len(thread.committed) == 1, "no new offset, no commit"
 
 
-async def test_a_refused_commit_is_tried_again(consumer: Any) -> None:
+async def test_a_refused_commit_is_tried_again(consumer: Any, thread: FakeThread, setup: Setup) -> None:
     batch = hand_out(consumer, 10)
     batch.take()
     batch.acknowledge()
-    consumer._thread.accepts = False
+    thread.accepts = False
     await consumer.commit()
-    consumer._thread.accepts = True
+    thread.accepts = True
     await consumer.commit()
-    assert consumer._thread.committed == [{PARTITION: 15}]
-    count = consumer.app.metrics.registry.get_sample_value
-    assert count("labelstream_commits_total", {"result": "failed"}) == 1
-    assert count("labelstream_commits_total", {"result": "done"}) == 1
-    assert count("labelstream_retries_total", {"what": "commit"}) == 1
+    assert thread.committed == [{PARTITION: 15}]
+    assert setup.count("commits_total", result="failed") == 1
+    assert setup.count("commits_total", result="done") == 1
+    assert setup.count("retries_total", what="commit") == 1
 
 
 async def test_batches_of_an_earlier_epoch_are_released(consumer: Any) -> None:
     late, waiting = hand_out(consumer, 10), hand_out(consumer, 15)
     late.take()
-    consumer._new_epoch()
+    consumer._start_epoch()
     consumer.ranges = {PARTITION: PartitionRanges(10, committed=10)}
     assert late.released
     assert not late.acknowledge()
@@ -169,7 +198,7 @@ async def test_a_batch_is_acknowledged_once(consumer: Any) -> None:
     assert consumer.in_flight_events == 0
 
 
-async def test_nothing_is_begun_while_flow_is_stopped(consumer: Any) -> None:
+async def test_no_batch_is_taken_while_the_flow_is_stopped(consumer: Any) -> None:
     batch = hand_out(consumer, 10)
     consumer.stop_flow()
     assert not batch.take()
@@ -177,37 +206,69 @@ async def test_nothing_is_begun_while_flow_is_stopped(consumer: Any) -> None:
 
 
 @pytest.mark.parametrize(("count", "value"), [(20, b"v"), (2, b"v" * 500)])
-async def test_partitions_pause_for_events_and_for_bytes_until_something_is_finished(
+async def test_partitions_pause_at_the_limit_of_events_or_bytes_until_a_batch_is_finished(
     consumer: Any, count: int, value: bytes
 ) -> None:
     assert not consumer.full
     batch = hand_out(consumer, 10, count, value)
     assert consumer.full
     batch.take()
-    assert consumer.full, "what is worked on counts as well"
+    assert consumer.full, "batches in flight count as well"
     batch.acknowledge()
     assert not consumer.full
 
 
-async def test_a_drain_waits_for_what_is_in_flight_and_commits_it(consumer: Any) -> None:
+async def test_a_drain_waits_for_the_batches_in_flight_and_commits_them(
+    consumer: Any, thread: FakeThread
+) -> None:
     batch = hand_out(consumer, 10)
     batch.take()
-    draining = asyncio.create_task(consumer.drain("test", 30))
+    draining = asyncio.create_task(consumer.drain("test", Deadline(30)))
     for _ in range(10):
         await asyncio.sleep(0)
     assert not draining.done()
     batch.acknowledge()
     await draining
-    assert consumer._thread.committed == [{PARTITION: 15}]
+    assert thread.committed == [{PARTITION: 15}]
 
 
-async def test_a_drain_ends_at_its_deadline_and_commits_nothing_unfinished(consumer: Any) -> None:
+async def test_a_drain_ends_at_its_deadline_and_commits_no_unfinished_batch(
+    consumer: Any, thread: FakeThread
+) -> None:
     hand_out(consumer, 10).take()
-    await consumer.drain("test", 0.01)
-    assert consumer._thread.committed == []
+    await consumer.drain("test", Deadline(0.01))
+    assert thread.committed == []
 
 
-async def test_lag_is_counted_from_what_is_safe_to_commit(consumer: Any) -> None:
+async def test_a_drain_after_its_deadline_does_not_wait_and_commits_the_finished_batches(
+    consumer: Any, thread: FakeThread
+) -> None:
+    finished, unfinished = hand_out(consumer, 10), hand_out(consumer, 15)
+    for batch in (finished, unfinished):
+        batch.take()
+    finished.acknowledge()
+    await asyncio.wait_for(consumer.drain("test", Deadline(0.0)), 5)
+    assert thread.committed == [{PARTITION: 15}]
+
+
+async def test_a_drain_does_not_wait_for_a_commit_without_answer(
+    consumer: Any, thread: FakeThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_offsets: Mapping[TP, int]) -> bool:
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr("stream.kafka.faust.consumer.COMMIT_GRACE_S", 0.01)
+    monkeypatch.setattr(thread, "commit", never)
+    batch = hand_out(consumer, 10)
+    batch.take()
+    batch.acknowledge()
+    with capture_logs() as lines:
+        await asyncio.wait_for(consumer.drain("test", Deadline(0.01)), 5)
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
+    assert "did not answer the commit" in lines[0]["event"]
+
+
+async def test_lag_is_counted_from_the_safe_offset(consumer: Any) -> None:
     batch = hand_out(consumer, 10)
     assert consumer.lag() == {PARTITION: 40}
     batch.take()
@@ -215,10 +276,10 @@ async def test_lag_is_counted_from_what_is_safe_to_commit(consumer: Any) -> None
     assert consumer.lag() == {PARTITION: 35}
 
 
-async def test_markers_behind_the_last_event_are_no_lag(consumer: Any) -> None:
-    consumer._thread.position = 50
+async def test_transaction_markers_after_the_last_event_are_no_lag(consumer: Any, thread: FakeThread) -> None:
+    thread.position = 50
     batch = hand_out(consumer, 10)
-    assert consumer.lag() == {PARTITION: 40}, "read, and not finished"
+    assert consumer.lag() == {PARTITION: 40}, "read but unfinished"
     batch.take()
     batch.acknowledge()
     assert consumer.lag() == {PARTITION: 0}
@@ -227,124 +288,135 @@ async def test_markers_behind_the_last_event_are_no_lag(consumer: Any) -> None:
 # --- reading
 
 
-async def test_what_is_read_at_once_is_handed_out_in_batches_that_are_soon_done(
-    consumer: Any, topic: BatchTopic
+async def test_a_fetch_is_split_into_batches_of_limited_size(
+    consumer: Any, topic: BatchTopic, thread: FakeThread
 ) -> None:
-    consumer._thread.fetchable = [fetched(10, 7), fetched(17, 2)]
-    assert await read_once(consumer) == (None, {PARTITION}), "nothing is left for Faust"
+    thread.fetchable = [fetched(10, 7), fetched(17, 2)]
+    assert await read_once(consumer) == (None, {PARTITION}), "no record is left for Faust"
     await read_once(consumer)
-    batches = waiting(topic)
+    batches = queued(topic)
     offsets = [[record.offset for record in batch.records] for batch in batches]
     assert offsets == [[10, 11, 12], [13, 14, 15], [16], [17, 18]]
-    assert [(b.span.first, b.span.next_offset) for b in batches] == [(10, 13), (13, 16), (16, 17), (17, 19)]
+    assert [(b.offset_range.first, b.offset_range.next_offset) for b in batches] == [
+        (10, 13),
+        (13, 16),
+        (16, 17),
+        (17, 19),
+    ]
     assert consumer.queued_events == 9
     assert consumer._read_offset[PARTITION] == 19
 
 
-async def test_a_batch_is_as_large_as_is_wanted_when_it_is_read(consumer: Any, topic: BatchTopic) -> None:
-    consumer._thread.fetchable = [fetched(10, 4), fetched(14, 4)]
+async def test_the_size_limit_of_a_batch_may_change_between_fetches(
+    consumer: Any, topic: BatchTopic, thread: FakeThread, setup: Setup
+) -> None:
+    thread.fetchable = [fetched(10, 4), fetched(14, 4)]
     await read_once(consumer)
-    topic.events_at_once = lambda: 100
+    setup.limits.events_at_once = 100
     await read_once(consumer)
-    assert [len(batch) for batch in waiting(topic)] == [3, 1, 4]
+    assert [len(batch) for batch in queued(topic)] == [3, 1, 4]
 
 
-async def test_the_clone_that_an_agent_reads_from_wants_the_same(topic: BatchTopic) -> None:
+async def test_the_clone_of_a_topic_keeps_its_limits(topic: BatchTopic) -> None:
     clone = topic.clone(is_iterator=True)
     assert isinstance(clone, BatchTopic)
-    assert clone.events_at_once() == 3
+    assert clone.limits.events_at_once == 3
 
 
-async def test_offsets_that_hold_no_record_belong_to_the_batch_before(
-    consumer: Any, topic: BatchTopic
+async def test_offsets_without_a_record_belong_to_the_batch_before_them(
+    consumer: Any, topic: BatchTopic, thread: FakeThread
 ) -> None:
     records = [FakeRecord(b"v", offset=offset) for offset in (10, 13, 20, 22)]
-    consumer._thread.fetchable = [Fetched({TopicPartition("texts", 0): records})]
+    thread.fetchable = [FetchedRecords({TopicPartition("texts", 0): records})]
     await read_once(consumer)
-    for batch in waiting(topic):
+    for batch in queued(topic):
         assert batch.take()
         assert batch.acknowledge()
     await consumer.commit()
-    assert consumer._thread.committed == [{PARTITION: 23}]
+    assert thread.committed == [{PARTITION: 23}]
 
 
-async def test_reading_pauses_while_enough_waits_and_goes_on_when_a_batch_is_taken(
-    consumer: Any, topic: BatchTopic
+async def test_reading_pauses_at_the_read_ahead_limit_and_resumes_when_a_batch_is_taken(
+    consumer: Any, topic: BatchTopic, thread: FakeThread, setup: Setup
 ) -> None:
-    topic.read_ahead = lambda: 6
-    consumer._thread.fetchable = [fetched(10, 6)]
+    setup.limits.read_ahead = 6
+    thread.fetchable = [fetched(10, 6)]
     await read_once(consumer)
-    asked, wait_first = len(consumer._thread.asked), consumer.wait_first
-    # Without this it would look again after a moment, whether a batch was taken or not.
+    fetches, wait_first = len(thread.fetched_from), consumer.wait_first
+    # With its own timeout the consumer would check again after a moment, whether a batch was taken or not.
     consumer.wait_first = lambda *events, timeout: wait_first(*events, timeout=60)
     pausing = asyncio.create_task(read_once(consumer))
     for _ in range(10):
         await asyncio.sleep(0)
     assert not pausing.done()
-    first, _ = waiting(topic)
+    first, _ = queued(topic)
     assert first.take()
     assert await asyncio.wait_for(pausing, 5) == (None, None)
-    assert len(consumer._thread.asked) == asked, "nothing was read while enough waited"
+    assert len(thread.fetched_from) == fetches, "no fetch while the limit was reached"
     await read_once(consumer)
-    assert consumer._thread.asked[asked:] == [{PARTITION}]
+    assert thread.fetched_from[fetches:] == [{PARTITION}]
 
 
-async def test_what_is_worked_on_does_not_count_as_read_ahead(consumer: Any, topic: BatchTopic) -> None:
-    topic.read_ahead = lambda: 3
-    consumer._thread.fetchable = [fetched(10, 6)]
+async def test_batches_in_flight_do_not_count_as_read_ahead(
+    consumer: Any, topic: BatchTopic, thread: FakeThread, setup: Setup
+) -> None:
+    setup.limits.read_ahead = 3
+    thread.fetchable = [fetched(10, 6)]
     await read_once(consumer)
-    for batch in waiting(topic):
+    for batch in queued(topic):
         batch.take()
     assert consumer.in_flight_events == 6
     await read_once(consumer)
-    assert len(consumer._thread.asked) == 2
+    assert len(thread.fetched_from) == 2
 
 
-async def test_topics_of_faust_itself_are_read_while_batches_wait(consumer: Any, topic: BatchTopic) -> None:
+async def test_ordinary_faust_topics_are_read_while_batches_wait(
+    consumer: Any, topic: BatchTopic, thread: FakeThread, setup: Setup
+) -> None:
     other = TP("other", 0)
-    topic.read_ahead = lambda: 1
-    consumer._thread.fetchable = [fetched(10, 2), fetched(0, 2, name="other")]
+    setup.limits.read_ahead = 1
+    thread.fetchable = [fetched(10, 2), fetched(0, 2, name="other")]
     await read_once(consumer)
     consumer._active_partitions = {PARTITION, other}
     records, active = await read_once(consumer)
-    assert consumer._thread.asked[-1] == active == {other}
+    assert thread.fetched_from[-1] == active == {other}
     assert [record.offset for record in records[TopicPartition("other", 0)]] == [0, 1]
 
 
 @pytest.mark.parametrize("change", ["seek", "not joined", "flow stopped"])
-async def test_what_was_read_before_a_change_is_put_back(
-    consumer: Any, topic: BatchTopic, change: str
+async def test_records_read_before_a_change_are_put_back(
+    consumer: Any, topic: BatchTopic, change: str, thread: FakeThread
 ) -> None:
     stale = fetched(10, 4)
-    consumer._thread.fetchable = [stale]
+    thread.fetchable = [stale]
     if change == "seek":
-        consumer._thread.position_epoch = 1
+        thread.position_epoch = 1
     elif change == "not joined":
         consumer.joined = False
     else:
-        getmany = consumer._thread.getmany
+        getmany = thread.getmany
 
-        async def stopped_meanwhile(active: set[TP], timeout: float) -> Fetched:
+        async def stop_during_fetch(active: set[TP], timeout: float) -> FetchedRecords:
             consumer.stop_flow()
-            found: Fetched = await getmany(active, timeout)
+            found: FetchedRecords = await getmany(active, timeout)
             return found
 
-        consumer._thread.getmany = stopped_meanwhile
+        thread.getmany = stop_during_fetch
     assert await read_once(consumer) == (None, None)
-    assert consumer._thread.returned == [stale]
-    assert waiting(topic) == []
+    assert thread.returned == [stale]
+    assert queued(topic) == []
     assert consumer.queued_events == 0
 
 
-async def test_a_stream_gets_batches_when_there_is_room_and_only_live_ones(consumer: Any) -> None:
+async def test_an_agent_gets_only_live_batches_and_only_with_capacity(consumer: Any) -> None:
     class Stream:
-        """A Faust stream that has two batches."""
+        """A Faust stream with three batches."""
 
         enable_acks = True
 
         async def __aiter__(self) -> Any:
             yield early
-            consumer._new_epoch()
+            consumer._start_epoch()
             consumer.ranges = {PARTITION: PartitionRanges(10, committed=10)}
             yield released
             yield hand_out(consumer, 10)
@@ -353,36 +425,35 @@ async def test_a_stream_gets_batches_when_there_is_room_and_only_live_ones(consu
     stream = Stream()
     in_flight: list[int] = []
 
-    async def room() -> None:
+    async def wait_for_capacity() -> None:
         in_flight.append(consumer.in_flight_events)
 
-    found = [batch.records[0].offset async for batch in live_batches(stream, room)]
+    found = [batch.records[0].offset async for batch in live_batches(stream, wait_for_capacity)]
     assert found == [10, 10]
-    assert in_flight == [0, 0, 0], "what waits for room is not in flight yet"
+    assert in_flight == [0, 0, 0], "a batch that waits for capacity is not in flight yet"
     assert not stream.enable_acks
 
 
-async def test_a_batch_that_the_producer_sends_again_is_counted_and_put_back(consumer: Any) -> None:
+async def test_a_batch_that_the_producer_sends_again_is_counted(setup: Setup) -> None:
     class SentBatch:
-        """A batch that the broker did not take."""
+        """A batch that the broker refused."""
 
         tp = PARTITION
 
         def reset_drain(self) -> None:
             pass
 
-    app = consumer.app
-    accumulator = app.producer._new_producer()._message_accumulator
+    accumulator = setup.app.producer._new_producer()._message_accumulator
     batch = SentBatch()
     accumulator._pending_batches.add(batch)
     accumulator.reenqueue(batch)
     assert [*accumulator._batches[PARTITION]] == [batch]
-    assert app.metrics.registry.get_sample_value("labelstream_retries_total", {"what": "publish"}) == 1
+    assert setup.count("retries_total", what="publish") == 1
 
 
-async def test_records_of_batch_topics_alone_are_fetched_bare(consumer: Any) -> None:
-    thread = BatchConsumerThread(consumer, loop=consumer.loop, beacon=consumer.beacon)
-    thread._position_lock = asyncio.Lock()
+async def test_only_records_of_batch_topics_stay_packed(consumer: Any, setup: Setup) -> None:
+    policy = FetchPolicy(0.0, lambda: 0.0)
+    thread = BatchConsumerThread(consumer, config=CONFIG, observer=setup.observer, fetch_policy=policy)
     consumer.flow_active = False
     fetcher = SimpleNamespace(_records=OrderedDict())
     for _ in range(2):

@@ -1,45 +1,61 @@
-"""How a worker ends: with the code of its first error, and always."""
-
-import subprocess
-import sys
+"""The worker's app records its first fatal error, and drains within one deadline at its stop."""
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from structlog.testing import capture_logs
 
-from stream.errors import BrokerError, DeviceError, Fatal
-from stream.worker.faust_app import exit_at_last, told
-
-HANGS = """
-import threading
-from stream.worker.faust_app import exit_at_last
-with exit_at_last(0.05, 5):
-    threading.Event().wait(60)
-"""
+from stream.deadline import Deadline
+from stream.errors import BrokerError, DeviceError
+from stream.observe.metrics import Metrics
+from stream.settings import load_settings
+from stream.web.page import RecentOutcomes
+from stream.worker.faust_app import HUNG_EXIT_CODE, LabelstreamApp
 
 
-def test_a_stop_that_hangs_is_ended_with_its_own_code() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=50, check=False
-    )
-    assert done.returncode == 5
-    assert "did not stop within 0.05 s" in done.stderr
+class RecordingApp(LabelstreamApp):
+    """An app that is never started and records the deadlines of its drains."""
+
+    def __init__(self) -> None:
+        super().__init__(load_settings({"drain_deadline_s": "30"}), Metrics(), RecentOutcomes(show_texts=False))
+        self.drained: list[tuple[str, Deadline]] = []
+
+    async def drain(self, reason: str, deadline: Deadline) -> None:
+        self.drained.append((reason, deadline))
 
 
-def test_a_stop_in_time_is_left_alone() -> None:
-    with pytest.raises(KeyError), exit_at_last(3600, 5):
-        raise KeyError
+@pytest.fixture
+async def app() -> RecordingApp:
+    return RecordingApp()
 
 
-@pytest.mark.parametrize(
-    ("error", "kind", "code"),
-    [
-        (DeviceError("gone"), DeviceError, 7),
-        (KafkaConnectionError("refused"), BrokerError, 4),
-        (ZeroDivisionError("bug"), Fatal, 1),
-    ],
-)
-def test_every_error_has_an_exit_code_and_a_mend(error: Exception, kind: type[Fatal], code: int) -> None:
-    seen = told(error)
-    assert type(seen) is kind
-    assert seen.exit_code == code
-    assert seen.fix or seen is error
+async def test_the_first_fatal_error_is_logged_and_determines_the_exit_code(app: RecordingApp) -> None:
+    assert app.exit_code == HUNG_EXIT_CODE
+    with capture_logs() as lines:
+        app.fail(DeviceError("gone", cause="unplugged", fix="plug it in"))
+        app.fail(BrokerError("gone too"))
+    assert app.failed.is_set()
+    assert app.exit_code == 7
+    assert [(line["event"], line["cause"], line["fix"]) for line in lines] == [
+        ("gone", "unplugged", "plug it in")
+    ]
+
+
+async def test_only_an_unexpected_error_is_logged_with_its_traceback(app: RecordingApp) -> None:
+    error = ZeroDivisionError("bug")
+    with capture_logs() as lines:
+        app.fail(error)
+    assert lines[0]["exc_info"] is error
+
+
+async def test_a_stop_drains_within_the_deadline_that_the_shutdown_has_started(app: RecordingApp) -> None:
+    deadline = app.stop_deadline()
+    await app.on_stop()
+    assert app.drained == [("stop", deadline)]
+    assert deadline.seconds == 30
+    assert app.stop_deadline() is deadline
+
+
+async def test_a_stop_after_a_fatal_error_does_not_wait_for_batches(app: RecordingApp) -> None:
+    app.fail(DeviceError("gone"))
+    await app.on_stop()
+    ((_, deadline),) = app.drained
+    assert deadline.expired

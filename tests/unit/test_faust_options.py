@@ -1,4 +1,4 @@
-"""Our settings in Faust's words."""
+"""The worker's settings as options of a Faust app."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from stream.kafka.faust.options import faust_options
 from stream.settings import load_settings
 
 
-def test_an_app_can_be_made_of_them() -> None:
+def test_faust_accepts_the_options() -> None:
     app = faust.App("g", **faust_options(load_settings({"broker": "one:9092,two:9093"})))
     assert [str(url) for url in app.conf.broker_consumer] == ["kafka://one:9092", "kafka://two:9093"]
     assert app.conf.producer_compression_type == "lz4"
@@ -40,5 +40,5 @@ def test_credentials(protocol: str, kind: type, tmp_path: Path) -> None:
         assert (found.username, found.password) == ("me", "hunter2")
 
 
-def test_plaintext_has_none() -> None:
+def test_plaintext_has_no_credentials() -> None:
     assert faust_options(load_settings())["broker_credentials"] is None

@@ -1,4 +1,4 @@
-"""What is written for each record of a batch, and what is counted once the broker has it."""
+"""The output record of each record of a batch, and the metrics after its confirmation."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stream.classify import Prediction
 from stream.errors import Poison, Reason
 from stream.observe.metrics import Metrics
-from stream.pipeline.outcomes import OutcomeWriter, Written
+from stream.pipeline.outcomes import BatchOutput, OutcomeWriter
 from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone
 from stream.settings import Route
 from tests.unit.record_path import record_path
@@ -31,8 +31,8 @@ class Setup:
         encoder = LabelEncoder(name="b", version="1", digest="sha256:" + "0" * 64, variant="fp32")
         self.writer = OutcomeWriter(ROUTE, "g", encoder, self.metrics, lambda: NOW_MS)
 
-    def write(self, kinds: Sequence[str]) -> Written:
-        """Records whose key is their offset."""
+    def write(self, kinds: Sequence[str]) -> BatchOutput:
+        """Write a batch of records of these kinds; each key is the record's offset."""
         decoded: list[Decoded] = []
         results: list[Prediction | Poison] = []
         for at, kind in enumerate(kinds):
@@ -57,7 +57,7 @@ class Setup:
 
 
 @given(KINDS)
-def test_every_record_leads_to_one_record_in_offset_order(kinds: list[str]) -> None:
+def test_every_record_has_one_output_record_in_offset_order(kinds: list[str]) -> None:
     records = Setup().write(kinds).records
     offsets = {topic: [int(record.key or b"") for record in written] for topic, written in records.items()}
     dead = [at for at, kind in enumerate(kinds) if kind in ("dead", "poison")]
@@ -71,7 +71,7 @@ def test_every_record_leads_to_one_record_in_offset_order(kinds: list[str]) -> N
             assert type(record.headers) is list
 
 
-def test_each_kind_has_its_value() -> None:
+def test_each_kind_of_outcome_has_its_value_and_headers() -> None:
     records = Setup().write(["labelled", "cached", "tombstone", "dead", "poison"]).records
     inferred, cached, gone = (record.value for record in records["labels"])
     assert gone is None
@@ -88,7 +88,7 @@ def test_each_kind_has_its_value() -> None:
 
 
 @given(KINDS)
-def test_nothing_is_counted_before_it_is_confirmed_and_everything_once(kinds: list[str]) -> None:
+def test_outcomes_are_counted_once_after_the_confirmation(kinds: list[str]) -> None:
     setup = Setup()
     written = setup.write(kinds)
     assert [setup.sample("events_total", outcome=o) for o in ("labelled", "dead", "tombstone")] == [0, 0, 0]
@@ -104,7 +104,7 @@ def test_nothing_is_counted_before_it_is_confirmed_and_everything_once(kinds: li
     assert setup.sample("event_age_seconds_count") == labelled
 
 
-def test_the_age_is_that_at_the_confirmation() -> None:
+def test_the_age_of_an_event_ends_at_the_confirmation() -> None:
     setup = Setup()
     setup.writer.count(setup.write(["labelled", "dead", "tombstone"]))
     assert setup.sample("event_age_seconds_sum") == pytest.approx((NOW_MS - 1000) / 1000)

@@ -1,4 +1,4 @@
-"""What the page is shown of a batch: its end, within a budget, and texts only when asked for."""
+"""The page samples the last events of a batch at a limited rate, with texts only if the settings allow."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,13 @@ from stream.web.page.recent import (
     LABELS_SHOWN,
     RecentOutcomes,
 )
-from stream.web.page.sampler import EVENTS_A_BATCH, LARGEST_READ_BYTES, TEXT_CHARS, Sampler, told
+from stream.web.page.sampler import (
+    EVENTS_PER_BATCH,
+    MAX_PARSED_BYTES,
+    TEXT_CHARS,
+    Sampler,
+    summarize_prediction,
+)
 from tests.unit.records import SOURCE, FakeRecord
 
 NOW_MS = 10_000
@@ -41,70 +47,72 @@ def event(at: int, text: str = "hi") -> Event:
     return Event(FakeRecord(b"raw", offset=at, timestamp=NOW_MS - 500), f"t-{at}", text)
 
 
-def look(recent: RecentOutcomes, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]) -> None:
+def sample(
+    recent: RecentOutcomes, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]
+) -> None:
     dead = [item for item in decoded if isinstance(item, DeadLetter)]
-    Sampler("r", recent).look(SOURCE, decoded, results, dead, NOW_MS)
+    Sampler("r", recent).sample(SOURCE, decoded, results, dead, NOW_MS)
 
 
-def test_the_end_of_a_batch_is_shown_with_its_own_labels() -> None:
+def test_the_last_events_of_a_batch_are_shown_with_their_own_labels() -> None:
     recent = RecentOutcomes()
     decoded: list[Decoded] = [event(at) for at in range(20)]
     decoded[17] = Tombstone(FakeRecord(None, offset=17), "t-17")
     decoded[18] = DeadLetter(FakeRecord(b"raw", offset=18), SOURCE, "t-18", Reason.EMPTY, "no text")
     results: list[Prediction | Poison] = [good(f"label-{at}") for at in range(20) if at not in (17, 18)]
     results[16] = Poison(Reason.MODEL, "failed")
-    look(recent, decoded, results)
+    sample(recent, decoded, results)
     assert [(e.offset, e.prediction, e.score, e.age_ms) for e in recent.events] == [
         (at, f"label-{at}", 0.9, 500) for at in (10, 11, 12, 13, 14, 15, 19)
     ], "the last eight of them, less the one that became a dead letter"
-    assert len(recent.events) == EVENTS_A_BATCH - 1
+    assert len(recent.events) == EVENTS_PER_BATCH - 1
     assert [(d.offset, d.reason) for d in recent.dead] == [(18, "empty")]
 
 
-def test_no_more_is_looked_into_than_the_budget_allows() -> None:
+def test_the_rate_of_samples_is_limited() -> None:
     clock = Clock()
     recent = RecentOutcomes(samples_per_s=10, clock=clock)
     batch = [event(at) for at in range(8)]
     for _ in range(5):
-        look(recent, batch, [good()] * 8)
+        sample(recent, batch, [good()] * 8)
     assert recent.label_counts("r").sampled == 10
     clock.now = 0.5
-    look(recent, batch, [good()] * 8)
+    sample(recent, batch, [good()] * 8)
     assert recent.label_counts("r").sampled == 15
     clock.now = 1_000
-    look(recent, batch, [good()] * 8)
-    look(recent, batch, [good()] * 8)
+    sample(recent, batch, [good()] * 8)
+    sample(recent, batch, [good()] * 8)
     assert recent.label_counts("r").sampled == 25, "what was not used does not add up for ever"
 
 
-def test_texts_are_kept_only_when_they_may_be_shown() -> None:
+def test_texts_are_kept_only_if_the_settings_show_them() -> None:
     secret = "my card number is " + "4" * 400
     hidden, shown = RecentOutcomes(), RecentOutcomes(show_texts=True)
     for recent in (hidden, shown):
-        look(recent, [event(0, secret)], [good()])
+        sample(recent, [event(0, secret)], [good()])
     assert hidden.events[0].text is None
     assert "4444" not in repr(hidden.events)
     assert hidden.events[0].chars == len(secret)
     assert shown.events[0].text == f"{secret[: TEXT_CHARS - 1]}…"
 
 
-def test_a_dead_letter_shows_nothing_of_its_value() -> None:
+def test_a_dead_letter_sample_contains_no_part_of_its_record() -> None:
     recent = RecentOutcomes(show_texts=True)
     broken = FakeRecord(b"secret-value", key=b"secret-key", offset=3, headers=(("h", b"secret-header"),))
-    look(recent, [DeadLetter(broken, SOURCE, "secret-id", Reason.DECODE, "secret-message")], [])
+    sample(recent, [DeadLetter(broken, SOURCE, "secret-id", Reason.DECODE, "secret-message")], [])
     assert recent.dead[0].offset == 3
     assert "secret" not in repr(recent.dead)
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_memory_is_bounded() -> None:
     clock = Clock()
     recent = RecentOutcomes(show_texts=True, clock=clock)
     for at in range(3 * LABELS_KEPT):
         clock.now += 1
         long = f"{at}-" + "x" * 1_000
-        look(recent, [Event(FakeRecord(b"raw", offset=at), long, long)], [good(long)])
+        sample(recent, [Event(FakeRecord(b"raw", offset=at), long, long)], [good(long)])
         dead = DeadLetter(FakeRecord(b"raw", offset=at), SOURCE, "d", Reason.EMPTY, "no text")
-        look(recent, [dead], [])
+        sample(recent, [dead], [])
     assert (len(recent.events), len(recent.dead)) == (EVENTS_KEPT, DEAD_KEPT)
     counts = recent.label_counts("r")
     assert counts.sampled == LABELS_KEPT
@@ -124,8 +132,8 @@ def test_what_is_remembered_is_bounded() -> None:
         ({"spans": []}, (["(none)"], "(none)", None)),
         ({"value": 4.18}, (["about 4"], "4.18", None)),
         ({"label": "a", "score": 1.0, "scores": {}, "value": 2.5}, (["a"], "a", 1.0)),
-        ({"labels": ["x" * LARGEST_READ_BYTES]}, ([], "(long)", None)),
+        ({"labels": ["x" * MAX_PARSED_BYTES]}, ([], "(long)", None)),
     ],
 )
-def test_every_kind_of_prediction_can_be_told(members: dict[str, object], wanted: object) -> None:
-    assert told(prediction(**members)) == wanted
+def test_every_kind_of_prediction_has_a_summary(members: dict[str, object], wanted: object) -> None:
+    assert summarize_prediction(prediction(**members)) == wanted

@@ -1,4 +1,4 @@
-"""The broker's probe: asked again and again, silent only after a while."""
+"""The broker probe: one missed answer is no outage, a long silence is."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,12 @@ ENDS = {TopicPartition("texts", 0): 50}
 
 
 class FlakyBroker:
-    """Answers, or raises what the test has set."""
+    """Answers, or raises the error that the test sets."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
 
-    async def ask(self) -> Mapping[TopicPartition, int]:
+    async def query(self) -> Mapping[TopicPartition, int]:
         if self.error:
             raise self.error
         return ENDS
@@ -26,46 +26,46 @@ class Setup:
     def __init__(self) -> None:
         self.broker = FlakyBroker()
         self.now = 0.0
-        self.again = 0
-        self.probe = BrokerProbe(self.broker.ask, lambda: self.now, self.count)
+        self.retries = 0
+        self.probe = BrokerProbe(self.broker.query, lambda: self.now, self.count)
 
     def count(self) -> None:
-        self.again += 1
+        self.retries += 1
 
-    async def ask(self, now: float) -> bool:
+    async def probe_at(self, now: float) -> bool:
         self.now = now
         await self.probe.probe()
         return self.probe.healthy
 
 
-async def test_a_broker_that_misses_one_answer_is_steady_and_one_that_stays_away_is_not() -> None:
+async def test_a_broker_is_healthy_after_one_missed_answer_and_not_after_a_long_silence() -> None:
     setup = Setup()
-    assert await setup.ask(0)
+    assert await setup.probe_at(0)
     assert setup.probe.ends == ENDS
     setup.broker.error = KafkaConnectionError("no route to host")
-    assert await setup.ask(5)
+    assert await setup.probe_at(5)
     assert setup.probe.failure
-    assert await setup.ask(10)
-    assert not await setup.ask(15)
+    assert await setup.probe_at(10)
+    assert not await setup.probe_at(15)
     assert setup.probe.silent_s == 15
     setup.broker.error = None
-    assert await setup.ask(16)
+    assert await setup.probe_at(16)
     assert setup.probe.failure == ""
 
 
-async def test_questions_after_one_without_an_answer_are_counted() -> None:
+async def test_probes_after_a_failed_one_count_as_retries() -> None:
     setup = Setup()
     setup.broker.error = TimeoutError()
     for now in range(3):
-        await setup.ask(now)
+        await setup.probe_at(now)
     setup.broker.error = None
-    await setup.ask(3)
-    await setup.ask(4)
-    assert setup.again == 3
+    await setup.probe_at(3)
+    await setup.probe_at(4)
+    assert setup.retries == 3
 
 
-async def test_an_error_that_nobody_foresaw_does_not_end_the_asking() -> None:
+async def test_an_unexpected_error_does_not_stop_the_probe() -> None:
     setup = Setup()
     setup.broker.error = AssertionError("a rebalance came between")
-    await setup.ask(1)
+    await setup.probe_at(1)
     assert "rebalance" in setup.probe.failure

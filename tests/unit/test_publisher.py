@@ -1,4 +1,4 @@
-"""Publishing returns only when every record is confirmed, and says what a refusal means."""
+"""Publishing returns after every record is confirmed, and raises an error for a refusal."""
 
 import asyncio
 from typing import Any
@@ -59,7 +59,7 @@ class FakeAccumulator:
 
 
 class FakeProducer:
-    """Confirms, refuses or keeps silent, as the test says."""
+    """Confirms, refuses or does not answer, as the test sets it."""
 
     def __init__(self, partitions: dict[str, int], batch_bytes: int = 16_384, compression: int = 0) -> None:
         self.partitions = partitions
@@ -88,7 +88,7 @@ class FakeProducer:
 
 
 async def settle() -> None:
-    """Let every task go on as far as it can."""
+    """Run every task until it has to wait."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -112,13 +112,13 @@ async def test_records_keep_order_partition_headers_and_timestamp() -> None:
     assert all(record.headers == [("h", b"1"), ("h", b"2")] and record.key == b"k" for record in labels)
 
 
-async def test_a_topic_without_records_is_left_alone() -> None:
+async def test_nothing_is_sent_to_a_topic_without_records() -> None:
     producer = FakeProducer({"texts": 4, "texts.dead": 4})
     await Publisher(lambda: producer, 5).publish("texts", 2, {"labels": [], "texts.dead": [record()]})
     assert [topic for topic, _, _ in producer.sent] == ["texts.dead"]
 
 
-async def test_when_partition_counts_differ_equal_keys_share_a_partition() -> None:
+async def test_records_with_equal_keys_share_a_partition_if_the_partition_counts_differ() -> None:
     producer = FakeProducer({"texts": 4, "labels": 7})
     publisher = Publisher(lambda: producer, 5)
     keys = [b"a", b"b", b"c", b"d", b"e", b"f"]
@@ -139,7 +139,7 @@ async def test_when_partition_counts_differ_equal_keys_share_a_partition() -> No
     assert producer.sent[0][1] == 3
 
 
-async def test_without_a_key_a_narrower_topic_gets_the_partition_that_is_left() -> None:
+async def test_records_without_a_key_go_to_the_source_partition_modulo_the_partition_count() -> None:
     producer = FakeProducer({"texts": 4, "labels": 3})
     await Publisher(lambda: producer, 5).publish("texts", 3, {"labels": [record(key=None)]})
     assert producer.sent[0][1] == 0
@@ -149,7 +149,7 @@ RECORD = st.tuples(st.none() | st.binary(max_size=9), st.integers(0, 9), st.inte
 
 
 @given(st.lists(RECORD, max_size=40), st.integers(62, 600), st.sampled_from(CODECS))
-def test_batches_are_filled_in_order_whatever_their_room(
+def test_batches_are_filled_in_order(
     rows: list[tuple[bytes | None, int, int]], batch_bytes: int, compression: int
 ) -> None:
     """One that is larger than a batch still goes, in a batch of its own."""
@@ -179,7 +179,7 @@ def test_a_batch_is_written_as_its_own_append_would() -> None:
     assert bytes(ours._build()) == bytes(theirs._build())
 
 
-async def test_a_timestamp_that_kafka_does_not_know_becomes_the_present() -> None:
+async def test_a_missing_timestamp_becomes_the_current_time() -> None:
     producer = FakeProducer({"texts": 1, "labels": 1})
     records = {"labels": [outgoing(b"k", b"v", [], -1), outgoing(b"k", b"v", [], 5)]}
     await Publisher(lambda: producer, 5).publish("texts", 0, records)
@@ -230,7 +230,7 @@ async def test_publish_waits_for_the_confirmation() -> None:
     await publishing
 
 
-async def test_no_confirmation_within_the_deadline_is_fatal() -> None:
+async def test_a_missing_confirmation_at_the_deadline_is_fatal() -> None:
     producer = FakeProducer({"texts": 4, "labels": 4})
     producer.outcome = "silent"
     with pytest.raises(BrokerError, match="did not confirm records for labels"):
@@ -245,15 +245,15 @@ async def test_no_confirmation_within_the_deadline_is_fatal() -> None:
         (ProducerFenced(), FencedError, "one worker per identity"),
     ],
 )
-async def test_a_refusal_is_fatal_with_its_mend(error: Exception, raised: type[Fatal], fix: str) -> None:
+async def test_a_refusal_is_fatal_and_names_a_fix(error: Exception, raised: type[Fatal], fix: str) -> None:
     producer = FakeProducer({"texts": 4, "texts.dead": 4})
     producer.outcome = error
-    with pytest.raises(raised) as told:
+    with pytest.raises(raised) as refusal:
         await Publisher(lambda: producer, 5).publish("texts", 2, {"texts.dead": [record()]})
-    assert fix in told.value.fix
+    assert fix in refusal.value.fix
 
 
-async def test_a_refused_batch_does_not_keep_the_others_from_being_waited_for() -> None:
+async def test_a_refused_batch_does_not_end_the_wait_for_the_others() -> None:
     producer = FakeProducer({"texts": 4, "labels": 4}, batch_bytes=1)
     producer.outcome = "silent"
     records = {"labels": [record(n=n) for n in range(4)]}

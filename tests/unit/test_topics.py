@@ -1,10 +1,10 @@
-"""Waiting for topics, planning them, and judging those that exist: all without a broker or a clock."""
+"""The wait for topics, the plan of new ones and the check of existing ones, without a broker or a clock."""
 
 import pytest
 from structlog.testing import capture_logs
 
 from stream.errors import BrokerError, UsageError
-from stream.kafka.topics.check import judge_topics
+from stream.kafka.topics.check import assess_topics
 from stream.kafka.topics.cluster import Cluster, TopicShape, wait_for_topics
 from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, needed_dead_bytes, plan_topics
 from stream.settings import Settings, load_settings
@@ -14,7 +14,7 @@ MIB = 2**20
 
 
 class Clock:
-    """Time that passes only by sleeping."""
+    """A clock that only `sleep` moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Answers:
-    """A broker that gives these answers in turn, the last one for ever."""
+    """A broker that gives these answers in turn and repeats the last one."""
 
     def __init__(self, *answers: Cluster | Exception) -> None:
         self._answers = list(answers)
@@ -56,19 +56,19 @@ async def wait(answers: Answers, clock: Clock, deadline_s: float = 10, **more: o
         deadline_s,
         clock=clock,
         sleep=clock.sleep,
-        ask=answers,
+        describe=answers,
         **more,  # type: ignore[arg-type]
     )
 
 
-async def test_topics_that_are_there_are_counted_at_once() -> None:
+async def test_existing_topics_are_found_without_a_pause() -> None:
     clock, answers = Clock(), Answers(cluster(texts=6, labels=6, texts_dead=3, other=1))
     with capture_logs() as logs:
         assert await wait(answers, clock) == {"texts": 6, "labels": 6, "texts.dead": 3}
     assert (clock.pauses, logs) == ([], [])
 
 
-async def test_a_broker_and_topics_that_come_late_are_waited_for_with_one_warning() -> None:
+async def test_the_wait_for_a_late_broker_and_late_topics_logs_one_warning() -> None:
     clock = Clock()
     answers = Answers(DOWN, DOWN, cluster(texts=1), cluster(texts=1, labels=1, texts_dead=1))
     waited: list[BrokerError] = []
@@ -80,7 +80,7 @@ async def test_a_broker_and_topics_that_come_late_are_waited_for_with_one_warnin
     assert "labels, texts.dead" in waited[2].message
 
 
-async def test_a_broker_that_stays_away_ends_the_wait_at_the_deadline() -> None:
+async def test_the_wait_for_a_broker_ends_at_the_deadline() -> None:
     clock, answers = Clock(), Answers(DOWN)
     with pytest.raises(BrokerError, match="b:1 does not answer") as failure:
         await wait(answers, clock, deadline_s=10)
@@ -93,13 +93,13 @@ async def test_a_broker_that_stays_away_ends_the_wait_at_the_deadline() -> None:
     assert answers.timeouts[-1] < 2
 
 
-async def test_a_missing_topic_is_named_with_the_command_that_makes_it() -> None:
+async def test_a_missing_topic_is_reported_with_the_command_that_creates_it() -> None:
     with pytest.raises(BrokerError, match=r"has no topic labels, texts\.dead") as failure:
         await wait(Answers(cluster(texts=1)), Clock(), deadline_s=1)
     assert failure.value.fix == "labelstream topics create"
 
 
-async def test_a_wrong_setting_is_not_waited_for() -> None:
+async def test_an_invalid_setting_ends_the_wait_at_once() -> None:
     clock = Clock()
     with pytest.raises(UsageError):
         await wait(Answers(UsageError("no")), clock)
@@ -117,7 +117,7 @@ def test_new_topics_share_the_partition_count() -> None:
     assert all(RETENTION_MS not in plan.configs for plan in plans)
 
 
-def test_an_existing_input_decides_the_partitions_and_stays_as_it_is() -> None:
+def test_an_existing_input_topic_determines_the_partition_count() -> None:
     plans = plan_topics(load_settings(), cluster(brokers=5, texts=12), {}, partitions=6)
     assert [(plan.name, plan.partitions, plan.replication) for plan in plans] == [
         ("labels", 12, 3),
@@ -125,7 +125,7 @@ def test_an_existing_input_decides_the_partitions_and_stays_as_it_is() -> None:
     ]
 
 
-def test_retention_and_replication_can_be_chosen() -> None:
+def test_retention_and_replication_are_configurable() -> None:
     (plan, *_) = plan_topics(
         load_settings(), cluster(brokers=3), {}, partitions=1, replication=2, retention_hours=1.5
     )
@@ -133,7 +133,7 @@ def test_retention_and_replication_can_be_chosen() -> None:
     assert plan.configs[RETENTION_MS] == "5400000"
 
 
-def test_routes_that_share_an_output_topic_make_it_once() -> None:
+def test_an_output_topic_that_routes_share_is_created_once() -> None:
     def route(name: str) -> dict[str, str]:
         return {"name": name, "input_topic": f"in-{name}", "output_topic": "labels", "bundle": "b"}
 
@@ -150,7 +150,7 @@ def test_routes_that_share_an_output_topic_make_it_once() -> None:
         (1 * MIB, 8 * MIB, 8 * MIB + 64 * 1024),
     ],
 )
-def test_a_dead_topic_takes_whatever_its_input_can_hold(
+def test_a_dead_topic_accepts_every_record_of_its_input_topic(
     max_event_bytes: int, input_limit: int, needed: int
 ) -> None:
     assert needed_dead_bytes(max_event_bytes, input_limit) == needed
@@ -160,13 +160,13 @@ def test_a_dead_topic_takes_whatever_its_input_can_hold(
     assert int(plans["texts.dead"].configs[MAX_BYTES]) >= needed
 
 
-def test_what_was_planned_is_judged_well() -> None:
+def test_planned_topics_have_no_warnings() -> None:
     settings = load_settings({"max_event_bytes": 5 * MIB})
     plans = plan_topics(settings, cluster(), {}, partitions=6)
     there = Cluster(
         ("b:1",), {plan.name: TopicShape(plan.partitions, 1) for plan in plans}, creates_topics=True
     )
-    reports = judge_topics(settings, there, {plan.name: plan.configs for plan in plans})
+    reports = assess_topics(settings, there, {plan.name: plan.configs for plan in plans})
     assert [(report.role, report.warnings) for report in reports] == [
         ("input", ()),
         ("output", ()),
@@ -174,21 +174,21 @@ def test_what_was_planned_is_judged_well() -> None:
     ]
 
 
-def test_other_partition_counts_are_warned_of_with_the_mend() -> None:
-    reports = judge_topics(load_settings(), cluster(texts=6, labels=3, texts_dead=8), {})
+def test_a_different_partition_count_is_a_warning_with_a_fix() -> None:
+    reports = assess_topics(load_settings(), cluster(texts=6, labels=3, texts_dead=8), {})
     _, output, dead = reports
     assert "--topic labels --partitions 6" in output.warnings[0][1]
-    assert "cannot be taken away" in dead.warnings[0][1]
+    assert "cannot remove partitions" in dead.warnings[0][1]
 
 
-def test_a_dead_topic_that_is_too_small_is_warned_of() -> None:
+def test_a_size_limit_of_a_dead_topic_that_is_too_small_is_a_warning() -> None:
     configs = {"texts": {MAX_BYTES: "8388608"}, "texts.dead": {MAX_BYTES: "2097152"}}
-    reports = judge_topics(load_settings(), cluster(texts=1, labels=1, texts_dead=1), configs)
-    (wrong, mend) = reports[2].warnings[0]
-    assert "2097152" in wrong
-    assert f"{MAX_BYTES}={8 * MIB + 64 * 1024}" in mend
+    reports = assess_topics(load_settings(), cluster(texts=1, labels=1, texts_dead=1), configs)
+    (problem, fix) = reports[2].warnings[0]
+    assert "2097152" in problem
+    assert f"{MAX_BYTES}={8 * MIB + 64 * 1024}" in fix
 
 
 def test_a_missing_topic_has_no_shape() -> None:
-    reports = judge_topics(load_settings(), cluster(texts=1), {})
+    reports = assess_topics(load_settings(), cluster(texts=1), {})
     assert [report.name for report in reports if report.shape is None] == ["labels", "texts.dead"]

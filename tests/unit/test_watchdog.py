@@ -1,8 +1,8 @@
-"""The watchdog tells a worker that waits from one that hangs."""
+"""The watchdog ends a worker that hangs, and not one that has nothing to do."""
 
 from stream.errors import StalledError
 from stream.observe.metrics import Metrics
-from stream.worker.watchdog import Watch
+from stream.worker.watchdog import Watchdog
 
 
 class FakeConsumer:
@@ -27,7 +27,7 @@ class Setup:
         self.metrics = Metrics()
         self.now = 0.0
         self.failures: list[BaseException] = []
-        self.watch = Watch(
+        self.watchdog = Watchdog(
             self.consumer,
             self.metrics,
             300,
@@ -36,65 +36,65 @@ class Setup:
             lambda: 1_000 + self.now,
         )
 
-    def look_at(self, now: float) -> None:
+    def check_at(self, now: float) -> None:
         self.now = now
-        self.watch.look()
+        self.watchdog.check()
 
 
 def test_lag_without_progress_ends_the_worker() -> None:
     setup = Setup()
     for now in (0, 299, 300):
-        setup.look_at(now)
+        setup.check_at(now)
     assert setup.failures == []
-    setup.look_at(301)
+    setup.check_at(301)
     assert isinstance(setup.failures[0], StalledError)
     assert setup.failures[0].exit_code == 5
 
 
-def test_progress_begins_the_time_anew() -> None:
+def test_progress_restarts_the_time_limit() -> None:
     setup = Setup()
-    setup.look_at(0)
+    setup.check_at(0)
     setup.consumer.progress += 1
-    setup.look_at(299)
-    setup.look_at(599)
+    setup.check_at(299)
+    setup.check_at(599)
     assert setup.failures == []
 
 
-def test_nothing_to_do_is_no_stall() -> None:
+def test_a_worker_without_lag_is_not_stalled() -> None:
     setup = Setup()
     setup.consumer.behind = {("texts", 0): 0}
-    setup.look_at(0)
-    setup.look_at(10_000)
+    setup.check_at(0)
+    setup.check_at(10_000)
     assert setup.failures == []
 
 
-def test_gauges_follow_the_consumer_and_forget_partitions_given_back() -> None:
+def test_gauges_follow_the_consumer_and_drop_revoked_partitions() -> None:
     setup = Setup()
     setup.consumer.full = True
-    setup.look_at(0)
+    setup.check_at(0)
     value = setup.metrics.registry.get_sample_value
     assert value("labelstream_queue_events") == 7
     assert value("labelstream_partitions_assigned") == 2
     assert value("labelstream_partitions_paused") == 2
     assert value("labelstream_consumer_lag", {"topic": "texts", "partition": "0"}) == 10
     setup.consumer.behind = {}
-    setup.look_at(1)
+    setup.check_at(1)
     assert value("labelstream_consumer_lag", {"topic": "texts", "partition": "0"}) is None
 
 
-def test_the_time_of_the_last_progress_stands_still_while_work_waits_or_the_broker_is_silent() -> None:
+def test_the_time_of_the_last_progress_stops_while_work_waits_or_the_broker_is_silent() -> None:
     setup = Setup()
     value = setup.metrics.registry.get_sample_value
 
     def at(now: float) -> float | None:
-        setup.look_at(now)
+        setup.check_at(now)
         return value("labelstream_last_progress_timestamp_seconds")
 
     assert at(0) == 1_000, "the first batch was read"
-    assert at(1) == 1_000, "ten events wait and nothing moves"
+    assert at(1) == 1_000, "ten events wait without progress"
     setup.consumer.progress += 1
-    assert at(2) == 1_002, "one was finished"
+    assert at(2) == 1_002, "an event was finished"
     setup.consumer.behind = {("texts", 0): 0}
-    assert at(3) == 1_003, "nothing is left to do"
+    assert at(3) == 1_003, "no event waits"
     setup.consumer.broker_answers = False
-    assert at(4) == 1_003, "nobody knows what is left to do"
+    assert at(4) == 1_003, "the lag is unknown"

@@ -1,1 +1,1 @@
-"""Everything that subclasses, patches or names a private of Faust, mode or aiokafka."""
+"""All code that subclasses or patches Faust, mode or aiokafka, or uses a private name of these libraries."""

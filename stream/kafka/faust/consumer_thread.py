@@ -1,4 +1,4 @@
-"""The thread in which aiokafka's consumer lives: positions are always set explicitly, never guessed."""
+"""The thread of aiokafka's consumer. It always sets positions explicitly."""
 
 import asyncio
 import logging
@@ -19,8 +19,10 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ensure_aiokafka_TP
 from faust.types import TP
 
+from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
+from stream.kafka.faust.positions import FetchedRecords, Position, seek_back, start_position
 from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes
-from stream.kafka.fetch_policy import IDLE_MAX_WAIT_MS
+from stream.kafka.fetch_policy import IDLE_MAX_WAIT_MS, FetchPolicy
 from stream.kafka.probe import BrokerProbe
 
 POLL_S = 0.2
@@ -28,83 +30,47 @@ POLL_S = 0.2
 log = structlog.get_logger(__name__)
 
 
-class Fetched(dict[TopicPartition, list[Any]]):
-    """Records by partition, and the position epoch in which they were read."""
-
-    epoch = 0
-
-
-def _stable_end(consumer: Any, tp: TopicPartition) -> int | None:
-    try:
-        end: int | None = consumer.last_stable_offset(tp)
-    except (AssertionError, AttributeError):
-        # Asked from the worker's thread: a rebalance in the consumer's took the partition away meanwhile.
-        return None
-    return end
-
-
-def seek_back(consumer: Any, fetched: Fetched, position_epoch: int) -> None:
-    """Set the positions of assigned partitions back to the first record drained, unless a seek came since."""
-    if fetched.epoch == position_epoch:
-        for tp, records in fetched.items():
-            if tp in consumer.assignment():
-                consumer.seek(tp, records[0].offset)
-
-
-class Position:
-    """Where reading of a partition begins: `offset`, and what the group had committed, if anything.
-
-    `skipped` counts offsets that retention removed before the group had read them.
-    """
-
-    __slots__ = ("committed", "offset", "skipped")
-
-    def __init__(self, offset: int, committed: int | None, skipped: int) -> None:
-        self.offset = offset
-        self.committed = committed
-        self.skipped = skipped
-
-
-def start_position(committed: int | None, beginning: int, end: int, start_at: str) -> Position:
-    """Decide where to read from.
-
-    A committed offset counts as long as the log still holds it. One that lies before the log's beginning was
-    overtaken by retention; one behind its end belongs to a log that was deleted: both go on at the beginning.
-    """
-    if committed is None:
-        return Position(end if start_at == "latest" else beginning, None, 0)
-    if beginning <= committed <= end:
-        return Position(committed, committed, 0)
-    return Position(beginning, None, max(0, beginning - committed))
-
-
 class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer thread, with drains and seeks that exclude each other.
+    """Faust's consumer thread, with a lock that separates fetches from seeks.
 
-    Every drain carries the epoch of the last seek, so records that were read before a seek can never be
-    taken for current ones.
+    Every fetch carries the epoch of the last seek, so that the consumer never takes records read before a
+    seek for current ones.
     """
 
     logger = logging.getLogger("faust.batches")
     position_epoch = 0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._beating: asyncio.Task[None] | None = None
-        self.probe = BrokerProbe(self._ask_broker, monotonic, lambda: self.consumer.on_asked_again())
+    def __init__(
+        self, consumer: Any, *, config: ConsumerConfig, observer: ConsumerObserver, fetch_policy: FetchPolicy
+    ) -> None:
+        """
+        Args:
+            consumer: the consumer that this thread works for.
+            config: the consumer's settings.
+            observer: the receiver of the consumer's events.
+            fetch_policy: decides how long a fetch waits at the broker.
+        """
+        self._config = config
+        self._observer = observer
+        self._fetch_policy = fetch_policy
+        super().__init__(consumer, loop=consumer.loop, beacon=consumer.beacon)
+        self._position_lock = asyncio.Lock()
+        self._probing: asyncio.Task[None] | None = None
+        self.probe = BrokerProbe(self._query_broker, monotonic, observer.on_probe_retry)
 
     async def on_start(self) -> None:
-        self._position_lock = asyncio.Lock()
+        """Start aiokafka's consumer and the probe of the broker."""
         await super().on_start()
-        self._beating = asyncio.create_task(self.probe.run())
+        self._probing = asyncio.create_task(self.probe.run())
 
     async def on_thread_stop(self) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
+        """Stop the probe and aiokafka's consumer."""
+        if self._probing is not None:
+            self._probing.cancel()
         await super().on_thread_stop()
 
-    async def _ask_broker(self) -> Mapping[TopicPartition, int]:
-        """The ends of the assigned partitions; without any, the broker is asked for the cluster alone."""
+    async def _query_broker(self) -> Mapping[TopicPartition, int]:
+        """Return the ends of the assigned partitions. Without any, only check that the cluster answers."""
         consumer = self._ensure_consumer()
         if assigned := consumer.assignment():
             ends: Mapping[TopicPartition, int] = await consumer.end_offsets(assigned)
@@ -116,10 +82,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Any) -> Any:
         keep_fetched_bytes()
         consumer = super()._create_worker_consumer(transport)
-        # Faust fixes both: 1500 ms are latency, and aborted transactions are not events.
+        # Faust hard-codes both: its 1500 ms add latency, and it would read aborted transactions.
         consumer._fetch_max_wait_ms = IDLE_MAX_WAIT_MS
         consumer._isolation_level = "read_committed"
         return consumer
+
+    # ---- fetching ----------------------------------------------------------------------------------
 
     async def _fetch_records(
         self,
@@ -127,7 +95,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         active_partitions: set[TP],
         timeout: float | None = None,
         max_records: int | None = None,
-    ) -> Fetched:
+    ) -> FetchedRecords:
         async with self._position_lock:
             if type(consumer._fetcher._records) is not FetchBuffer:
                 consumer._fetcher._records = FetchBuffer(
@@ -144,26 +112,35 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 await self._skip_removed(consumer, exc.args[0])
                 drained = {}
             except NoOffsetForPartitionError:
-                # aiokafka looked for a position before `begin` has set it.
+                # aiokafka asked for a position before `set_positions` had set one.
                 drained = {}
-            fetched = Fetched(drained)
+            fetched = FetchedRecords(drained)
             fetched.epoch = self.position_epoch
-            self._set_patience(consumer, sum(map(len, fetched.values())))
+            self._apply_fetch_policy(consumer, sum(map(len, fetched.values())))
             return fetched
 
-    def _set_patience(self, consumer: Any, events: int) -> None:
-        fetch_policy = self.consumer.fetch_policy
+    def _apply_fetch_policy(self, consumer: Any, events: int) -> None:
         if events:
-            fetch_policy.read(events)
-        wait = fetch_policy.wait
+            self._fetch_policy.count(events)
+        wait = self._fetch_policy.wait
         consumer._fetcher._fetch_min_bytes = wait.min_bytes
         consumer._fetcher._fetch_max_wait_ms = wait.max_wait_ms
 
-    async def begin(self) -> Mapping[TP, Position]:
-        """Set the position of every assigned partition from what the group has committed."""
-        return await self.call_thread(self._begin)  # type: ignore[no-any-return]
+    async def put_back(self, fetched: FetchedRecords) -> None:
+        """Undo a fetch whose records the consumer does not hand out, so that they are read again."""
+        await self.call_thread(self._put_back, fetched)
 
-    async def _begin(self) -> Mapping[TP, Position]:
+    async def _put_back(self, fetched: FetchedRecords) -> None:
+        async with self._position_lock:
+            seek_back(self._ensure_consumer(), fetched, self.position_epoch)
+
+    # ---- positions ---------------------------------------------------------------------------------
+
+    async def set_positions(self) -> Mapping[TP, Position]:
+        """Seek every assigned partition to the offset that the group has committed; return the positions."""
+        return await self.call_thread(self._set_positions)  # type: ignore[no-any-return]
+
+    async def _set_positions(self) -> Mapping[TP, Position]:
         consumer = self._ensure_consumer()
         async with self._position_lock:
             self.position_epoch += 1
@@ -175,52 +152,46 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             positions = {}
             for tp in assigned:
                 committed = await consumer.committed(tp)
-                position = start_position(committed, beginnings[tp], ends[tp], self.consumer.start_at)
-                self._seek_counting(consumer, tp, position.offset, position.skipped)
+                position = start_position(committed, beginnings[tp], ends[tp], self._config.start_at)
+                self._seek(consumer, tp, position.offset, position.skipped)
                 positions[TP(tp.topic, tp.partition)] = position
             return positions
 
-    def stable_ends(self) -> dict[TP, int]:
-        """The last stable offset of each assigned partition, as far as a fetch or the probe has told it."""
-        consumer = self._ensure_consumer()
-        asked = self.probe.ends
-        ends = {
-            # FetchBuffer tell it while they go on: none does for a partition whose buffer is full.
-            tp: max(_stable_end(consumer, tp) or 0, asked.get(tp, 0))
-            for tp in consumer.assignment()
-        }
-        return {TP(tp.topic, tp.partition): end for tp, end in ends.items()}
+    async def _skip_removed(self, consumer: Any, positions: Mapping[TopicPartition, int]) -> None:
+        """Seek partitions whose next offset retention has removed to the beginning of their logs."""
+        beginnings = await consumer.beginning_offsets(list(positions))
+        for tp, position in positions.items():
+            self._seek(consumer, tp, beginnings[tp], beginnings[tp] - position)
+
+    def _seek(self, consumer: Any, tp: TopicPartition, offset: int, skipped: int) -> None:
+        # The reset policy is `none`, so every skipped offset passes through here and is reported.
+        consumer.seek(tp, offset)
+        if skipped > 0:
+            self._observer.on_offsets_skipped(tp.topic, tp.partition, skipped)
 
     def positions(self) -> dict[TP, int]:
-        """The offset at which each assigned partition is read next."""
+        """Return the offset of the next read of each assigned partition."""
         subscription = self._ensure_consumer()._subscription.subscription
         if subscription is None or subscription.assignment is None:
             return {}
         consumed = subscription.assignment.all_consumed_offsets()
         return {TP(tp.topic, tp.partition): at.offset for tp, at in consumed.items()}
 
-    async def put_back(self, fetched: Fetched) -> None:
-        """Undo a drain whose records were not handed out, so that they are read again."""
-        await self.call_thread(self._put_back, fetched)
+    def stable_ends(self) -> dict[TP, int]:
+        """Return the last stable offset of each assigned partition that a fetch or a probe has reported."""
+        consumer = self._ensure_consumer()
+        probed = self.probe.ends
+        ends = {
+            # Fetches report it, but none is sent for a partition whose buffer is full. Then the probe does.
+            tp: max(_stable_end(consumer, tp) or 0, probed.get(tp, 0))
+            for tp in consumer.assignment()
+        }
+        return {TP(tp.topic, tp.partition): end for tp, end in ends.items()}
 
-    async def _put_back(self, fetched: Fetched) -> None:
-        async with self._position_lock:
-            seek_back(self._ensure_consumer(), fetched, self.position_epoch)
-
-    async def _skip_removed(self, consumer: Any, positions: Mapping[TopicPartition, int]) -> None:
-        """Go on at the beginning of logs whose next offset retention has removed meanwhile."""
-        beginnings = await consumer.beginning_offsets(list(positions))
-        for tp, position in positions.items():
-            self._seek_counting(consumer, tp, beginnings[tp], beginnings[tp] - position)
-
-    def _seek_counting(self, consumer: Any, tp: TopicPartition, offset: int, skipped: int) -> None:
-        # The reset policy is `none`: nothing is passed over without being counted.
-        consumer.seek(tp, offset)
-        if skipped > 0:
-            self.consumer.on_offsets_skipped(TP(tp.topic, tp.partition), skipped)
+    # ---- committing --------------------------------------------------------------------------------
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit, and say honestly whether it succeeded; a failure is tried again at the next interval."""
+        """Commit and return whether the broker confirmed; the next interval tries again after a failure."""
         consumer = self._ensure_consumer()
         assigned = self.assignment()
         wanted = {
@@ -237,3 +208,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             log.warning("commit failed", error=str(exc) or type(exc).__name__)
             return False
         return True
+
+
+def _stable_end(consumer: Any, tp: TopicPartition) -> int | None:
+    try:
+        end: int | None = consumer.last_stable_offset(tp)
+    except (AssertionError, AttributeError):
+        # The event loop asks. In the meantime, a rebalance in the consumer's thread revoked the partition.
+        return None
+    return end

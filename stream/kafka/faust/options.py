@@ -1,4 +1,4 @@
-"""Our settings in Faust's words."""
+"""The worker's settings as options of `faust.App`."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ PRODUCE_BATCH_BYTES = 2**19
 
 
 def faust_options(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments of `faust.App`.
+    """Return the keyword arguments of `faust.App`.
 
     Raises:
-        UsageError: credentials cannot be read.
+        UsageError: the credentials cannot be read.
     """
     return {
         "broker": [f"kafka://{server}" for server in client_options(settings)["bootstrap_servers"]],
@@ -32,7 +32,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_heartbeat_interval": HEARTBEAT_S,
         "broker_rebalance_timeout": REBALANCE_TIMEOUT_S,
         "broker_request_timeout": REQUEST_TIMEOUT_S,
-        # What lies outside the log is found out and counted by the consumer thread, never passed over.
+        # The consumer thread detects and reports offsets outside the log; a reset policy would be silent.
         "consumer_auto_offset_reset": "none",
         "producer_acks": -1,
         "producer_compression_type": None if settings.compression == "none" else settings.compression,
@@ -41,7 +41,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "producer_request_timeout": REQUEST_TIMEOUT_S,
         "producer_threaded": False,
         "store": "memory://",
-        # Waiting and committing at a rebalance or a stop are ours (BatchConsumer.drain).
+        # BatchConsumer.drain waits and commits at a rebalance and at a stop.
         "stream_wait_empty": False,
         "table_standby_replicas": 0,
         "topic_allow_declare": False,

@@ -1,22 +1,23 @@
-"""How the topics of the routes are set up, and what about it will hurt."""
+"""A check of the routes' topics for partition counts and size limits that cause problems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stream.kafka.topics.cluster import Cluster, TopicShape, ask_cluster, topic_names
+from stream.kafka.topics.cluster import Cluster, TopicShape, describe_cluster, topic_names
 from stream.kafka.topics.setup import MAX_BYTES, Configs, needed_dead_bytes, read_configs
 from stream.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """A topic as it is, and what is wrong with it.
+    """The state of a topic in one role.
 
     Attributes:
-        role: input, output or dead.
-        shape: None when the topic is missing.
-        configs: empty when the broker does not tell them.
-        warnings: pairs of what is wrong and the fix.
+        name: the name of the topic.
+        role: `input`, `output` or `dead`.
+        shape: the partition count and the replication factor, None if the topic is missing.
+        configs: the configuration, empty if the broker does not return it.
+        warnings: pairs of a problem and its fix.
     """
 
     name: str
@@ -26,53 +27,53 @@ class TopicReport:
     warnings: tuple[tuple[str, str], ...] = ()
 
 
-def judge_topics(settings: Settings, cluster: Cluster, configs: Configs) -> list[TopicReport]:
-    """Hold the topics there are against what the routes need; one report for each topic and role."""
+def assess_topics(settings: Settings, cluster: Cluster, configs: Configs) -> list[TopicReport]:
+    """Compare the topics with the needs of the routes, and return a report for each topic and role."""
     reports: dict[tuple[str, str], TopicReport] = {}
     for route in settings.effective_routes:
         source = cluster.topics.get(route.input_topic)
         limit = int(configs.get(route.input_topic, {}).get(MAX_BYTES) or 0)
         names = {"input": route.input_topic, "output": route.output_topic, "dead": route.dead_topic}
         for role, name in names.items():
-            shape, told = cluster.topics.get(name), configs.get(name, {})
+            shape, config = cluster.topics.get(name), configs.get(name, {})
             warnings = []
             if shape and source and shape.partitions != source.partitions:
                 warnings.append(_count_warning(name, shape, route.input_topic, source))
             needed = needed_dead_bytes(settings.max_event_bytes, limit)
-            if role == "dead" and told.get(MAX_BYTES) and int(told[MAX_BYTES]) < needed:
-                warnings.append(_size_warning(name, int(told[MAX_BYTES]), needed))
-            seen = reports.get((name, role))
-            every = dict.fromkeys([*(seen.warnings if seen else ()), *warnings])
-            reports[name, role] = TopicReport(name, role, shape, told, tuple(every))
+            if role == "dead" and config.get(MAX_BYTES) and int(config[MAX_BYTES]) < needed:
+                warnings.append(_size_warning(name, int(config[MAX_BYTES]), needed))
+            earlier = reports.get((name, role))
+            unique = dict.fromkeys([*(earlier.warnings if earlier else ()), *warnings])
+            reports[name, role] = TopicReport(name, role, shape, config, tuple(unique))
     return list(reports.values())
 
 
 def _count_warning(name: str, shape: TopicShape, source: str, wanted: TopicShape) -> tuple[str, str]:
     return (
-        f"{shape.partitions} partitions, but {source} has {wanted.partitions}: records go by key",
+        f"{shape.partitions} partitions, but {source} has {wanted.partitions}: partitioned by key",
         f"kafka-topics.sh --alter --topic {name} --partitions {wanted.partitions}"
         if shape.partitions < wanted.partitions
-        else f"use a new topic with {wanted.partitions} partitions; partitions cannot be taken away",
+        else f"use a new topic with {wanted.partitions} partitions; Kafka cannot remove partitions",
     )
 
 
 def _size_warning(name: str, size: int, needed: int) -> tuple[str, str]:
     return (
-        f"{MAX_BYTES} {size}: the largest events do not fit as dead letters, they need {needed}",
+        f"{MAX_BYTES} {size}: dead letters of the largest events need {needed}",
         f"kafka-configs.sh --alter --topic {name} --add-config {MAX_BYTES}={needed}",
     )
 
 
 async def check_topics(settings: Settings, cluster: Cluster | None = None) -> list[TopicReport]:
-    """Ask the broker how the topics of the routes are set up.
+    """Return a report on each topic of the routes.
 
     Args:
-        settings: where and how to connect, and the routes.
-        cluster: the broker's answer, where it was asked already.
+        settings: the routes, the address of the broker and the credentials.
+        cluster: the description of the cluster, if it is already known.
 
     Raises:
         BrokerError: the broker does not answer.
     """
-    cluster = cluster or await ask_cluster(settings)
+    cluster = cluster or await describe_cluster(settings)
     names = [name for name in topic_names(settings.effective_routes) if name in cluster.topics]
-    return judge_topics(settings, cluster, await read_configs(settings, names))
+    return assess_topics(settings, cluster, await read_configs(settings, names))

@@ -1,4 +1,4 @@
-"""The topics of the routes: ask the broker for them, and wait until they are there."""
+"""The brokers and topics of a cluster, and a wait for the topics of the routes."""
 
 import asyncio
 import time
@@ -12,11 +12,12 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import ApiVersionRequest, CreateTopicsRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
+from stream.deadline import Deadline
 from stream.errors import BrokerError
-from stream.kafka.connection import join_server, parse_servers, security_options, unreachable
+from stream.kafka.connection import connection_error, join_server, parse_servers, security_options
 from stream.settings import Route, Settings
 
-ASK_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 
 log = structlog.get_logger()
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class TopicShape:
-    """Partitions of a topic and the copies that the broker keeps of each."""
+    """The partition count and the replication factor of a topic."""
 
     partitions: int
     replication: int
@@ -32,12 +33,12 @@ class TopicShape:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a broker says about itself.
+    """The description of a cluster by one of its brokers.
 
     Attributes:
-        brokers: `host:port` of every broker, as they tell clients to reach them.
-        topics: the topics that this user may see.
-        creates_topics: it takes requests to create topics.
+        brokers: the advertised address of every broker, as `host:port`.
+        topics: the topics that the user may see, by name.
+        creates_topics: whether the broker accepts requests to create topics.
     """
 
     brokers: tuple[str, ...]
@@ -45,24 +46,24 @@ class Cluster:
     creates_topics: bool
 
 
-Ask = Callable[[Settings, float], Awaitable[Cluster]]
+DescribeCluster = Callable[[Settings, float], Awaitable[Cluster]]
 
 
-async def ask_cluster(
-    settings: Settings, timeout_s: float = ASK_TIMEOUT_S, *, create: Sequence[str] | None = None
+async def describe_cluster(
+    settings: Settings, timeout_s: float = REQUEST_TIMEOUT_S, *, create: Sequence[str] | None = None
 ) -> Cluster:
-    """Ask the first server that answers for its brokers and topics.
+    """Return the description of the cluster by the first server that answers.
 
-    Topics are asked for all together: asking by name makes some brokers create them.
+    The request names no topics, because some brokers create the topics that a request names.
 
     Args:
-        settings: where and how to connect.
-        timeout_s: for all servers together.
-        create: ask for these by name, so that a broker that creates topics when asked does it.
+        settings: the address of the broker and the credentials.
+        timeout_s: the time limit for all servers together, in seconds.
+        create: the topics to name in the request, so that such a broker creates them.
 
     Raises:
-        BrokerError: no server answers; it tells the last one's reason.
-        UsageError: a setting of the connection is wrong.
+        BrokerError: no server answers; the cause is that of the last one.
+        UsageError: a setting of the connection is invalid.
     """
     security = security_options(settings)
     servers = parse_servers(settings.broker)
@@ -71,16 +72,16 @@ async def ask_cluster(
     for host, port in servers:
         try:
             async with asyncio.timeout(timeout_s / len(servers)):
-                answer, apis = await _ask(host, port, request, security)
+                answer, apis = await _send(host, port, request, security)
         except (OSError, KafkaError, EOFError, UnicodeError) as exc:
             last = exc
             continue
         brokers = tuple(join_server(node[1], node[2]) for node in answer.brokers)
         return Cluster(brokers, dict(_shapes(answer)), CreateTopicsRequest.API_KEY in apis)
-    raise unreachable(settings, last) from last
+    raise connection_error(settings, last) from last
 
 
-async def _ask(
+async def _send(
     host: str, port: int, request: MetadataRequest, security: Mapping[str, Any]
 ) -> tuple[Any, set[int]]:
     connection = await create_conn(host, port, client_id="labelstream", **security)
@@ -99,31 +100,35 @@ def _shapes(answer: Any) -> Iterator[tuple[str, TopicShape]]:
 
 
 def topic_names(routes: Sequence[Route]) -> list[str]:
-    """Every topic of the routes, each once, in the order input, output, dead."""
+    """Return the topics of the routes without duplicates, in the order input, output, dead."""
     return list(dict.fromkeys(name for r in routes for name in (r.input_topic, r.output_topic, r.dead_topic)))
 
 
 async def find_topics(
-    settings: Settings, names: Sequence[str], timeout_s: float = ASK_TIMEOUT_S, *, ask: Ask = ask_cluster
+    settings: Settings,
+    names: Sequence[str],
+    timeout_s: float = REQUEST_TIMEOUT_S,
+    *,
+    describe: DescribeCluster = describe_cluster,
 ) -> dict[str, int]:
-    """Ask the broker once for these topics; returns topic → partition count.
+    """Return the partition count of each of these topics.
 
     Raises:
         BrokerError: the broker does not answer, or a topic does not exist.
     """
-    found = (await ask(settings, timeout_s)).topics
+    found = (await describe(settings, timeout_s)).topics
     if missing := [name for name in names if name not in found]:
         raise missing_topics(missing, settings)
     return {name: found[name].partitions for name in names}
 
 
 def missing_topics(names: Sequence[str], settings: Settings) -> BrokerError:
-    """The error that says which topics the broker does not list."""
+    """Return the error for topics that the broker does not list."""
     return BrokerError(
         f"the broker {settings.broker} has no topic {', '.join(dict.fromkeys(names))}",
-        cause="it answers, but does not list "
+        cause="the broker answers, but does not list "
         + ("them" if len(names) > 1 else "it")
-        + (f"; or the user {settings.sasl_username} may not see it" if settings.sasl_username else ""),
+        + (f", or the user {settings.sasl_username} may not see it" if settings.sasl_username else ""),
         fix="labelstream topics create",
     )
 
@@ -136,56 +141,56 @@ async def wait_for_topics(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     on_wait: Callable[[BrokerError], None] | None = None,
-    ask: Ask = ask_cluster,
+    describe: DescribeCluster = describe_cluster,
 ) -> dict[str, int]:
-    """Wait until the broker answers and every topic of the routes exists; returns topic → partition count.
+    """Wait until the broker answers and all topics of the routes exist; return their partition counts.
 
     Args:
-        settings: where and how to connect.
-        routes: whose topics.
-        deadline_s: seconds after which the last failure is raised.
-        clock: monotonic seconds.
-        sleep: the pause between two tries, which doubles from 0.1 s to 2 s.
-        on_wait: told of every failed try.
-        ask: the question to the broker.
+        settings: the address of the broker and the credentials.
+        routes: the routes whose topics have to exist.
+        deadline_s: the time limit, in seconds.
+        clock: the source of the time, in monotonic seconds.
+        sleep: waits between two attempts; the pause doubles from 0.1 s to 2 s.
+        on_wait: called with the error of every failed attempt.
+        describe: returns the description of the cluster.
 
     Raises:
-        BrokerError: the deadline passed.
-        UsageError: a setting of the connection is wrong; waiting does not help.
+        BrokerError: the time limit passed; the error is that of the last attempt.
+        UsageError: a setting of the connection is invalid; waiting would not help.
     """
-    told = False
+    warned = False
 
-    def failed(exc: BrokerError) -> None:
-        nonlocal told
-        if not told:
+    def on_failure(exc: BrokerError) -> None:
+        nonlocal warned
+        if not warned:
             log.warning("waiting for the broker", error=exc.message, cause=exc.cause, deadline_s=deadline_s)
-        told = True
+        warned = True
         if on_wait:
             on_wait(exc)
 
-    return await keep_asking(settings, topic_names(routes), deadline_s, clock, sleep, failed, ask)
+    deadline = Deadline(deadline_s, clock)
+    return await poll_topics(settings, topic_names(routes), deadline, sleep, on_failure, describe)
 
 
-async def keep_asking(
+async def poll_topics(
     settings: Settings,
     names: Sequence[str],
-    deadline_s: float,
-    clock: Callable[[], float] = time.monotonic,
+    deadline: Deadline,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     on_failure: Callable[[BrokerError], None] = lambda _: None,
-    ask: Ask = ask_cluster,
+    describe: DescribeCluster = describe_cluster,
 ) -> dict[str, int]:
-    """Ask for these topics until they are there or the deadline passed; as `wait_for_topics`, but silent."""
-    end, pause = clock() + deadline_s, FIRST_PAUSE_S
+    """Wait like `wait_for_topics`, for topics by name and without a log line."""
+    pause = FIRST_PAUSE_S
     while True:
-        left = max(end - clock(), FIRST_PAUSE_S)
+        timeout_s = min(REQUEST_TIMEOUT_S, max(deadline.remaining(), FIRST_PAUSE_S))
         try:
-            return await find_topics(settings, names, min(ASK_TIMEOUT_S, left), ask=ask)
+            return await find_topics(settings, names, timeout_s, describe=describe)
         except BrokerError as exc:
             on_failure(exc)
-            if clock() + pause > end:
+            if deadline.remaining() < pause:
                 raise BrokerError(
-                    exc.message, cause=f"{exc.cause}; waited {deadline_s:g} s", fix=exc.fix
+                    exc.message, cause=f"{exc.cause}; waited {deadline.seconds:g} s", fix=exc.fix
                 ) from exc
         await sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_S)

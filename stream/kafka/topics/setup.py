@@ -1,4 +1,4 @@
-"""Create the topics of the routes, and check how those that exist are set up."""
+"""Creation of the routes' topics, and the configuration of existing topics."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -8,26 +8,27 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
 
+from stream.deadline import Deadline
 from stream.errors import BrokerError
 from stream.kafka.connection import client_options, error_cause
-from stream.kafka.topics.cluster import Cluster, ask_cluster, keep_asking, topic_names
+from stream.kafka.topics.cluster import Cluster, describe_cluster, poll_topics, topic_names
 from stream.settings import Settings
 
 MAX_BYTES = "max.message.bytes"
 RETENTION_MS = "retention.ms"
-# Room for key, headers and the record's own fields beside a value of the largest size.
+# The space for the key, the headers and the fields of a record, in addition to the largest value.
 HEADROOM_BYTES = 64 * 2**10
 MIN_DEAD_BYTES = 2 * 2**20
 ADMIN_TIMEOUT_S = 10.0
-DOCTOR = "check the way to the broker: labelstream doctor"
-REFUSED = "ask for what the broker allows (see --help), or create the topic with its own tools"
+DOCTOR = "check the connection to the broker: labelstream doctor"
+REFUSED = "choose values that the broker allows (see --help), or create the topic with the broker's tools"
 
 Configs = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A topic to be created: its partitions, copies and configuration."""
+class TopicPlan:
+    """The partition count, replication factor and configuration of a topic to create."""
 
     name: str
     partitions: int
@@ -36,13 +37,14 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
-    """What became of the wish for topics.
+class CreatedTopics:
+    """The result of `create_topics`.
 
     Attributes:
-        new: name → partitions of the topics that were made.
-        kept: name → partitions of those that existed already; they were not touched.
-        by_name: this broker takes no requests to create topics; it chose partitions and settings itself.
+        new: the partition counts of the created topics, by name.
+        kept: the partition counts of the topics that already existed and are unchanged, by name.
+        by_name: whether the broker created the topics on a request for their names and chose partition count
+            and configuration itself, because it accepts no requests to create topics.
     """
 
     new: Mapping[str, int]
@@ -51,7 +53,7 @@ class Created:
 
 
 def needed_dead_bytes(max_event_bytes: int, input_limit: int = 0) -> int:
-    """Smallest max.message.bytes of a dead topic that takes every record its input topic can hold."""
+    """Return the smallest max.message.bytes of a dead topic that accepts every record of its input topic."""
     return max(MIN_DEAD_BYTES, max_event_bytes + HEADROOM_BYTES, input_limit + HEADROOM_BYTES)
 
 
@@ -63,32 +65,32 @@ def plan_topics(
     partitions: int,
     replication: int | None = None,
     retention_hours: float | None = None,
-) -> list[Plan]:
-    """The topics that the routes lack; output and dead topics get as many partitions as their input.
+) -> list[TopicPlan]:
+    """Return the missing topics of the routes. Output and dead topics get as many partitions as their input.
 
     Args:
-        settings: the routes, and the largest event.
-        cluster: the brokers and topics there are.
-        limits: max.message.bytes of the input topics that exist, by name.
-        partitions: of an input topic.
-        replication: copies of each partition; default: 3, or one a broker where there are fewer.
-        retention_hours: how long records are kept; default: the broker's.
+        settings: the routes and the size limit of an event.
+        cluster: the existing brokers and topics.
+        limits: the max.message.bytes of existing input topics, by name.
+        partitions: the partition count of a new input topic.
+        replication: the replication factor; default: 3, or the number of brokers if that is smaller.
+        retention_hours: the retention in hours; default: the broker's.
     """
     common = {"compression.type": "producer"}
     if retention_hours is not None:
         common[RETENTION_MS] = str(round(retention_hours * 3_600_000))
     copies = replication or min(3, max(1, len(cluster.brokers)))
-    plans: dict[str, Plan] = {}
+    plans: dict[str, TopicPlan] = {}
     for route in settings.effective_routes:
-        there = cluster.topics.get(route.input_topic)
-        count = there.partitions if there else partitions
+        existing = cluster.topics.get(route.input_topic)
+        count = existing.partitions if existing else partitions
         limit = limits.get(route.input_topic, settings.max_event_bytes + HEADROOM_BYTES)
-        # Labels repeat key and headers of their event, so they can be about as large as it.
+        # A label event repeats the key and the headers of its event, so it can be about as large.
         written = needed_dead_bytes(settings.max_event_bytes, limit)
         wanted = {route.input_topic: limit, route.output_topic: written, route.dead_topic: written}
         for name, size in wanted.items():
             if name not in cluster.topics:
-                plans.setdefault(name, Plan(name, count, copies, {**common, MAX_BYTES: str(size)}))
+                plans.setdefault(name, TopicPlan(name, count, copies, {**common, MAX_BYTES: str(size)}))
     return list(plans.values())
 
 
@@ -98,14 +100,14 @@ async def create_topics(
     partitions: int = 6,
     replication: int | None = None,
     retention_hours: float | None = None,
-) -> Created:
-    """Create the topics of the routes that do not exist; returns when the broker lists them all.
+) -> CreatedTopics:
+    """Create the missing topics of the routes, and return when the broker lists all topics.
 
     Raises:
         BrokerError: the broker does not answer, or refuses a topic.
     """
     names = topic_names(settings.effective_routes)
-    cluster = await ask_cluster(settings)
+    cluster = await describe_cluster(settings)
     configs = await read_configs(settings, [name for name in names if name in cluster.topics])
     limits = {name: int(found[MAX_BYTES]) for name, found in configs.items() if found.get(MAX_BYTES)}
     plans = plan_topics(
@@ -119,14 +121,14 @@ async def create_topics(
     if plans and cluster.creates_topics:
         await _request_topics(settings, plans)
     elif plans:
-        await ask_cluster(settings, create=[plan.name for plan in plans])
-    found = await keep_asking(settings, names, ADMIN_TIMEOUT_S)
+        await describe_cluster(settings, create=[plan.name for plan in plans])
+    found = await poll_topics(settings, names, Deadline(ADMIN_TIMEOUT_S))
     new = {plan.name: found[plan.name] for plan in plans}
     kept = {name: count for name, count in found.items() if name not in new}
-    return Created(new, kept, by_name=bool(plans) and not cluster.creates_topics)
+    return CreatedTopics(new, kept, by_name=bool(plans) and not cluster.creates_topics)
 
 
-async def _request_topics(settings: Settings, plans: Sequence[Plan]) -> None:
+async def _request_topics(settings: Settings, plans: Sequence[TopicPlan]) -> None:
     topics = [NewTopic(p.name, p.partitions, p.replication, topic_configs=dict(p.configs)) for p in plans]
     try:
         async with _admin(settings) as admin:
@@ -140,7 +142,7 @@ async def _request_topics(settings: Settings, plans: Sequence[Plan]) -> None:
 
 
 async def read_configs(settings: Settings, names: Sequence[str]) -> Configs:
-    """Configuration of topics by name; empty where the broker does not tell it to this user.
+    """Return the configuration of topics, by name. It is empty if the broker does not support the request.
 
     Raises:
         BrokerError: the broker does not answer.
@@ -155,10 +157,10 @@ async def read_configs(settings: Settings, names: Sequence[str]) -> Configs:
         return {}
     except (KafkaError, OSError) as exc:
         raise BrokerError(
-            "the topics' settings could not be read", cause=error_cause(exc), fix=DOCTOR
+            "the configuration of the topics could not be read", cause=error_cause(exc), fix=DOCTOR
         ) from exc
-    told = [resource for answer in answers for resource in answer.resources]
-    return {resource[3]: {entry[0]: entry[1] for entry in resource[4]} for resource in told}
+    described = [resource for answer in answers for resource in answer.resources]
+    return {resource[3]: {entry[0]: entry[1] for entry in resource[4]} for resource in described}
 
 
 @asynccontextmanager

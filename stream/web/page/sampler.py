@@ -1,4 +1,4 @@
-"""Shows the page a few of the outcomes of every confirmed batch."""
+"""Samples of confirmed batches for the status page."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -9,26 +9,26 @@ from stream.errors import Poison
 from stream.records import DeadLetter, Decoded, Event, Source
 from stream.web.page.recent import LABELS_SHOWN, DeadLetterSample, LabelledSample, RecentOutcomes, truncate
 
-EVENTS_A_BATCH = 8
-# Spans of a long text can be as long as the text; reading them to show a line is not worth it.
-LARGEST_READ_BYTES = 8_192
+EVENTS_PER_BATCH = 8
+# The spans of a long text can be as long as the text. Parsing them is too expensive for one line of the page.
+MAX_PARSED_BYTES = 8_192
 NAME_CHARS = 120
 TEXT_CHARS = 160
 
 
 class Sampler:
-    """Looks into the last few events of a route's batches; it costs nothing per event."""
+    """Samples the last few events of each batch of a route, at no cost for the other events."""
 
     def __init__(self, route: str, recent: RecentOutcomes) -> None:
         """
         Args:
-            route: its name.
-            recent: remembers what is seen, and says how much may be looked into.
+            route: the name of the route.
+            recent: stores the samples and limits their rate.
         """
         self._route = route
         self._recent = recent
 
-    def look(
+    def sample(
         self,
         source: Source,
         decoded: Sequence[Decoded],
@@ -36,23 +36,23 @@ class Sampler:
         dead_letters: Iterable[DeadLetter],
         now_ms: int,
     ) -> None:
-        """Remember the end of a batch.
+        """Sample the end of a batch.
 
         Args:
-            source: where its records were read.
-            decoded: these, in offset order.
-            results: one for each event among them.
-            dead_letters: its last dead letters.
-            now_ms: milliseconds since the epoch, at the confirmation.
+            source: the topic and the partition of the batch.
+            decoded: the decoded records, in offset order.
+            results: the results of the events among them, in order.
+            dead_letters: the last dead letters of the batch.
+            now_ms: the time of the confirmation, in milliseconds since the epoch.
         """
         for dead in dead_letters:
             self._recent.add_dead_letter(
                 DeadLetterSample(self._route, *dead.source, dead.record.offset, dead.reason.value, now_ms)
             )
-        if results and (granted := self._recent.acquire(min(len(results), EVENTS_A_BATCH))):
-            self._look_into(source, decoded, results, granted, now_ms)
+        if results and (granted := self._recent.acquire(min(len(results), EVENTS_PER_BATCH))):
+            self._sample_events(source, decoded, results, granted, now_ms)
 
-    def _look_into(
+    def _sample_events(
         self,
         source: Source,
         decoded: Sequence[Decoded],
@@ -65,7 +65,7 @@ class Sampler:
         last = [*islice(zip(events, reversed(results), strict=False), granted)]
         for event, result in reversed(last):
             if isinstance(result, Prediction):
-                labels, said, score = told(result)
+                labels, text, score = summarize_prediction(result)
                 record = event.record
                 self._recent.add_labelled(
                     LabelledSample(
@@ -73,7 +73,7 @@ class Sampler:
                         *source,
                         record.offset,
                         truncate(event.id, NAME_CHARS),
-                        truncate(said, NAME_CHARS),
+                        truncate(text, NAME_CHARS),
                         score,
                         max(0, now_ms - record.timestamp),
                         len(event.text),
@@ -83,9 +83,9 @@ class Sampler:
                 )
 
 
-def told(prediction: Prediction) -> tuple[list[str], str, float | None]:
-    """What a prediction says: labels to tally, a line for people, and the score of a single label."""
-    if len(prediction.members) > LARGEST_READ_BYTES:
+def summarize_prediction(prediction: Prediction) -> tuple[list[str], str, float | None]:
+    """Return the labels to count, a line of text, and the score of a single label."""
+    if len(prediction.members) > MAX_PARSED_BYTES:
         return [], "(long)", None
     fields: dict[str, Any] = prediction.fields()
     if fields.get("abstained"):

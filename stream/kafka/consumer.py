@@ -1,0 +1,47 @@
+"""The settings of the batch consumer and the events that it reports."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerConfig:
+    """The start position and the limits of a batch consumer.
+
+    Attributes:
+        start_at: the start position of a group without committed offsets, `earliest` or `latest`.
+        max_events: the number of read, unfinished events at which the consumer pauses its partitions.
+        max_bytes: the bytes of their keys and values at which the consumer pauses its partitions.
+        drain_s: the seconds that the batches in flight get to finish before a rebalance.
+    """
+
+    start_at: str = "earliest"
+    max_events: int = 20_000
+    max_bytes: int = 64 * 2**20
+    drain_s: float = 10.0
+
+
+class ConsumerObserver(Protocol):
+    """The receiver of a consumer's events, for metrics and logs."""
+
+    def on_rebalance(self) -> None:
+        """A rebalance starts."""
+
+    def on_assigned(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """A rebalance assigned these partitions (topic, number)."""
+
+    def on_taken(self, waited_s: float) -> None:
+        """An agent took a batch that had waited in the queue for this many seconds."""
+
+    def on_commit(self, succeeded: bool, seconds: float) -> None:
+        """The broker answered a commit, or the commit failed, after this many seconds."""
+
+    def on_offsets_skipped(self, topic: str, partition: int, offsets: int) -> None:
+        """Retention removed this many offsets before the consumer read them."""
+
+    def on_probe_retry(self) -> None:
+        """The consumer probes the broker again after a probe that failed."""
+
+    def on_publish_retry(self) -> None:
+        """The producer sends a batch again."""

@@ -1,0 +1,95 @@
+"""The Faust app and the Faust worker that run batch agents."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import faust
+
+from stream.deadline import Deadline
+from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
+from stream.kafka.faust.consumer import BatchConsumer
+from stream.kafka.faust.transport import BatchTransport
+
+
+class BatchApp(faust.App):  # type: ignore[misc]
+    """A Faust app whose transport carries record batches."""
+
+    logger = logging.getLogger("faust.batches")
+
+    def __init__(
+        self,
+        group: str,
+        options: Mapping[str, Any],
+        *,
+        config: ConsumerConfig,
+        observer: ConsumerObserver,
+        new_thread: Callable[[BatchConsumer], Any],
+    ) -> None:
+        """
+        Args:
+            group: the consumer group, which is also the app's id.
+            options: the other keyword arguments of `faust.App`.
+            config: the settings of the consumer.
+            observer: the receiver of the clients' events.
+            new_thread: creates the thread of a consumer.
+        """
+        super().__init__(group, **options)
+        self._config = config
+        self._observer = observer
+        self._new_thread = new_thread
+
+    @property
+    def batch_consumer(self) -> BatchConsumer | None:
+        """The consumer, None before Faust has created it."""
+        consumer: BatchConsumer | None = self._consumer
+        return consumer
+
+    @property
+    def producer_client(self) -> Any:
+        """The aiokafka producer that Faust owns, None before Faust has started it."""
+        return self.producer.client
+
+    async def drain(self, reason: str, deadline: Deadline) -> None:
+        """Drain the consumer, if it reads any partition. See `BatchConsumer.drain`."""
+        consumer = self.batch_consumer
+        if consumer is not None and consumer.ranges:
+            await consumer.drain(reason, deadline)
+
+    def on_rebalance_start(self) -> None:
+        """Report the rebalance."""
+        self._observer.on_rebalance()
+        super().on_rebalance_start()
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(
+            self.conf.broker_consumer,
+            self,
+            config=self._config,
+            observer=self._observer,
+            new_thread=self._new_thread,
+        )
+
+    def _create_directories(self) -> None:
+        """Create none: there are no tables to keep, and a container's root may be read-only."""
+
+
+class BatchWorker(faust.Worker):  # type: ignore[misc]
+    """Faust's worker without its logging, spinner and signal handlers."""
+
+    logger = logging.getLogger("faust.batches")
+
+    def __init__(self, app: BatchApp) -> None:
+        super().__init__(
+            app,
+            quiet=True,
+            override_logging=False,
+            redirect_stdouts=False,
+            daemon=False,
+            loop=asyncio.get_running_loop(),
+        )
+        self.spinner = None
+
+    def install_signal_handlers(self) -> None:
+        """Install none: the command handles signals."""

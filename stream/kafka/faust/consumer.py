@@ -1,0 +1,337 @@
+"""Faust's aiokafka consumer, changed so that whole record batches pass through it.
+
+The records of a `BatchTopic` leave `_wait_next_records` as one list per partition, before Faust would create
+an object for each record. Agents acknowledge ranges of offsets. Everything else works as in Faust. A test
+asserts that the private names used here exist; Faust, mode and aiokafka are pinned (docs/adr/0002).
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+import structlog
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from stream.deadline import Deadline
+from stream.kafka.batches import RecordBatch
+from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
+from stream.kafka.faust.topic import BatchTopic
+from stream.kafka.probe import BrokerProbe
+from stream.kafka.ranges import PartitionRanges
+from stream.records import Record, Source
+
+# The time for the last commit of a drain, after the drain's own deadline.
+COMMIT_GRACE_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class BatchConsumer(driver.Consumer):  # type: ignore[misc]
+    """Hands out record batches, limits unfinished events and commits the finished prefix of each partition.
+
+    An epoch is the time between two assignments. The batches of an earlier epoch are released: the consumer
+    ignores their late acknowledgements, because another worker reads their records again.
+    """
+
+    logger = logging.getLogger("faust.batches")
+
+    def __init__(
+        self,
+        *args: Any,
+        config: ConsumerConfig,
+        observer: ConsumerObserver,
+        new_thread: Callable[["BatchConsumer"], Any],
+        **kwargs: Any,
+    ) -> None:
+        """
+        Args:
+            args: the positional arguments of Faust's consumer.
+            config: the limits, and the time for a drain.
+            observer: the receiver of the consumer's events.
+            new_thread: creates the thread in which aiokafka's consumer runs.
+            kwargs: the keyword arguments of Faust's consumer.
+        """
+        self._config = config
+        self._observer = observer
+        self._new_thread = new_thread
+        super().__init__(*args, **kwargs)
+        self.ranges: dict[TP, PartitionRanges] = {}
+        self.epoch = 0
+        self.queued_events = 0
+        self.queued_bytes = 0
+        self._queued_by_topic: Counter[str] = Counter()
+        self.in_flight_events = 0
+        self.in_flight_bytes = 0
+        self.progress = 0
+        self.joined = False
+        self._capacity = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def _new_consumer_thread(self) -> Any:
+        return self._new_thread(self)
+
+    # ---- reading -----------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """Whether the unfinished events have reached a limit, so that the partitions are paused."""
+        return (
+            self.queued_events + self.in_flight_events >= self._config.max_events
+            or self.queued_bytes + self.in_flight_bytes >= self._config.max_bytes
+        )
+
+    async def _wait_next_records(self, timeout: float) -> tuple[dict[TP, list[Any]] | None, set[TP] | None]:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = {tp for tp in self._get_active_partitions() if not self._paused(tp.topic)}
+        if not active:
+            self._capacity.clear()
+            await self.wait_first(self._capacity.wait(), self.suspend_flow.wait(), timeout=0.2)
+            return None, None
+        self.not_waiting_next_records.clear()
+        try:
+            epoch = self.epoch
+            fetched = await self._getmany(active_partitions=active, timeout=timeout)
+        finally:
+            self.not_waiting_next_records.set()
+        current = epoch == self.epoch and fetched.epoch == self._thread.position_epoch
+        if not (current and self.joined and self.flow_active):
+            await self._thread.put_back(fetched)
+            return None, None
+        ordinary = {}
+        for tp, records in fetched.items():
+            channel = self._channel(tp.topic)
+            if channel is None:
+                ordinary[tp] = records
+            else:
+                size = channel.limits.events_at_once
+                for start in range(0, len(records), size):
+                    self._deliver(TP(tp.topic, tp.partition), records[start : start + size], channel)
+        return ordinary or None, active
+
+    def reads_batches(self, tp: tuple[str, int]) -> bool:
+        """Whether an agent receives this partition's records as batches. The consumer's thread calls this."""
+        return tp in self.ranges
+
+    def _paused(self, topic: str) -> bool:
+        channel = self._channel(topic)
+        return channel is not None and (
+            self.full or self._queued_by_topic[topic] >= channel.limits.read_ahead
+        )
+
+    def _channel(self, topic: str) -> BatchTopic | None:
+        channels = self.app.topics._topic_name_index.get(topic, ())
+        return next((c for c in channels if isinstance(c, BatchTopic)), None)
+
+    def _deliver(self, tp: TP, records: list[Record], channel: BatchTopic) -> None:
+        first, next_offset = records[0].offset, records[-1].offset + 1
+        offset_range = self.ranges[tp].open(first, next_offset)
+        source = Source(tp.topic, tp.partition)
+        batch = RecordBatch(source, records, offset_range, self.epoch, self, monotonic())
+        self._read_offset[tp] = next_offset
+        self.queued_events += len(batch)
+        self._queued_by_topic[tp.topic] += len(batch)
+        self.queued_bytes += batch.size_bytes
+        self.progress += 1
+        message = ConsumerMessage(
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=first,
+            timestamp=0.0,
+            timestamp_type=0,
+            headers=(),
+            key=None,
+            value=None,
+            checksum=None,
+            tp=tp,
+            # A Faust stream skips the events of another generation.
+            generation_id=self.app.consumer_generation_id,
+        )
+        channel.queue.force_put_nowait(self.app.create_event(None, batch, None, message))
+
+    # ---- the owner of a batch ----------------------------------------------------------------------
+
+    def take(self, batch: RecordBatch) -> bool:
+        """Count a batch as in flight. See `RecordBatch.take`."""
+        if self.is_released(batch) or not self.flow_active:
+            # While the flow is stopped, a drain may already have counted the batches in flight.
+            return False
+        self.queued_events -= len(batch)
+        self._queued_by_topic[batch.topic] -= len(batch)
+        self.queued_bytes -= batch.size_bytes
+        self._capacity.set()
+        self.in_flight_events += len(batch)
+        self.in_flight_bytes += batch.size_bytes
+        self._idle.clear()
+        self._observer.on_taken(monotonic() - batch.delivered_at)
+        return True
+
+    def acknowledge(self, batch: RecordBatch) -> bool:
+        """Mark the offsets of a batch as finished. See `RecordBatch.acknowledge`."""
+        if self.is_released(batch) or batch.offset_range.acknowledged:
+            return False
+        self.ranges[TP(batch.topic, batch.partition)].acknowledge(batch.offset_range)
+        self.in_flight_events -= len(batch)
+        self.in_flight_bytes -= batch.size_bytes
+        self.progress += 1
+        self._capacity.set()
+        if not self.in_flight_events:
+            self._idle.set()
+        return True
+
+    def is_released(self, batch: RecordBatch) -> bool:
+        """Whether a batch belongs to an earlier epoch."""
+        return batch.epoch != self.epoch
+
+    # ---- status ------------------------------------------------------------------------------------
+
+    @property
+    def assigned(self) -> list[TP]:
+        """The partitions that this worker reads, sorted."""
+        return sorted(self.ranges)
+
+    @property
+    def probe(self) -> BrokerProbe:
+        """The probe that checks whether the broker answers."""
+        probe: BrokerProbe = self._thread.probe
+        return probe
+
+    @property
+    def broker_answers(self) -> bool:
+        """Whether the broker has answered a recent probe."""
+        return self.probe.healthy
+
+    def lag(self) -> dict[TP, int]:
+        """Return the events of each assigned partition between the safe offset and the last stable offset.
+
+        The safe offset of a partition without unfinished events is the offset of the next read. The markers
+        at the end of a transaction take offsets and are no events.
+        """
+        ends, positions = self._thread.stable_ends(), self._thread.positions()
+        finished = {
+            tp: max(ranges.base, positions.get(tp, 0)) if ranges.idle else ranges.base
+            for tp, ranges in self.ranges.items()
+        }
+        return {tp: max(0, ends.get(tp, 0) - offset) for tp, offset in finished.items()}
+
+    # ---- committing --------------------------------------------------------------------------------
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        yield from super()._filter_tps_with_pending_acks(topics)
+        for tp, ranges in self.ranges.items():
+            if ranges.uncommitted and (topics is None or tp in topics or tp.topic in topics):
+                yield tp
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        wanted = list(tps)
+        offsets: dict[TP, int] = super()._filter_committable_offsets(
+            tp for tp in wanted if tp not in self.ranges
+        )
+        offsets.update({tp: self.ranges[tp].base for tp in wanted if tp in self.ranges})
+        return offsets
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        batched = {tp: at for tp, at in offsets.items() if tp in self.ranges}
+        ordinary = {tp: at for tp, at in offsets.items() if tp not in self.ranges}
+        done = True
+        if ordinary:
+            done = await super()._commit_offsets(ordinary, start_new_transaction=start_new_transaction)
+        if batched:
+            epoch, began = self.epoch, monotonic()
+            committed = await self._thread.commit(batched)
+            self._observer.on_commit(committed, monotonic() - began)
+            if committed and epoch == self.epoch:
+                for tp, at in batched.items():
+                    self.ranges[tp].committed = at
+            done = done and committed
+        return done
+
+    # ---- rebalance and stop ------------------------------------------------------------------------
+
+    async def perform_seek(self) -> None:
+        """Start an epoch: read every assigned partition from its committed offset."""
+        self._start_epoch()
+        self._observer.on_assigned(self.assignment())
+        positions = await self._thread.set_positions()
+        self._read_offset.update({tp: p.offset for tp, p in positions.items()})
+        self._committed_offset.update({tp: p.committed for tp, p in positions.items()})
+        self.ranges = {
+            tp: PartitionRanges(p.offset, p.committed)
+            for tp, p in positions.items()
+            if self._channel(tp.topic)
+        }
+        self.joined = True
+
+    def _start_epoch(self) -> None:
+        self.epoch += 1
+        self.joined = False
+        self.ranges = {}
+        self.queued_events = self.queued_bytes = self.in_flight_events = self.in_flight_bytes = 0
+        self._queued_by_topic.clear()
+        self._idle.set()
+        self._capacity.set()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Drain, then start an epoch without partitions."""
+        if self.ranges:
+            await self.drain("partitions revoked", Deadline(self._config.drain_s))
+        self._start_epoch()
+        await super().on_partitions_revoked(revoked)
+
+    async def drain(self, reason: str, deadline: Deadline) -> None:
+        """Stop handing out batches, wait for the batches in flight, and commit the finished offsets.
+
+        The offsets of batches that do not finish in time stay uncommitted; the next owner of the partition
+        reads their records again.
+
+        Args:
+            reason: the reason, for the log.
+            deadline: the time by which the batches in flight have to finish. The commit gets `COMMIT_GRACE_S`
+                in addition, so that a drain without time for the batches commits what is already finished.
+        """
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        dropped = self._drop_queued()
+        if not deadline.expired:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), deadline.remaining())
+        if self.in_flight_events:
+            log.warning(
+                "drain: batches unfinished, their events will be read again",
+                reason=reason,
+                events=self.in_flight_events,
+            )
+        # asyncio.wait_for would cancel a late commit, but Faust swallows the cancellation and keeps waiting.
+        committing = asyncio.create_task(self._commit_all())
+        done, _ = await asyncio.wait({committing}, timeout=deadline.extended(COMMIT_GRACE_S).remaining())
+        if not done:
+            log.warning("drain: the broker did not answer the commit, events may be repeated", reason=reason)
+        log.info("drained", reason=reason, released_events=dropped + self.in_flight_events)
+
+    async def _commit_all(self) -> None:
+        # A running commit does not include the batches that were acknowledged after its start.
+        await self.maybe_wait_for_commit_to_finish()
+        await self.commit()
+
+    def _drop_queued(self) -> int:
+        dropped, self.queued_events, self.queued_bytes = self.queued_events, 0, 0
+        self._queued_by_topic.clear()
+        for channel in self.app.topics:
+            if isinstance(channel, BatchTopic):
+                channel.queue.clear()
+        return dropped
+
+    # ---- behaviour of Faust that batches replace ----------------------------------------------------
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Do nothing: Faust detects stalls by event, `stream.worker.watchdog` detects them for batches."""
+
+    async def on_task_error(self, exc: BaseException) -> None:
+        """Do nothing: Faust commits here, but a failure is no reason to commit."""

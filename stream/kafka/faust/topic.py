@@ -1,0 +1,58 @@
+"""Topics whose agents receive record batches, and the stream of these batches."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import faust
+
+from stream.kafka.batches import RecordBatch
+
+
+class ReadLimits(Protocol):
+    """How much of a topic the consumer reads. The limits may change while the consumer runs."""
+
+    @property
+    def events_at_once(self) -> int:
+        """The largest number of events in one record batch."""
+
+    @property
+    def read_ahead(self) -> int:
+        """The number of events waiting for the agent at which the consumer stops reading the topic."""
+
+
+class BatchTopic(faust.Topic):  # type: ignore[misc]
+    """A topic whose agent receives `RecordBatch` objects instead of single events."""
+
+    def __init__(self, *args: Any, limits: ReadLimits, **kwargs: Any) -> None:
+        """
+        Args:
+            args: the positional arguments of `faust.Topic`.
+            limits: how much of the topic the consumer reads.
+            kwargs: the keyword arguments of `faust.Topic`.
+        """
+        self.limits = limits
+        super().__init__(*args, **kwargs)
+
+    def _clone_args(self) -> Mapping[str, Any]:
+        # An agent reads from a clone of its topic.
+        return {**super()._clone_args(), "limits": self.limits}
+
+
+async def live_batches(
+    stream: Any, wait_for_capacity: Callable[[], Awaitable[None]]
+) -> AsyncIterator[RecordBatch]:
+    """Yield the batches of a Faust stream that this worker still owns, each as soon as there is capacity.
+
+    A batch that waits for capacity is not in flight yet, so a drain does not wait for it. Faust acknowledges
+    an event in a `finally` of its stream, also after the agent raised an exception. This function switches
+    that off: only `RecordBatch.acknowledge` acknowledges a batch.
+
+    Args:
+        stream: the stream of a `BatchTopic`, as Faust passes it to an agent.
+        wait_for_capacity: returns when the agent can take another batch.
+    """
+    stream.enable_acks = False
+    async for batch in stream:
+        await wait_for_capacity()
+        if batch.take():
+            yield batch
