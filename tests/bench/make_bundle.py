@@ -129,7 +129,7 @@ def _random(kind: str, store: Path, folder: Path, texts: list[str]) -> Bundle:
 def _build(name: str, store: Path, model: Any, tokenizer: Any, texts: list[str], max_length: int) -> Bundle:
     from stream.classify.inputs import TextInput
     from trainer.export.package import About, Served, build_bundle, staging_folder
-    from trainer.quiet import silence_libraries
+    from trainer.silence import silence_libraries
 
     silence_libraries()
     with staging_folder(store, name) as staging:

@@ -11,7 +11,7 @@ from tests.real.architectures import ARCHITECTURES, LONGEST, TAGS, make_architec
 from tests.real.tiny_bundle import LABELS, TEXTS
 from tests.unit.lenient import LENIENT_VARIANTS
 from trainer.export.package import About, Served, build_bundle, staging_folder
-from trainer.quiet import silence_libraries
+from trainer.silence import silence_libraries
 
 pytestmark = pytest.mark.slow
 

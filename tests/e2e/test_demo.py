@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo folder whose bundle says that it was made from the sample; its weights are random."""
     from stream.classify.inputs import TextInput
     from trainer.export.package import About, Served, build_bundle, staging_folder, write_splits
-    from trainer.quiet import silence_libraries
+    from trainer.silence import silence_libraries
 
     silence_libraries()
     folder = tmp_path_factory.mktemp("demo")

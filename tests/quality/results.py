@@ -14,6 +14,7 @@ from tests.quality.paired import Estimate, estimates, numbered, predicted
 from tests.quality.prepare import read_rows
 from tests.quality.sets import Options, QualitySet, Run
 from tests.quality.training import Done, resolved
+from trainer.config import DataConfig
 from trainer.data.read import Data, read_data
 
 
@@ -61,10 +62,7 @@ def data_of(wanted: QualitySet, source: str, data: Path, work: Path) -> Data:
         name: resolved([value], data, work)[0] if isinstance(value, str) else value
         for name, value in wanted.reading.items()
     }
-    given: dict[str, Any] = {**options}
-    if "label_names" in given:
-        given["label_names"] = Path(given["label_names"])
-    return read_data(Path(resolved([source], data, work)[0]), **given)
+    return read_data(Path(resolved([source], data, work)[0]), DataConfig(**options))
 
 
 def findings(wanted: QualitySet, every: Sequence[Trained], read: Data, made: Path, runs: Path) -> Findings:

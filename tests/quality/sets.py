@@ -70,7 +70,7 @@ class QualitySet:
         title: heading of its section.
         method: what is learnt from which rows, one paragraph.
         source: what `labelstream train` is given; DATA and WORK stand for the two folders.
-        reading: options that say what the data are; `trainer.data.read.read_data` takes them too.
+        reading: options that say what the data are; `trainer.config.DataConfig` takes them too.
         learning: the hyper-parameters.
         figures: of the test part, the headline first, by their names in metrics.json.
         runs: the trainings.

@@ -65,7 +65,7 @@ def make_tiny_bundle(store: Path, name: str = "tiny") -> Bundle:
 
     from stream.classify.inputs import TextInput
     from trainer.export.package import About, Served, build_bundle, staging_folder
-    from trainer.quiet import silence_libraries
+    from trainer.silence import silence_libraries
 
     silence_libraries()
     with TemporaryDirectory() as base, staging_folder(store, name) as staging:

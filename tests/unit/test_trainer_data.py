@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
+from trainer.config import DataConfig
 from trainer.data.columns import Columns, Wanted, choose_columns
 from trainer.data.duplicates import repeats
 from trainer.data.read import Example, read_data
@@ -46,7 +47,7 @@ def test_id_time_and_group_are_kept(tmp_path: Path) -> None:
         for n, (text, label) in enumerate(PAIRS, 1)
     ]
     path = write_csv(tmp_path, "\n".join(map(json.dumps, rows)), "data.jsonl")
-    data = read_data(path, group_column="customer")
+    data = read_data(path, DataConfig(group_column="customer"))
     assert data.columns == Columns("body", "intent", id="id", time="time", group="customer")
     assert data.examples[0] == Example(1, "paid twice", "billing", id="1", time="2026-01-01", group="1")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from trainer.config import DataConfig
 from trainer.data.read import read_data
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
@@ -29,7 +30,7 @@ def test_an_example_is_read(tmp_path: Path, ending: str, told: str, text: str) -
     path = tmp_path / f"data.{ending}"
     header, body = text.split("\n", 1) if ending == "csv" else ("", text)
     path.write_text("\n".join(filter(None, [header, *["\n" * (ending == "conll") + body] * LEAST_ROWS])))
-    data = read_data(path, **wanted)
+    data = read_data(path, DataConfig(**wanted))
     assert len(data.examples) == 2 * LEAST_ROWS
     assert not data.no_text
     assert not data.no_label

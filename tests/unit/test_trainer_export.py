@@ -16,11 +16,11 @@ from stream.classify.parity import read_reference
 from stream.errors import UsageError
 from tests.real.architectures import ARCHITECTURES, TAGS, make_architecture, save_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
+from trainer.cli import export
 from trainer.export.given_texts import read_texts, sample_texts
 from trainer.export.graph import check_exportable
 from trainer.export.pretrained import load_pretrained, span_rules, task_of
 from trainer.export.run import Wanted, run_export
-from trainer.export_cli import export
 from trainer.model.base_model import resolve_base_model
 
 

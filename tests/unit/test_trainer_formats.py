@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
+from trainer.config import DataConfig
 from trainer.data.files import Layout
 from trainer.data.read import Data, data_digest, read_data
 from trainer.data.sources import split_of
@@ -59,7 +60,7 @@ def test_one_json_array_and_lines_of_objects_are_the_same(tmp_path: Path) -> Non
 
 def test_files_without_a_header_have_numbered_columns(tmp_path: Path) -> None:
     path = file_of(tmp_path, "data.tsv", "".join(f"{label}\t{text}\n" for text, label in ROWS))
-    data = read_data(path, no_header=True, text_column="2", label_column="1")
+    data = read_data(path, DataConfig(no_header=True, text_column="2", label_column="1"))
     assert len(data.examples) == len(ROWS)
     assert (data.examples[0].row, data.examples[0].text) == (1, "paid twice")
 
@@ -67,7 +68,7 @@ def test_files_without_a_header_have_numbered_columns(tmp_path: Path) -> None:
 def test_quotes_can_be_text(tmp_path: Path) -> None:
     lines = ['say "no\tham', '"unclosed\tspam'] * 3
     path = file_of(tmp_path, "data.txt", "text\tlabel\n" + "".join(f"{line}\n" for line in lines))
-    data = read_data(path, quoting="none")
+    data = read_data(path, DataConfig(quoting="none"))
     assert [example.text for example in data.examples[:2]] == ['say "no', '"unclosed']
     with pytest.raises(UsageError) as refused:
         read_data(path)
@@ -75,7 +76,7 @@ def test_quotes_can_be_text(tmp_path: Path) -> None:
 
 
 def test_conll_words_and_tags_with_their_places(tmp_path: Path) -> None:
-    data = read_data(file_of(tmp_path, "data.conll", CONLL), task="token")
+    data = read_data(file_of(tmp_path, "data.conll", CONLL), DataConfig(task="token"))
     first, second = data.examples
     assert first.text == "Anna van Dam in Rome"
     assert [first.text[start:end] for start, end in first.words] == ["Anna", "van", "Dam", "in", "Rome"]
@@ -89,15 +90,15 @@ def test_conll_words_and_tags_with_their_places(tmp_path: Path) -> None:
 )
 def test_conll_takes_tabs_too_words_with_spaces_then(tmp_path: Path, name: str) -> None:
     path = file_of(tmp_path, name, "New York\tNNP\tB-place\r\n.\t.\tO\r\n\r\n")
-    (example,) = read_data(path, task="token").examples
+    (example,) = read_data(path, DataConfig(task="token")).examples
     assert (example.text, example.words) == ("New York .", ((0, 8), (9, 10)))
-    tagged = read_data(path, task="token", label_column="2")
+    tagged = read_data(path, DataConfig(task="token", label_column="2"))
     assert tagged.labels == [".", "NNP"]
 
 
 def test_a_conll_line_with_too_few_fields_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
-        read_data(file_of(tmp_path, "data.conll", "a O\nb O\n\nlonely\n"), task="token")
+        read_data(file_of(tmp_path, "data.conll", "a O\nb O\n\nlonely\n"), DataConfig(task="token"))
     assert "line 4 has 1 fields, the first line has 2" in refused.value.why
 
 
@@ -172,15 +173,15 @@ def test_what_a_name_says_of_its_split(name: str, split: str | None) -> None:
 
 def test_files_named_by_flag(tmp_path: Path) -> None:
     path, test = file_of(tmp_path, "all.csv", CSV), file_of(tmp_path, "later.csv", CSV)
-    data = read_data(path, test_file=test)
+    data = read_data(path, DataConfig(test_file=test))
     assert [example.split for example in data.examples] == ["train"] * 6 + ["test"] * 6
     file_of(tmp_path, "train.csv", CSV)
     file_of(tmp_path, "test.csv", CSV)
     with pytest.raises(UsageError, match="two test parts"):
-        read_data(tmp_path, test_file=test)
+        read_data(tmp_path, DataConfig(test_file=test))
     file_of(tmp_path, "other.csv", CSV.replace("label", "team"))
     with pytest.raises(UsageError, match=r"other.csv has no column 'label'"):
-        read_data(path, validation_file=tmp_path / "other.csv")
+        read_data(path, DataConfig(validation_file=tmp_path / "other.csv"))
 
 
 def hub_set(**columns: Any) -> Any:
@@ -229,7 +230,7 @@ def test_numbered_tags_of_a_data_set_are_named(tmp_path: Path) -> None:
     whole.save_to_disk(tmp_path / "set")
     whole.to_parquet(tmp_path / "set.parquet")
     for path in (tmp_path / "set", tmp_path / "set.parquet"):
-        data = read_data(path, task="token")
+        data = read_data(path, DataConfig(task="token"))
         assert data.examples[0].target == ("O", "B-place", "I-place")
         assert data.labels == ["O", "B-place", "I-place"]
 

@@ -9,11 +9,11 @@ from transformers import AlbertConfig, AlbertForSequenceClassification
 
 from stream.errors import UsageError
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
-from trainer.model.base_model import BaseModel, load_classifier, load_tokenizer
+from trainer.config import BaseModel, Lora
+from trainer.model.base_model import load_classifier, load_tokenizer
 from trainer.model.heads import TextClassifier
 from trainer.model.layers import depths, freeze_layers, parameter_groups, trainable_parameters
 from trainer.model.lora import add_adapters, merged
-from trainer.recipe import Lora
 
 RATE, DECAY = 1e-3, 0.5
 

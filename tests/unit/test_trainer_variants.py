@@ -22,7 +22,7 @@ from trainer.export.index_arithmetic import index_arithmetic
 from trainer.export.package import About, Served, build_bundle, staging_folder
 from trainer.export.parity import Terms
 from trainer.export.variants import FP16, INT8, INT8_STATIC, VariantRecipe, available_variants
-from trainer.quiet import silence_libraries
+from trainer.silence import silence_libraries
 
 ROWS = [TextInput(text) for text in TEXTS]
 

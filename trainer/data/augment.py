@@ -9,13 +9,10 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from stream.errors import UsageError
+from trainer.config import METHODS, Method
 from trainer.data.examples import Example
-
-Method = Literal["dropout", "swap", "noise"]
-METHODS: tuple[Method, ...] = ("dropout", "swap", "noise")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

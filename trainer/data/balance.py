@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream.bundle.manifest import Head
+from trainer.config import Imbalance
 from trainer.data.augment import augmented
 from trainer.data.imbalance import class_weights, positive_weights, resampled
 from trainer.data.read import Example
-from trainer.request import Imbalance
 
 
 def balanced(examples: Sequence[Example], imbalance: Imbalance, seed: int) -> list[Example]:

@@ -6,11 +6,11 @@ import lzma
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
+
+from trainer.config import Quoting
 
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-
-Quoting = Literal["minimal", "none"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,11 @@
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from stream.errors import UsageError
+from trainer.config import Sampling, Strategy
 from trainer.data.bio import OUTSIDE
 from trainer.data.examples import Example
-
-Strategy = Literal["inverse", "sqrt_inverse", "effective"]
-Resampling = Literal["over", "under"]
 
 BETA = 0.9999
 
@@ -81,7 +78,7 @@ def sampling_weights(
     return [weight / mean for weight in drawn]
 
 
-def resampled(examples: Sequence[Example], how: Resampling, seed: int, ratio: float = 1.0) -> list[int]:
+def resampled(examples: Sequence[Example], how: Sampling, seed: int, ratio: float = 1.0) -> list[int]:
     """Which training rows to take, some several times (`over`) or some not at all (`under`).
 
     A row with several labels, or tags, belongs to the rarest of them. The same for the same seed.

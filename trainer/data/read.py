@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import orjson
 
 from stream.bundle import Task
 from stream.bundle.store import digest
 from stream.errors import UsageError
+from trainer.config import DataConfig
 from trainer.data.columns import Columns, Wanted, choose_columns
 from trainer.data.examples import Data, Example, Target
-from trainer.data.files import Layout, Quoting
+from trainer.data.files import Layout
 from trainer.data.labels import check_labels, label_order, read_names, with_checked_tags
 from trainer.data.rows import ReadRows, read_rows
 from trainer.data.sources import Source, find_sources
@@ -21,84 +22,52 @@ from trainer.data.targets import LabelRules, guess_separator, ordinal_values
 __all__ = ["Data", "Example", "Target", "data_digest", "ordinal_values", "read_data"]
 
 
-def read_data(
-    path: Path | str,
-    *,
-    task: Task = "single-label",
-    text_column: str | None = None,
-    label_column: str | None = None,
-    text_pair_column: str | None = None,
-    metadata_columns: Sequence[str] = (),
-    group_column: str | None = None,
-    label_columns: Sequence[str] = (),
-    label_separator: str | None = None,
-    validation_file: Path | None = None,
-    test_file: Path | None = None,
-    extra_train: Path | None = None,
-    ordinal: bool = False,
-    label_names: Path | None = None,
-    no_header: bool = False,
-    quoting: Quoting = "minimal",
-) -> Data:
-    """Read labelled texts; texts and label names are kept as they stand.
+def read_data(source: Path | str, config: DataConfig = DataConfig()) -> Data:
+    """Read labelled texts; texts and label names are kept unchanged.
 
     Args:
-        path: a file, a folder with one file per split, a folder that `datasets` saved, or OWNER/NAME[:CONFIG]
-            of the Hub.
-        task: what is learnt; a second text goes with each but token.
-        text_column: of the text, or of the words; None to guess it.
-        label_column: of the label, the labels, the tags or the number; None to guess it.
-        text_pair_column: of the second text; guessed for the task pair.
-        metadata_columns: what the model reads beside the text.
-        group_column: rows with the same value stay in one part.
-        label_columns: for multi-label, columns of 0 and 1, one for each label, in place of `label_column`.
-        label_separator: for multi-label, what stands between labels in one cell; None to guess , | or ;.
-        validation_file: rows that choose the checkpoint.
-        test_file: rows that judge.
-        extra_train: rows for training only, such as synthetic ones.
-        ordinal: the labels are numbers and are ordered so.
-        label_names: a text file whose line n (from 0) is the name of the label n.
-        no_header: CSV and TSV files have no header; columns are then called "1", "2", ….
-        quoting: `none` where quotes in CSV and TSV files are text.
+        source: a file, a folder with one file per split, a folder that `datasets` saved, or
+            OWNER/NAME[:CONFIG] of the Hub.
+        config: the task, the columns and the format of the data.
 
     Raises:
-        UsageError: a file, a column or the labels are not fit to learn from.
+        UsageError: a file, a column or the labels are not fit for training.
     """
+    task = config.task
     wanted = Wanted(
-        text=text_column,
-        label=label_column,
-        text_pair=text_pair_column,
-        metadata=tuple(metadata_columns),
-        group=group_column,
-        labels=tuple(label_columns),
+        text=config.text_column,
+        label=config.label_column,
+        text_pair=config.text_pair_column,
+        metadata=config.metadata_columns,
+        group=config.group_column,
+        labels=config.label_columns,
     )
-    _check_flags(task, wanted, ordinal)
-    layout = Layout(header=not no_header, quoting=quoting, tokens=task == "token")
-    found = find_sources(path, layout, validation_file, test_file, extra_train)
+    layout = Layout(header=not config.no_header, quoting=config.quoting, tokens=task == "token")
+    found = find_sources(source, layout, config.validation_file, config.test_file, config.extra_train)
     first = found.sources[0].table
     columns = choose_columns(first.columns, wanted, task, first.usual)
     _check_same_columns(found.sources, columns, wanted)
-    separator = label_separator or _separator(task, found.sources, columns)
-    names = read_names(label_names) if label_names else first.names.get(columns.label)
+    separator = config.label_separator or _separator(task, found.sources, columns)
+    names = read_names(config.label_names) if config.label_names else first.names.get(columns.label)
     rules = LabelRules(columns.label, wanted.labels, separator, names)
     rows = read_rows(found.sources, task, columns, rules)
     notes = [*_told(found.sources), *_guessed(wanted, columns), *found.notes, *rows.notes]
-    if task == "multi-label" and separator and not label_separator:
+    if task == "multi-label" and separator and not config.label_separator:
         notes.append(f"guessed: labels in one cell stand between {separator!r}")
     if task == "token":
         checked = with_checked_tags(rows.examples)
         rows = ReadRows(checked.examples, rows.no_text, rows.no_label, [])
         notes += checked.notes
-    labels = label_order(task, rows.examples, columns, rules, ordinal=ordinal)
+    labels = label_order(task, rows.examples, columns, rules, ordinal=config.ordinal)
     data = Data(
-        Path(path),
+        Path(source),
         task,
         columns,
         rows.examples,
         labels,
         rows.no_text,
         rows.no_label,
-        files=tuple(source.file for source in found.sources if source.file),
+        files=tuple(each.file for each in found.sources if each.file),
         notes=tuple(notes),
     )
     check_labels(data)
@@ -123,22 +92,6 @@ def data_digest(data: Data) -> str:
             ]
             whole.update(orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS))
     return f"sha256:{whole.hexdigest()}"
-
-
-def _check_flags(task: Task, wanted: Wanted, ordinal: bool) -> None:
-    if task not in get_args(Task):
-        raise UsageError(
-            f"--task {task} is not known", why=f"tasks: {', '.join(get_args(Task))}", mend="give one of them"
-        )
-    clashes = [
-        (bool(wanted.labels) and task != "multi-label", "--label-columns", "one column holds the target"),
-        (bool(wanted.labels and wanted.label), "--label-columns", "--label-column names the labels as well"),
-        (ordinal and task not in ("single-label", "pair"), "--ordinal", "only classes can be ordered"),
-        (task == "token" and bool(wanted.text_pair), "--text-pair-column", "words of one text are tagged"),
-    ]
-    for clash, flag, why in clashes:
-        if clash:
-            raise UsageError(f"{flag} does not go with --task {task}", why=why, mend=f"leave {flag} out")
 
 
 def _check_same_columns(sources: Sequence[Source], columns: Columns, wanted: Wanted) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stream.bundle import Manifest
-from trainer.report import FIGURES
+from trainer.figures import FIGURES
 
 WHAT = {
     "single-label": "Classifies {what} as one of {count} labels",

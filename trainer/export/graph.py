@@ -13,7 +13,7 @@ from trainer.export.deberta import MODULES as DEBERTAS
 from trainer.export.deberta import deberta_config
 from trainer.export.longformer import longformer_config
 from trainer.export.metadata_input import with_metadata
-from trainer.quiet import no_output
+from trainer.silence import no_output
 
 KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "metadata", "global_attention_mask")
 SEQUENCE = "text-classification"

@@ -8,8 +8,9 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 
 from stream.bundle import SpanRules, Task
 from stream.errors import UsageError
+from trainer.config import BaseModel
 from trainer.export.graph import check_exportable
-from trainer.model.base_model import BaseModel, load_tokenizer
+from trainer.model.base_model import load_tokenizer
 
 SEQUENCE = "ForSequenceClassification"
 TOKEN = "ForTokenClassification"

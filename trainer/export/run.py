@@ -8,13 +8,14 @@ from rich.console import Console
 
 from stream.bundle import Bundle, Task
 from stream.errors import UsageError
+from trainer.config import BaseModel
 from trainer.export.given_texts import read_texts, sample_texts
 from trainer.export.package import About, Served, build_bundle, staging_folder
 from trainer.export.pretrained import Classifier, load_pretrained, span_rules
 from trainer.export.variants import INT8_STATIC, available_variants
-from trainer.model.base_model import BaseModel, longest_input
+from trainer.model.base_model import longest_input
 from trainer.progress import Stages
-from trainer.quiet import silence_libraries
+from trainer.silence import silence_libraries
 
 
 @dataclass(frozen=True, slots=True)

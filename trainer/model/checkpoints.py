@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from stream.errors import UsageError
-from trainer.request import Checkpoints
+from trainer.config import Checkpoints
 
 ASKED = "labelstream-training.json"
 

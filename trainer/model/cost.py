@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from stream.runtime import usable_cores
+from trainer.config import Recipe
 from trainer.model.batches import Rows
 from trainer.model.losses import Loss
 from trainer.model.precision import Chosen, autocast, device_name
-from trainer.recipe import Recipe
 
 TIMED_BATCHES = 3
 FORWARD_SHARE = 1 / 3

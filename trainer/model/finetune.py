@@ -14,14 +14,13 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from stream.errors import UsageError
 from stream.runtime import usable_cores
+from trainer.config import Checkpoints, Recipe
+from trainer.figures import format_figures
 from trainer.model.batches import Rows
 from trainer.model.layers import parameter_groups
 from trainer.model.losses import Loss
 from trainer.model.precision import Chosen, device_name
 from trainer.progress import Stages
-from trainer.recipe import Recipe
-from trainer.report import figures
-from trainer.request import Checkpoints
 
 NOTES_PER_EPOCH = 10
 
@@ -102,7 +101,9 @@ class Bar(TrainerCallback):  # type: ignore[misc] # transformers has no types
 
     def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: dict[str, float], **_: Any) -> None:
         named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
-        self._stages.console.print(f"  epoch {round(state.epoch)}: {self._loss}, validation {figures(named)}")
+        self._stages.console.print(
+            f"  epoch {round(state.epoch)}: {self._loss}, validation {format_figures(named)}"
+        )
 
     def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         self._stages.set(self._task, state.global_step, self._loss, state.global_step)

@@ -11,10 +11,10 @@ from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from stream.bundle.manifest import Head, MetadataColumn
+from trainer.config import HeadName
 from trainer.model.losses import make_loss
 from trainer.model.metadata_head import MetadataEmbedding
 from trainer.model.pooling import Pooling, pool
-from trainer.recipe import HeadName
 
 DEFAULT_DROPOUT = 0.1
 

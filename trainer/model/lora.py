@@ -3,8 +3,8 @@
 from typing import Any
 
 from stream.errors import UsageError
+from trainer.config import Lora
 from trainer.model.layers import encoder_of, linear_names
-from trainer.recipe import Lora
 
 
 def check_lora() -> None:

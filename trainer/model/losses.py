@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from stream.bundle.manifest import Head
-from trainer.recipe import LossName
+from trainer.config import LossName
 
 Loss = Callable[[Any, Any], Any]
 """Logits and targets to the *sum* of the losses of all items; the mean is the caller's to take."""

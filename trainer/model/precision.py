@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 
 from stream.errors import DeviceError
-from trainer.recipe import Precision
+from trainer.config import Precision
 
 Chosen = Literal["fp32", "bf16", "fp16"]
 

@@ -1,10 +1,11 @@
-"""What is learnt: everything that training, evaluation and bundle have to agree on about a task."""
+"""The task that is learned: what training, evaluation and export need to know about it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stream.bundle.manifest import Head, MetadataColumn, SpanRules, TargetScale, Task, Windows
+from trainer.config import TrainingConfig
 from trainer.data.bio import scheme_of
 from trainer.data.metadata import fit_metadata
 from trainer.data.read import Data, Example, ordinal_values
@@ -15,24 +16,23 @@ from trainer.model.encoding import encode
 from trainer.model.inference import torch_logits
 from trainer.model.tagged import TaggedRows, tagged_rows
 from trainer.model.truth import fit_target
-from trainer.request import Request
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """A task on some data, read in one way.
+class LearningTask:
+    """A task on given data, with everything that was fitted on the training rows.
 
     Attributes:
-        task: as the bundle calls it.
-        labels: in the order of the logits.
-        max_length: tokens after which a row is cut, or the length of its windows.
-        text_pair: whether rows have a second text.
-        values: of ordinal labels, what each stands for.
-        target: what a regression's logit means.
-        metadata: columns that are read beside the text, with their encoders' state.
-        windows: how longer texts are read.
-        spans: how tags become spans.
-        seed: of the bootstrap.
+        task: the kind of target, in the words of the bundle.
+        labels: the label names in the order of the logits.
+        max_length: the tokens after which a row is truncated, or the length of its windows.
+        text_pair: whether a row has a second text.
+        values: the number that each ordinal label stands for.
+        target: the scale of a regression's logit.
+        metadata: the metadata columns, with the state of their encoders.
+        windows: the windows of longer texts; None truncates them.
+        spans: the rules that join tags to spans.
+        seed: the seed of the bootstrap.
     """
 
     task: Task
@@ -48,11 +48,11 @@ class Problem:
 
     @property
     def head(self) -> Head:
-        """The task without regard to how many texts it reads."""
+        """The kind of head: the task, whether it reads one text or two."""
         return "single-label" if self.task == "pair" else self.task
 
     def rows(self, tokenizer: Any, examples: Sequence[Example]) -> Rows:
-        """Training rows."""
+        """Return examples as training rows."""
         if self.spans is not None:
             return tagged_rows(
                 tokenizer,
@@ -69,7 +69,7 @@ class Problem:
         )
 
     def collator(self, tokenizer: Any) -> Collator:
-        """Training rows to padded batches."""
+        """Return the function that pads training rows to a batch."""
         return Collator(tokenizer, token=self.head == "token")
 
     def logits(
@@ -79,7 +79,7 @@ class Problem:
         examples: Sequence[Example],
         progress: Callable[[int], None] = lambda _: None,
     ) -> Output:
-        """What a model says of rows, see `trainer.model.inference.torch_logits`."""
+        """Return the logits of a model for examples, see `trainer.model.inference.torch_logits`."""
         return torch_logits(
             model,
             tokenizer,
@@ -92,7 +92,7 @@ class Problem:
         )
 
     def judge(self, tokenizer: Any, examples: Sequence[Example]) -> Judge:
-        """Holds what a model says of rows against what is true of them."""
+        """Return the evaluation of a model's logits on these examples."""
         tagged = None
         if self.spans is not None:
             tagged = TaggedRows(tokenizer, examples, self.labels, self.spans, self.max_length, self.windows)
@@ -107,7 +107,7 @@ class Problem:
         )
 
     def served(self, answers: Answers) -> Served:
-        """What the bundle's manifest says of the task."""
+        """Return the task as the bundle's manifest describes it."""
         return Served(
             task=self.task,
             labels=self.labels,
@@ -124,25 +124,25 @@ class Problem:
         )
 
 
-def problem_of(data: Data, train: Sequence[Example], request: Request) -> Problem:
-    """The problem that some data and a request make.
+def define_task(data: Data, train: Sequence[Example], config: TrainingConfig) -> LearningTask:
+    """Return the task that the data and the configuration define.
 
     Args:
-        data: all of the data.
-        train: the training part, on which scales and metadata encoders are fitted.
-        request: what was asked for; its maximum length is within what the model takes.
+        data: all data.
+        train: the training part, on which target scale and metadata encoders are fitted.
+        config: the configuration, with a maximum length that the model can read.
     """
-    return Problem(
+    return LearningTask(
         task=data.task,
         labels=data.labels,
-        max_length=request.recipe.max_length,
+        max_length=config.recipe.max_length,
         text_pair=data.columns.text_pair is not None,
-        values=ordinal_values(data.labels) if request.ordinal else None,
+        values=ordinal_values(data.labels) if config.data.ordinal else None,
         target=fit_target(train) if data.task == "regression" else None,
         metadata=fit_metadata(train, data.columns.metadata) if data.columns.metadata else None,
-        windows=request.windows,
-        spans=SpanRules(scheme=scheme_of(data.labels), subwords=request.subwords)
+        windows=config.manifest_windows,
+        spans=SpanRules(scheme=scheme_of(data.labels), subwords=config.subwords)
         if data.task == "token"
         else None,
-        seed=request.recipe.seed,
+        seed=config.recipe.seed,
     )
