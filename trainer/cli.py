@@ -26,7 +26,7 @@ def train(
         typer.Argument(
             metavar="DATA",
             help="Labelled texts: a .csv, .tsv, .jsonl, .parquet or .conll file, a folder with one file for "
-            "each split, or a Hub id; `sample` is the included sample.",
+            "each split, or a Hub id; or `sample`, the included sample.",
         ),
     ],
     config: TrainingConfig,

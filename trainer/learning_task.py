@@ -48,7 +48,7 @@ class LearningTask:
 
     @property
     def head(self) -> Head:
-        """The kind of head: the task, whether it reads one text or two."""
+        """The task, with a pair counted as single-label."""
         return "single-label" if self.task == "pair" else self.task
 
     def rows(self, tokenizer: Any, examples: Sequence[Example]) -> Rows:

@@ -1,4 +1,4 @@
-"""What `worker` and `doctor` say when something is wrong: what, why, the mend, the exit code."""
+"""The errors of `worker` and `doctor`: message, cause, fix and exit code."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ __all__ = ["tiny_bundle"]
 
 
 def labelstream(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user does."""
+    """Run a command in its own process, as a user does."""
     return subprocess.run(
         [sys.executable, "-m", "stream", *map(str, arguments)],
         capture_output=True,
@@ -29,30 +29,38 @@ def labelstream(*arguments: object, **environment: str) -> subprocess.CompletedP
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
-    """The exit code, and all parts of the message, in three lines and without a traceback."""
-    said = done.stdout + done.stderr
-    assert done.returncode == code, said
-    assert "Traceback" not in said
+    """Assert the exit code and all parts of the message, without a traceback."""
+    output = done.stdout + done.stderr
+    assert done.returncode == code, output
+    assert "Traceback" not in output
     for part in parts:
-        assert part in said, said
+        assert part in output, output
 
 
 @pytest.fixture
-def nobody() -> str:
-    """An address where no broker listens."""
+def unused_address() -> str:
+    """Return an address that nothing listens on."""
     (port,) = free_ports(1)
     return f"127.0.0.1:{port}"
 
 
-def test_worker_with_the_broker_down(tiny_bundle: Bundle, nobody: str) -> None:
+def test_worker_with_the_broker_down(tiny_bundle: Bundle, unused_address: str) -> None:
     done = labelstream(
-        "worker", "--broker", nobody, "--bundle", tiny_bundle.path, "--web-port", 0, "--retry-deadline-s", 2
+        "worker",
+        "--broker",
+        unused_address,
+        "--bundle",
+        tiny_bundle.path,
+        "--web-port",
+        0,
+        "--retry-deadline-s",
+        2,
     )
-    refused(done, 4, f"error: broker {nobody} does not answer", "why:", "waited 2 s", "mend:")
+    refused(done, 4, f"error: broker {unused_address} does not answer", "why:", "waited 2 s", "mend:")
 
 
-def test_doctor_with_the_broker_down(tiny_bundle: Bundle, nobody: str) -> None:
-    done = labelstream("doctor", "--broker", nobody, "--bundle", tiny_bundle.path, "--web-port", 0)
+def test_doctor_with_the_broker_down(tiny_bundle: Bundle, unused_address: str) -> None:
+    done = labelstream("doctor", "--broker", unused_address, "--bundle", tiny_bundle.path, "--web-port", 0)
     refused(done, 4, "does not answer", "FAIL", "digests match")
 
 
@@ -65,13 +73,13 @@ def test_worker_with_a_topic_missing(tiny_bundle: Bundle, embedded_broker: Embed
 
 
 def test_doctor_with_redis_down_is_a_warning(
-    tiny_bundle: Bundle, embedded_broker: EmbeddedBroker, nobody: str
+    tiny_bundle: Bundle, embedded_broker: EmbeddedBroker, unused_address: str
 ) -> None:
     route = make_route(embedded_broker, "doctor")
     done = labelstream(
         *("doctor", "--broker", embedded_broker.address, "--bundle", tiny_bundle.path, "--web-port", 0),
         *("--input-topic", route, "--output-topic", f"{route}.labels", "--dead-topic", f"{route}.dead"),
-        *("--redis-url", f"redis://{nobody}/0"),
+        *("--redis-url", f"redis://{unused_address}/0"),
     )
     refused(done, 0, "redis", "warn", "goes on without it", "redis_url")
 
@@ -98,7 +106,7 @@ def test_bundle_missing(command: str, embedded_broker: EmbeddedBroker, tmp_path:
 
 @pytest.mark.parametrize("command", ["worker", "doctor"])
 @pytest.mark.parametrize("name", ["onnx/model.onnx", "tokenizer.json", "reference.npz"])
-def test_a_changed_byte_is_refused_by_file_name(
+def test_a_changed_byte_names_the_file(
     command: str, name: str, tiny_bundle: Bundle, embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     route = make_route(embedded_broker, "changed")
@@ -130,7 +138,7 @@ def test_an_unknown_flag() -> None:
 
 
 @pytest.mark.parametrize("command", ["worker", "doctor"])
-def test_a_device_that_is_not_there(
+def test_a_device_that_is_not_available(
     command: str, tiny_bundle: Bundle, embedded_broker: EmbeddedBroker
 ) -> None:
     import onnxruntime

@@ -1,4 +1,4 @@
-"""Targets of every task: several labels, numbers, pairs, tagged words, ordered labels; and metadata."""
+"""The targets of every task (several labels, numbers, pairs, tagged words, ordered labels), and metadata."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def targets(data: Data) -> list[Any]:
 
 
 @pytest.mark.parametrize("separator", [",", "|", ";"])
-def test_labels_in_one_cell_are_parted_and_the_guess_is_told(tmp_path: Path, separator: str) -> None:
+def test_labels_in_one_cell_are_split_and_the_guess_is_reported(tmp_path: Path, separator: str) -> None:
     rows = [("a b", ["x", "y"]), ("c", ["y"]), ("d", ["x ", " z", "x"]), ("e", [])]
     written = [{"text": text, "labels": separator.join(labels)} for text, labels in rows]
     data = read_data(lines(tmp_path, written), DataConfig(task="multi-label"))
@@ -48,7 +48,7 @@ def test_labels_in_one_cell_are_parted_and_the_guess_is_told(tmp_path: Path, sep
     assert not any("stand between" in note for note in named.notes)
 
 
-def test_lists_of_labels_also_as_they_are_printed_into_csv(tmp_path: Path) -> None:
+def test_lists_of_labels_are_read_also_from_csv_cells(tmp_path: Path) -> None:
     data = read_data(
         table(tmp_path, 'text,labels\na,"[\'x\', \'y\']"\nb,"[""y""]"\nc,[]\nd,\n'),
         DataConfig(task="multi-label"),
@@ -85,7 +85,7 @@ def test_names_of_numbered_labels_come_from_a_file(tmp_path: Path) -> None:
             read_data(wrong, DataConfig(task="multi-label", label_names=table(tmp_path, unfit, "unfit.txt")))
 
 
-def test_numbers_and_those_that_are_none(tmp_path: Path) -> None:
+def test_cells_without_a_number_are_left_out(tmp_path: Path) -> None:
     data = read_data(
         table(tmp_path, "text,score\na,1.5\nb,-2\nc,much\nd,\ne,nan\n"), DataConfig(task="regression")
     )
@@ -122,7 +122,7 @@ def test_pairs_are_guessed_by_their_usual_names(
         read_data(lines(tmp_path, [{"text": "a", "label": "b"}]), DataConfig(task="pair"))
 
 
-def test_a_second_text_goes_with_other_tasks_where_it_is_named(tmp_path: Path) -> None:
+def test_other_tasks_read_a_second_text_if_its_column_is_named(tmp_path: Path) -> None:
     path = table(tmp_path, "one,two,score\na,b,1\nc,d,2\n")
     data = read_data(path, DataConfig(task="regression", text_column="one", text_pair_column="two"))
     assert [example.text_pair for example in data.examples] == ["b", "d"]
@@ -155,7 +155,7 @@ def test_tagged_words_from_lists_and_from_texts(tmp_path: Path) -> None:
         read_data(lines(tmp_path, rows), DataConfig(task="token"))
 
 
-def test_spans_that_do_not_begin_are_counted_and_begun(tmp_path: Path) -> None:
+def test_spans_without_a_begin_tag_are_counted_and_repaired(tmp_path: Path) -> None:
     rows = [
         {"tokens": ["a", "b", "c", "d"], "tags": ["I-x", "I-x", "I-y", "O"]},
         {"tokens": ["a", "b"], "tags": ["B-x", "I-x"]},
@@ -173,7 +173,7 @@ tags = st.lists(st.sampled_from(["O", "B-x", "I-x", "B-y", "I-y"]))
 
 
 @given(tags)
-def test_repaired_tags_are_sound_and_sound_tags_stay(drawn: list[str]) -> None:
+def test_repair_gives_valid_tags_and_keeps_valid_tags(drawn: list[str]) -> None:
     found = repaired(drawn)
     for before, tag in zip(("O", *found), found, strict=False):
         assert not tag.startswith("I-") or before[2:] == tag[2:]
@@ -188,7 +188,7 @@ def test_schemes_and_the_order_of_tags() -> None:
     assert tag_order(["VERB", "NOUN"], "word") == ["NOUN", "VERB"]
 
 
-def test_metadata_is_kept_raw_and_may_not_be_the_label(tmp_path: Path) -> None:
+def test_metadata_is_kept_raw_and_must_not_be_the_label(tmp_path: Path) -> None:
     rows = "".join(f"t{n},{'xy'[n % 2]},{n},\n" for n in range(6))
     path = table(tmp_path, "text,label,age,shop\n" + rows)
     data = read_data(path, DataConfig(metadata_columns=["age", "shop"]))
@@ -221,7 +221,7 @@ def test_a_constant_number_has_a_standard_deviation() -> None:
     assert (column.mean, column.std) == (0.5, 1.0)
 
 
-def test_names_of_one_row_teach_what_unseen_means() -> None:
+def test_categories_of_a_single_row_become_unseen() -> None:
     examples = with_metadata(["shop", "shop", "web", "web", "web", "once", None])
     (column,) = fit_metadata(examples, ["m"])
     assert isinstance(column, CategoricalColumn)
@@ -256,22 +256,28 @@ def test_the_thousand_most_frequent_names_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "flags", "said"),
+    ("task", "settings", "message"),
     [
-        ("nothing", {}, "is not known"),
-        ("single-label", {"label_columns": ["a"]}, "--label-columns"),
-        ("multi-label", {"label_columns": ["a"], "label_column": "b"}, "--label-columns"),
-        ("regression", {"ordinal": True}, "--ordinal"),
-        ("token", {"text_pair_column": "a"}, "--text-pair-column"),
+        ("nothing", {}, "--task nothing is not possible"),
+        ("single-label", {"label_columns": ["a"]}, "--label-columns does not go with --task single-label"),
+        (
+            "multi-label",
+            {"label_columns": ["a"], "label_column": "b"},
+            "--label-columns does not go with --label-column",
+        ),
+        ("regression", {"ordinal": True}, "--ordinal does not go with --task regression"),
+        ("token", {"text_pair_column": "a"}, "--text-pair-column does not go with --task token"),
     ],
 )
-def test_flags_that_do_not_go_with_the_task(task: Any, flags: dict[str, Any], said: str) -> None:
+def test_settings_that_do_not_go_with_the_task_are_refused(
+    task: Any, settings: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError) as refused:
-        read_data("never-opened.csv", DataConfig(task=task, **flags))
-    assert said in refused.value.what or task in refused.value.what
+        read_data("never-opened.csv", DataConfig(task=task, **settings))
+    assert refused.value.what == message
 
 
-def test_extra_rows_are_for_training_and_bring_no_labels_of_their_own(tmp_path: Path) -> None:
+def test_extra_rows_are_for_training_and_add_no_labels(tmp_path: Path) -> None:
     rows = "".join(f"t{n},{'xy'[n % 2]}\n" for n in range(6))
     path = table(tmp_path, "text,label\n" + rows)
     data = read_data(path, DataConfig(extra_train=table(tmp_path, "text,label\nmade,x\n", "made.csv")))

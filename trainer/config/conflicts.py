@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from stream.bundle.manifest import Task
 from stream.errors import UsageError
-
-if TYPE_CHECKING:
-    from trainer.config.data import DataConfig
-    from trainer.config.training import TrainingConfig
+from trainer.config.settings import SettingsGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +17,7 @@ class Conflict:
         flag: the flag that the user has to leave out.
         other: the flag or the input that it contradicts.
         cause: the reason.
-        found: returns whether a configuration holds both.
+        found: a function that takes a configuration and tells whether it holds both.
     """
 
     flag: str
@@ -29,7 +26,7 @@ class Conflict:
     found: Callable[[Any], bool]
 
 
-def refuse_conflicts(config: "DataConfig | TrainingConfig", conflicts: Sequence[Conflict]) -> None:
+def refuse_conflicts(config: SettingsGroup, conflicts: Sequence[Conflict]) -> None:
     """Check a configuration against a table of conflicts.
 
     Raises:
