@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.data.augment import METHODS, augmented
+from trainer.config import METHODS
+from trainer.data.augment import augmented
 from trainer.data.read import Example
 
 texts = st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=6)

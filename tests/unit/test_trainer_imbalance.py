@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
+from trainer.config import Sampling, Strategy
 from trainer.data.imbalance import (
-    Resampling,
-    Strategy,
     class_weights,
     positive_weights,
     resampled,
@@ -90,12 +89,12 @@ def test_what_cannot_be_weighed_is_refused() -> None:
 
 
 rows = st.lists(st.sampled_from("aaaaabbc"), min_size=1, max_size=60)
-hows: st.SearchStrategy[Resampling] = st.sampled_from(["over", "under"])
+hows: st.SearchStrategy[Sampling] = st.sampled_from(["over", "under"])
 
 
 @given(rows, hows, st.integers(0, 99), st.sampled_from([0.25, 0.5, 1.0]))
 def test_resampling_reaches_the_ratio_and_the_seed_decides(
-    drawn: list[str], how: Resampling, seed: int, ratio: float
+    drawn: list[str], how: Sampling, seed: int, ratio: float
 ) -> None:
     examples = examples_of(drawn)
     taken = resampled(examples, how, seed, ratio)
