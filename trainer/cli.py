@@ -146,8 +146,8 @@ def _heavy_imports(command: str, console: Console) -> Iterator[None]:
     except ModuleNotFoundError as exc:
         raise UsageError(
             f"`labelstream {command}` is not installed completely",
-            why=f"the Python module {exc.name} is missing",
-            mend="pip install 'labelstream[trainer]'",
+            cause=f"the Python module {exc.name} is missing",
+            fix="pip install 'labelstream[trainer]'",
         ) from None
 
 

@@ -56,7 +56,7 @@ def test_worker_with_the_broker_down(tiny_bundle: Bundle, unused_address: str) -
         "--retry-deadline-s",
         2,
     )
-    refused(done, 4, f"error: broker {unused_address} does not answer", "why:", "waited 2 s", "mend:")
+    refused(done, 4, f"error: broker {unused_address} does not answer", "cause:", "waited 2 s", "fix:")
 
 
 def test_doctor_with_the_broker_down(tiny_bundle: Bundle, unused_address: str) -> None:
@@ -129,7 +129,7 @@ def test_an_unknown_setting(command: str) -> None:
         done,
         2,
         "error: unknown setting in the environment: LABELSTREAM_BROKR",
-        "mend: did you mean LABELSTREAM_BROKER?",
+        "fix: did you mean LABELSTREAM_BROKER?",
     )
 
 

@@ -118,7 +118,7 @@ def test_a_wrong_value_names_its_flag(
 ) -> None:
     with pytest.raises(UsageError, match=message) as refused:
         group(**values)
-    assert fix in refused.value.mend
+    assert fix in refused.value.fix
 
 
 @pytest.mark.parametrize("word", ["--epochs=0", "--warmup=2", "--seed=-1", "--max-length=7", "--unknown=1"])

@@ -78,8 +78,8 @@ def test_names_of_numbered_labels_come_from_a_file(tmp_path: Path) -> None:
     wrong = lines(tmp_path, [{"text": "t", "labels": "3"}], "wrong.jsonl")
     with pytest.raises(UsageError) as refused:
         read_data(wrong, DataConfig(task="multi-label", label_names=names))
-    assert "row 1: '3'" in refused.value.what
-    assert "0 to 2" in refused.value.why
+    assert "row 1: '3'" in refused.value.message
+    assert "0 to 2" in refused.value.cause
     for unfit in ("a\na\n", "a\n\nb\n"):
         with pytest.raises(UsageError, match="names a label twice, or has an empty line"):
             read_data(wrong, DataConfig(task="multi-label", label_names=table(tmp_path, unfit, "unfit.txt")))
@@ -274,7 +274,7 @@ def test_settings_that_do_not_go_with_the_task_are_refused(
 ) -> None:
     with pytest.raises(UsageError) as refused:
         read_data("never-opened.csv", DataConfig(task=task, **settings))
-    assert refused.value.what == message
+    assert refused.value.message == message
 
 
 def test_extra_rows_are_for_training_and_add_no_labels(tmp_path: Path) -> None:

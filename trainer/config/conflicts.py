@@ -36,8 +36,8 @@ def refuse_conflicts(config: SettingsGroup, conflicts: Sequence[Conflict]) -> No
         if conflict.found(config):
             raise UsageError(
                 f"{conflict.flag} does not go with {conflict.other}",
-                why=conflict.cause,
-                mend=f"leave {conflict.flag} out",
+                cause=conflict.cause,
+                fix=f"leave {conflict.flag} out",
             )
 
 

@@ -155,8 +155,8 @@ def one_of(option: str, value: str, choices: Sequence[str]) -> str:
     close = completions or difflib.get_close_matches(value, choices, n=1)
     raise UsageError(
         f"{option} {value} is not possible",
-        why=f"the possible values are: {', '.join(choices)}",
-        mend=f"did you mean {option} {close[0]}?" if close else f"use one of these values for {option}",
+        cause=f"the possible values are: {', '.join(choices)}",
+        fix=f"did you mean {option} {close[0]}?" if close else f"use one of these values for {option}",
     )
 
 
@@ -186,8 +186,8 @@ def _refusal(group: type[SettingsGroup], exc: ValidationError) -> UsageError:
         close = difflib.get_close_matches(field, known, n=1)
         return UsageError(
             f"the setting {field} does not exist",
-            why=f"{group.__name__} has the settings: {', '.join(known)}",
-            mend=f"did you mean {close[0]}?" if close else "use one of these settings",
+            cause=f"{group.__name__} has the settings: {', '.join(known)}",
+            fix=f"did you mean {close[0]}?" if close else "use one of these settings",
         )
     info = group.model_fields[field]
     setting = Setting(field, info, flag_of(info) or Flag(""))
@@ -198,6 +198,6 @@ def _refusal(group: type[SettingsGroup], exc: ValidationError) -> UsageError:
             return refused
     return UsageError(
         f"{setting.option} {found['input']} is not possible",
-        why=found["msg"],
-        mend="`labelstream train --help` lists the possible values",
+        cause=found["msg"],
+        fix="`labelstream train --help` lists the possible values",
     )

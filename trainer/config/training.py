@@ -237,8 +237,8 @@ class TrainingConfig(SettingsGroup):
         if self.windows is not None and self.windows.stride >= self.recipe.max_length // 2:
             raise UsageError(
                 f"--stride {self.windows.stride} is too much for --max-length {self.recipe.max_length}",
-                why="each window would add only a few new tokens",
-                mend=f"use less than {self.recipe.max_length // 2}",
+                cause="each window would add only a few new tokens",
+                fix=f"use less than {self.recipe.max_length // 2}",
             )
         return self
 
@@ -269,7 +269,7 @@ def bundle_name(wanted: str | None, source: str) -> str:
     if not re.fullmatch(NAME_PATTERN, wanted):
         raise UsageError(
             f"--name {wanted!r} cannot name a bundle",
-            why="the name becomes a folder, and the part before @VERSION",
-            mend="use letters, digits, dots, dashes and underscores, with a letter or digit first",
+            cause="the name becomes a folder, and the part before @VERSION",
+            fix="use letters, digits, dots, dashes and underscores, with a letter or digit first",
         )
     return wanted

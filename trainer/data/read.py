@@ -101,8 +101,8 @@ def _check_same_columns(sources: Sequence[Source], columns: Columns, wanted: Wan
         if missing:
             raise UsageError(
                 f"{source.name} has no column {missing[0]!r}",
-                why=f"its columns are: {', '.join(source.table.columns)}",
-                mend=f"give all files the columns of {sources[0].name}",
+                cause=f"its columns are: {', '.join(source.table.columns)}",
+                fix=f"give all files the columns of {sources[0].name}",
             )
 
 
