@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream.bundle.manifest import Head, MetadataColumn, SpanRules, TargetScale, Task, Windows
-from trainer.data.bio import scheme_of
+from trainer.data.examples import Data, Example
+from trainer.data.labels import ordinal_values, tag_scheme
 from trainer.data.metadata import fit_metadata
-from trainer.data.read import Data, Example, ordinal_values
-from trainer.evaluation.judge import Answers, Judge, Output
+from trainer.evaluation.evaluator import DecisionRule, Evaluator, ModelOutput
 from trainer.export.package import Served
 from trainer.model.batches import Collator, Rows, labelled_rows
 from trainer.model.encoding import encode
@@ -78,7 +78,7 @@ class Problem:
         tokenizer: Any,
         examples: Sequence[Example],
         progress: Callable[[int], None] = lambda _: None,
-    ) -> Output:
+    ) -> ModelOutput:
         """What a model says of rows, see `trainer.model.inference.torch_logits`."""
         return torch_logits(
             model,
@@ -91,12 +91,12 @@ class Problem:
             progress=progress,
         )
 
-    def judge(self, tokenizer: Any, examples: Sequence[Example]) -> Judge:
+    def judge(self, tokenizer: Any, examples: Sequence[Example]) -> Evaluator:
         """Holds what a model says of rows against what is true of them."""
         tagged = None
         if self.spans is not None:
             tagged = TaggedRows(tokenizer, examples, self.labels, self.spans, self.max_length, self.windows)
-        return Judge(
+        return Evaluator(
             self.head,
             self.labels,
             examples,
@@ -106,7 +106,7 @@ class Problem:
             seed=self.seed,
         )
 
-    def served(self, answers: Answers) -> Served:
+    def served(self, answers: DecisionRule) -> Served:
         """What the bundle's manifest says of the task."""
         return Served(
             task=self.task,
@@ -141,7 +141,7 @@ def problem_of(data: Data, train: Sequence[Example], request: Request) -> Proble
         target=fit_target(train) if data.task == "regression" else None,
         metadata=fit_metadata(train, data.columns.metadata) if data.columns.metadata else None,
         windows=request.windows,
-        spans=SpanRules(scheme=scheme_of(data.labels), subwords=request.subwords)
+        spans=SpanRules(scheme=tag_scheme(data.labels), subwords=request.subwords)
         if data.task == "token"
         else None,
         seed=request.recipe.seed,

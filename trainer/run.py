@@ -11,13 +11,14 @@ from transformers import set_seed
 
 from stream.bundle import Bundle
 from stream.classify.inputs import TextInput
-from trainer.data.balance import balance_metrics, balanced, loss_weights
-from trainer.data.duplicates import leaks
-from trainer.data.read import Data, Example, data_digest
+from trainer.data.duplicates import find_leaks
+from trainer.data.examples import Data, Example
+from trainer.data.imbalance import balance, balance_metrics, loss_weights
+from trainer.data.read import data_digest
 from trainer.data.report import show_leaks, show_lengths, show_metadata, show_splits
-from trainer.data.splits import SHARES, Splits, split
-from trainer.evaluation.evaluate import HEADLINE
-from trainer.evaluation.judge import Answers, Judge, Output
+from trainer.data.splits import SHARES, Splits, split_examples
+from trainer.evaluation.evaluator import DecisionRule, Evaluator, ModelOutput
+from trainer.evaluation.metrics import HEADLINE
 from trainer.export.graph import check_exportable, export_onnx
 from trainer.export.package import ONNX_FILE, About, build_bundle, staging_folder, write_splits
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
@@ -56,7 +57,7 @@ class Prepared:
     splits: Splits
     learnt_from: list[Example]
     weights: list[float] | None
-    judges: Mapping[str, Judge]
+    judges: Mapping[str, Evaluator]
 
 
 def run(data: Data, request: Request, console: Console) -> Bundle:
@@ -73,9 +74,9 @@ def run(data: Data, request: Request, console: Console) -> Bundle:
     check_exportable(config.model_type, token=data.task == "token")
     request = _capped(request, longest_input(config, tokenizer))
 
-    splits = split(data, request.recipe.seed)
+    splits = split_examples(data.examples, request.recipe.seed)
     show_splits(console, data, splits)
-    leaked = leaks(splits)
+    leaked = find_leaks(splits)
     show_leaks(console, leaked)
     prepared = _prepared(data, splits, tokenizer, request)
     show_metadata(console, splits, prepared.problem.metadata or [])
@@ -124,7 +125,7 @@ def _capped(request: Request, longest: int) -> Request:
 
 def _prepared(data: Data, splits: Splits, tokenizer: Any, request: Request) -> Prepared:
     problem = problem_of(data, splits.train, request)
-    learnt_from = balanced(splits.train, request.imbalance, request.recipe.seed)
+    learnt_from = balance(splits.train, request.imbalance, request.recipe.seed)
     return Prepared(
         problem,
         tokenizer,
@@ -194,19 +195,19 @@ def _told_cost(
 
 def _judged(
     model: Any, prepared: Prepared, request: Request, stages: Stages
-) -> tuple[Answers, dict[str, Any]]:
+) -> tuple[DecisionRule, dict[str, Any]]:
     """Temperature and thresholds by the validation part, and how good the answers are on both parts."""
-    outputs: dict[str, Output] = {}
+    outputs: dict[str, ModelOutput] = {}
     for name, judge in prepared.judges.items():
         told = stages.stage(f"infer {name}", len(judge.examples))
         outputs[name] = prepared.problem.logits(model, prepared.tokenizer, judge.examples, told)
     validation, test = prepared.judges["validation"], prepared.judges["test"]
     found = validation.calibrate(outputs["validation"])
     if found is None:
-        answers, calibration = Answers(), None
+        answers, calibration = DecisionRule(), None
     else:
         thresholds = validation.thresholds(outputs["validation"], found.temperature)
-        answers = Answers(found.temperature, thresholds, request.abstain_below)
+        answers = DecisionRule(found.temperature, thresholds, request.abstain_below)
         errors = [test.calibration_error(outputs["test"], at) for at in (1.0, found.temperature)]
         calibration = {
             **found.as_metrics(),
@@ -216,11 +217,11 @@ def _judged(
     return answers, {"calibration": calibration, **scores}
 
 
-def _metric(prepared: Prepared, answers: Answers) -> Callable[[Sequence[int], Output], float]:
+def _metric(prepared: Prepared, answers: DecisionRule) -> Callable[[Sequence[int], ModelOutput], float]:
     """The task's own figure of some validation rows, for the variants' gate."""
     problem, examples = prepared.problem, prepared.splits.validation
 
-    def metric(places: Sequence[int], output: Output) -> float:
+    def metric(places: Sequence[int], output: ModelOutput) -> float:
         judge = problem.judge(prepared.tokenizer, [examples[at] for at in places])
         return float(judge.score(output, answers, resamples=0)[HEADLINE[problem.head]])
 

@@ -14,7 +14,8 @@ from tests.quality.paired import Estimate, estimates, numbered, predicted
 from tests.quality.prepare import read_rows
 from tests.quality.sets import Options, QualitySet, Run
 from tests.quality.training import Done, resolved
-from trainer.data.read import Data, read_data
+from trainer.data.examples import Data
+from trainer.data.read import read_data
 
 
 @dataclass(frozen=True, slots=True)
