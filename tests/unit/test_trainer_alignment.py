@@ -31,7 +31,7 @@ def example(words: list[str], tags: list[str]) -> Example:
     for word in words:
         spans.append((at, at + len(word)))
         at += len(word) + 1
-    return Example(1, " ".join(words), tuple(tags), words=tuple(spans))
+    return Example(1, " ".join(words), tuple(tags), word_spans=tuple(spans))
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2), st.integers(0, 4)), max_size=12))

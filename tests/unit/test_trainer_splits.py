@@ -28,7 +28,7 @@ def parts(splits: Splits) -> dict[str, list[Example]]:
 )
 def test_ungrouped_rows_meet_the_shares_exactly(counts: dict[str, int], seed: int) -> None:
     splits = split_examples(examples_with(counts), seed)
-    counts_by_split = {
+    label_counts = {
         name: Counter(example.target for example in part) for name, part in parts(splits).items()
     }
     for label, n in counts.items():
