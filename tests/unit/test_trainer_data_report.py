@@ -25,12 +25,12 @@ def cells(output: str, first: str) -> list[str]:
     return [cell.strip() for cell in line.strip("│").split("│")][1:]
 
 
-def splits_output(console: Console, task: str, labels: list[str], parts: list[list[Target]]) -> str:
+def splits_output(console: Console, task: str, labels: list[str], targets: list[list[Target]]) -> str:
     word_spans = ((0, 1), (2, 3), (4, 5)) if task == "token" else ()
-    examples = [[Example(1, "a b c", target, word_spans=word_spans) for target in part] for part in parts]
-    everything = [example for part in examples for example in part]
+    examples = [[Example(1, "a b c", target, word_spans=word_spans) for target in split] for split in targets]
+    all_examples = [example for split in examples for example in split]
     columns = Columns("text", "score" if task == "regression" else "label")
-    data = Data(Path("x"), task, columns, everything, labels, [], [])  # type: ignore[arg-type]
+    data = Data(Path("x"), task, columns, all_examples, labels, [], [])  # type: ignore[arg-type]
     show_splits(console, data, Splits(*examples))
     return console.export_text()
 

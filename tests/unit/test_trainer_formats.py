@@ -127,8 +127,8 @@ def test_conll_files_round_trip(
 
 def test_a_folder_with_one_file_per_split_is_read(tmp_path: Path) -> None:
     for name in ("train.csv", "my-dev.csv", "test.csv.gz", "notes.csv"):
-        data = CSV.encode()
-        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+        content = CSV.encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     write_file(tmp_path, "README.md", "about")
     data = read_data(tmp_path)
     assert [example.split for example in data.examples] == ["train"] * 6 + ["validation"] * 6 + ["test"] * 6

@@ -20,7 +20,7 @@ counts = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 10**6), min
 
 
 def examples_of(targets: list[Any]) -> list[Example]:
-    return [Example(at, f"t{at}", target) for at, target in enumerate(targets, 1)]
+    return [Example(row, f"t{row}", target) for row, target in enumerate(targets, 1)]
 
 
 def test_documented_weights_of_sqrt_inverse() -> None:
@@ -86,14 +86,14 @@ def test_resampled_classes_have_equal_sizes_for_every_seed(
     examples = examples_of(drawn)
     taken = resample(examples, sampling, seed)
     assert taken == resample(examples, sampling, seed)
-    before, after = Counter(drawn), Counter(drawn[at] for at in taken)
+    before, after = Counter(drawn), Counter(drawn[index] for index in taken)
     times = Counter(taken)
     assert set(after) == set(before)
     if sampling == "over":
         assert set(taken) == set(range(len(drawn)))
         assert after == dict.fromkeys(before, max(before.values()))
         for label in before:
-            of_label = [times[at] for at, name in enumerate(drawn) if name == label]
+            of_label = [times[index] for index, name in enumerate(drawn) if name == label]
             assert max(of_label) - min(of_label) <= 1
     else:
         assert max(times.values()) == 1
@@ -107,7 +107,7 @@ def test_the_seed_changes_which_rows_are_dropped() -> None:
 
 def test_the_rarest_label_determines_the_class_of_a_row() -> None:
     examples = examples_of([("a",)] * 6 + [("a", "b")] * 2)
-    assert Counter(at >= 6 for at in resample(examples, "over", 1)) == {False: 6, True: 6}
+    assert Counter(index >= 6 for index in resample(examples, "over", 1)) == {False: 6, True: 6}
 
 
 def test_the_tag_o_is_not_a_class() -> None:
@@ -116,4 +116,4 @@ def test_the_tag_o_is_not_a_class() -> None:
         Example(1, "x", ("O",), word_spans=word_spans),
         *(Example(n, "x", ("B-a",), word_spans=word_spans) for n in (2, 3, 4)),
     ]
-    assert Counter(at == 0 for at in resample(examples, "over", 1)) == {True: 3, False: 3}
+    assert Counter(index == 0 for index in resample(examples, "over", 1)) == {True: 3, False: 3}

@@ -102,8 +102,8 @@ def _labels_or_types(examples: Sequence[Example], *, spans: bool) -> list[str]:
 
 def _number_table(data: Data, splits: Splits) -> Table:
     table = Table(data.columns.label, "all", *SHARES)
-    parts = [splits.train + splits.validation + splits.test, splits.train, splits.validation, splits.test]
-    numbers = [[e.target for e in part if isinstance(e.target, float)] for part in parts]
+    examples = [splits.train + splits.validation + splits.test, splits.train, splits.validation, splits.test]
+    numbers = [[e.target for e in column if isinstance(e.target, float)] for column in examples]
     for name, statistic in (("mean", np.mean), ("std", np.std), ("min", np.min), ("max", np.max)):
         table.add_row(name, *(f"{statistic(values):.4g}" if values else "" for values in numbers))
     return table

@@ -71,25 +71,25 @@ def split_examples(examples: Sequence[Example], seed: int) -> Splits:
     own = [example for example in examples if not example.extra]
     given = {example.split for example in own if example.split} - {"train"}
     unassigned = [example for example in own if example.split not in given]
-    parts: dict[str, list[Example]] = {name: [] for name in SHARES}
+    by_split: dict[str, list[Example]] = {name: [] for name in SHARES}
     for example in own:
         if example.split in given:
-            parts[str(example.split)].append(example)
+            by_split[str(example.split)].append(example)
     missing = {name: share for name, share in SHARES.items() if name != "train" and name not in given}
     if missing:
         groups = _row_groups(unassigned)
         random.Random(seed).shuffle(groups)
         assigned = _assign_groups([[strata for _, strata in group] for group in groups], missing)
         for group, name in zip(groups, assigned, strict=True):
-            parts[name].extend(example for example, _ in group)
-        _check_splits(parts, unassigned)
+            by_split[name].extend(example for example, _ in group)
+        _check_splits(by_split, unassigned)
     else:
-        parts["train"] = unassigned
-    held_out = {example.normalised_text for name in ("validation", "test") for example in parts[name]}
+        by_split["train"] = unassigned
+    held_out = {example.normalised_text for name in ("validation", "test") for example in by_split[name]}
     extra = [example for example in examples if example.extra]
-    parts["train"] += [example for example in extra if example.normalised_text not in held_out]
+    by_split["train"] += [example for example in extra if example.normalised_text not in held_out]
     dropped = [example for example in extra if example.normalised_text in held_out]
-    ordered = {name: sorted(part, key=lambda example: example.row) for name, part in parts.items()}
+    ordered = {name: sorted(split, key=lambda example: example.row) for name, split in by_split.items()}
     return Splits(**ordered, dropped=dropped)
 
 
@@ -216,16 +216,16 @@ def _row_quotas(count: int, held_out: Mapping[str, float]) -> dict[str, int]:
     return {"train": count - sum(quotas.values()), **quotas}
 
 
-def _check_splits(parts: Mapping[str, Sequence[Example]], unassigned: Sequence[Example]) -> None:
+def _check_splits(by_split: Mapping[str, Sequence[Example]], unassigned: Sequence[Example]) -> None:
     fix = "use a --group-column with more and smaller groups, or none, or add rows"
-    for name, part in parts.items():
-        if not part:
+    for name, split in by_split.items():
+        if not split:
             raise UsageError(
                 f"the {name} split is empty",
                 why="too many rows share a group or a text and must stay together",
                 mend=fix,
             )
-    lost = _single_labels(unassigned) - _single_labels(parts["train"])
+    lost = _single_labels(unassigned) - _single_labels(by_split["train"])
     if lost:
         raise UsageError(
             f"no training row is left for: {', '.join(sorted(map(repr, lost)))}",

@@ -197,7 +197,7 @@ def evaluate_spans(
             for span_type, _, _ in spans:
                 correct_predicted_actual[index, row, column[span_type]] += 1
     counts = LabelCounts(*correct_predicted_actual)
-    total_correct, total_predicted, total_actual = (float(part.sum()) for part in correct_predicted_actual)
+    total_correct, total_predicted, total_actual = (float(array.sum()) for array in correct_predicted_actual)
     statistics = {"entity_f1": counts.micro_f1, "macro_f1": counts.macro_f1}
     weights = unit_weights(len(actual))
     return {

@@ -119,13 +119,13 @@ class LabelCounts:
 
     def micro_f1(self, weights: Weights) -> Floats:
         """Return the F1 of all labels together, [resamples]; 0 if there are none."""
-        totals = (weights @ part.sum(axis=1) for part in (self.correct, self.predicted, self.actual))
+        totals = (weights @ array.sum(axis=1) for array in (self.correct, self.predicted, self.actual))
         return np.nan_to_num(f1(*totals))
 
     def per_label_metrics(self, labels: list[str]) -> dict[str, dict[str, float]]:
         """Return the precision, recall, f1 and support of each label as a JSON-ready dictionary."""
         correct, predicted, actual = (
-            part.sum(axis=0) for part in (self.correct, self.predicted, self.actual)
+            array.sum(axis=0) for array in (self.correct, self.predicted, self.actual)
         )
         scores = np.nan_to_num(f1(correct, predicted, actual))
         return {
