@@ -115,7 +115,7 @@ def test_pair_columns_are_guessed_by_common_names(
     row = data.examples[1].input
     assert (row.text, row.text_pair) == ("a1", "b1")
     assert data.no_text == [7]
-    with pytest.raises(UsageError, match="two text columns of a pair are ambiguous"):
+    with pytest.raises(UsageError, match="cannot guess the two text columns of a pair"):
         read_data(write_jsonl(tmp_path, [{"text": "a", "label": "b"}]), task="pair")
 
 

@@ -85,7 +85,7 @@ def choose_columns(
         defaults: the text and label columns of the file format, which replace a guess by name.
 
     Raises:
-        UsageError: a named column does not exist, or a guess is ambiguous.
+        UsageError: a named column does not exist, or a column cannot be guessed.
     """
     _check_available(available, requested)
     text, pair, label = requested.text, requested.text_pair, requested.label
@@ -132,7 +132,7 @@ def _guess(role: str, names: Sequence[str], candidates: Sequence[str], available
         if len(names_found) == 1:
             return names_found[0]
     raise UsageError(
-        f"the {role} column is ambiguous",
+        f"cannot guess the {role} column",
         why=(f"candidates: {' and '.join(matches)}" if matches else "no column has a common name for it")
         + f"; the columns of the file are: {', '.join(available)}",
         mend=f"name it: --{role}-column NAME",
@@ -148,7 +148,7 @@ def _guess_pair(text: str | None, pair: str | None, available: Sequence[str]) ->
     if text and pair:
         return text, pair
     raise UsageError(
-        "the two text columns of a pair are ambiguous",
+        "cannot guess the two text columns of a pair",
         why=("several pairs of columns match" if matches else "no two columns have common names for a pair")
         + f"; the columns of the file are: {', '.join(available)}",
         mend="name them: --text-column NAME --text-pair-column NAME",

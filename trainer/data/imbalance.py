@@ -29,7 +29,7 @@ def balance(examples: Sequence[Example], imbalance: Imbalance, seed: int) -> lis
 def loss_weights(
     examples: Sequence[Example], labels: Sequence[str], head: Head, imbalance: Imbalance
 ) -> list[float] | None:
-    """Return the weight of each label in the loss, computed from the balanced examples; None for none."""
+    """Return the weight of each label in the loss, computed from the balanced examples, or None."""
     if imbalance.class_weights is None:
         return None
     occurrences = Counter(label for example in examples for label in example.labels)
