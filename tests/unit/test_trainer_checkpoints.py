@@ -21,7 +21,7 @@ def test_other_flags_and_other_data_are_named(tmp_path: Path) -> None:
     claim(Checkpoints(tmp_path), ASKED)
     with pytest.raises(UsageError) as refused:
         claim(Checkpoints(tmp_path, resume=True), {**ASKED, "epochs": 5, "data": "sha256:2"})
-    assert refused.value.why == "different are: data, epochs"
+    assert refused.value.cause == "different are: data, epochs"
 
 
 def test_a_folder_with_checkpoints_is_not_taken_over(tmp_path: Path) -> None:

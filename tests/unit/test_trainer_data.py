@@ -94,8 +94,8 @@ def test_invalid_files_are_rejected_with_their_position(
 ) -> None:
     with pytest.raises(UsageError) as error:
         read_data(write_csv(tmp_path, text, name))
-    assert message in f"{error.value.what} {error.value.why}"
-    assert error.value.mend
+    assert message in f"{error.value.message} {error.value.cause}"
+    assert error.value.fix
 
 
 def test_non_utf8_bytes_and_a_missing_file_are_rejected(tmp_path: Path) -> None:
@@ -126,15 +126,15 @@ def test_columns_are_guessed_if_exactly_one_guess_is_possible(
 def test_an_ambiguous_guess_is_rejected_with_all_columns(available: list[str]) -> None:
     with pytest.raises(UsageError) as error:
         choose_columns(available)
-    assert ", ".join(available) in error.value.why
-    assert "-column NAME" in error.value.mend
+    assert ", ".join(available) in error.value.cause
+    assert "-column NAME" in error.value.fix
 
 
 def test_the_error_for_a_missing_column_names_all_columns_and_the_most_similar() -> None:
     with pytest.raises(UsageError) as error:
         choose_columns(["text", "intent"], RequestedColumns(label="intents"))
-    assert "text, intent" in error.value.why
-    assert error.value.mend == "--label-column intent"
+    assert "text, intent" in error.value.cause
+    assert error.value.fix == "--label-column intent"
 
 
 def test_one_column_cannot_be_both_text_and_label() -> None:

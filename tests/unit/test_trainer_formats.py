@@ -54,7 +54,7 @@ def test_a_json_array_and_json_lines_give_the_same_examples(tmp_path: Path) -> N
     assert array.examples == lines.examples
     with pytest.raises(UsageError) as error:
         read_data(write_file(tmp_path, "numbers.json", "[1]"))
-    assert "element 1" in error.value.why
+    assert "element 1" in error.value.cause
 
 
 def test_files_without_a_header_have_numbered_columns(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_quotes_can_be_read_as_text(tmp_path: Path) -> None:
     assert [example.text for example in data.examples[:2]] == ['say "no', '"unclosed']
     with pytest.raises(UsageError) as error:
         read_data(path)
-    assert "--quoting none" in error.value.mend
+    assert "--quoting none" in error.value.fix
 
 
 def test_conll_gives_words_tags_and_word_spans(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_words_of_tab_separated_conll_may_contain_spaces(tmp_path: Path, name: s
 def test_the_error_for_a_conll_line_with_too_few_fields_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         read_data(write_file(tmp_path, "data.conll", "a O\nb O\n\nlonely\n"), task="token")
-    assert "line 4 has 1 fields, the first line has 2" in error.value.why
+    assert "line 4 has 1 fields, the first line has 2" in error.value.cause
 
 
 word = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1, max_size=6).filter(
@@ -145,7 +145,7 @@ def test_a_folder_without_a_training_file_or_with_a_split_in_two_formats_is_reje
     write_file(tmp_path, "test.csv", CSV)
     with pytest.raises(UsageError) as error:
         read_data(tmp_path)
-    assert "test.csv" in error.value.why
+    assert "test.csv" in error.value.cause
     write_file(tmp_path, "train.csv", CSV)
     write_file(tmp_path, "train.tsv", CSV)
     with pytest.raises(UsageError, match="its train split in several formats"):
@@ -262,8 +262,8 @@ def test_a_hub_id_is_loaded_through_the_datasets_library(monkeypatch: pytest.Mon
     assert data.labels == ["spam", "ham"]
     with pytest.raises(UsageError) as error:
         read_data("someone/other")
-    assert "neither a local file or folder" in error.value.what
-    assert "doesn't exist on the Hub" in error.value.why
+    assert "neither a local file or folder" in error.value.message
+    assert "doesn't exist on the Hub" in error.value.cause
     for file in ("folder/missing.csv", "./missing", "missing"):
         with pytest.raises(UsageError, match="cannot read"):
             read_data(file)

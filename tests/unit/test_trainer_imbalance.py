@@ -72,7 +72,7 @@ def test_no_labelled_rows_and_numbers_are_rejected() -> None:
     ):
         with pytest.raises(UsageError) as error:
             call()
-        assert error.value.mend
+        assert error.value.fix
 
 
 rows = st.lists(st.sampled_from("aaaaabbc"), min_size=1, max_size=60)

@@ -54,7 +54,7 @@ def test_frozen_layers_do_not_learn_and_those_above_do(loaded: tuple[Any, Any], 
 def test_more_layers_than_there_are_cannot_be_frozen(loaded: tuple[Any, Any]) -> None:
     with pytest.raises(UsageError) as refused:
         freeze_layers(loaded[0], 3)
-    assert "2 layers" in refused.value.why
+    assert "2 layers" in refused.value.cause
 
 
 def test_a_layer_learns_slower_than_the_one_above_it(loaded: tuple[Any, Any]) -> None:

@@ -12,10 +12,10 @@ import pytest
 from stream.bundle import Bundle, SpanRules, open_bundle
 from stream.bundle.manifest import CategoricalColumn, MetadataColumn, NumericColumn, Windows
 from stream.classify.inputs import TextInput
-from stream.classify.parity import compare, infer_all, read_lengths, read_reference, within_tolerance
 from stream.classify.tokenise import Tokeniser
 from stream.errors import BundleError
 from stream.runtime import OnnxRuntime
+from stream.verify.parity import compare, infer_all, read_lengths, read_reference, within_tolerance
 from tests.real.architectures import TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, make_tiny_bundle, save_tiny_base
 from trainer.export.margins import decision_margins
@@ -125,8 +125,8 @@ def test_a_graph_with_perturbed_weights_is_refused_and_the_rows_are_named(
     with pytest.raises(BundleError) as refused:
         prove(perturbed(tiny, tmp_path, 0.5), "fp32")
     assert refused.value.exit_code == 3
-    assert refused.value.why.count("by 0.5") == 5
-    assert "row " in refused.value.why
+    assert refused.value.cause.count("by 0.5") == 5
+    assert "row " in refused.value.cause
 
 
 def test_labels_may_change_only_where_the_margin_is_smaller_than_twice_the_tolerance(

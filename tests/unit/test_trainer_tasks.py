@@ -77,8 +77,8 @@ def test_names_of_integer_labels_are_read_from_a_file(tmp_path: Path) -> None:
     wrong = write_jsonl(tmp_path, [{"text": "t", "labels": "3"}], "wrong.jsonl")
     with pytest.raises(UsageError) as error:
         read_data(wrong, task="multi-label", label_names=names)
-    assert "row 1: '3'" in error.value.what
-    assert "0 to 2" in error.value.why
+    assert "row 1: '3'" in error.value.message
+    assert "0 to 2" in error.value.cause
     for invalid in ("a\na\n", "a\n\nb\n"):
         with pytest.raises(UsageError, match="names a label twice, or has an empty line"):
             read_data(wrong, task="multi-label", label_names=write_text(tmp_path, invalid, "invalid.txt"))
@@ -271,7 +271,7 @@ def test_flags_that_conflict_with_the_task_are_rejected(
 ) -> None:
     with pytest.raises(UsageError) as error:
         read_data("never-opened.csv", task=task, **flags)
-    assert message in error.value.what or task in error.value.what
+    assert message in error.value.message or task in error.value.message
 
 
 def test_extra_rows_are_for_training_only_and_add_no_labels(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def augment_examples(examples: Sequence[Example], seed: int, methods: Sequence[M
     if any(example.word_spans for example in examples):
         raise UsageError(
             "texts with tagged words cannot be augmented",
-            why="dropped or swapped words would lose their tags",
-            mend="leave the augmentation out for --task token",
+            cause="dropped or swapped words would lose their tags",
+            fix="leave the augmentation out for --task token",
         )
     copies = []
     for example in examples:

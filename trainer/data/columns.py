@@ -133,9 +133,9 @@ def _guess(role: str, names: Sequence[str], candidates: Sequence[str], available
             return names_found[0]
     raise UsageError(
         f"cannot guess the {role} column",
-        why=(f"candidates: {' and '.join(matches)}" if matches else "no column has a common name for it")
+        cause=(f"candidates: {' and '.join(matches)}" if matches else "no column has a common name for it")
         + f"; the columns of the file are: {', '.join(available)}",
-        mend=f"name it: --{role}-column NAME",
+        fix=f"name it: --{role}-column NAME",
     )
 
 
@@ -149,9 +149,9 @@ def _guess_pair(text: str | None, pair: str | None, available: Sequence[str]) ->
         return text, pair
     raise UsageError(
         "cannot guess the two text columns of a pair",
-        why=("several pairs of columns match" if matches else "no two columns have common names for a pair")
+        cause=("several pairs of columns match" if matches else "no two columns have common names for a pair")
         + f"; the columns of the file are: {', '.join(available)}",
-        mend="name them: --text-column NAME --text-pair-column NAME",
+        fix="name them: --text-column NAME --text-pair-column NAME",
     )
 
 
@@ -173,8 +173,8 @@ def _check_available(available: Sequence[str], requested: RequestedColumns) -> N
             similar = difflib.get_close_matches(name, available, n=1)
             raise UsageError(
                 f"the file has no column {name!r}",
-                why=f"its columns are: {', '.join(available)}",
-                mend=f"{flag} {similar[0]}" if similar else f"name one of them in {flag}",
+                cause=f"its columns are: {', '.join(available)}",
+                fix=f"{flag} {similar[0]}" if similar else f"name one of them in {flag}",
             )
 
 
@@ -187,6 +187,6 @@ def _check_distinct(columns: Columns, requested: RequestedColumns, available: Se
             both = "both text and label" if name == columns.text and name in labels else "used for two roles"
             raise UsageError(
                 f"column {name!r} cannot be {both}",
-                why=f"the columns of the file are: {', '.join(available)}",
-                mend="name a different column in --text-column, --label-column and the other column flags",
+                cause=f"the columns of the file are: {', '.join(available)}",
+                fix="name a different column in --text-column, --label-column and the other column flags",
             )

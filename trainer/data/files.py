@@ -90,24 +90,24 @@ def read_table(path: Path, options: ParseOptions = ParseOptions()) -> Table:
     except OSError as exc:
         raise UsageError(
             f"cannot read {path}",
-            why=str(exc.strerror or exc),
-            mend="name an existing file, or the word sample",
+            cause=str(exc.strerror or exc),
+            fix="name an existing file, or the word sample",
         ) from None
     except UnicodeDecodeError as exc:
         raise UsageError(
             f"{path} is not UTF-8",
-            why=str(exc),
-            mend=f"iconv -f WINDOWS-1252 -t UTF-8 {path} > utf8{path.suffix}",
+            cause=str(exc),
+            fix=f"iconv -f WINDOWS-1252 -t UTF-8 {path} > utf8{path.suffix}",
         ) from None
     except (ValueError, EOFError, csv.Error, lzma.LZMAError, zlib.error) as exc:
         raise UsageError(
             f"{path} cannot be parsed",
-            why=str(exc),
-            mend="check quotes and brackets in the file; --quoting none reads quotes as text",
+            cause=str(exc),
+            fix="check quotes and brackets in the file; --quoting none reads quotes as text",
         ) from None
     if not table.rows:
         raise UsageError(
-            f"{path} holds no rows", why="there is nothing to train on", mend="name another file"
+            f"{path} holds no rows", cause="there is nothing to train on", fix="name another file"
         )
     return table
 
@@ -121,8 +121,8 @@ def _reader(path: Path, options: ParseOptions) -> Callable[[Path, ParseOptions],
         known = ", ".join([*filter(None, READERS), *CONLL_SUFFIXES])
         raise UsageError(
             f"{path} is not a supported data file",
-            why=f"its suffix is {suffix!r}; supported: {known}",
-            mend="convert it to CSV or JSON lines, or name another file",
+            cause=f"its suffix is {suffix!r}; supported: {known}",
+            fix="convert it to CSV or JSON lines, or name another file",
         )
     return reader
 

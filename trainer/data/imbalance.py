@@ -76,7 +76,7 @@ def class_weights(counts: Mapping[str, int], strategy: Strategy) -> dict[str, fl
     """
     sizes = {label: _size(count, strategy) for label, count in counts.items() if count > 0}
     if not sizes:
-        raise UsageError("no class weights", why="there are no labelled rows", mend="check the data")
+        raise UsageError("no class weights", cause="there are no labelled rows", fix="check the data")
     mean = sum(1 / size for size in sizes.values()) / len(sizes)
     return {label: 1 / sizes[label] / mean if label in sizes else 1.0 for label in counts}
 
@@ -145,8 +145,8 @@ def _classes(examples: Sequence[Example]) -> list[str]:
     if any(isinstance(example.target, float) for example in examples):
         raise UsageError(
             "a regression has no classes to balance",
-            why="its targets are numbers",
-            mend="leave class weights and resampling out, or train on the numbers as ordinal classes",
+            cause="its targets are numbers",
+            fix="leave class weights and resampling out, or train on the numbers as ordinal classes",
         )
     labels = [
         {label for label in example.labels if not (example.word_spans and label == OUTSIDE)}

@@ -42,13 +42,13 @@ def read_label_names(file: Path) -> list[str]:
             names = [line.strip() for line in lines.read().rstrip().splitlines()]
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(
-            f"cannot read {file}", why=str(exc), mend="name a text file with one label name per line"
+            f"cannot read {file}", cause=str(exc), fix="name a text file with one label name per line"
         ) from None
     if len(set(names)) < len(names) or not all(names):
         raise UsageError(
             f"{file} names a label twice, or has an empty line",
-            why="line 1 is the name of label 0, line 2 of label 1, and so on",
-            mend="correct the file, or name another in --label-names",
+            cause="line 1 is the name of label 0, line 2 of label 1, and so on",
+            fix="correct the file, or name another in --label-names",
         )
     return names
 
@@ -142,8 +142,8 @@ def ordinal_values(labels: Sequence[str]) -> list[float]:
     if invalid:
         raise UsageError(
             f"{len(invalid)} labels are not numbers: {_quoted(invalid)}",
-            why="ordinal labels are numbers, such as 1 to 5 stars",
-            mend="leave --ordinal out, or check --label-column",
+            cause="ordinal labels are numbers, such as 1 to 5 stars",
+            fix="leave --ordinal out, or check --label-column",
         )
     return [value for value in values if value is not None]
 
@@ -163,17 +163,17 @@ def check_labels(data: Data) -> None:
         unit = "distinct number(s)" if data.task == "regression" else "label(s)"
         raise UsageError(
             f"column {data.columns.label!r} has {len(distinct)} {unit} in {len(own)} usable rows",
-            why=f"the minimum is {minimum}; {len(data.no_text)} rows have no text and "
+            cause=f"the minimum is {minimum}; {len(data.no_text)} rows have no text and "
             f"{len(data.no_label)} no label",
-            mend="check --label-column, or add rows with another label",
+            fix="check --label-column, or add rows with another label",
         )
     known = {label for example in own for label in example.labels}
     unknown = sorted({label for example in data.examples for label in example.labels} - known)
     if unknown:
         raise UsageError(
             f"labels that occur only in --extra-train: {_quoted(unknown)}",
-            why="extra rows are used for training only, so these labels could not be evaluated",
-            mend="rename these labels, or add rows with them to the data",
+            cause="extra rows are used for training only, so these labels could not be evaluated",
+            fix="rename these labels, or add rows with them to the data",
         )
     if data.task in ("single-label", "pair") and not given_splits:
         _check_rows_per_label(data.labels, own)
@@ -190,8 +190,8 @@ def _check_rows_per_label(labels: Sequence[str], examples: Sequence[Example]) ->
         more = f" and {surplus} more" if surplus > 0 else ""
         raise UsageError(
             f"too few rows for: {', '.join(rare[:MAX_LABELS_IN_MESSAGE])}{more}",
-            why=f"each label needs {MIN_ROWS_PER_LABEL} rows, one for each of training, validation and test",
-            mend="add rows, merge these labels into others, or check --label-column",
+            cause=f"each label needs {MIN_ROWS_PER_LABEL} rows, one for each of training, validation and test",
+            fix="add rows, merge these labels into others, or check --label-column",
         )
 
 

@@ -130,7 +130,7 @@ def data_digest(data: Data) -> str:
 def _check_flags(task: Task, requested: RequestedColumns, ordinal: bool) -> None:
     if task not in get_args(Task):
         raise UsageError(
-            f"unknown task: --task {task}", why=f"tasks: {', '.join(get_args(Task))}", mend="name one of them"
+            f"unknown task: --task {task}", cause=f"tasks: {', '.join(get_args(Task))}", fix="name one of them"
         )
     conflicts = [
         (
@@ -152,7 +152,7 @@ def _check_flags(task: Task, requested: RequestedColumns, ordinal: bool) -> None
     ]
     for conflict, flag, why in conflicts:
         if conflict:
-            raise UsageError(f"{flag} conflicts with --task {task}", why=why, mend=f"leave {flag} out")
+            raise UsageError(f"{flag} conflicts with --task {task}", cause=cause, fix=f"leave {flag} out")
 
 
 def _check_same_columns(sources: Sequence[DataSource], columns: Columns, requested: RequestedColumns) -> None:
@@ -162,8 +162,8 @@ def _check_same_columns(sources: Sequence[DataSource], columns: Columns, request
         if missing:
             raise UsageError(
                 f"{source.name} has no column {missing[0]!r}",
-                why=f"its columns are: {', '.join(source.table.columns)}",
-                mend=f"give all files the columns of {sources[0].name}",
+                cause=f"its columns are: {', '.join(source.table.columns)}",
+                fix=f"give all files the columns of {sources[0].name}",
             )
 
 

@@ -138,8 +138,8 @@ def _tags_of_kept_words(tags: tuple[str, ...], words: _WordCell, number: int) ->
     if len(tags) != words.count:
         raise UsageError(
             f"row {number} has {words.count} words and {len(tags)} tags",
-            why="each word has one tag",
-            mend="correct the row, or check --text-column and --label-column",
+            cause="each word has one tag",
+            fix="correct the row, or check --text-column and --label-column",
         )
     return tuple(tags[index] for index in words.kept)
 
@@ -153,8 +153,8 @@ def as_text(value: Any, column: str, number: int) -> str | None:
     if isinstance(value, list | tuple | dict | bytes):
         raise UsageError(
             f"row {number}: column {column!r} holds a {type(value).__name__}, not a text",
-            why="the column must hold a single value per row",
-            mend="name another column or --task (multi-label and token accept lists), or flatten the column",
+            cause="the column must hold a single value per row",
+            fix="name another column or --task (multi-label and token accept lists), or flatten the column",
         )
     # Tools that store columns as floats write numeric labels as 1.0, and a missing label as nan.
     text = as_category(value)
@@ -177,8 +177,8 @@ def as_list(value: Any, column: str, number: int) -> list[Any] | None:
     except (ValueError, SyntaxError):
         raise UsageError(
             f"row {number}: column {column!r} holds a list that cannot be parsed",
-            why=f"it begins {text[:40]!r}",
-            mend='write it as ["a", "b"]',
+            cause=f"it begins {text[:40]!r}",
+            fix='write it as ["a", "b"]',
         ) from None
     return list(items)
 
@@ -247,8 +247,8 @@ def _parse_class(cell: Any, label_format: LabelFormat, number: int) -> str | Non
             return text
         raise UsageError(
             f"row {number}: {text!r} in column {label_format.column!r} is not the number of a label",
-            why=f"there are names for 0 to {len(class_names) - 1}",
-            mend="check the column and the list of label names (line 1 is the name of 0)",
+            cause=f"there are names for 0 to {len(class_names) - 1}",
+            fix="check the column and the list of label names (line 1 is the name of 0)",
         )
     return class_names[int(index)]
 
@@ -263,8 +263,8 @@ def _parse_indicator(cell: Any, column: str, number: int) -> bool | None:
         return False
     raise UsageError(
         f"row {number}: column {column!r} holds {text[:40]!r}",
-        why="a label column holds 1 if the label applies, and 0 if not",
-        mend="name other --label-columns, or use one --label-column with a --label-separator",
+        cause="a label column holds 1 if the label applies, and 0 if not",
+        fix="name other --label-columns, or use one --label-column with a --label-separator",
     )
 
 

@@ -75,8 +75,8 @@ def load_sources(
         if file is not None and split in splits:
             raise UsageError(
                 f"two {split} splits",
-                why=f"{path} has one, and --{split}-file names another",
-                mend=f"leave --{split}-file out, or name only the training file",
+                cause=f"{path} has one, and --{split}-file names another",
+                fix=f"leave --{split}-file out, or name only the training file",
             )
     sources = list(loaded.sources)
     if validation or test:
@@ -138,8 +138,8 @@ def _folder_sources(folder: Path, options: ParseOptions) -> LoadedSources:
         if len({data_suffix(file) for file in split_files}) > 1:
             raise UsageError(
                 f"{folder} holds its {split} split in several formats",
-                why=", ".join(file.name for file in split_files),
-                mend="keep one of them, or name the files with flags",
+                cause=", ".join(file.name for file in split_files),
+                fix="keep one of them, or name the files with flags",
             )
         sources += [
             DataSource(file.name, read_table(file, options), split, file=file) for file in split_files
@@ -161,8 +161,8 @@ def _check_train(splits: dict[str, str | None], origin: str) -> None:
     if "train" not in splits.values():
         raise UsageError(
             f"{origin} has no training split",
-            why=f"it holds: {', '.join(splits) or 'no data file'}",
-            mend="name a file, or rename one to train.csv, train.jsonl, train.parquet or train.conll",
+            cause=f"it holds: {', '.join(splits) or 'no data file'}",
+            fix="name a file, or rename one to train.csv, train.jsonl, train.parquet or train.conll",
         )
 
 
@@ -178,7 +178,7 @@ def _load_saved(folder: Path) -> dict[str, Table]:
         return _tables(datasets.load_from_disk(str(folder)), folder.name)
     except (OSError, ValueError, KeyError) as exc:
         raise UsageError(
-            f"{folder} cannot be read as a saved data set", why=_first_line(exc), mend="save it again"
+            f"{folder} cannot be read as a saved data set", cause=_first_line(exc), fix="save it again"
         ) from None
 
 
@@ -197,8 +197,8 @@ def _load_from_hub(name: str) -> dict[str, Table]:
         # The library raises many exception classes, including those of its HTTP client.
         raise UsageError(
             f"{name} is neither a local file or folder, nor a data set of the Hub that can be loaded",
-            why=_first_line(exc),
-            mend="name an existing file, or check the data set's name and configuration (OWNER/NAME:CONFIG)",
+            cause=_first_line(exc),
+            fix="name an existing file, or check the data set's name and configuration (OWNER/NAME:CONFIG)",
         ) from exc
 
 

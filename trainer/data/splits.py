@@ -222,15 +222,15 @@ def _check_splits(by_split: Mapping[str, Sequence[Example]], unassigned: Sequenc
         if not split:
             raise UsageError(
                 f"the {name} split is empty",
-                why="too many rows share a group or a text and must stay together",
-                mend=fix,
+                cause="too many rows share a group or a text and must stay together",
+                fix=fix,
             )
     lost = _single_labels(unassigned) - _single_labels(by_split["train"])
     if lost:
         raise UsageError(
             f"no training row is left for: {', '.join(sorted(map(repr, lost)))}",
-            why="all rows of the label share a group or a text with rows of another split",
-            mend=fix,
+            cause="all rows of the label share a group or a text with rows of another split",
+            fix=fix,
         )
 
 

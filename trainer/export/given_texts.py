@@ -34,14 +34,14 @@ def read_texts(file: Path, *, pair: bool) -> list[TextInput]:
         rows = [row for row in _rows(file) if row["text"]]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as exc:
         said = f"there is no {exc}" if isinstance(exc, KeyError) else str(exc)
-        raise UsageError(f"--texts {file} cannot be read", why=said, mend=f"give {FORMS}") from None
+        raise UsageError(f"--texts {file} cannot be read", cause=said, fix=f"give {FORMS}") from None
     if not rows:
-        raise UsageError(f"--texts {file} holds no texts", why="every row is empty", mend=f"give {FORMS}")
+        raise UsageError(f"--texts {file} holds no texts", cause="every row is empty", fix=f"give {FORMS}")
     if pair and not all(isinstance(row.get("text_pair"), str) for row in rows):
         raise UsageError(
             f"--texts {file} has no second texts",
-            why="the model reads pairs",
-            mend="give a .jsonl or .csv whose rows all have text_pair",
+            cause="the model reads pairs",
+            fix="give a .jsonl or .csv whose rows all have text_pair",
         )
     return [TextInput(row["text"], row.get("text_pair") if pair else None) for row in rows]
 

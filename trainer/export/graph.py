@@ -33,8 +33,8 @@ def check_exportable(model_type: str, *, token: bool = False) -> None:
     if _task(token) not in _supported(model_type):
         raise UsageError(
             f"a {model_type} model cannot be exported to ONNX as a {_task(token)} model",
-            why="optimum-onnx has no such export",
-            mend="use another model, for example a BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa or ModernBERT",
+            cause="optimum-onnx has no such export",
+            fix="use another model, for example a BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa or ModernBERT",
         )
 
 
@@ -66,8 +66,8 @@ def export_onnx(model: Any, file: Path, *, token: bool = False, metadata_columns
     except Exception as exc:
         raise BundleError(
             f"the {model.config.model_type} model cannot be exported to ONNX",
-            why=f"{type(exc).__name__}: {(str(exc).strip() or 'no reason given').splitlines()[0]}",
-            mend="use another base model, or other versions of torch and optimum-onnx",
+            cause=f"{type(exc).__name__}: {(str(exc).strip() or 'no reason given').splitlines()[0]}",
+            fix="use another base model, or other versions of torch and optimum-onnx",
         ) from exc
     return _checked_inputs(file, metadata_columns)
 
@@ -109,8 +109,8 @@ def _checked_inputs(file: Path, metadata_columns: int) -> list[str]:
     if unknown or deaf or "logits" not in outputs:
         raise BundleError(
             "the exported graph does not fit the worker",
-            why=f"inputs {', '.join(inputs)}; outputs {', '.join(outputs)}"
+            cause=f"inputs {', '.join(inputs)}; outputs {', '.join(outputs)}"
             + ("; the model does not read its metadata" if deaf else ""),
-            mend=f"use a model with inputs among {', '.join(KNOWN_INPUTS)} and an output `logits`",
+            fix=f"use a model with inputs among {', '.join(KNOWN_INPUTS)} and an output `logits`",
         )
     return inputs

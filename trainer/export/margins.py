@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.bundle import Manifest
-from stream.classify.labels import label_thresholds
+from stream.classify.heads.labels import label_thresholds
 from stream.runtime.base import Logits
 
 LEAST_SPREAD = 0.25

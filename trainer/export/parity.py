@@ -10,7 +10,12 @@ import numpy.typing as npt
 
 from stream.bundle import Bundle, Manifest, Parity
 from stream.classify.inputs import TextInput
-from stream.classify.parity import (
+from stream.classify.tokenise import Tokeniser
+from stream.errors import BundleError
+from stream.runtime import OnnxRuntime, Runtime
+from stream.runtime.base import Logits
+from stream.runtime.openvino import open_streams
+from stream.verify.parity import (
     compare,
     infer_all,
     label_agreement,
@@ -19,11 +24,6 @@ from stream.classify.parity import (
     read_reference,
     within_tolerance,
 )
-from stream.classify.tokenise import Tokeniser
-from stream.errors import BundleError
-from stream.runtime import OnnxRuntime, Runtime
-from stream.runtime.base import Logits
-from stream.runtime.openvino import open_streams
 from trainer.export.margins import decision_margins, logit_spread
 from trainer.export.mixed_batch import mixed_batch
 
@@ -168,8 +168,8 @@ def prove(
     if over:
         raise BundleError(
             f"variant {variant} does not say what the trained model said",
-            why=over,
-            mend="nothing was published; try other versions of torch and optimum-onnx, or another base model",
+            cause=over,
+            fix="nothing was published; try other versions of torch and optimum-onnx, or another base model",
         )
     return parity
 
@@ -185,8 +185,8 @@ def _check_finite(reference: Logits, rows: Sequence[TextInput]) -> None:
     if not np.isfinite(reference).all():
         raise BundleError(
             "the trained model's logits are not finite",
-            why=f"{int((~np.isfinite(reference)).sum())} of them, over {len(rows)} reference rows",
-            mend="train again with a smaller --learning-rate",
+            cause=f"{int((~np.isfinite(reference)).sum())} of them, over {len(rows)} reference rows",
+            fix="train again with a smaller --learning-rate",
         )
 
 

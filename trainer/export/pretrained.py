@@ -85,8 +85,8 @@ def _has_token_head(config: Any, source: BaseModel) -> bool:
         return TOKEN in named
     raise UsageError(
         f"{source.name} is no classifier",
-        why=f"its config.json names {named}, not a class that ends with {SEQUENCE} or {TOKEN}",
-        mend=f"fine-tune it: labelstream train DATA --base-model {source.name}",
+        cause=f"its config.json names {named}, not a class that ends with {SEQUENCE} or {TOKEN}",
+        fix=f"fine-tune it: labelstream train DATA --base-model {source.name}",
     )
 
 
@@ -96,8 +96,8 @@ def _check_trained(told: dict[str, Any], source: BaseModel) -> None:
     if made_up:
         raise UsageError(
             f"{source.name} is not trained completely",
-            why=f"its weights lack {', '.join(sorted(made_up)[:3])}; they would be random numbers",
-            mend=f"fine-tune it: labelstream train DATA --base-model {source.name}",
+            cause=f"its weights lack {', '.join(sorted(made_up)[:3])}; they would be random numbers",
+            fix=f"fine-tune it: labelstream train DATA --base-model {source.name}",
         )
 
 
@@ -112,8 +112,8 @@ def _check_labels(labels: list[str], task: Task, source: BaseModel) -> None:
     if wrong:
         raise UsageError(
             f"{source.name} cannot be served",
-            why=wrong,
-            mend="mend id2label and problem_type in its config.json",
+            cause=wrong,
+            fix="mend id2label and problem_type in its config.json",
         )
 
 
@@ -122,11 +122,11 @@ def _not_loaded(source: BaseModel, exc: Exception) -> UsageError:
     if "safetensors" in said:
         return UsageError(
             f"the weights of {source.name} are not read",
-            why="there is no model.safetensors, and loading a pickled pytorch_model.bin can run code",
-            mend="convert it where you trust it: model.save_pretrained(folder, safe_serialization=True)",
+            cause="there is no model.safetensors, and loading a pickled pytorch_model.bin can run code",
+            fix="convert it where you trust it: model.save_pretrained(folder, safe_serialization=True)",
         )
     return UsageError(
         f"{source.name} cannot be loaded",
-        why=said,
-        mend="name a folder that save_pretrained wrote" if source.local else "check the name and the network",
+        cause=said,
+        fix="name a folder that save_pretrained wrote" if source.local else "check the name and the network",
     )

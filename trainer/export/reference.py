@@ -10,8 +10,8 @@ import orjson
 
 from stream.bundle.manifest import CategoricalColumn, MetadataColumn
 from stream.classify.inputs import TextInput
-from stream.classify.parity import REFERENCE_LOGITS, REFERENCE_TEXTS
 from stream.runtime.base import Logits
+from stream.verify.parity import REFERENCE_LOGITS, REFERENCE_TEXTS
 
 MOST_ROWS = 1000
 

@@ -89,16 +89,16 @@ def _task(found: Classifier, wanted: Wanted) -> Task:
     if task not in fits:
         raise UsageError(
             f"--task {task} is not what this model does",
-            why=f"its configuration and head are those of {found.task} classification"
+            cause=f"its configuration and head are those of {found.task} classification"
             if found.task != "regression"
             else "it has one logit, a number",
-            mend=f"use {' or '.join(f'--task {name}' for name in sorted(fits))}, or leave --task out",
+            fix=f"use {' or '.join(f'--task {name}' for name in sorted(fits))}, or leave --task out",
         )
     if task == "token" and wanted.text_pair:
         raise UsageError(
             "a tagger reads one text",
-            why="--text-pair was given for a model that classifies tokens",
-            mend="leave --text-pair out",
+            cause="--text-pair was given for a model that classifies tokens",
+            fix="leave --text-pair out",
         )
     return task
 

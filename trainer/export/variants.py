@@ -142,7 +142,7 @@ def _make(
         draft = Bundle(staging, _with(proven, recipe.name, entry), digest="")
         parity, over = measure(draft, recipe.name, recipe.terms, validation, told)
     except DeviceError as exc:
-        return None, f"it cannot be loaded: {exc.why}"
+        return None, f"it cannot be loaded: {exc.cause}"
     return (None, over) if over else (entry.model_copy(update={"parity": parity}), "")
 
 

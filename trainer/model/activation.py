@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.bundle.manifest import Head
-from stream.classify.labels import sigmoid
-from stream.classify.postprocess import softmax
+from stream.classify.heads.labels import sigmoid
+from stream.classify.heads.single_label import softmax
 from stream.runtime.base import Logits
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from stream.classify.spans import Piece
+from stream.classify.heads.spans import Piece
 from trainer.model.losses import IGNORED
 
 Word = tuple[int, int]

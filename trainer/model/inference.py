@@ -10,7 +10,7 @@ import torch
 from stream.bundle.manifest import MetadataColumn, Windows
 from stream.classify.inputs import TextInput
 from stream.classify.metadata import MetadataEncoder
-from stream.classify.planner import plan
+from stream.classify.queue import plan
 from stream.runtime.base import Logits
 from trainer.model.encoding import Encoded, encode
 from trainer.model.windows import join_windows, pool_windows

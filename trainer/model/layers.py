@@ -59,8 +59,8 @@ def freeze_layers(model: Any, count: int) -> None:
     if count > layers:
         raise UsageError(
             f"--freeze-layers {count} is not possible",
-            why=f"the base model has {layers} layers",
-            mend=f"freeze at most {layers}, which trains the head alone",
+            cause=f"the base model has {layers} layers",
+            fix=f"freeze at most {layers}, which trains the head alone",
         )
     for name, parameter in model.named_parameters():
         if depth[name] <= count:
@@ -122,6 +122,6 @@ def _layer_list(encoder: Any) -> tuple[str, int]:
             return name, len(module)
     raise UsageError(
         f"the layers of a {encoder.config.model_type} model cannot be told apart",
-        why="its encoder holds no list of as many layers as its configuration says",
-        mend="leave --freeze-layers and --layer-decay out, or use another --base-model",
+        cause="its encoder holds no list of as many layers as its configuration says",
+        fix="leave --freeze-layers and --layer-decay out, or use another --base-model",
     )

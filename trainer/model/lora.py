@@ -18,8 +18,8 @@ def check_lora() -> None:
     except ModuleNotFoundError:
         raise UsageError(
             "--lora needs the package peft",
-            why="it is an extra, which is not installed",
-            mend="pip install 'labelstream[trainer,lora]'",
+            cause="it is an extra, which is not installed",
+            fix="pip install 'labelstream[trainer,lora]'",
         ) from None
 
 

@@ -32,12 +32,12 @@ def choose_precision(wanted: Precision) -> Chosen:
     if wanted == "fp16" and device != "cuda":
         raise DeviceError(
             "--precision fp16 is not possible here",
-            why=f"its gradients are scaled on NVIDIA GPUs only; this machine trains on {device}",
-            mend="use --precision auto",
+            cause=f"its gradients are scaled on NVIDIA GPUs only; this machine trains on {device}",
+            fix="use --precision auto",
         )
     if wanted == "bf16" and device == "mps":
         raise DeviceError(
-            "--precision bf16 is not possible here", why="not on mps", mend="use --precision auto"
+            "--precision bf16 is not possible here", cause="not on mps", fix="use --precision auto"
         )
     if wanted != "auto":
         return wanted
