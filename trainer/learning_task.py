@@ -6,10 +6,10 @@ from typing import Any
 
 from stream.bundle.manifest import Head, MetadataColumn, SpanRules, TargetScale, Task, Windows
 from trainer.config import TrainingConfig
-from trainer.data.bio import scheme_of
+from trainer.data.examples import Data, Example
+from trainer.data.labels import ordinal_values, tag_scheme
 from trainer.data.metadata import fit_metadata
-from trainer.data.read import Data, Example, ordinal_values
-from trainer.evaluation.judge import Answers, Judge, Output
+from trainer.evaluation.evaluator import DecisionRule, Evaluator, ModelOutput
 from trainer.export.package import Served
 from trainer.model.batches import Collator, Rows, labelled_rows
 from trainer.model.encoding import encode
@@ -78,7 +78,7 @@ class LearningTask:
         tokenizer: Any,
         examples: Sequence[Example],
         progress: Callable[[int], None] = lambda _: None,
-    ) -> Output:
+    ) -> ModelOutput:
         """Return the logits of a model for examples, see `trainer.model.inference.torch_logits`."""
         return torch_logits(
             model,
@@ -91,12 +91,12 @@ class LearningTask:
             progress=progress,
         )
 
-    def judge(self, tokenizer: Any, examples: Sequence[Example]) -> Judge:
+    def judge(self, tokenizer: Any, examples: Sequence[Example]) -> Evaluator:
         """Return the evaluation of a model's logits on these examples."""
         tagged = None
         if self.spans is not None:
             tagged = TaggedRows(tokenizer, examples, self.labels, self.spans, self.max_length, self.windows)
-        return Judge(
+        return Evaluator(
             self.head,
             self.labels,
             examples,
@@ -106,7 +106,7 @@ class LearningTask:
             seed=self.seed,
         )
 
-    def served(self, answers: Answers) -> Served:
+    def served(self, answers: DecisionRule) -> Served:
         """Return the task as the bundle's manifest describes it."""
         return Served(
             task=self.task,
@@ -141,7 +141,7 @@ def define_task(data: Data, train: Sequence[Example], config: TrainingConfig) ->
         target=fit_target(train) if data.task == "regression" else None,
         metadata=fit_metadata(train, data.columns.metadata) if data.columns.metadata else None,
         windows=config.manifest_windows,
-        spans=SpanRules(scheme=scheme_of(data.labels), subwords=config.subwords)
+        spans=SpanRules(scheme=tag_scheme(data.labels), subwords=config.subwords)
         if data.task == "token"
         else None,
         seed=config.recipe.seed,

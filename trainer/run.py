@@ -11,13 +11,14 @@ from transformers import set_seed
 from stream.bundle import Bundle
 from stream.classify.inputs import TextInput
 from trainer.config import BaseModel, TrainingConfig, bundle_name
-from trainer.data.balance import balance_metrics, balanced, loss_weights
-from trainer.data.duplicates import leaks
-from trainer.data.read import Data, Example, data_digest
+from trainer.data.duplicates import find_leaks
+from trainer.data.examples import Data, Example
+from trainer.data.imbalance import balance, balance_metrics, loss_weights
+from trainer.data.read import data_digest
 from trainer.data.report import show_leaks, show_lengths, show_metadata, show_splits
-from trainer.data.splits import SHARES, Splits, split
-from trainer.evaluation.evaluate import HEADLINE
-from trainer.evaluation.judge import Answers, Judge, Output
+from trainer.data.splits import SHARES, Splits, split_examples
+from trainer.evaluation.evaluator import DecisionRule, Evaluator, ModelOutput
+from trainer.evaluation.metrics import HEADLINE
 from trainer.export.graph import check_exportable, export_onnx
 from trainer.export.package import ONNX_FILE, About, build_bundle, staging_folder, write_splits
 from trainer.figures import FIGURES
@@ -61,19 +62,19 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
     recipe = config.recipe
 
     # Split the data.
-    splits = split(data, recipe.seed)
+    splits = split_examples(data.examples, recipe.seed)
     show_splits(console, data, splits)
-    leaked = leaks(splits)
+    leaked = find_leaks(splits)
     show_leaks(console, leaked)
     task = define_task(data, splits.train, config)
     show_metadata(console, splits, task.metadata or [])
     show_lengths(console, token_counts(tokenizer, _inputs(data.examples)), recipe.max_length)
 
     # Balance the training part; validation and test keep their frequencies.
-    training = balanced(splits.train, config.imbalance, recipe.seed)
+    training = balance(splits.train, config.imbalance, recipe.seed)
     weights = loss_weights(training, task.labels, task.head, config.imbalance)
-    balance = balance_metrics(len(splits.train), len(training), task.labels, weights, config.imbalance)
-    settings = _config_metrics(config, base, balance)
+    imbalance = balance_metrics(len(splits.train), len(training), task.labels, weights, config.imbalance)
+    settings = _config_metrics(config, base, imbalance)
     claim(config.checkpoints, {**settings, "data": data_digest(data)})
 
     with staging_folder(config.bundle_store, name) as staging:
@@ -149,7 +150,7 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
             }
 
             # Export, verify the export on validation rows, and publish the bundle.
-            def score_rows(places: Sequence[int], output: Output) -> float:
+            def score_rows(places: Sequence[int], output: ModelOutput) -> float:
                 judge = task.judge(tokenizer, [splits.validation[at] for at in places])
                 return float(judge.score(output, answers, resamples=0)[HEADLINE[task.head]])
 
@@ -173,16 +174,16 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
 
 
 def _calibrate(
-    validation: Judge, test: Judge, outputs: Mapping[str, Output], abstain_below: float | None
-) -> tuple[Answers, dict[str, Any] | None]:
+    validation: Evaluator, test: Evaluator, outputs: Mapping[str, ModelOutput], abstain_below: float | None
+) -> tuple[DecisionRule, dict[str, Any] | None]:
     """Return the decisions that suit the validation part, and the metrics of their calibration."""
     found = validation.calibrate(outputs["validation"])
     if found is None:
-        return Answers(), None
+        return DecisionRule(), None
     thresholds = validation.thresholds(outputs["validation"], found.temperature)
     before, after = (test.calibration_error(outputs["test"], at) for at in (1.0, found.temperature))
     calibration = {**found.as_metrics(), "test": {"ece_before": before, "ece_after": after}}
-    return Answers(found.temperature, thresholds, abstain_below), calibration
+    return DecisionRule(found.temperature, thresholds, abstain_below), calibration
 
 
 def _config_metrics(config: TrainingConfig, base: BaseModel, balance: Mapping[str, Any]) -> dict[str, Any]:

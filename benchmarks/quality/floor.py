@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from trainer.data.examples import Data, Example
-from trainer.evaluation.evaluate import evaluate_multi, evaluate_single
+from trainer.evaluation.metrics import evaluate_multi, evaluate_single
 from trainer.model.truth import targets
 
 THRESHOLD = 0.5
@@ -20,7 +20,7 @@ def floor_figures(data: Data) -> dict[str, Any]:
         data: single-label, pair or multi-label, with a test part.
 
     Returns:
-        The figures of `trainer.evaluation.evaluate`, with intervals.
+        The figures of `trainer.evaluation.metrics`, with intervals.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.multiclass import OneVsRestClassifier

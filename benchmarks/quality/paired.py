@@ -9,8 +9,7 @@ import numpy.typing as npt
 import orjson
 
 from benchmarks.quality.training import FailedError, run_command
-from trainer.evaluation.bootstrap import RESAMPLES, Weights, intervals
-from trainer.evaluation.scores import single_decisions
+from trainer.evaluation.statistics import RESAMPLES, Weights, intervals, single_label_counts
 
 Numbers = npt.NDArray[np.int64]
 """Label numbers [rows]."""
@@ -36,7 +35,7 @@ def statistic(
     """A figure, accuracy or macro_f1, as the mean over several runs' guesses, for rows with weights."""
     if figure not in ("accuracy", "macro_f1"):
         raise ValueError(f"no paired figure is called {figure}")
-    decisions = [single_decisions(guesses, truth, labels) for guesses in runs]
+    decisions = [single_label_counts(guesses, truth, labels) for guesses in runs]
     right = [(guesses == truth).astype(np.float64) for guesses in runs]
 
     def found(weights: Weights) -> Weights:

@@ -15,7 +15,8 @@ from benchmarks.quality.sets import Options, QualitySet, Run
 from benchmarks.quality.training import Done, resolved
 from stream.bundle import Manifest, read_bundle
 from trainer.config import DataConfig
-from trainer.data.read import Data, read_data
+from trainer.data.examples import Data
+from trainer.data.read import read_data
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def test_the_output_says_what_happened_without_control_codes_or_noise(
 ) -> None:
     assert "\x1b" not in trained.stdout
     assert trained.stderr == ""
-    for said in ("left out: 1 rows without text (rows 121)", "epoch 1", "accuracy", "macro-F1", "parity"):
+    for said in ("skipped: 1 rows without text (rows 121)", "epoch 1", "accuracy", "macro-F1", "parity"):
         assert said in trained.stdout
     assert "labelstream worker --bundle tickets" in trained.stdout
 

@@ -11,7 +11,7 @@ from stream.bundle.manifest import SpanRules, Windows
 from stream.classify.heads.spans import Piece
 from stream.classify.tokenise import RowTokens
 from tests.real.tiny_bundle import save_tiny_base
-from trainer.data.read import Example
+from trainer.data.examples import Example
 from trainer.model.alignment import first_pieces, inside_of, piece_targets, token_targets
 from trainer.model.losses import IGNORED
 from trainer.model.tagged import TaggedRows, tagged_pieces, tagged_rows
@@ -31,7 +31,7 @@ def example(words: list[str], tags: list[str]) -> Example:
     for word in words:
         spans.append((at, at + len(word)))
         at += len(word) + 1
-    return Example(1, " ".join(words), tuple(tags), words=tuple(spans))
+    return Example(1, " ".join(words), tuple(tags), word_spans=tuple(spans))
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2), st.integers(0, 4)), max_size=12))
@@ -84,7 +84,7 @@ def test_only_first_sub_words_of_pieces_are_labelled(tokenizer: object, made: li
     assert len(labels) == len(encoding)
     first = {piece.at for piece in tagged_pieces(RowTokens(encoding, row.text, None), FIRST)}
     assert {at for at, label in enumerate(labels) if label != IGNORED} == first
-    for (start, _), tag in zip(row.words, row.names, strict=True):
+    for (start, _), tag in zip(row.word_spans, row.labels, strict=True):
         begins = [at for at in first if encoding.offsets[at][0] == start]
         assert [TAGS[labels[at]] for at in begins] == [tag] * len(begins)
 

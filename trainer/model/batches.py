@@ -9,7 +9,7 @@ import torch
 
 from stream.bundle.manifest import Head, MetadataColumn, TargetScale
 from stream.classify.metadata import MetadataEncoder
-from trainer.data.read import Example
+from trainer.data.examples import Example
 from trainer.model.encoding import Encoded
 from trainer.model.losses import IGNORED
 from trainer.model.truth import targets

@@ -11,7 +11,7 @@ from stream.classify.heads.spans import Piece, Span, each_piece, join_tags, piec
 from stream.classify.inputs import TextInput
 from stream.classify.tokenise import RowTokens, TextTokens
 from stream.runtime.base import Logits
-from trainer.data.read import Example
+from trainer.data.examples import Example
 from trainer.model.activation import probabilities
 from trainer.model.alignment import first_pieces, inside_of, piece_targets, token_targets
 from trainer.model.batches import Rows, encoded_metadata
@@ -55,7 +55,7 @@ class TaggedRows:
             for tokens, places in tokens_of_rows(encoded, [example.text for example in examples], windows)
         ]
         self._targets = [
-            piece_targets(found, example.words, [number[tag] for tag in example.names], inside)
+            piece_targets(found, example.word_spans, [number[tag] for tag in example.labels], inside)
             for example, found in zip(examples, self._pieces, strict=True)
         ]
 
@@ -64,7 +64,7 @@ class TaggedRows:
         return [
             self._join(
                 (Piece(at, start, end), tag, 1.0)
-                for at, ((start, end), tag) in enumerate(zip(example.words, example.names, strict=True))
+                for at, ((start, end), tag) in enumerate(zip(example.word_spans, example.labels, strict=True))
             )
             for example in self._examples
         ]
@@ -99,10 +99,10 @@ class TaggedRows:
         right = words = 0
         for example, of_row, logits in zip(self._examples, self._pieces, output, strict=True):
             best = _of(logits, of_row).argmax(axis=1)
-            first = first_pieces(of_row, example.words)
-            for word, tag in enumerate(example.names):
+            first = first_pieces(of_row, example.word_spans)
+            for word, tag in enumerate(example.labels):
                 right += tag == (self._tags[best[first[word]]] if word in first else OUTSIDE)
-            words += len(example.names)
+            words += len(example.labels)
         return right / max(1, words)
 
 
@@ -132,6 +132,6 @@ def tagged_rows(
     for owner, tokens in zip(encoded.owners, encoded.encodings, strict=True):
         example = examples[owner]
         found = tagged_pieces(RowTokens(tokens, example.text, None), rules)
-        of_pieces = piece_targets(found, example.words, [number[tag] for tag in example.names], inside)
+        of_pieces = piece_targets(found, example.word_spans, [number[tag] for tag in example.labels], inside)
         labels.append(token_targets(found, of_pieces, len(tokens)))
     return Rows(encoded, labels, encoded_metadata(examples, metadata))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.bundle.manifest import Head, TargetScale
-from trainer.data.read import Example
+from trainer.data.examples import Example
 
 
 def targets(examples: Sequence[Example], labels: Sequence[str], head: Head) -> npt.NDArray[Any]:
@@ -26,10 +26,10 @@ def targets(examples: Sequence[Example], labels: Sequence[str], head: Head) -> n
     if head == "regression":
         return np.array([example.target for example in examples], dtype=np.float64)
     if head == "single-label":
-        return np.array([number[example.names[0]] for example in examples], dtype=np.int64)
+        return np.array([number[example.labels[0]] for example in examples], dtype=np.int64)
     found = np.zeros((len(examples), len(labels)), dtype=np.int64)
     for row, example in enumerate(examples):
-        found[row, [number[name] for name in example.names]] = 1
+        found[row, [number[name] for name in example.labels]] = 1
     return found
 
 
