@@ -166,7 +166,7 @@ def train(
     try:
         with console.status("loading torch and transformers"):
             from trainer.data.report import show_data
-            from trainer.model.lora import check_lora
+            from trainer.model.layers import check_lora
             from trainer.run import run
     except ModuleNotFoundError as exc:
         raise UsageError(

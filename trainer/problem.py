@@ -10,11 +10,11 @@ from trainer.data.metadata import fit_metadata
 from trainer.data.read import Data, Example, ordinal_values
 from trainer.evaluation.judge import Answers, Judge, Output
 from trainer.export.package import Served
-from trainer.model.batches import Collator, Rows, labelled_rows
-from trainer.model.encoding import encode
-from trainer.model.inference import torch_logits
-from trainer.model.tagged import TaggedRows, tagged_rows
-from trainer.model.truth import fit_target
+from trainer.model.batches import Collator, WindowDataset, row_dataset
+from trainer.model.encoding import Preprocessing
+from trainer.model.inference import torch_logits, torch_token_logits
+from trainer.model.tags import TaggedExamples, token_dataset
+from trainer.model.targets import fit_target_scale
 from trainer.request import Request
 
 
@@ -51,22 +51,16 @@ class Problem:
         """The task without regard to how many texts it reads."""
         return "single-label" if self.task == "pair" else self.task
 
-    def rows(self, tokenizer: Any, examples: Sequence[Example]) -> Rows:
-        """Training rows."""
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The settings that turn rows into model inputs."""
+        return Preprocessing(self.max_length, self.windows, self.metadata)
+
+    def dataset(self, tokenizer: Any, examples: Sequence[Example]) -> WindowDataset:
+        """Return a training dataset."""
         if self.spans is not None:
-            return tagged_rows(
-                tokenizer,
-                examples,
-                self.labels,
-                self.spans,
-                self.max_length,
-                self.windows,
-                self.metadata,
-            )
-        encoded = encode(tokenizer, [example.input for example in examples], self.max_length, self.windows)
-        return labelled_rows(
-            encoded, examples, self.labels, self.head, target=self.target, metadata=self.metadata
-        )
+            return token_dataset(tokenizer, examples, self.labels, self.spans, self.preprocessing)
+        return row_dataset(tokenizer, examples, self.labels, self.head, self.preprocessing, self.target)
 
     def collator(self, tokenizer: Any) -> Collator:
         """Training rows to padded batches."""
@@ -80,22 +74,16 @@ class Problem:
         progress: Callable[[int], None] = lambda _: None,
     ) -> Output:
         """What a model says of rows, see `trainer.model.inference.torch_logits`."""
-        return torch_logits(
-            model,
-            tokenizer,
-            [example.input for example in examples],
-            max_length=self.max_length,
-            metadata=self.metadata,
-            windows=self.windows,
-            token=self.head == "token",
-            progress=progress,
-        )
+        rows = [example.input for example in examples]
+        if self.head == "token":
+            return torch_token_logits(model, tokenizer, rows, self.preprocessing, progress)
+        return torch_logits(model, tokenizer, rows, self.preprocessing, progress)
 
     def judge(self, tokenizer: Any, examples: Sequence[Example]) -> Judge:
         """Holds what a model says of rows against what is true of them."""
         tagged = None
         if self.spans is not None:
-            tagged = TaggedRows(tokenizer, examples, self.labels, self.spans, self.max_length, self.windows)
+            tagged = TaggedExamples(tokenizer, examples, self.labels, self.spans, self.preprocessing)
         return Judge(
             self.head,
             self.labels,
@@ -138,7 +126,7 @@ def problem_of(data: Data, train: Sequence[Example], request: Request) -> Proble
         max_length=request.recipe.max_length,
         text_pair=data.columns.text_pair is not None,
         values=ordinal_values(data.labels) if request.ordinal else None,
-        target=fit_target(train) if data.task == "regression" else None,
+        target=fit_target_scale(train) if data.task == "regression" else None,
         metadata=fit_metadata(train, data.columns.metadata) if data.columns.metadata else None,
         windows=request.windows,
         spans=SpanRules(scheme=scheme_of(data.labels), subwords=request.subwords)

@@ -21,15 +21,19 @@ from trainer.evaluation.judge import Answers, Judge, Output
 from trainer.export.graph import check_exportable, export_onnx
 from trainer.export.package import ONNX_FILE, About, build_bundle, staging_folder, write_splits
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
-from trainer.model.batches import Rows
-from trainer.model.checkpoints import claim
-from trainer.model.cost import estimate_seconds
+from trainer.model.batches import WindowDataset
+from trainer.model.checkpoints import claim_folder
 from trainer.model.encoding import token_counts
-from trainer.model.finetune import Objective, Outcome, finetune
-from trainer.model.layers import freeze_layers, trainable_parameters
-from trainer.model.lora import add_adapters, merged
+from trainer.model.finetune import TrainingResult, finetune
+from trainer.model.layers import add_adapters, freeze_layers, merge_adapters, trainable_parameters
 from trainer.model.losses import make_loss
-from trainer.model.precision import choose_precision, device_name
+from trainer.model.training_plan import (
+    Objective,
+    TrainingPlan,
+    choose_precision,
+    device_name,
+    estimate_seconds,
+)
 from trainer.problem import Problem, problem_of
 from trainer.progress import Stages
 from trainer.quiet import silence_libraries
@@ -81,17 +85,16 @@ def run(data: Data, request: Request, console: Console) -> Bundle:
     show_metadata(console, splits, prepared.problem.metadata or [])
     show_lengths(console, token_counts(tokenizer, _inputs(data.examples)), request.recipe.max_length)
 
-    claim(request.checkpoints, {**_asked(prepared, request), "data": data_digest(data)})
+    claim_folder(request.checkpoints, {**_asked(prepared, request), "data": data_digest(data)})
     with staging_folder(request.store, request.name) as staging:
         model = _new_model(prepared, request, staging, console)
         objective = _objective(prepared, request.recipe)
-        rows = prepared.problem.rows(tokenizer, prepared.learnt_from)
-        means = _told_cost(model, rows, objective, prepared, request, console)
+        dataset = prepared.problem.dataset(tokenizer, prepared.learnt_from)
+        plan = TrainingPlan(request.recipe, choose_precision(request.recipe.precision), request.checkpoints)
+        means = _told_cost(model, dataset, objective, plan, prepared, request, console)
         with Stages(console) as stages:
-            outcome = finetune(
-                model, rows, objective, request.recipe, means["precision"], stages, request.checkpoints
-            )
-            model = model if request.recipe.lora is None else merged(model)
+            outcome = finetune(model, dataset, objective, plan, stages)
+            model = model if request.recipe.lora is None else merge_adapters(model)
             answers, judged = _judged(model, prepared, request, stages)
             metrics = {
                 "training": {**_asked(prepared, request), **means, **_came_to(outcome, objective)},
@@ -145,7 +148,7 @@ def _new_model(prepared: Prepared, request: Request, staging: Path, console: Con
             prepared.tokenizer,
             problem.labels,
             head=problem.head,
-            layers=request.recipe.head,
+            classifier=request.recipe.head,
             metadata=problem.metadata or [],
         )
     with console.status("trying the export before anything is trained"):
@@ -172,20 +175,24 @@ def _objective(prepared: Prepared, recipe: Recipe) -> Objective:
 
 
 def _told_cost(
-    model: Any, rows: Rows, objective: Objective, prepared: Prepared, request: Request, console: Console
+    model: Any,
+    dataset: WindowDataset,
+    objective: Objective,
+    plan: TrainingPlan,
+    prepared: Prepared,
+    request: Request,
+    console: Console,
 ) -> dict[str, Any]:
     """Say what the training will take; returns what it computes with."""
-    recipe = request.recipe
-    precision = choose_precision(recipe.precision)
     looked_at = len(prepared.splits.validation)
     with console.status("timing a few steps"):
-        seconds = estimate_seconds(
-            model, objective.collate, rows, looked_at, objective.loss, recipe, precision
-        )
+        seconds = estimate_seconds(model, dataset, looked_at, objective, plan)
     learning, numbers = trainable_parameters(model)
-    show_cost(console, request.base.name, recipe, len(rows), seconds, precision, learning / numbers)
+    show_cost(
+        console, request.base.name, plan.recipe, len(dataset), seconds, plan.precision, learning / numbers
+    )
     return {
-        "precision": precision,
+        "precision": plan.precision,
         "device": device_name(),
         "parameters": numbers,
         "parameters_learning": learning,
@@ -244,7 +251,7 @@ def _asked(prepared: Prepared, request: Request) -> dict[str, Any]:
     }
 
 
-def _came_to(outcome: Outcome, objective: Objective) -> dict[str, Any]:
+def _came_to(outcome: TrainingResult, objective: Objective) -> dict[str, Any]:
     return {
         "epochs_run": outcome.epochs_run,
         "best_epoch": outcome.best_epoch,

@@ -11,7 +11,7 @@ from trainer.evaluation.bootstrap import intervals
 from trainer.evaluation.calibrate import HIGHEST, LOWEST, calibrate, expected_calibration_error
 from trainer.evaluation.evaluate import evaluate_multi
 from trainer.evaluation.thresholds import best_threshold, tune_thresholds
-from trainer.model.activation import probabilities
+from trainer.model.inference import probabilities
 
 ROWS = 4000
 rng = np.random.default_rng(5)

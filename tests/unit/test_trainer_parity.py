@@ -223,12 +223,13 @@ def test_logits_that_are_not_finite_publish_nothing_and_leave_nothing(tmp_path: 
 
 
 def test_worker_and_torch_agree_on_texts_of_any_mix(tiny: Bundle, tmp_path: Path) -> None:
+    from trainer.model.encoding import Preprocessing
     from trainer.model.inference import torch_logits
 
     model, tokenizer = save_tiny_base(tmp_path)
     rows = [TextInput(t) for t in ["?", "refund " * 100, "login\x00\u2028", *TEXTS, "☕" * 90]]
     found = infer_all(OnnxRuntime(tiny, "fp32"), Tokeniser(tiny), rows)
-    reference = torch_logits(model, tokenizer, rows, max_length=64)
+    reference = torch_logits(model, tokenizer, rows, Preprocessing(64))
     assert within_tolerance(compare(reference, found, tolerance=1e-4, min_label_agreement=1.0))
 
 
@@ -239,9 +240,7 @@ def test_pairs_metadata_and_regression_travel_with_their_facts(tmp_path: Path) -
 
     classifier, tokenizer = save_tiny_base(tmp_path / "base", labels=["stars"])
     torch.manual_seed(3)
-    model = TextClassifier(
-        classifier.bert, "regression", pooling="mean", layers="mlp", metadata=COLUMNS
-    ).eval()
+    model = TextClassifier(classifier.bert, pooling="mean", classifier="mlp", metadata=COLUMNS).eval()
     torch.nn.init.normal_(model.classifier[0].weight, std=0.1)  # those for metadata begin at zero
     served = Served("regression", ["stars"], 64, text_pair=True, metadata=COLUMNS)
     rows = [TextInput(text, TEXTS[0], {"age": 30 + at, "channel": "chat"}) for at, text in enumerate(TEXTS)]

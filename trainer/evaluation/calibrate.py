@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 
 from stream.bundle.manifest import Head
 from stream.runtime.base import Logits
-from trainer.model.activation import probabilities
+from trainer.model.inference import probabilities
 
 BINS = 15
 LOWEST, HIGHEST = 0.1, 10.0

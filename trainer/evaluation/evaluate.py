@@ -13,7 +13,7 @@ from stream.classify.spans import Span
 from stream.runtime.base import Logits
 from trainer.evaluation.bootstrap import RESAMPLES, Weights, intervals
 from trainer.evaluation.scores import Decisions, pearson, single_decisions
-from trainer.model.activation import probabilities
+from trainer.model.inference import probabilities
 
 HEADLINE: dict[Head, str] = {
     "single-label": "macro_f1",

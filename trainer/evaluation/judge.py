@@ -14,9 +14,9 @@ from trainer.evaluation.bootstrap import RESAMPLES
 from trainer.evaluation.calibrate import Calibration, calibrate, expected_calibration_error
 from trainer.evaluation.evaluate import evaluate_multi, evaluate_regression, evaluate_single, evaluate_spans
 from trainer.evaluation.thresholds import tune_thresholds
-from trainer.model.activation import probabilities
-from trainer.model.tagged import TaggedRows
-from trainer.model.truth import targets
+from trainer.model.inference import probabilities
+from trainer.model.tags import TaggedExamples
+from trainer.model.targets import row_targets
 
 Output = Logits | list[Logits]
 """float32 [rows, labels], or for token classification float32 [tokens, labels] of each row."""
@@ -58,12 +58,12 @@ class Judge:
     values: Sequence[float] | None = None
     target: TargetScale = field(default_factory=TargetScale)
     rules: SpanRules = field(default_factory=SpanRules)
-    tagged: TaggedRows | None = None
+    tagged: TaggedExamples | None = None
     seed: int = 0
 
     def truth(self) -> npt.NDArray[Any]:
         """Label numbers int64 [rows]; 0 and 1, int64 [rows, labels]; or numbers, float64 [rows]."""
-        return targets(self.examples, self.labels, self.head)
+        return row_targets(self.examples, self.labels, self.head)
 
     def score(
         self, output: Output, answers: Answers | None = None, resamples: int = RESAMPLES
@@ -79,7 +79,7 @@ class Judge:
         said = answers or Answers()
         if self.head == "token":
             tagged = self._tagged()
-            spans = tagged.spans(list(output), said.temperature, said.abstain_below or 0.0)
+            spans = tagged.predicted_spans(list(output), said.temperature, said.abstain_below or 0.0)
             return {
                 **evaluate_spans(spans, tagged.true_spans(), seed=self.seed, resamples=resamples),
                 "word_accuracy": tagged.word_accuracy(list(output)),
@@ -124,10 +124,10 @@ class Judge:
 
     def _calibrated_on(self, output: Output) -> tuple[Logits, npt.NDArray[Any]]:
         if self.head == "token":
-            return self._tagged().of_pieces(list(output))
+            return self._tagged().piece_logits(list(output))
         return np.asarray(output), self.truth()
 
-    def _tagged(self) -> TaggedRows:
+    def _tagged(self) -> TaggedExamples:
         if self.tagged is None:
             raise ValueError("token classification is judged by the rows' tokens")
         return self.tagged

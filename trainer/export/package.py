@@ -24,7 +24,8 @@ from trainer.export.provenance import git_commit, library_versions
 from trainer.export.reference import awkward_rows, spread, write_reference
 from trainer.export.static_int8 import CALIBRATION_ROWS
 from trainer.export.variants import VariantRecipe, add_variants, available_variants
-from trainer.model.inference import torch_logits
+from trainer.model.encoding import Preprocessing
+from trainer.model.inference import torch_logits, torch_token_logits
 
 Metric = Callable[[Sequence[int], Output], float]
 """The task's own figure of merit, larger is better: of the output for these of the rows given."""
@@ -139,16 +140,9 @@ def build_bundle(
     draft = _draft(staging, model, tokenizer, served, about)
     told(1)
     told = stage("verify", 2 * len(reference))
-    logits = torch_logits(
-        model,
-        tokenizer,
-        reference,
-        max_length=served.max_length,
-        metadata=served.metadata,
-        windows=served.windows,
-        token=served.task == "token",
-        progress=told,
-    )
+    infer = torch_token_logits if served.task == "token" else torch_logits
+    preprocessing = Preprocessing(served.max_length, served.windows, served.metadata)
+    logits = infer(model, tokenizer, reference, preprocessing, told)
     write_reference(staging, reference, logits)
     score = None if metric is None else lambda output: metric(kept, output)
     validation = Validation(len(kept), score)
