@@ -66,12 +66,12 @@ def export(
     console = Console()
     try:
         with console.status("loading torch and transformers"):
-            from trainer.export.run import Wanted, run_export
+            from trainer.export.run import ExportRequest, run_export
     except ModuleNotFoundError as exc:
         raise UsageError(
             "`labelstream export` is not installed completely",
             why=f"the Python module {exc.name} is missing",
             mend="pip install 'labelstream[trainer]'",
         ) from None
-    wanted = Wanted(called, bundle_store, chosen, text_pair or chosen == "pair", max_length, texts)
-    run_export(source, wanted, console, lambda line: console.print(f"[yellow]{escape(line)}[/]"))
+    request = ExportRequest(called, bundle_store, chosen, text_pair or chosen == "pair", max_length, texts)
+    run_export(source, request, console, lambda line: console.print(f"[yellow]{escape(line)}[/]"))

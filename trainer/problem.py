@@ -9,7 +9,7 @@ from trainer.data.bio import scheme_of
 from trainer.data.metadata import fit_metadata
 from trainer.data.read import Data, Example, ordinal_values
 from trainer.evaluation.judge import Answers, Judge, Output
-from trainer.export.package import Served
+from trainer.export.bundle_source import InferenceConfig
 from trainer.model.batches import Collator, WindowDataset, row_dataset
 from trainer.model.encoding import Preprocessing
 from trainer.model.inference import torch_logits, torch_token_logits
@@ -94,9 +94,9 @@ class Problem:
             seed=self.seed,
         )
 
-    def served(self, answers: Answers) -> Served:
-        """What the bundle's manifest says of the task."""
-        return Served(
+    def inference_config(self, answers: Answers) -> InferenceConfig:
+        """Return how a worker prepares inputs and interprets logits."""
+        return InferenceConfig(
             task=self.task,
             labels=self.labels,
             max_length=self.max_length,

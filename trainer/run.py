@@ -18,8 +18,9 @@ from trainer.data.report import show_leaks, show_lengths, show_metadata, show_sp
 from trainer.data.splits import SHARES, Splits, split
 from trainer.evaluation.evaluate import HEADLINE
 from trainer.evaluation.judge import Answers, Judge, Output
+from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource
 from trainer.export.graph import check_exportable, export_onnx
-from trainer.export.package import ONNX_FILE, About, build_bundle, staging_folder, write_splits
+from trainer.export.package import ONNX_FILE, build_bundle, staging_folder, write_splits
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
 from trainer.model.batches import WindowDataset
 from trainer.model.checkpoints import claim_folder
@@ -102,19 +103,17 @@ def run(data: Data, request: Request, console: Console) -> Bundle:
                 **judged,
             }
             write_splits(staging / "splits.csv", _assignments(splits))
-            bundle = build_bundle(
-                staging,
+            source = BundleSource(
                 model,
                 tokenizer,
-                prepared.problem.served(answers),
+                prepared.problem.inference_config(answers),
+                BundleInfo(request.name, _data_facts(data, splits), metrics),
                 _inputs(splits.validation),
-                About(request.name, _data_facts(data, splits), metrics),
-                request.store,
-                stages.stage,
-                warn=lambda line: console.print(f"[yellow]{escape(line)}[/]"),
                 calibration=_inputs(splits.train),
                 metric=_metric(prepared, answers),
             )
+            observer = BuildObserver(stages.stage, lambda line: console.print(f"[yellow]{escape(line)}[/]"))
+            bundle = build_bundle(source, staging, request.store, observer)
     show_per_label(console, metrics["test"])
     show_result(console, bundle, metrics)
     return bundle

@@ -13,7 +13,8 @@ from stream.bundle.manifest import CategoricalColumn, NumericColumn, Windows
 from stream.classify.inputs import TextInput
 from stream.classify.parity import within_tolerance
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
-from trainer.export.package import About, Served, build_bundle, staging_folder
+from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
+from trainer.export.package import build_bundle, staging_folder
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input, resolve_base_model
 from trainer.model.encoding import Preprocessing, encode
 from trainer.model.heads import MetadataEmbedding, TextClassifier
@@ -70,9 +71,10 @@ def test_mean_pooling_ignores_padding(averaging_base: Path) -> None:
 
 def test_mean_pooling_is_exported_within_the_tolerance(averaging_base: Path, tmp_path: Path) -> None:
     model, tokenizer = loaded(averaging_base)
-    served = Served("single-label", LABELS, 64)
+    inference = InferenceConfig("single-label", LABELS, 64)
+    source = BundleSource(model, tokenizer, inference, BundleInfo("mean"), ROWS)
     with staging_folder(tmp_path / "store", "mean") as staging:
-        bundle = build_bundle(staging, model, tokenizer, served, ROWS, About("mean"), tmp_path / "store")
+        bundle = build_bundle(source, staging, tmp_path / "store")
     assert bundle.manifest.labels == LABELS
     assert within_tolerance(bundle.manifest.variants["fp32"].parity)
 
