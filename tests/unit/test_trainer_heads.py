@@ -51,8 +51,8 @@ def test_a_base_model_without_a_pooling_file_gets_the_head_of_transformers(tmp_p
 def test_token_classifiers_have_logits_for_every_token(averaging_base: Path) -> None:
     model, tokenizer = loaded(averaging_base, ["O", "B-x"], head="token")
     assert type(model).__name__ == "BertForTokenClassification"
-    ours, _ = loaded(averaging_base, ["O", "B-x"], head="token", classifier="mlp")
-    for tagger in (model, ours):
+    custom, _ = loaded(averaging_base, ["O", "B-x"], head="token", classifier="mlp")
+    for tagger in (model, custom):
         found = torch_token_logits(tagger, tokenizer, ROWS[:3], Preprocessing(64))
         lengths = [len(tokenizer(text)["input_ids"]) for text in TEXTS[:3]]
         assert [row.shape for row in found] == [(length, 2) for length in lengths]
