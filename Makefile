@@ -5,7 +5,7 @@ DATA   ?=
 BENCH  ?=
 SET    ?=
 bin    := $(VENV)/bin
-native := $(wildcard stream/native/src/*)
+native := $(wildcard stream/codec/src/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench quality kafka compose-test compose-log sanitize format clean
@@ -20,17 +20,17 @@ test: $(VENV)/installed-dev ## all tests but those of the compose stack, on real
 	@$(bin)/python -m pytest -m "not compose"
 
 check: $(VENV)/installed-dev ## lint, types, import arrows, fast tests
-	$(bin)/ruff check stream trainer tests
-	$(bin)/ruff format --check stream trainer tests
+	$(bin)/ruff check stream trainer tests benchmarks
+	$(bin)/ruff format --check stream trainer tests benchmarks
 	$(bin)/mypy
 	$(bin)/lint-imports --no-cache
-	$(bin)/python -m pytest -q tests/unit tests/property -m "not slow and not apache and not redis"
+	$(bin)/python -m pytest -q tests/unit tests/property -m "not slow and not apache and not redis" --cov --cov-report=term
 
 bench: $(VENV)/installed-dev ## ours and its rivals side by side on Apache Kafka; DATA=folder, BENCH="free --quick"
-	@$(bin)/python -m tests.bench $(if $(DATA),--data $(DATA)) $(BENCH)
+	@$(bin)/python -m benchmarks.speed $(if $(DATA),--data $(DATA)) $(BENCH)
 
 quality: $(VENV)/installed-dev ## train on published data and judge it; DATA=folder, SET="banking77 sick" (default: all)
-	@$(bin)/python -m tests.quality $(if $(DATA),--data $(DATA)) $(SET)
+	@$(bin)/python -m benchmarks.quality $(if $(DATA),--data $(DATA)) $(SET)
 
 kafka: $(VENV)/installed-dev ## a real Apache Kafka on 127.0.0.1:9092, until Ctrl-C
 	@$(bin)/python -m tests.kafka
@@ -45,11 +45,11 @@ sanitize: $(VENV)/installed-dev ## the tests of the compiled record path with gc
 	@PYTHON=$(bin)/python tests/native/sanitize
 
 format: $(VENV)/installed-dev ## put the code into its format
-	$(bin)/ruff check --fix stream trainer tests
-	$(bin)/ruff format stream trainer tests
+	$(bin)/ruff check --fix stream trainer tests benchmarks
+	$(bin)/ruff format stream trainer tests benchmarks
 
 clean: ## remove the environment, the demo's folder and all caches
-	rm -rf $(VENV) .demo .bench .quality build *.egg-info stream/native/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench .quality build *.egg-info stream/codec/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(bin)/python:

@@ -55,8 +55,8 @@ def _load(found: EntryPoint) -> Any:
         def unavailable() -> NoReturn:
             raise UsageError(
                 f"`labelstream {found.name}` is not installed completely",
-                why=f"the Python module {missing} is missing",
-                mend="pip install 'labelstream[trainer]'",
+                cause=f"the Python module {missing} is missing",
+                fix="pip install 'labelstream[trainer]'",
             )
 
         unavailable.__doc__ = f"(not installed: {missing} is missing)"
@@ -83,16 +83,16 @@ def labelstream(
 
 
 def show_error(error: LabelstreamError) -> None:
-    """Print what, why and the mend on standard error, a line each."""
+    """Print the error, its cause and its fix on standard error, a line each."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble(("error: ", "bold red"), error.what))
-    if error.why:
-        console.print(Text.assemble(("  why:  ", "bold"), error.why))
-    if error.mend:
-        console.print(Text.assemble(("  mend: ", "bold green"), error.mend))
+    console.print(Text.assemble(("error: ", "bold red"), error.message))
+    if error.cause:
+        console.print(Text.assemble(("cause: ", "bold"), error.cause))
+    if error.fix:
+        console.print(Text.assemble(("fix:   ", "bold green"), error.fix))
 
 
 def main() -> NoReturn:
@@ -118,8 +118,8 @@ def main() -> NoReturn:
         show_error(
             LabelstreamError(
                 f"{type(exc).__name__}: {exc}",
-                why="this was not foreseen",
-                mend="run again with --debug and report it",
+                cause="this was not foreseen",
+                fix="run again with --debug and report it",
             )
         )
         code = 1

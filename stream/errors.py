@@ -21,21 +21,21 @@ class Reason(StrEnum):
 
 
 class LabelstreamError(Exception):
-    """An error that can be told in three lines: what, why, and the mend.
+    """An error with a one-line message, its cause and its fix.
 
     Args:
-        what: one line, what did not work.
-        why: one line, the cause as far as it is known.
-        mend: one line, what the reader can do about it.
+        message: one line, what failed.
+        cause: one line, the cause as far as it is known; empty if unknown.
+        fix: one line, what the reader can do about it.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, why: str = "", mend: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.why = why
-        self.mend = mend
+    def __init__(self, message: str, *, cause: str = "", fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+        self.fix = fix
 
 
 class Poison(LabelstreamError):

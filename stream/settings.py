@@ -256,8 +256,8 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
     if unknown := list(_unknown_environment()):
         raise UsageError(
             f"unknown setting in the environment: {', '.join(unknown)}",
-            why="every LABELSTREAM_ variable must name a setting",
-            mend=_did_you_mean(unknown[0].removeprefix(ENV_PREFIX).lower(), prefix=ENV_PREFIX),
+            cause="every LABELSTREAM_ variable must name a setting",
+            fix=_did_you_mean(unknown[0].removeprefix(ENV_PREFIX).lower(), prefix=ENV_PREFIX),
         )
     source = type("Settings", (Settings,), {"toml_file": config, "__module__": __name__})
     given = {name: value for name, value in (flags or {}).items() if value is not None}
@@ -275,12 +275,12 @@ def _check_file(path: Path) -> None:
     except OSError as exc:
         raise UsageError(
             f"cannot read the settings file {path}",
-            why=str(exc.strerror),
-            mend="name an existing file in --config",
+            cause=str(exc.strerror),
+            fix="name an existing file in --config",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise UsageError(
-            f"{path} is not TOML", why=str(exc), mend="mend that line; strings stand in quotes"
+            f"{path} is not TOML", cause=str(exc), fix="correct that line; strings stand in quotes"
         ) from None
 
 
@@ -311,8 +311,8 @@ def _refusal(exc: ValidationError) -> UsageError:
     unknown = found[0]["type"] == "extra_forbidden"
     return UsageError(
         lines[0] if len(lines) == 1 else f"{len(lines)} settings were refused",
-        why="; ".join(lines) if len(lines) > 1 else "",
-        mend=_did_you_mean(first)
+        cause="; ".join(lines) if len(lines) > 1 else "",
+        fix=_did_you_mean(first)
         if unknown
         else "`labelstream worker --help` lists all settings and what they take",
     )

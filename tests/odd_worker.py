@@ -18,19 +18,19 @@ import typer
 
 from stream.bundle import open_bundle
 from stream.classify.cache import SharedCache
-from stream.classify.planner import Limits
+from stream.classify.queue import Limits
 from stream.classify.tokenise import Tokeniser
 from stream.cli import show_error
 from stream.commands.options import EVERY, with_settings
 from stream.commands.worker import serve
 from stream.errors import LabelstreamError
-from stream.model import Model, make_classifier
 from stream.observe.logs import configure_logs
 from stream.observe.metrics import Metrics
 from stream.runtime import OnnxRuntime, Padded
 from stream.runtime.base import Logits
 from stream.settings import Route, Settings
-from stream.worker import run_worker
+from stream.worker.route_model import Model, make_classifier
+from stream.worker.run import run_worker
 
 ROWS, TOKENS = 64, 512
 
@@ -65,8 +65,8 @@ class OddRuntime:
     provider = "odd"
     pad_multiple = 1
     kept_shapes = ()
-    computed = np.multiply
-    alike = 1
+    padded_cost = np.multiply
+    max_same_shape_batches = 1
 
     def __init__(self, runtime: OnnxRuntime, oddity: Oddity) -> None:
         self._runtime = runtime

@@ -9,9 +9,9 @@ import pytest
 from stream.bundle import Bundle
 from stream.classify.heads import make_head
 from stream.classify.inputs import Prediction, TextInput
-from stream.classify.parity import infer_all
 from stream.classify.tokenise import Tokeniser
 from stream.runtime import OnnxRuntime
+from stream.verify.parity import infer_all
 from tests.real.client import BrokerClient
 from tests.real.parts import unique
 from tests.real.worker import WorkerProcess

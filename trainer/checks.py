@@ -22,8 +22,8 @@ def one_of(flag: str, value: str, choices: Sequence[str]) -> str:
     near = begun or difflib.get_close_matches(value, choices, n=1)
     raise UsageError(
         f"{flag} {value} is not possible",
-        why=f"there are: {', '.join(choices)}",
-        mend=f"did you mean {flag} {near[0]}?" if near else f"take one of them for {flag}",
+        cause=f"there are: {', '.join(choices)}",
+        fix=f"did you mean {flag} {near[0]}?" if near else f"take one of them for {flag}",
     )
 
 
@@ -61,9 +61,9 @@ def check_request(request: Request, *, text_pair: bool) -> None:
         (lora and recipe.freeze_layers > 0, "--freeze-layers", "--lora", "LoRA freezes the whole encoder"),
         (lora and recipe.layer_decay != 1, "--layer-decay", "--lora", "LoRA freezes the whole encoder"),
     ]
-    for clash, flag, other, why in clashes:
+    for clash, flag, other, cause in clashes:
         if clash:
-            raise UsageError(f"{flag} does not go with {other}", why=why, mend=f"leave {flag} out")
+            raise UsageError(f"{flag} does not go with {other}", cause=cause, fix=f"leave {flag} out")
 
 
 _NUMBER = "a regression gives a number, not one of several labels"
@@ -80,7 +80,7 @@ def bundle_name(wanted: str | None, source: str) -> str:
     if not re.fullmatch(NAME_PATTERN, wanted):
         raise UsageError(
             f"--name {wanted!r} cannot name a bundle",
-            why="it becomes a folder and stands before @VERSION",
-            mend="use letters, digits, dots, dashes and underscores, a letter or digit first",
+            cause="it becomes a folder and stands before @VERSION",
+            fix="use letters, digits, dots, dashes and underscores, a letter or digit first",
         )
     return wanted

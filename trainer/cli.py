@@ -171,8 +171,8 @@ def train(
     except ModuleNotFoundError as exc:
         raise UsageError(
             "`labelstream train` is not installed completely",
-            why=f"the Python module {exc.name} is missing",
-            mend="pip install 'labelstream[trainer]'",
+            cause=f"the Python module {exc.name} is missing",
+            fix="pip install 'labelstream[trainer]'",
         ) from None
     if lora:
         check_lora()
@@ -199,8 +199,8 @@ def _windows(stride: int, pooling: str, most: int, max_length: int) -> Windows:
     if stride >= max_length // 2:
         raise UsageError(
             f"--stride {stride} is too much for --max-length {max_length}",
-            why="neighbouring windows share so many tokens that reading hardly moves on",
-            mend=f"take less than {max_length // 2}",
+            cause="neighbouring windows share so many tokens that reading hardly moves on",
+            fix=f"take less than {max_length // 2}",
         )
     one_of("--pooling", pooling, ("mean", "max"))
     return Windows.model_validate({"stride": stride, "pooling": pooling, "most": most})

@@ -70,8 +70,8 @@ def export(
     except ModuleNotFoundError as exc:
         raise UsageError(
             "`labelstream export` is not installed completely",
-            why=f"the Python module {exc.name} is missing",
-            mend="pip install 'labelstream[trainer]'",
+            cause=f"the Python module {exc.name} is missing",
+            fix="pip install 'labelstream[trainer]'",
         ) from None
     request = ExportRequest(called, bundle_store, chosen, text_pair or chosen == "pair", max_length, texts)
     run_export(source, request, console, lambda line: console.print(f"[yellow]{escape(line)}[/]"))

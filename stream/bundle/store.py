@@ -47,8 +47,8 @@ def resolve(spec: str, store: Path) -> Path:
     if not spec:
         raise BundleError(
             "no bundle was named",
-            why="the setting bundle is empty",
-            mend="give --bundle NAME, or make one: labelstream train DATA --name NAME",
+            cause="the setting bundle is empty",
+            fix="give --bundle NAME, or make one: labelstream train DATA --name NAME",
         )
     if (Path(spec) / FILE_NAME).is_file():
         return Path(spec)
@@ -59,9 +59,9 @@ def resolve(spec: str, store: Path) -> Path:
     present = sorted(str(p.parent.name) for p in store.glob(f"*/{LATEST}"))
     raise BundleError(
         f"bundle {spec!r} was not found",
-        why=f"it is neither a folder with {FILE_NAME} nor in the store {store}/"
+        cause=f"it is neither a folder with {FILE_NAME} nor in the store {store}/"
         + (f", which holds: {', '.join(present)}" if present else ", which is empty"),
-        mend=f"make it: labelstream train DATA --name {name or 'NAME'} --bundle-store {store}",
+        fix=f"make it: labelstream train DATA --name {name or 'NAME'} --bundle-store {store}",
     )
 
 
@@ -79,8 +79,8 @@ def read_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
         first = exc.errors(include_url=False)[0]
         raise BundleError(
             f"the manifest {path / FILE_NAME} cannot be used",
-            why=f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}",
-            mend="export the model again with this version of labelstream",
+            cause=f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}",
+            fix="export the model again with this version of labelstream",
         ) from None
     return Bundle(path, manifest, f"sha256:{hashlib.sha256(raw).hexdigest()}")
 
@@ -102,21 +102,21 @@ def _check_files(path: Path, manifest: Manifest) -> None:
         if not file.is_file():
             raise BundleError(
                 f"{name} is missing from the bundle {path}",
-                why="the manifest lists it",
-                mend="copy the bundle again, or train it again; versions are never mended in place",
+                cause="the manifest lists it",
+                fix="copy the bundle again, or train it again; versions are never mended in place",
             )
         if digest(file) != wanted:
             raise BundleError(
                 f"{name} in the bundle {path} was changed",
-                why=f"its SHA-256 is not the one in {FILE_NAME}",
-                mend="copy the bundle again, or train it again; versions are never mended in place",
+                cause=f"its SHA-256 is not the one in {FILE_NAME}",
+                fix="copy the bundle again, or train it again; versions are never mended in place",
             )
     unlisted = [v.file for v in manifest.variants.values() if v.file not in manifest.files]
     if unlisted:
         raise BundleError(
             f"{unlisted[0]} in the bundle {path} is not covered by a digest",
-            why=f"{FILE_NAME} names it as a variant but does not list it under files",
-            mend="export the model again with this version of labelstream",
+            cause=f"{FILE_NAME} names it as a variant but does not list it under files",
+            fix="export the model again with this version of labelstream",
         )
 
 
@@ -161,7 +161,7 @@ def publish(staging: Path, manifest: Manifest, store: Path) -> Bundle:
         promote(home, version)
         return open_bundle(home / version)
     raise BundleError(
-        f"no version of {manifest.name} could be added", why="others keep adding", mend="try again"
+        f"no version of {manifest.name} could be added", cause="others keep adding", fix="try again"
     )
 
 

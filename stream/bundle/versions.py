@@ -60,7 +60,7 @@ def roll_back(home: Path) -> str:
     there = versions(home)
     if latest is None:
         raise BundleError(
-            f"there is no bundle {home.name} in {home.parent}/", mend="labelstream bundles list shows them"
+            f"there is no bundle {home.name} in {home.parent}/", fix="labelstream bundles list shows them"
         )
     past = _history(home)
     while past:
@@ -72,8 +72,8 @@ def roll_back(home: Path) -> str:
         if not lower:
             raise BundleError(
                 f"{home.name}@{latest} has no version before it",
-                why=f"versions: {', '.join(there)}",
-                mend=f"name one: labelstream bundles promote {home.name}@VERSION",
+                cause=f"versions: {', '.join(there)}",
+                fix=f"name one: labelstream bundles promote {home.name}@VERSION",
             )
         version = lower[-1]
     # Latest first: after a crash in between, the history's end is the latest, and is passed over.
@@ -87,8 +87,8 @@ def _check_there(home: Path, version: str) -> None:
     if version not in there:
         raise BundleError(
             f"there is no {home.name}@{version} in {home.parent}/",
-            why=f"versions: {', '.join(there) or 'none'}",
-            mend="labelstream bundles list shows what there is",
+            cause=f"versions: {', '.join(there) or 'none'}",
+            fix="labelstream bundles list shows what there is",
         )
 
 

@@ -8,7 +8,7 @@ from itertools import repeat
 
 from stream.classify.inputs import ModelInput, Prediction
 from stream.classify.pace import Pace
-from stream.classify.planner import Limits, Waiting
+from stream.classify.queue import LengthOrderedQueue, Limits
 from stream.classify.tokenise import Tokens
 from stream.classify.windows import Outcome
 from stream.errors import Poison
@@ -20,7 +20,7 @@ Result = Prediction | Poison
 BATCHES_A_LANE = 2
 
 
-class Group:
+class PendingCall:
     """The rows of one `classify` call; `done` is set when every one has its result.
 
     Attributes:
@@ -55,10 +55,10 @@ class Group:
 
 
 # Tuples: every event has one of each, and objects of a class of ours take several times as long to make.
-Row = tuple[Group, int]
+Row = tuple[PendingCall, int]
 """A place in a group, whose input waits or is being inferred."""
 
-Piece = tuple[Row, Tokens, float]
+WorkItem = tuple[Row, Tokens, float]
 """A row or a window of its text: the row, the tokens, and which share of the row's work they are, 0 to 1."""
 
 
@@ -119,7 +119,7 @@ class Batcher:
         self._linger_s = linger_s
         self._clock = clock
         self._call_later = call_later
-        self._waiting: Waiting[Piece] = Waiting(limits)
+        self._waiting: LengthOrderedQueue[WorkItem] = LengthOrderedQueue(limits)
         self._known: dict[ModelInput, Row] = {}
         self._others: dict[ModelInput, list[Row]] = {}
         self._arrivals = Rate()
@@ -135,7 +135,7 @@ class Batcher:
         """Seconds that all its rows will take; 0 before the first batch."""
         return len(self._known) / self.pace.rows_per_s
 
-    def join(self, group: Group, places: Iterable[int]) -> list[Row]:
+    def join(self, group: PendingCall, places: Iterable[int]) -> list[Row]:
         """Let a group wait for the results of its inputs at these places.
 
         Returns:
@@ -162,7 +162,7 @@ class Batcher:
         ]
         self._queue(len(pieces), pieces, [tokens for cut in windows for tokens in cut])
 
-    def _queue(self, count: int, pieces: Sequence[Piece], tokens: Iterable[Tokens]) -> None:
+    def _queue(self, count: int, pieces: Sequence[WorkItem], tokens: Iterable[Tokens]) -> None:
         self._arrivals.note(count, self._clock())
         self._waiting.add(pieces, map(len, tokens))
         self._dispatch()
@@ -201,13 +201,13 @@ class Batcher:
         (group, _), _, _ = self._waiting.first
         return group.arrived + self._linger_s - now
 
-    def _start(self, lane: Lane, pieces: list[Piece]) -> None:
+    def _start(self, lane: Lane, pieces: list[WorkItem]) -> None:
         lane.batches += 1
         task = asyncio.get_running_loop().create_task(self._run(lane, pieces))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, lane: Lane, pieces: list[Piece]) -> None:
+    async def _run(self, lane: Lane, pieces: list[WorkItem]) -> None:
         try:
             outcomes = await self._infer(lane, [tokens for _, tokens, _ in pieces])
         except BaseException as exc:
@@ -221,7 +221,7 @@ class Batcher:
             self.pace.note(sum([share for _, _, share in pieces]), lane.newly_busy_s())
             self._dispatch()
 
-    def _deliver(self, pieces: list[Piece], outcomes: Sequence[Outcome]) -> None:
+    def _deliver(self, pieces: list[WorkItem], outcomes: Sequence[Outcome]) -> None:
         """Put results in their places; a part whose text has others that are not inferred yet has none."""
         forget, others = self._known.pop, self._others
         receivers = []

@@ -11,11 +11,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 import structlog
 
-from stream.classify.batcher import Batcher, Group, Lane, Result, Row
+from stream.classify.batcher import Batcher, Lane, PendingCall, Result, Row
 from stream.classify.cache import Key, PredictionCache
 from stream.classify.heads import Head
 from stream.classify.inputs import ModelInput, Prediction
-from stream.classify.planner import Limits
+from stream.classify.queue import Limits
 from stream.classify.tokenise import Tokens
 from stream.classify.windows import Outcome, WindowPool
 from stream.errors import DeviceError, Poison, Reason
@@ -155,12 +155,12 @@ class Classifier:
     async def _warm(self, lane: Lane, padded: Padded) -> None:
         rows, width = padded["input_ids"].shape
         try:
-            await self._in(lane.thread, self._multiply, lane, padded)
+            await self._in(lane.thread, self._run_session, lane, padded)
         except Exception as exc:
             raise DeviceError(
                 f"the model on {lane.runtime.device} cannot compute {rows} rows of {width} tokens",
-                why=_one_line(exc),
-                mend="lower --max-batch-tokens or --max-batch-rows, or check the device and its memory",
+                cause=_one_line(exc),
+                fix="lower --max-batch-tokens or --max-batch-rows, or check the device and its memory",
             ) from exc
         self._batcher.pace.note(rows, lane.newly_busy_s())
 
@@ -204,7 +204,7 @@ class Classifier:
     ) -> None:
         if not missing:
             return
-        group = Group(inputs, results, len(missing), asyncio.get_running_loop().create_future())
+        group = PendingCall(inputs, results, len(missing), asyncio.get_running_loop().create_future())
         fresh = self._batcher.join(group, missing)
         if fresh:
             self._untokenised += fresh
@@ -255,7 +255,7 @@ class Classifier:
                 ]
             await self._probe(lane)
             poison = Poison(Reason.MODEL, f"the model failed on this text: {type(exc).__name__}")
-            return [poison if self._pool is None else self._pool.spoilt(tokens[0], poison)]
+            return [poison if self._pool is None else self._pool.mark_failed(tokens[0], poison)]
 
     async def _infer_now(self, lane: Lane, tokens: Sequence[Tokens]) -> Sequence[Outcome]:
         padded = self._tokeniser.pad(tokens, self._limits.width_multiple)
@@ -289,10 +289,10 @@ class Classifier:
             # A process that ends waits for its threads, and should not for what nobody waits for any more.
             if self._closed:
                 raise asyncio.CancelledError
-            each.append(self._multiply(lane, {name: given[batch] for name, given in padded.items()}))
+            each.append(self._run_session(lane, {name: given[batch] for name, given in padded.items()}))
         return np.concatenate([logits for logits, _ in each]), [seconds for _, seconds in each]
 
-    def _multiply(self, lane: Lane, padded: Padded) -> tuple[Logits, float]:
+    def _run_session(self, lane: Lane, padded: Padded) -> tuple[Logits, float]:
         lane.began = began = monotonic()
         try:
             with self._observer.timed("infer"):
@@ -311,13 +311,11 @@ class Classifier:
         except Exception as exc:
             raise DeviceError(
                 f"the model on {lane.runtime.device} stopped answering",
-                why=_one_line(exc),
-                mend="check the device and its memory; the events are read again after a restart",
+                cause=_one_line(exc),
+                fix="check the device and its memory; the events are read again after a restart",
             ) from exc
         if isinstance(answer, Poison):
-            raise DeviceError(
-                "the model gives no finite logits", mend="verify the bundle: labelstream verify"
-            )
+            raise DeviceError("the model gives no finite logits", fix="verify the bundle: labelstream verify")
 
     async def _in(self, thread: ThreadPoolExecutor, work: Callable[..., T], *given: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(thread, work, *given)

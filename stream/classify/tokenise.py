@@ -113,8 +113,8 @@ class Tokeniser:
         except Exception as exc:
             raise BundleError(
                 f"the tokenizer of {bundle.path} cannot be loaded",
-                why=str(exc),
-                mend="export the bundle again",
+                cause=str(exc),
+                fix="export the bundle again",
             ) from exc
         self._reader = InputReader(manifest)
         self._inputs = manifest.inputs
@@ -138,8 +138,8 @@ class Tokeniser:
         if stride and stride >= self._max_length - special:
             raise BundleError(
                 f"the windows of {bundle.path} never move on",
-                why=f"neighbours share {stride} of {self._max_length - special} tokens",
-                mend="export the bundle again with a smaller window stride, or a longer maximum length",
+                cause=f"neighbours share {stride} of {self._max_length - special} tokens",
+                fix="export the bundle again with a smaller window stride, or a longer maximum length",
             )
 
     def encode(self, rows: Sequence[TextInput]) -> Sequence[Tokens]:

@@ -147,7 +147,7 @@ class WindowPool:
             alone = (self._judged([row], [of]) for row, of in zip(rows, tokens, strict=True))
             return [result for results in alone for result in results]
 
-    def spoilt(self, window: Tokens, poison: Poison) -> Outcome:
+    def mark_failed(self, window: Tokens, poison: Poison) -> Outcome:
         """Note that a window cannot be inferred; its text becomes poison when all its windows are known."""
         assert isinstance(window, Window)
         if window.text.receive(window.at, poison):

@@ -145,7 +145,7 @@ def promote(
     name, at, version = bundle.partition("@")
     if not name or not at or not version:
         raise UsageError(
-            f"{bundle!r} does not say which version", mend="write it like: bundles promote support@3"
+            f"{bundle!r} does not say which version", fix="write it like: bundles promote support@3"
         )
     before = latest_version(bundle_store, name)
     make_latest(bundle_store / name, version)

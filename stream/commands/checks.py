@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from stream.codec import codec
 from stream.errors import BrokerError, LabelstreamError, UsageError
 from stream.kafka.connection import parse_servers, security_options
-from stream.kafka.topic_check import check_topics
-from stream.kafka.topics import Cluster, ask_cluster, missing_topics
-from stream.native import codec
+from stream.kafka.topics.check import check_topics
+from stream.kafka.topics.cluster import Cluster, ask_cluster, missing_topics
 from stream.settings import Settings
 
 BROKER_TIMEOUT_S = 2.0
@@ -29,7 +29,7 @@ class Finding:
     check: str
     verdict: Literal["ok", "warn", "skip", "FAIL"]
     detail: str
-    mend: str = ""
+    fix: str = ""
     exit_code: int = 1
 
 
@@ -63,11 +63,11 @@ def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Find
     try:
         yield from check()
     except LabelstreamError as exc:
-        detail = f"{exc.what}: {exc.why}" if exc.why else exc.what
-        yield Finding(name, "FAIL", detail, exc.mend, exc.exit_code)
+        detail = f"{exc.message}: {exc.cause}" if exc.cause else exc.message
+        yield Finding(name, "FAIL", detail, exc.fix, exc.exit_code)
     except ModuleNotFoundError as exc:
-        mend = "pip install 'labelstream[cpu]' or 'labelstream[gpu]'"
-        yield Finding(name, "FAIL", f"the Python module {exc.name} is missing", mend, DEVICE_EXIT_CODE)
+        fix = "pip install 'labelstream[cpu]' or 'labelstream[gpu]'"
+        yield Finding(name, "FAIL", f"the Python module {exc.name} is missing", fix, DEVICE_EXIT_CODE)
     except Exception as exc:  # noqa: BLE001 - the next check has to run whatever this one met
         yield Finding(name, "FAIL", f"{type(exc).__name__}: {exc}", "this was not foreseen; please report it")
 
@@ -81,8 +81,8 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         except (OSError, UnicodeDecodeError) as exc:
             raise UsageError(
                 f"cannot read web_token_file {settings.web_token_file}",
-                why=str(exc),
-                mend="name a readable UTF-8 file in web_token_file",
+                cause=str(exc),
+                fix="name a readable UTF-8 file in web_token_file",
             ) from None
     routes = (
         f"{r.input_topic} → {r.output_topic}, dead letters {r.dead_topic}" for r in settings.effective_routes
@@ -95,9 +95,9 @@ def _broker(settings: Settings, answer: list[Cluster]) -> Iterator[Finding]:
     answer.append(cluster)
     unreachable = asyncio.run(_unreachable(settings, cluster))
     for address, error in unreachable:
-        detail = f"{settings.broker} answers, but sends clients to {address}, which does not: {error.why}"
-        mend = "set the broker's advertised.listeners to an address that this machine reaches"
-        yield Finding("broker", "FAIL", detail, mend, error.exit_code)
+        detail = f"{settings.broker} answers, but sends clients to {address}, which does not: {error.cause}"
+        fix = "set the broker's advertised.listeners to an address that this machine reaches"
+        yield Finding("broker", "FAIL", detail, fix, error.exit_code)
     if not unreachable:
         yield Finding("broker", "ok", f"{settings.broker} answers; brokers: {', '.join(cluster.brokers)}")
 
@@ -119,8 +119,8 @@ def _topics(settings: Settings, cluster: Cluster) -> Iterator[Finding]:
     if missing := [report.name for report in reports if report.shape is None]:
         raise missing_topics(missing, settings)
     for report in reports:
-        for wrong, mend in report.warnings:
-            yield Finding("topics", "warn", f"{report.name}: {wrong}", mend)
+        for wrong, fix in report.warnings:
+            yield Finding("topics", "warn", f"{report.name}: {wrong}", fix)
     if not any(report.warnings for report in reports):
         counts = (f"{report.name} {report.shape.partitions}" for report in reports if report.shape)
         yield Finding("topics", "ok", f"partitions: {', '.join(counts)}")
@@ -177,7 +177,7 @@ def _device(settings: Settings) -> Iterator[Finding]:
         # Opening the sessions is what shows a driver that is not there.
         runtimes = open_runtimes(bundle, choice, settings.sessions)
         sessions = f"{len(runtimes)} session{'s' if len(runtimes) > 1 else ''} on {runtimes[0].provider}"
-        detail = f"{bundle.reference} runs as {choice.device} {choice.variant}, {sessions}: {choice.why}"
+        detail = f"{bundle.reference} runs as {choice.device} {choice.variant}, {sessions}: {choice.reason}"
         yield Finding("device", "ok", f"{detail}. {usable}")
 
 

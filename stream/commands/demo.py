@@ -30,8 +30,8 @@ def demo(
 
     from rich.console import Console
 
+    from stream.demo.broker import require_library
     from stream.demo.run import run_demo
-    from stream.kafka.devbroker import require_library
 
     require_library()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""`labelstream doctor`: checks everything that a worker needs, and says the mend for what is wrong."""
+"""`labelstream doctor`: checks everything that a worker needs, and says the fix for what is wrong."""
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -40,10 +40,10 @@ def doctor(*, settings: Settings) -> None:
     silence_client_logs()
     found = examine(settings)
     console = table_console()
-    table = Table("check", "verdict", "detail", "mend", box=SIMPLE_HEAD)
+    table = Table("check", "verdict", "detail", "fix", box=SIMPLE_HEAD)
     for finding in found:
         verdict = Text(finding.verdict, STYLES[finding.verdict])
-        table.add_row(finding.check, verdict, Text(finding.detail), Text(finding.mend))
+        table.add_row(finding.check, verdict, Text(finding.detail), Text(finding.fix))
     console.print(table)
     if failed := [finding for finding in found if finding.verdict == "FAIL"]:
         raise typer.Exit(failed[0].exit_code)

@@ -75,9 +75,9 @@ class EventSource:
                 os.close(self._fd)
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         except OSError as exc:
-            why = exc.strerror or str(exc)
-            mend = "name an existing file, or - for a pipe"
-            raise UsageError(f"cannot read {self._name}", why=why, mend=mend) from None
+            cause = exc.strerror or str(exc)
+            fix = "name an existing file, or - for a pipe"
+            raise UsageError(f"cannot read {self._name}", cause=cause, fix=fix) from None
         self.size = os.fstat(self._fd).st_size if stat.S_ISREG(mode) else None
         self._may_wait = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._fd)
         self.position = 0
@@ -146,8 +146,8 @@ class EventSource:
             except (UnicodeDecodeError, csv.Error) as exc:
                 raise UsageError(
                     f"{self._name} cannot be read as CSV",
-                    why=f"after line {rows.line_num}: {exc}",
-                    mend="save it as UTF-8, comma separated, quoted where a field holds a comma",
+                    cause=f"after line {rows.line_num}: {exc}",
+                    fix="save it as UTF-8, comma separated, quoted where a field holds a comma",
                 ) from None
 
     def _check_columns(self, present: list[str]) -> None:
@@ -156,8 +156,8 @@ class EventSource:
             if name not in present:
                 raise UsageError(
                     f"{self._name} has no column {name!r}",
-                    why=f"its first line names: {', '.join(present) or 'nothing'}",
-                    mend="name its columns with --text-column, --id-column and --key-field",
+                    cause=f"its first line names: {', '.join(present) or 'nothing'}",
+                    fix="name its columns with --text-column, --id-column and --key-field",
                 )
 
     def _row_event(self, row: dict[str, str | None]) -> Event:

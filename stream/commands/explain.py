@@ -14,8 +14,8 @@ from stream.classify.inputs import ModelInput, Prediction, WithMetadata, texts_o
 from stream.classify.tokenise import RowTokens
 from stream.classify.windows import pool
 from stream.errors import Poison
-from stream.model import OpenModel
 from stream.runtime.base import Logits
+from stream.worker.route_model import OpenModel
 
 
 def explain(opened: OpenModel, row: ModelInput, result: Prediction | Poison) -> RenderableType:

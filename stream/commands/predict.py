@@ -18,10 +18,10 @@ from stream.commands.options import with_settings
 from stream.commands.row_sink import RowSink, Tally, open_sink
 from stream.commands.row_source import Columns, Row, RowSource, text_rows
 from stream.errors import Poison, UsageError
-from stream.model import OpenModel, open_model
 from stream.observe.metrics import Metrics
 from stream.records import DeadLetter, Decoder, Event, Source
 from stream.settings import Settings
+from stream.worker.route_model import OpenModel, open_model
 
 ROWS_AT_ONCE = 512
 ROWS_SOURCE = Source("row", 0)
@@ -100,14 +100,14 @@ def _check(
     if bool(texts) == (file is not None):
         raise UsageError(
             "there is nothing to predict" if not texts else "--text and --input were given together",
-            mend="give --text TEXT (may be repeated), or --input FILE",
+            fix="give --text TEXT (may be repeated), or --input FILE",
         )
     if pairs and len(pairs) != len(texts):
         raise UsageError(
-            f"{len(pairs)} --text-pair for {len(texts)} --text", mend="give one --text-pair for each --text"
+            f"{len(pairs)} --text-pair for {len(texts)} --text", fix="give one --text-pair for each --text"
         )
     if explain and output is not None:
-        raise UsageError("--explain is for reading, not for a file", mend="leave out --output or --explain")
+        raise UsageError("--explain is for reading, not for a file", fix="leave out --output or --explain")
 
 
 async def _predict(

@@ -13,7 +13,7 @@ from stream.commands.options import CONNECTION, with_settings
 from stream.errors import UsageError
 from stream.kafka.connection import silence_client_logs
 from stream.kafka.sender import Headers, Sender
-from stream.kafka.topics import find_topics
+from stream.kafka.topics.cluster import find_topics
 from stream.settings import Settings
 
 
@@ -66,8 +66,8 @@ def _form(path: str, *, text: bool, text_column: str, id_column: str, key_field:
     if text and (is_csv or key_field):
         raise UsageError(
             "--text goes with neither CSV nor --key-field",
-            why="a bare text line has no columns and no fields",
-            mend="leave out --text, or the other flags",
+            cause="a bare text line has no columns and no fields",
+            fix="leave out --text, or the other flags",
         )
     kind: Literal["json", "text", "csv"] = "text" if text else "csv" if is_csv else "json"
     return Form(kind, text_column or "text", id_column or None, key_field or None)
@@ -79,7 +79,7 @@ def _headers(given: list[str]) -> Headers:
         name, equals, value = entry.partition("=")
         if not name or not equals:
             raise UsageError(
-                f"--header {entry!r} is not name=value", mend="write it like --header source=import"
+                f"--header {entry!r} is not name=value", fix="write it like --header source=import"
             )
         headers.append((name, value.encode()))
     return headers
@@ -89,8 +89,8 @@ def _input_topic(settings: Settings) -> str:
     if len(settings.effective_routes) > 1:
         raise UsageError(
             "the settings have several routes",
-            why=f"their input topics: {', '.join(route.input_topic for route in settings.effective_routes)}",
-            mend="say which with --topic",
+            cause=f"input topics: {', '.join(route.input_topic for route in settings.effective_routes)}",
+            fix="say which with --topic",
         )
     return settings.effective_routes[0].input_topic
 

@@ -45,7 +45,7 @@ def open_sink(path: Path | None, manifest: Manifest) -> RowSink:
         file = path.open("wb")
     except OSError as exc:
         raise UsageError(
-            f"cannot write {path}", why=exc.strerror or str(exc), mend="name another file in --output"
+            f"cannot write {path}", cause=exc.strerror or str(exc), fix="name another file in --output"
         ) from None
     return CsvSink(file, columns(manifest)) if path.suffix.lower() == ".csv" else JsonSink(file, keep=False)
 

@@ -70,15 +70,15 @@ class RowSource:
         if kind is None:
             raise UsageError(
                 f"{path} cannot be read",
-                why=f"its ending is none of {', '.join(KINDS)}",
-                mend="save it as CSV or JSON lines, or give --text",
+                cause=f"its ending is none of {', '.join(KINDS)}",
+                fix="save it as CSV or JSON lines, or give --text",
             )
         try:
             self.size = path.stat().st_size
             self._file: BinaryIO = path.open("rb")
         except OSError as exc:
             raise UsageError(
-                f"cannot read {path}", why=exc.strerror or str(exc), mend="name an existing file in --input"
+                f"cannot read {path}", cause=exc.strerror or str(exc), fix="name an existing file in --input"
             ) from None
         self._path = path
         self._kind = kind
@@ -136,8 +136,8 @@ class RowSource:
         except (UnicodeDecodeError, csv.Error) as exc:
             raise UsageError(
                 f"{self._path} cannot be read as {self._path.suffix.lower()[1:].upper()}",
-                why=f"after line {rows.line_num}: {exc}",
-                mend="save it as UTF-8, quoted where a field holds a separator",
+                cause=f"after line {rows.line_num}: {exc}",
+                fix="save it as UTF-8, quoted where a field holds a separator",
             ) from None
 
     def _kept_lines(self) -> Iterator[bytes]:
@@ -149,8 +149,8 @@ class RowSource:
         if self._columns.text not in header:
             raise UsageError(
                 f"{self._path} has no column {self._columns.text!r}",
-                why=f"its first line names: {', '.join(header) or 'nothing'}",
-                mend="name the column of the texts with --text-column",
+                cause=f"its first line names: {', '.join(header) or 'nothing'}",
+                fix="name the column of the texts with --text-column",
             )
         self.lacks = [name for name in self._columns.metadata if name not in header]
 

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from stream.commands.options import CONNECTION, TOPICS, with_settings
 from stream.errors import BrokerError, UsageError
-from stream.kafka.connection import cause, client_options, silence_client_logs
-from stream.kafka.topics import find_topics
+from stream.kafka.connection import client_options, error_cause, silence_client_logs
+from stream.kafka.topics.cluster import find_topics
 from stream.settings import Settings
 
 MAX_WAIT_MS = 100
@@ -64,8 +64,8 @@ def _topic(settings: Settings, *, dead: bool) -> str:
     if len(topics) > 1:
         raise UsageError(
             "the settings have several routes",
-            why=f"their topics: {', '.join(topics)}",
-            mend="say which with --topic",
+            cause=f"their topics: {', '.join(topics)}",
+            fix="say which with --topic",
         )
     return next(iter(topics))
 
@@ -105,7 +105,9 @@ async def _tail(
             sys.stdout.buffer.flush()
     except KafkaError as exc:
         raise BrokerError(
-            f"{topic} cannot be read", why=cause(exc), mend="labelstream doctor checks broker and topics"
+            f"{topic} cannot be read",
+            cause=error_cause(exc),
+            fix="labelstream doctor checks broker and topics",
         ) from exc
     finally:
         await consumer.stop()

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from stream.commands.options import CONNECTION, TOPICS, with_settings
 from stream.kafka.connection import silence_client_logs
-from stream.kafka.topic_check import TopicReport, check_topics
-from stream.kafka.topic_setup import MAX_BYTES, RETENTION_MS, create_topics
-from stream.kafka.topics import missing_topics
+from stream.kafka.topics.check import TopicReport, check_topics
+from stream.kafka.topics.cluster import missing_topics
+from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, create_topics
 from stream.settings import Settings
 
 # A cell stays on one line where no terminal sets the limit, so that the output can be searched.
@@ -92,8 +92,8 @@ def check(*, settings: Settings) -> None:
         table.add_row(*_row(report))
     console.print(table)
     for report in reports:
-        for wrong, mend in report.warnings:
-            console.print(f"{report.name}: {wrong}\n  mend: {mend}", markup=False, soft_wrap=True)
+        for wrong, fix in report.warnings:
+            console.print(f"{report.name}: {wrong}\n  fix: {fix}", markup=False, soft_wrap=True)
     if missing := [report.name for report in reports if report.shape is None]:
         raise missing_topics(missing, settings)
 

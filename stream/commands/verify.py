@@ -10,7 +10,10 @@ from rich.table import Table
 
 from stream.bundle import open_bundle
 from stream.classify.heads import check_servable
-from stream.classify.parity import (
+from stream.classify.tokenise import Tokeniser
+from stream.errors import BundleError
+from stream.runtime import open_runtimes, verifiable
+from stream.verify.parity import (
     compare,
     infer_all,
     largest_differences,
@@ -19,9 +22,6 @@ from stream.classify.parity import (
     terms,
     within_tolerance,
 )
-from stream.classify.tokenise import Tokeniser
-from stream.errors import BundleError
-from stream.runtime import open_runtimes, verifiable
 
 # What is counted and what has to stay, by head.
 COLUMNS = {
@@ -89,7 +89,7 @@ def verify(
         choice, parity, worst = refused[0]
         raise BundleError(
             f"variant {choice.variant} on {choice.device} does not say what the trained model said",
-            why=f"row {worst.row} moved by {worst.logit_diff:.3g} logits; "
+            cause=f"row {worst.row} moved by {worst.logit_diff:.3g} logits; "
             f"{agreed}: {parity.label_agreement:.2%}",
-            mend="export the bundle again, or use another variant",
+            fix="export the bundle again, or use another variant",
         )

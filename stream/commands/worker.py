@@ -37,9 +37,9 @@ def worker(settings: Settings) -> None:
     # Until the loop can take it, a request for debug lines must not end the process.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     # Faust takes a second to import, which `--help` and a wrong setting need not wait for.
-    from stream.info import worker_name
     from stream.observe.logs import configure_logs
-    from stream.worker import run_worker
+    from stream.worker.info import worker_name
+    from stream.worker.run import run_worker
 
     ids = {"worker": worker_name(), "group": settings.group}
     serve(run_worker(settings), configure_logs(settings.log_level, settings.log_format, ids))

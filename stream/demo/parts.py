@@ -84,8 +84,8 @@ async def _until_ready(process: asyncio.subprocess.Process, address: str, log: P
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     raise Fatal(
         "the worker did not become ready",
-        why=" | ".join(lines[-3:]) or "its log is empty",
-        mend=f"read {log}",
+        cause=" | ".join(lines[-3:]) or "its log is empty",
+        fix=f"read {log}",
     )
 
 

@@ -13,12 +13,12 @@ from rich.live import Live
 
 from stream.bundle import latest_version, open_bundle
 from stream.bundle.store import Bundle, digest
+from stream.demo.broker import DevBroker
 from stream.demo.events import DemoEvent, demo_events, held_out_ids
 from stream.demo.parts import cache_hits, labelstream, running_worker
 from stream.demo.screen import clipped_lines, live_view, summary
 from stream.demo.tally import Tally
 from stream.errors import BrokerError, BundleError
-from stream.kafka.devbroker import DevBroker
 from stream.sample import sample_path
 
 NAME = "support"
@@ -120,8 +120,8 @@ async def send_and_watch(
     except TimeoutError:
         raise BrokerError(
             f"only {tally.finished} of {len(events)} events came back",
-            why="the worker or the development broker fell behind",
-            mend="read the worker's log; try a lower --rate",
+            cause="the worker or the development broker fell behind",
+            fix="read the worker's log; try a lower --rate",
         ) from None
     finally:
         await consumer.stop()
@@ -169,6 +169,6 @@ def check(tally: Tally, events: list[DemoEvent]) -> None:
     if (tally.labelled, tally.reasons.total()) != (len(events) - broken, broken):
         raise BrokerError(
             "the numbers do not agree",
-            why=f"{len(events) - broken} good and {broken} broken events went in",
-            mend="run the demo again with --folder somewhere new and report it",
+            cause=f"{len(events) - broken} good and {broken} broken events went in",
+            fix="run the demo again with --folder somewhere new and report it",
         )

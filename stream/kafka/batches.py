@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from stream.codec import codec
 from stream.kafka.ranges import OffsetRange
-from stream.native import codec
 from stream.records import Record, Source
 
 

@@ -41,13 +41,13 @@ def parse_servers(broker: str) -> list[tuple[str, int]]:
         if not bare or "/" in bare or (":" in bare and bare == host) or not _is_port(port):
             raise UsageError(
                 f"broker {entry!r} is not host:port",
-                why="the setting broker takes host:port, several of them comma separated",
-                mend="write it like 127.0.0.1:9092 or [::1]:9092, without a scheme",
+                cause="the setting broker takes host:port, several of them comma separated",
+                fix="write it like 127.0.0.1:9092 or [::1]:9092, without a scheme",
             )
         found.append((bare, int(port)))
     if not found:
         raise UsageError(
-            "no broker was named", why="the setting broker is empty", mend="give --broker host:port"
+            "no broker was named", cause="the setting broker is empty", fix="give --broker host:port"
         )
     return found
 
@@ -74,8 +74,8 @@ def sasl_password(settings: Settings) -> str | None:
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(
             f"cannot read sasl_password_file {settings.sasl_password_file}",
-            why=cause(exc),
-            mend="name a readable UTF-8 file in sasl_password_file",
+            cause=error_cause(exc),
+            fix="name a readable UTF-8 file in sasl_password_file",
         ) from None
 
 
@@ -91,8 +91,10 @@ def security_options(settings: Settings) -> dict[str, Any]:
         if not settings.sasl_username or not password:
             raise UsageError(
                 f"security_protocol {settings.security_protocol} wants a user and a password",
-                why="sasl_username is empty" if not settings.sasl_username else "the SASL password is empty",
-                mend="set sasl_username and sasl_password_file",
+                cause="sasl_username is empty"
+                if not settings.sasl_username
+                else "the SASL password is empty",
+                fix="set sasl_username and sasl_password_file",
             )
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
@@ -107,8 +109,8 @@ def security_options(settings: Settings) -> dict[str, Any]:
         except (OSError, ValueError) as exc:
             raise UsageError(
                 "the TLS certificates cannot be used",
-                why=cause(exc),
-                mend="check ssl_cafile, ssl_certfile and ssl_keyfile: PEM files that belong together",
+                cause=error_cause(exc),
+                fix="check ssl_cafile, ssl_certfile and ssl_keyfile: PEM files that belong together",
             ) from None
     return options
 
@@ -123,7 +125,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
     return {"bootstrap_servers": servers, **security_options(settings)}
 
 
-def cause(exc: BaseException) -> str:
+def error_cause(exc: BaseException) -> str:
     """The reason of a failed connection or request, in one line."""
     if isinstance(exc, ConnectionRefusedError):
         return "connection refused"
@@ -144,13 +146,13 @@ def unreachable(settings: Settings, exc: BaseException) -> BrokerError:
     if isinstance(exc, LOGIN_REFUSED):
         return BrokerError(
             f"broker {settings.broker} refuses the login",
-            why=cause(exc),
-            mend="check security_protocol, sasl_mechanism, sasl_username and sasl_password_file",
+            cause=error_cause(exc),
+            fix="check security_protocol, sasl_mechanism, sasl_username and sasl_password_file",
         )
     return BrokerError(
         f"broker {settings.broker} does not answer",
-        why=cause(exc),
-        mend="start it, or set broker (LABELSTREAM_BROKER); without any: labelstream demo",
+        cause=error_cause(exc),
+        fix="start it, or set broker (LABELSTREAM_BROKER); without any: labelstream demo",
     )
 
 

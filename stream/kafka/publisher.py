@@ -9,9 +9,9 @@ from typing import Any
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 from aiokafka.partitioner import DefaultPartitioner
 
+from stream.codec import codec
 from stream.errors import BrokerError, Fatal, FencedError
-from stream.kafka.packed import PackedBatch
-from stream.native import codec
+from stream.kafka.faust.packed_batch import PackedBatch
 from stream.records import Outgoing
 
 
@@ -60,8 +60,8 @@ class Publisher:
         except TimeoutError:
             raise BrokerError(
                 f"the broker did not confirm records for {', '.join(sorted(records))}",
-                why=f"no confirmation within {self._deadline_s:g} s",
-                mend="check the broker's health; the events are read again after a restart",
+                cause=f"no confirmation within {self._deadline_s:g} s",
+                fix="check the broker's health; the events are read again after a restart",
             ) from None
 
     async def _partition_count(self, topic: str) -> int:
@@ -131,17 +131,17 @@ def refusal(error: KafkaError, topic: str) -> Fatal:
     if isinstance(error, ProducerFenced):
         return FencedError(
             f"this worker's producer for {topic} was fenced",
-            why="another producer uses the same identity",
-            mend="run one worker per identity; the supervisor may restart this one",
+            cause="another producer uses the same identity",
+            fix="run one worker per identity; the supervisor may restart this one",
         )
     if isinstance(error, MessageSizeTooLargeError):
         return BrokerError(
             f"a record is too large for {topic}",
-            why="the topic's max.message.bytes is smaller than the record with its headers",
-            mend=f"raise max.message.bytes of {topic}, see labelstream topics check; nothing was dropped",
+            cause="the topic's max.message.bytes is smaller than the record with its headers",
+            fix=f"raise max.message.bytes of {topic}, see labelstream topics check; nothing was dropped",
         )
     return BrokerError(
         f"the broker refused records for {topic}",
-        why=f"{type(error).__name__}: {error}",
-        mend="check the topic and its permissions: labelstream topics check; nothing was committed",
+        cause=f"{type(error).__name__}: {error}",
+        fix="check the topic and its permissions: labelstream topics check; nothing was committed",
     )

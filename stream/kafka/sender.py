@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from stream.errors import BrokerError
-from stream.kafka.connection import cause, client_options
+from stream.kafka.connection import client_options, error_cause
 from stream.settings import Settings
 
 DELIVERY_TIMEOUT_S = 20.0
@@ -119,6 +119,6 @@ class Sender:
         if self.failure is not None:
             raise BrokerError(
                 f"{self._topic} did not take every event; {self.confirmed} are confirmed",
-                why=cause(self.failure),
-                mend="labelstream doctor checks broker and topics; max.message.bytes limits an event's size",
+                cause=error_cause(self.failure),
+                fix="labelstream doctor checks broker and topics; max.message.bytes limits an event's size",
             ) from self.failure

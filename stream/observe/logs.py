@@ -10,7 +10,7 @@ from typing import Literal
 
 import structlog
 
-from stream.observe.native import own_end
+from stream.observe.stderr_capture import own_end
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # These repeat each heartbeat and metadata refresh at info, and an unreachable broker at error.

@@ -10,7 +10,7 @@ ATTEMPT = "labelstream-error-attempt"
 def dead_letter(dead: DeadLetter, group: str) -> Headers:
     """The headers of a dead letter, named after Kafka Streams' (KIP-1034); key and value stay as read."""
     record = dead.record
-    told = {
+    raw_metadata = {
         "labelstream-id": dead.id,
         "labelstream-error-reason": dead.reason,
         "labelstream-error-message": dead.message,
@@ -22,7 +22,9 @@ def dead_letter(dead: DeadLetter, group: str) -> Headers:
         ATTEMPT: str(_attempts_before(dead) + 1),
         "labelstream-error-version": __version__,
     }
-    return with_ours(record, [(name, value.encode("utf-8", "replace")) for name, value in told.items()])
+    return with_ours(
+        record, [(name, value.encode("utf-8", "replace")) for name, value in raw_metadata.items()]
+    )
 
 
 def _attempts_before(dead: DeadLetter) -> int:

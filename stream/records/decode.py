@@ -9,8 +9,8 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, fro
 from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 
+from stream.codec import codec
 from stream.errors import Poison, Reason
-from stream.native import codec
 from stream.records.events import (
     DeadLetter,
     Decoded,
@@ -64,7 +64,7 @@ class Decoder:
 
     def decode_all(self, source: Source, records: Sequence[Record]) -> Sequence[Decoded]:
         """Find out what each record of a partition is, in order."""
-        usual, closer = self._usual, self._any
+        usual, closer = self._fast_path, self._slow_path
         if codec is None or self._unusual:
             return [usual(record) or closer(source, record) for record in records]
         events, unclear = codec.read_events(
@@ -77,11 +77,11 @@ class Decoder:
             for event, record in zip(events, records, strict=True)
         ]
 
-    def _usual(self, record: Record) -> Event | None:
+    def _fast_path(self, record: Record) -> Event | None:
         """A plain JSON event without surprises, as nearly all are; None asks for a closer look.
 
         Every record passes here, so this spends no call and no object that it can do without. It accepts
-        nothing that `_any` would read differently.
+        nothing that `_slow_path` would read differently.
         """
         value = record.value
         if self._unusual or value is None or len(value) > self._max_event_bytes:
@@ -116,7 +116,7 @@ class Decoder:
             return None
         return Event(record, own, text, None, metadata, time)
 
-    def _any(self, source: Source, record: Record) -> Decoded:
+    def _slow_path(self, source: Source, record: Record) -> Decoded:
         if record.value is None:
             return Tombstone(record, event_id(source, record))
         fields = Fields()

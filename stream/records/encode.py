@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from stream.native import codec
+from stream.codec import codec
 from stream.records.events import Event, Headers, Outgoing, Source, Tombstone, outgoing
 from stream.records.headers import TRACEPARENT, packed_header, packed_name, with_ours
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from stream.codec import codec
 from stream.errors import Reason
-from stream.native import codec
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -61,19 +61,19 @@ class Source(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A text to be labelled. `told` is its metadata, or the JSON of that: few models read it."""
+    """A text to be labelled. `raw_metadata` is its metadata, or the JSON of that: few models read it."""
 
     record: Record
     id: str
     text: str
     text_pair: str | None = None
-    told: Mapping[str, Any] | bytes | None = None
+    raw_metadata: Mapping[str, Any] | bytes | None = None
     time: str | None = None
 
     @property
     def metadata(self) -> Mapping[str, Any] | None:
         """What the producer says of the text."""
-        return orjson.loads(self.told) if type(self.told) is bytes else self.told  # type: ignore[return-value]
+        return orjson.loads(self.raw_metadata) if type(self.raw_metadata) is bytes else self.raw_metadata  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)

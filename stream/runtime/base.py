@@ -14,7 +14,7 @@ Padded = Mapping[str, GraphInput]
 Whole = Any
 """A whole number, or int64 of any shape."""
 
-Computed = Callable[[Whole, Whole], Whole]
+PaddedCost = Callable[[Whole, Whole], Whole]
 """Tokens that are computed for batches of so many rows and tokens a row; arrays broadcast."""
 
 Logits = npt.NDArray[np.float32]
@@ -35,16 +35,16 @@ class Runtime(Protocol):
             allows; 1: not at all. Rounding trades padding for shapes that come again.
         kept_shapes: (rows, tokens) that small batches are filled up to inside; each costs time when it is
             computed first.
-        computed: tokens that are computed for a batch of so many rows and tokens a row.
-        alike: how many full batches of one shape are worth handing over at once.
+        padded_cost: tokens that are computed for a batch of so many rows and tokens a row.
+        max_same_shape_batches: how many full batches of one shape are worth handing over at once.
     """
 
     device: str
     provider: str
     pad_multiple: int
     kept_shapes: Sequence[tuple[int, int]]
-    computed: Computed
-    alike: int
+    padded_cost: PaddedCost
+    max_same_shape_batches: int
 
     def infer(self, inputs: Padded) -> Logits:
         """Compute logits, float32 [rows, labels] or [rows, tokens, labels].

@@ -44,7 +44,7 @@ class Choice:
 
     device: str
     variant: str
-    why: str
+    reason: str
 
 
 def variant_entry(manifest: Manifest, variant: str) -> VariantEntry | None:
@@ -74,8 +74,8 @@ def choose(manifest: Manifest, device: str, variant: str, machine: Machine | Non
         passed_over.append((pair, wrong))
     raise DeviceError(
         f"{manifest.name}@{manifest.version} cannot be run with device {device} and variant {variant}",
-        why="; ".join(_by_reason(passed_over)) or f"no runtime computes {variant} on {device}",
-        mend=passed_over[0][1].mend if len(passed_over) == 1 else "use --device auto and --variant auto",
+        cause="; ".join(_by_reason(passed_over)) or f"no runtime computes {variant} on {device}",
+        fix=passed_over[0][1].fix if len(passed_over) == 1 else "use --device auto and --variant auto",
     )
 
 
@@ -83,10 +83,10 @@ def check_device(device: str, machine: Machine | None = None) -> None:
     """Refuse a device that was asked for and cannot be used; auto always can.
 
     Raises:
-        DeviceError: with the reason and the mend.
+        DeviceError: with the reason and the fix.
     """
     if device != "auto" and (wrong := (machine or ThisMachine()).problem(device)):
-        raise DeviceError(f"device {device} is not available", why=wrong.why, mend=wrong.mend)
+        raise DeviceError(f"device {device} is not available", cause=wrong.cause, fix=wrong.fix)
 
 
 def usable_devices(machine: Machine | None = None) -> list[str]:
@@ -153,5 +153,5 @@ def _by_reason(passed_over: Iterable[tuple[Pair, Problem]]) -> list[str]:
     """Each reason once, behind the pairs it holds for."""
     reasons: dict[str, list[str]] = {}
     for pair, wrong in passed_over:
-        reasons.setdefault(wrong.why, []).append(" ".join(pair))
-    return [f"{', '.join(pairs)} ({why})" for why, pairs in reasons.items()]
+        reasons.setdefault(wrong.cause, []).append(" ".join(pair))
+    return [f"{', '.join(pairs)} ({cause})" for cause, pairs in reasons.items()]

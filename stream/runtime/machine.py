@@ -1,4 +1,4 @@
-"""Which devices this machine can use, and if not, why not and what would mend it."""
+"""Which devices this machine can use, and if not, why not and what enables it."""
 
 import importlib.util
 import os
@@ -22,10 +22,10 @@ DRIVER_FILES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a device cannot be used, and the mend, one line each."""
+    """Why a device cannot be used, and the fix, one line each."""
 
-    why: str
-    mend: str
+    cause: str
+    fix: str
 
 
 class Machine(Protocol):

@@ -13,7 +13,7 @@ import onnxruntime
 
 from stream.bundle import Bundle
 from stream.errors import DeviceError
-from stream.runtime.base import ALIKE_ON_CPU, Computed, Logits, Padded
+from stream.runtime.base import ALIKE_ON_CPU, Logits, Padded, PaddedCost
 from stream.runtime.choice import variant_entry
 from stream.runtime.cores import usable_cores
 from stream.runtime.machine import PROVIDERS
@@ -69,21 +69,21 @@ class OnnxRuntime:
         except Exception as exc:
             raise DeviceError(
                 f"the model's {variant} could not be loaded on {device}",
-                why=(str(exc).strip() or type(exc).__name__).splitlines()[0],
-                mend="check the driver, or use --device cpu" if device != "cpu" else "use another --variant",
+                cause=(str(exc).strip() or type(exc).__name__).splitlines()[0],
+                fix="check the driver, or use --device cpu" if device != "cpu" else "use another --variant",
             ) from exc
         self.provider = self._session.get_providers()[0]
         if self.provider != wanted:
             raise DeviceError(
                 f"device {device} was asked for, but onnxruntime fell back to {self.provider}",
-                why="the driver or its libraries (CUDA, cuDNN, TensorRT) could not be loaded",
-                mend="install what the installed onnxruntime wants, or use --device cpu",
+                cause="the driver or its libraries (CUDA, cuDNN, TensorRT) could not be loaded",
+                fix="install what the installed onnxruntime wants, or use --device cpu",
             )
         self.device = device
         self.pad_multiple = 1 if device == "cpu" else GPU_PAD_MULTIPLE
         self.kept_shapes: Sequence[tuple[int, int]] = ()
-        self.computed: Computed = np.multiply
-        self.alike = ALIKE_ON_CPU if device == "cpu" else 1
+        self.padded_cost: PaddedCost = np.multiply
+        self.max_same_shape_batches = ALIKE_ON_CPU if device == "cpu" else 1
         self._inputs = [node.name for node in self._session.get_inputs()]
         self._device_id = device_id
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from stream.bundle import Bundle
 from stream.errors import DeviceError
-from stream.runtime.base import ALIKE_ON_CPU, Computed, GraphInput, Logits, Padded
+from stream.runtime.base import ALIKE_ON_CPU, GraphInput, Logits, Padded, PaddedCost
 from stream.runtime.choice import variant_entry
 from stream.runtime.cores import usable_cores
 from stream.runtime.machine import load_openvino
@@ -58,8 +58,8 @@ class OpenVinoRuntime:
         # Rounding widths up to 8 cost a tenth on short texts and made first passes no faster.
         self.pad_multiple = 1
         self.kept_shapes: Sequence[tuple[int, int]] = shapes.small if shapes is not None else ()
-        self.computed: Computed = shapes.computed if shapes is not None else np.multiply
-        self.alike = ALIKE_ON_CPU
+        self.padded_cost: PaddedCost = shapes.padded_cost if shapes is not None else np.multiply
+        self.max_same_shape_batches = ALIKE_ON_CPU
         self._request = request
         self._inputs = inputs
         self._shapes = shapes
@@ -109,14 +109,14 @@ def open_streams(bundle: Bundle, variant: str, streams: int | None = None) -> li
     except ModuleNotFoundError as exc:
         raise DeviceError(
             "device openvino is not available",
-            why=f"the Python module {exc.name} is missing",
-            mend="pip install 'labelstream[cpu,openvino]'",
+            cause=f"the Python module {exc.name} is missing",
+            fix="pip install 'labelstream[cpu,openvino]'",
         ) from None
     except Exception as exc:
         raise DeviceError(
             f"the model's {variant} could not be loaded on openvino",
-            why=(str(exc).strip() or type(exc).__name__).splitlines()[0],
-            mend="use --device cpu",
+            cause=(str(exc).strip() or type(exc).__name__).splitlines()[0],
+            fix="use --device cpu",
         ) from exc
     smallest = {port.get_any_name(): _smallest(port) for port in compiled.inputs}
     provider = f"OpenVINO {','.join(compiled.get_property('EXECUTION_DEVICES'))}"

@@ -41,7 +41,7 @@ class Shapes:
             for width in range(1, min(LARGE_TOKENS // rows, self._max_length) + 1):
                 yield rows, width
 
-    def computed(self, rows: Whole, widths: Whole) -> Whole:
+    def padded_cost(self, rows: Whole, widths: Whole) -> Whole:
         """Tokens of the shapes that batches of so many rows and tokens a row are filled up to."""
         known = self._filled_up[np.minimum(rows, LARGE_TOKENS), np.minimum(widths, self._max_length)]
         return np.maximum(rows * widths, known)

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from stream.kafka.faust_options import PRODUCE_BATCH_BYTES
+from stream.kafka.faust.options import PRODUCE_BATCH_BYTES
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.kafka import ApacheKafka
 from tests.real.reconcile import label_ids

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench.machine import cpu_model, usable_cores
-from tests.bench.report import Table, merge
+from benchmarks.speed.machine import cpu_model, usable_cores
+from benchmarks.speed.report import Table, merge
 
 TARGET = "LABELSTREAM_TEST_COMPOSE_LOG"
 KIND = "compose"

@@ -55,7 +55,7 @@ def test_repeated_texts_come_from_the_process_and_from_redis_after_a_restart(
 def test_a_value_that_was_spoilt_is_computed_again(
     embedded_broker: EmbeddedBroker, redis_server: RedisServer, start_worker: StartWorker
 ) -> None:
-    route = make_route(embedded_broker, "spoilt")
+    route = make_route(embedded_broker, "mark_failed")
     client = redis.Redis.from_url(redis_server.url)
     client.flushall()
     worker = start_worker(embedded_broker, route, redis_url=redis_server.url, cache_local_entries=0)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.kafka.devbroker import DevBroker
+from stream.demo.broker import DevBroker
 from tests.real.embedded import EmbeddedBroker
 from tests.real.kafka import ApacheKafka
 from tests.real.redis import RedisServer
@@ -62,7 +62,7 @@ def test_topics_are_missed_created_kept_and_checked(broker: Broker, name: str) -
     code, out, err = run("topics", "check", *flags, address=broker.address)
     assert code == 4
     assert out.count("missing") == 3
-    assert "mend: labelstream topics create" in err
+    assert "fix: labelstream topics create" in err
 
     code, out, _ = run("topics", "create", "--partitions", 3, *flags, address=broker.address)
     embedded = isinstance(broker, EmbeddedBroker)
@@ -208,8 +208,8 @@ def test_a_broker_that_is_down_is_told_in_three_lines(words: tuple[str, ...]) ->
     assert (code, out) == (4, "")
     assert [line.strip() for line in err.splitlines()] == [
         f"error: broker {address} does not answer",
-        "why:  connection refused",
-        "mend: start it, or set broker (LABELSTREAM_BROKER); without any: labelstream demo",
+        "cause:  connection refused",
+        "fix: start it, or set broker (LABELSTREAM_BROKER); without any: labelstream demo",
     ]
 
 
@@ -315,9 +315,7 @@ def test_doctor_tells_an_advertised_address_that_cannot_be_reached() -> None:
 
 
 def test_the_development_broker_ends_with_its_parent() -> None:
-    script = (
-        "from stream.kafka.devbroker import DevBroker; print(DevBroker(['a']).start().address, flush=True)"
-    )
+    script = "from stream.demo.broker import DevBroker; print(DevBroker(['a']).start().address, flush=True)"
     forget = f"{script}; import os; os._exit(0)"
     done = subprocess.run([sys.executable, "-c", forget], check=True, capture_output=True, timeout=DEADLINE_S)
     host, _, port = done.stdout.decode().strip().rpartition(":")
@@ -341,7 +339,7 @@ def test_the_development_broker_says_its_address_stops_when_told_and_is_silent()
         assert out.count("missing") == 2
     assert broker.process.returncode == 0
     alone = subprocess.Popen(
-        [sys.executable, "-m", "stream.kafka.devbroker"],
+        [sys.executable, "-m", "stream.demo.broker"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from stream.bundle import Bundle
-from stream.native import codec
+from stream.codec import codec
 from stream.schemas import load_schema
 from tests.pipeline import StartWorker, event, make_route, offline_labels, start_worker, tiny_bundle
 from tests.real.client import BrokerClient
@@ -27,7 +27,7 @@ def record_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if request.param == "python":
         monkeypatch.setenv("LABELSTREAM_TEST_INTERPRETED", "1")
     elif codec is None:
-        unavailable("stream.native._records is not built: it needs a C compiler and Python's headers")
+        unavailable("stream.codec._records is not built: it needs a C compiler and Python's headers")
     path: str = request.param
     return path
 

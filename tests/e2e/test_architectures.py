@@ -6,7 +6,7 @@ import pytest
 
 from stream.bundle import Bundle, SpanRules, open_bundle
 from stream.classify.inputs import TextInput
-from stream.classify.parity import within_tolerance
+from stream.verify.parity import within_tolerance
 from tests.real.architectures import ARCHITECTURES, LONGEST, TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS
 from tests.unit.lenient import LENIENT_VARIANTS

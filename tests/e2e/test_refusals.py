@@ -48,7 +48,7 @@ def test_worker_with_the_broker_down(tiny_bundle: Bundle, nobody: str) -> None:
     done = labelstream(
         "worker", "--broker", nobody, "--bundle", tiny_bundle.path, "--web-port", 0, "--retry-deadline-s", 2
     )
-    refused(done, 4, f"error: broker {nobody} does not answer", "why:", "waited 2 s", "mend:")
+    refused(done, 4, f"error: broker {nobody} does not answer", "cause:", "waited 2 s", "fix:")
 
 
 def test_doctor_with_the_broker_down(tiny_bundle: Bundle, nobody: str) -> None:
@@ -121,7 +121,7 @@ def test_an_unknown_setting(command: str) -> None:
         done,
         2,
         "error: unknown setting in the environment: LABELSTREAM_BROKR",
-        "mend: did you mean LABELSTREAM_BROKER?",
+        "fix: did you mean LABELSTREAM_BROKER?",
     )
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stream.bundle import Bundle, open_bundle
-from stream.classify.parity import read_reference
 from stream.sample import sample_path
+from stream.verify.parity import read_reference
 from trainer.cli import train
 
 pytestmark = pytest.mark.slow

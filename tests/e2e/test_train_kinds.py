@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from stream.bundle import Bundle, open_bundle
-from stream.classify.parity import infer_all, read_reference
 from stream.classify.tokenise import Tokeniser
 from stream.errors import UsageError
 from stream.runtime import OnnxRuntime
+from stream.verify.parity import infer_all, read_reference
 from tests.real.tiny_bundle import TEXTS, save_tiny_base
 from trainer.cli import train
 from trainer.model.finetune import StageCallback

@@ -15,9 +15,9 @@ import pytest
 
 from stream.bundle import Bundle, open_bundle
 from stream.classify.inputs import TextInput
-from stream.classify.parity import infer_all, read_reference
 from stream.classify.tokenise import Tokeniser
 from stream.runtime import OnnxRuntime
+from stream.verify.parity import infer_all, read_reference
 from tests.real.tiny_bundle import TEXTS, save_tiny_base
 from tests.real.wait import until
 

@@ -67,11 +67,11 @@ def check_nothing_lost(kafka: ApacheKafka, traffic: Traffic, route: str) -> None
         BACK_S,
         "every broken id as a dead letter",
     )
-    labelled, buried = label_ids(kafka.records(labels)), dead_ids(kafka.records(dead))
+    labelled, dead_letters = label_ids(kafka.records(labels)), dead_ids(kafka.records(dead))
     assert set(labelled) == set(traffic.good)
-    assert set(buried) == set(traffic.broken)
-    assert not set(labelled) & set(buried)
+    assert set(dead_letters) == set(traffic.broken)
+    assert not set(labelled) & set(dead_letters)
     print(
         f"{len(traffic.good)} good and {len(traffic.broken)} broken in; "
-        f"repeated: {repeated(labelled)} labels, {repeated(buried)} dead letters"
+        f"repeated: {repeated(labelled)} labels, {repeated(dead_letters)} dead letters"
     )

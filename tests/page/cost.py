@@ -11,14 +11,14 @@ from rich.table import Table
 
 from stream.classify.inputs import Prediction
 from stream.observe.metrics import Metrics
-from stream.observe.page.composer import Composer
-from stream.observe.page.history import History
-from stream.observe.page.readings import read
-from stream.observe.page.recent import Recent
-from stream.observe.page.snapshot import as_json
 from stream.records import Event
-from stream.samples import Sampler
 from stream.settings import Settings
+from stream.web.page.composer import Composer
+from stream.web.page.history import History
+from stream.web.page.readings import read
+from stream.web.page.recent import Recent
+from stream.web.page.sampler import Sampler
+from stream.web.page.snapshot import as_json
 from tests.unit.records import SOURCE, FakeRecord
 
 EVENTS = 200_000

@@ -8,8 +8,8 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.unpack import RECORDS_AT
-from stream.native import codec
+from stream.codec import codec
+from stream.kafka.faust.unpack import RECORDS_AT
 from stream.records import Event
 from tests.real.parts import unavailable
 from tests.unit.records import FakeRecord, as_read, told
@@ -22,7 +22,7 @@ TIMESTAMP = st.integers(-(2**63), 2**63 - 1)
 @pytest.fixture(autouse=True, scope="module")
 def built() -> None:
     if codec is None:
-        unavailable("stream.native._records is not built: it needs a C compiler and Python's headers")
+        unavailable("stream.codec._records is not built: it needs a C compiler and Python's headers")
 
 
 def written(records: list[Any]) -> bytes:

@@ -37,9 +37,9 @@ def test_what_is_computed_for_many_batches_at_once_are_their_shapes(
 ) -> None:
     widths = data.draw(st.lists(st.integers(1, longest), min_size=1, max_size=5))
     shapes = Shapes(longest)
-    computed = shapes.computed(np.array(rows)[:, None], np.array(widths))
+    padded_cost = shapes.padded_cost(np.array(rows)[:, None], np.array(widths))
     expected = [[math.prod(shapes.fitting(count, width)) for width in widths] for count in rows]
-    np.testing.assert_array_equal(computed, expected)
+    np.testing.assert_array_equal(padded_cost, expected)
 
 
 def test_there_are_few() -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.bundle import Manifest, SpanRules
+from stream.classify.heads.spans import Piece, each_piece, join_tags, pieces, split_tag
+from stream.classify.heads.tokens import TokenHead
 from stream.classify.inputs import Prediction
-from stream.classify.spans import Piece, each_piece, join_tags, pieces, split_tag
-from stream.classify.token_spans import TokenSpans
 from stream.classify.windows import MergedTokens, best_places
 from tests.real.kinds import make_tokenizer
 
@@ -89,9 +89,7 @@ def test_spans_of_a_real_tokenizer_lie_in_the_original_text(
         encoding.word_ids,
         encoding.special_tokens_mask,
     )
-    head = TokenSpans(
-        Manifest.model_construct(labels=TAGS, spans=SpanRules(scheme=scheme, subwords=subwords))
-    )
+    head = TokenHead(Manifest.model_construct(labels=TAGS, spans=SpanRules(scheme=scheme, subwords=subwords)))
     seed = data.draw(st.integers(0, 2**16))
     logits = np.random.default_rng(seed).normal(0, 3, (len(tokens), len(TAGS))).astype(np.float32)
     (found,) = head.predictions([logits], [tokens])
@@ -141,7 +139,7 @@ NEARLY_SPANS = st.lists(st.tuples(st.just("PER") | SCALARS, SCALARS, SCALARS, SC
 
 @given(st.binary(max_size=40) | NEARLY_SPANS.map(orjson.dumps))
 def test_whatever_is_stored_is_refused_or_read(stored: bytes) -> None:
-    head = TokenSpans(Manifest.model_construct(labels=TAGS))
+    head = TokenHead(Manifest.model_construct(labels=TAGS))
     if head.fits(stored):
         (found,) = head.restored([stored], ["text"])
         spans = found.fields()["spans"]

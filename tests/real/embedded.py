@@ -30,7 +30,7 @@ class EmbeddedBroker(BrokerClient):
     def __init__(self) -> None:
         self._folder = Folder("embedded")
         self._file = self._folder.path / "address"
-        command = [sys.executable, "-m", "stream.kafka.devbroker", "--address-file", str(self._file)]
+        command = [sys.executable, "-m", "stream.demo.broker", "--address-file", str(self._file)]
         self._child = Child("embedded broker", command, self._folder.path / "log")
         self.found = "librdkafka's mock cluster, from confluent-kafka"
         self.version = f"librdkafka {libversion()[0]}"

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.classify import postprocess
-from stream.kafka import batches, publisher, unpack
-from stream.native import codec
+from stream.classify.heads import single_label
+from stream.codec import codec
+from stream.kafka import batches, publisher
+from stream.kafka.faust import unpack
 from stream.records import decode, encode, events
 from tests.real.parts import unavailable
 
-USERS = (batches, decode, encode, events, postprocess, publisher, unpack)
+USERS = (batches, decode, encode, events, single_label, publisher, unpack)
 """Modules that ask for the codec."""
 
 
@@ -22,5 +23,5 @@ def record_path(request: pytest.FixtureRequest) -> Iterator[str]:
             for user in USERS:
                 patched.setattr(user, "codec", None)
         elif codec is None:
-            unavailable("stream.native._records is not built: it needs a C compiler and Python's headers")
+            unavailable("stream.codec._records is not built: it needs a C compiler and Python's headers")
         yield request.param

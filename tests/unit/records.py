@@ -5,7 +5,7 @@ from typing import Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from stream.kafka.unpack import RECORDS_AT
+from stream.kafka.faust.unpack import RECORDS_AT
 from stream.records import Record, Source, events
 
 SOURCE = Source("texts", 3)

@@ -8,7 +8,6 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from stream.agent import LabelAgent
 from stream.classify.classifier import Answers
 from stream.classify.inputs import Prediction
 from stream.errors import BrokerError, DeviceError, Poison, Reason
@@ -16,7 +15,8 @@ from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import AtLeastOnce
 from stream.kafka.ranges import OffsetRange
 from stream.observe.metrics import Metrics
-from stream.outcomes import OutcomeWriter
+from stream.pipeline.agent import LabelAgent
+from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder, Outgoing, Source
 from stream.settings import Route
 from tests.unit.record_path import record_path
@@ -270,7 +270,7 @@ async def test_batches_of_a_partition_are_published_in_order() -> None:
 async def test_a_record_batch_is_a_debug_line_and_shows_texts_only_where_that_is_wanted(
     log_texts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.agent.debugging", lambda _name: True)
+    monkeypatch.setattr("stream.pipeline.agent.debugging", lambda _name: True)
     setup = Setup(log_texts=log_texts)
     long = "x" * 200
     values = [b'{"text":"%b"}' % text for text in (b"hello", long.encode(), b"poison", b"hi", b"fifth")]

@@ -2,7 +2,7 @@
 
 import faust
 
-from stream.kafka.transport import BatchTopic
+from stream.kafka.faust.transport import BatchTopic
 
 
 async def test_the_clone_that_an_agent_reads_knows_the_size_of_its_batches() -> None:

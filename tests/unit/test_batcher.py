@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream.classify.batcher import Batcher, Group, Lane
+from stream.classify.batcher import Batcher, Lane, PendingCall
 from stream.classify.inputs import Prediction
 from stream.classify.pace import (
     ENOUGH_BATCHES,
@@ -16,7 +16,7 @@ from stream.classify.pace import (
     SHARE_AT_ONCE,
     Pace,
 )
-from stream.classify.planner import Limits
+from stream.classify.queue import Limits
 from stream.observe.rate import Rate
 
 ROWS = 4
@@ -100,9 +100,9 @@ class Bench:
         self.begun.append(Inference(lane, [row[0] for row in tokens]))
         return await self.begun[-1].outcome
 
-    async def submit(self, *texts: str, length: int = 3) -> Group:
+    async def submit(self, *texts: str, length: int = 3) -> PendingCall:
         done = asyncio.get_running_loop().create_future()
-        group = Group(texts, [None] * len(texts), len(texts), done)
+        group = PendingCall(texts, [None] * len(texts), len(texts), done)
         fresh = self.batcher.join(group, range(len(texts)))
         tokens: list[Any] = [[texts[at]] * length for _, at in fresh]
         if fresh:
@@ -272,7 +272,7 @@ async def test_a_failure_reaches_everyone_who_waits_and_is_forgotten() -> None:
 
 async def test_rows_can_fail_before_they_are_queued() -> None:
     bench = Bench()
-    groups = [Group(["a"], [None], 1, asyncio.get_running_loop().create_future()) for _ in range(2)]
+    groups = [PendingCall(["a"], [None], 1, asyncio.get_running_loop().create_future()) for _ in range(2)]
     fresh = bench.batcher.join(groups[0], [0])
     assert bench.batcher.join(groups[1], [0]) == []
     bench.batcher.fail(fresh, ValueError("no tokens"))
@@ -296,7 +296,7 @@ async def test_a_group_that_gave_up_hurts_nobody() -> None:
 async def test_only_the_places_that_are_named_are_waited_for() -> None:
     bench = Bench()
     done = asyncio.get_running_loop().create_future()
-    group = Group(["known", "a"], [said("known"), None], 1, done)
+    group = PendingCall(["known", "a"], [said("known"), None], 1, done)
     fresh = bench.batcher.join(group, [1])
     assert fresh == [(group, 1)]
     tokens: list[Any] = [["a"]]

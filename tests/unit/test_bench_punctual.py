@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.bench.punctual import NICENESS, punctual
+from benchmarks.speed.punctual import NICENESS, punctual
 
 
 def niceness() -> int:

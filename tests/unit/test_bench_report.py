@@ -1,6 +1,6 @@
 """The benchmarks' report: what is measured again replaces itself and nothing else."""
 
-from tests.bench.report import Section, Table, at_least, at_most, merge, missing
+from benchmarks.speed.report import Section, Table, at_least, at_most, merge, missing
 
 ORDER = ["first", "second", "third"]
 

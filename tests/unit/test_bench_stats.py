@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from tests.bench.scrape import Scrape
-from tests.bench.stats import Sample, memory_steps, percentile, ratios, spread, steady
+from benchmarks.speed.scrape import Scrape
+from benchmarks.speed.stats import Sample, memory_steps, percentile, ratios, spread, steady
 
 
 def run(rate: float, cores: float, seconds: float, step: int = 1, start_s: float = 3.0) -> list[Sample]:

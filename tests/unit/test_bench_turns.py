@@ -7,9 +7,9 @@ import orjson
 import pytest
 from rich.progress import Progress
 
-from tests.bench.context import Bench, NotRun, Options, Runs, failures, nothing
-from tests.bench.events import few_texts, small_events
-from tests.bench.texts import text_sets, unique_texts
+from benchmarks.speed.context import Bench, NotRun, Options, Runs, failures, nothing
+from benchmarks.speed.events import few_texts, small_events
+from benchmarks.speed.texts import text_sets, unique_texts
 
 
 def bench(repeats: int = 3, rows: tuple[str, ...] = ()) -> Bench:
@@ -26,7 +26,7 @@ def test_the_order_turns_round_from_repeat_to_repeat() -> None:
 
 def test_a_failing_way_is_told_and_the_others_go_on() -> None:
     def fail(_: None) -> int:
-        raise RuntimeError("worker ended with 7:\nnoise\nerror: no device\nmend: buy one")
+        raise RuntimeError("worker ended with 7:\nnoise\nerror: no device\nfix: buy one")
 
     def lack(_: None) -> int:
         raise NotRun("no openvino")

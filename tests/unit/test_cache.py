@@ -21,19 +21,19 @@ from stream.classify.cache import (
     decode_stored,
     encode_stored,
 )
+from stream.classify.heads.single_label import SingleLabelHead
 from stream.classify.inputs import ModelInput, Prediction, canonical
-from stream.classify.postprocess import PostProcessor
 
 BUNDLE = Bundle(Path("unused"), Manifest.model_construct(name="support", version="3"), "sha256:" + "ab" * 32)
 KEYS = KeyMaker(BUNDLE, "fp32")
-POSTPROCESSOR = PostProcessor(
+POSTPROCESSOR = SingleLabelHead(
     Manifest.model_construct(task="single-label", labels=["no", "yes"], temperature=1.0), 2
 )
 
 
 def sized(labels: int) -> Callable[[bytes], bool]:
     """Accepts what has a score for each of so many labels."""
-    return PostProcessor(
+    return SingleLabelHead(
         Manifest.model_construct(labels=[str(at) for at in range(labels)], temperature=1.0), 1
     ).fits
 

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 
 from stream.classify.cache import Key, KeyMaker, LocalCache, PredictionCache, SharedCache
 from stream.classify.classifier import Classifier
+from stream.classify.heads.single_label import SingleLabelHead
 from stream.classify.inputs import ModelInput, Prediction
-from stream.classify.planner import Limits
-from stream.classify.postprocess import PostProcessor
+from stream.classify.queue import Limits
 from stream.classify.tokenise import Tokeniser
 from stream.errors import DeviceError, Poison, Reason
 from stream.runtime.base import Logits, Padded
@@ -31,8 +31,8 @@ class WordRuntime:
     provider = "test"
     pad_multiple = 1
     kept_shapes = ()
-    computed = np.multiply
-    alike = 1
+    padded_cost = np.multiply
+    max_same_shape_batches = 1
 
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []
@@ -97,21 +97,21 @@ class Setup:
         lanes: int = 1,
         cache: type[PredictionCache] = PredictionCache,
         window_s: float = 1.0,
-        alike: int = 1,
+        max_same_shape_batches: int = 1,
     ) -> None:
         bundle = small_bundle(folder)
         self.runtimes = [WordRuntime() for _ in range(lanes)]
         self.runtime = self.runtimes[0]
         self.observer = Silent()
         self.keys = KeyMaker(bundle, "fp32")
-        postprocessor = PostProcessor(bundle.manifest, 2)
+        postprocessor = SingleLabelHead(bundle.manifest, 2)
         self.classifier = Classifier(
             self.runtimes,
             Tokeniser(bundle),
             postprocessor,
             cache(self.keys, LocalCache(local), shared, postprocessor),
             self.observer,
-            Limits(max_rows=4, max_tokens=32, alike=alike),
+            Limits(max_rows=4, max_tokens=32, max_same_shape_batches=max_same_shape_batches),
             linger_s=0.0,
             window_s=window_s,
         )
@@ -142,7 +142,7 @@ async def test_results_come_in_the_rows_order_although_lengths_are_sorted(tmp_pa
 
 
 async def test_batches_that_are_taken_at_once_are_inferred_one_by_one(tmp_path: Path) -> None:
-    setup = Setup(tmp_path, local=0, alike=2)
+    setup = Setup(tmp_path, local=0, max_same_shape_batches=2)
     texts = [f"{word} {at}" for at in range(32) for word in ("good", "bad")]
     assert await setup.labels(*texts) == ["good", "bad"] * 32
     assert {batch.shape for batch in setup.runtime.batches} == {(4, 2)}
@@ -152,7 +152,7 @@ async def test_batches_that_are_taken_at_once_are_inferred_one_by_one(tmp_path: 
 
 
 async def test_at_the_end_a_thread_leaves_after_the_batch_that_it_is_at(tmp_path: Path) -> None:
-    setup = Setup(tmp_path, local=0, alike=2)
+    setup = Setup(tmp_path, local=0, max_same_shape_batches=2)
     infer = setup.runtime.infer
 
     def infer_and_close(inputs: Padded) -> Logits:
@@ -168,7 +168,7 @@ async def test_at_the_end_a_thread_leaves_after_the_batch_that_it_is_at(tmp_path
 
 @pytest.mark.parametrize("at", [0, 3, 4, 7])
 async def test_a_row_at_fault_is_found_among_batches_that_are_taken_at_once(tmp_path: Path, at: int) -> None:
-    setup = Setup(tmp_path, local=0, alike=2)
+    setup = Setup(tmp_path, local=0, max_same_shape_batches=2)
     texts = [f"good {number}" for number in range(64)]
     texts[at] = "poison 0"
     found = await setup.labels(*texts)
@@ -297,7 +297,7 @@ async def test_a_device_that_fails_on_everything_is_fatal_and_no_record_is_blame
     with pytest.raises(DeviceError) as told:
         await setup.results("good", "bad")
     assert told.value.exit_code == 7
-    assert told.value.why == "RuntimeError: the kernel failed at length"
+    assert told.value.cause == "RuntimeError: the kernel failed at length"
 
 
 async def test_a_device_that_has_lost_its_mind_is_fatal_too(tmp_path: Path) -> None:
@@ -321,8 +321,8 @@ async def test_a_shape_that_the_device_cannot_compute_is_told_with_its_mend(tmp_
     setup.runtime.most_rows = 2
     with pytest.raises(DeviceError, match="4 rows of 8 tokens") as told:
         await setup.classifier.warm_up([(4, 8), (1, 3)])
-    assert "max-batch-rows" in told.value.mend
-    assert "RuntimeError: the kernel failed" in told.value.why
+    assert "max-batch-rows" in told.value.fix
+    assert "RuntimeError: the kernel failed" in told.value.cause
 
 
 async def test_two_lanes_work_at_the_same_time(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ async def test_a_csv_file_without_the_column_says_which_it_has(tmp_path: Path) -
     file.write_text("ticket,message\n1,a\n")
     with pytest.raises(UsageError, match="no column 'text'") as refusal:
         await read(file, Form("csv"))
-    assert "ticket, message" in refusal.value.why
+    assert "ticket, message" in refusal.value.cause
 
 
 async def test_csv_that_is_not_utf8_is_refused_in_three_lines(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ async def test_a_refused_delivery_is_an_error_that_says_how_many_are_safe() -> N
         await sender.send(value)
     with pytest.raises(BrokerError, match="2 are confirmed") as failure:
         await sender.finish()
-    assert failure.value.why.startswith("MessageSizeTooLarge")
+    assert failure.value.cause.startswith("MessageSizeTooLarge")
     with pytest.raises(BrokerError):
         await sender.send(b"d")
 
@@ -221,7 +221,7 @@ def test_doctor_goes_on_after_a_failure_and_skips_what_hangs_on_it(tmp_path: Pat
 def test_doctor_names_a_device_that_is_not_there(tmp_path: Path) -> None:
     device = found(bundle_store=tmp_path, device="tensorrt")["device"]
     assert (device.verdict, device.exit_code) == ("FAIL", 7)
-    assert "labelstream[gpu]" in device.mend
+    assert "labelstream[gpu]" in device.fix
 
 
 def test_doctor_names_the_devices_that_can_be_used(tmp_path: Path) -> None:
@@ -231,21 +231,21 @@ def test_doctor_names_the_devices_that_can_be_used(tmp_path: Path) -> None:
 def test_a_codec_that_was_not_built_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.commands.checks.codec", None)
     codec = found(bundle_store=tmp_path)["codec"]
-    assert (codec.verdict, "gcc" in codec.mend) == ("warn", True)
+    assert (codec.verdict, "gcc" in codec.fix) == ("warn", True)
 
 
 def test_a_taken_web_port_is_a_warning(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         finding = found(bundle_store=tmp_path, web_port=taken.getsockname()[1])["web port"]
     assert finding.verdict == "warn"
-    assert "web_port" in finding.mend
+    assert "web_port" in finding.fix
 
 
 def test_a_redis_that_is_down_is_a_warning_without_its_password(tmp_path: Path) -> None:
     finding = found(bundle_store=tmp_path, redis_url="redis://:s3cret@127.0.0.1:1/0")["redis"]
     assert finding.verdict == "warn"
     assert "127.0.0.1:1" in finding.detail
-    assert "s3cret" not in finding.detail + finding.mend
+    assert "s3cret" not in finding.detail + finding.fix
 
 
 def test_a_web_token_file_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:

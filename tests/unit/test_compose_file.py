@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from stream.app import EXIT_GRACE_S
-from stream.kafka.transport import COMMIT_TIMEOUT_S
+from stream.kafka.faust.transport import COMMIT_TIMEOUT_S
 from stream.settings import ENV_PREFIX, Settings
+from stream.worker.faust_app import EXIT_GRACE_S
 from tests.real.jars import kafka_version
 
 PROJECT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, SaslAuthenticationFailed
 
 from stream.errors import UsageError
-from stream.kafka.connection import cause, client_options, parse_servers, sasl_password, unreachable
+from stream.kafka.connection import client_options, error_cause, parse_servers, sasl_password, unreachable
 from stream.settings import load_settings
 
 
@@ -31,7 +31,7 @@ def test_servers_are_host_and_port(broker: str, servers: list[tuple[str, int]]) 
 def test_anything_else_is_refused_with_the_way_to_write_it(broker: str) -> None:
     with pytest.raises(UsageError) as refusal:
         parse_servers(broker)
-    assert "host:port" in refusal.value.mend or "127.0.0.1:9092" in refusal.value.mend
+    assert "host:port" in refusal.value.fix or "127.0.0.1:9092" in refusal.value.fix
 
 
 def test_plain_options_hold_servers_and_protocol_only() -> None:
@@ -66,7 +66,7 @@ def test_the_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPa
 def test_an_unreadable_password_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sasl_password_file") as refusal:
         sasl_password(load_settings({"sasl_password_file": tmp_path / "none"}))
-    assert refusal.value.why == "No such file or directory"
+    assert refusal.value.cause == "No such file or directory"
 
 
 @pytest.mark.parametrize("flags", [{"sasl_username": "worker"}, {"sasl_password": "s3cret"}])
@@ -80,7 +80,7 @@ def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
     file.write_text("not a certificate")
     with pytest.raises(UsageError, match="certificates") as refusal:
         client_options(load_settings({"security_protocol": "SSL", "ssl_cafile": file}))
-    assert "ssl_cafile" in refusal.value.mend
+    assert "ssl_cafile" in refusal.value.fix
 
 
 def test_ssl_makes_a_context_that_checks_the_host() -> None:
@@ -100,19 +100,19 @@ def test_ssl_makes_a_context_that_checks_the_host() -> None:
     ],
 )
 def test_a_cause_is_one_line(error: Exception, told: str) -> None:
-    assert cause(error).startswith(told)
-    assert "\n" not in cause(error)
+    assert error_cause(error).startswith(told)
+    assert "\n" not in error_cause(error)
 
 
 @pytest.mark.parametrize(
-    ("error", "what", "mend"),
+    ("error", "what", "fix"),
     [
         (ConnectionRefusedError(), "does not answer", "start it"),
         (SaslAuthenticationFailed("Invalid password"), "refuses the login", "sasl_password_file"),
     ],
 )
-def test_a_refused_login_is_not_called_silence(error: Exception, what: str, mend: str) -> None:
+def test_a_refused_login_is_not_called_silence(error: Exception, what: str, fix: str) -> None:
     told = unreachable(load_settings({"broker": "b:1"}), error)
-    assert told.what == f"broker b:1 {what}"
-    assert mend in told.mend
+    assert told.message == f"broker b:1 {what}"
+    assert fix in told.fix
     assert told.exit_code == 4

@@ -11,16 +11,16 @@ from aiokafka.structs import TopicPartition
 from faust.types import TP
 from mode import Service
 
-from stream.app import LabelstreamApp
 from stream.kafka.batches import RecordBatch, live_batches
-from stream.kafka.consumer_thread import BatchConsumerThread, Fetched
+from stream.kafka.faust.consumer_thread import BatchConsumerThread, Fetched
+from stream.kafka.faust.transport import BatchConsumer, BatchTopic, BatchTransport
+from stream.kafka.faust.unpack import FetchBuffer
 from stream.kafka.ranges import PartitionRanges
-from stream.kafka.transport import BatchConsumer, BatchTopic, BatchTransport
-from stream.kafka.unpack import Fetches
 from stream.observe.metrics import Metrics
-from stream.observe.page import Recent
 from stream.records import Source
 from stream.settings import load_settings
+from stream.web.page import Recent
+from stream.worker.faust_app import LabelstreamApp
 from tests.unit.records import FakeRecord
 
 PARTITION = TP("texts", 0)
@@ -387,6 +387,6 @@ async def test_records_of_batch_topics_alone_are_fetched_bare(consumer: Any) -> 
     fetcher = SimpleNamespace(_records=OrderedDict())
     for _ in range(2):
         await thread._fetch_records(SimpleNamespace(_fetcher=fetcher), {PARTITION}, timeout=0.0)
-    assert type(fetcher._records) is Fetches
+    assert type(fetcher._records) is FetchBuffer
     assert fetcher._records._bare(TopicPartition(*PARTITION))
     assert not fetcher._records._bare(TopicPartition("of-faust-itself", 0))

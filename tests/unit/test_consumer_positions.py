@@ -20,14 +20,14 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.queues import FlowControlQueue
 
-from stream.kafka.consumer_thread import Fetched, seek_back, start_position
-from stream.kafka.packed import PackedBatch
-from stream.kafka.unpack import KeptRecords
+from stream.kafka.faust.consumer_thread import Fetched, seek_back, start_position
+from stream.kafka.faust.packed_batch import PackedBatch
+from stream.kafka.faust.unpack import IndexedMemoryRecords
 from tests.unit.records import FakeRecord
 
 UPGRADE = (
-    "the pinned Faust or aiokafka was changed: read docs/adr/0002, compare stream/kafka/transport.py and "
-    "consumer_thread.py with the new sources, run tests/broker and tests/fault, then mend this list"
+    "the pinned Faust or aiokafka was changed: read docs/adr/0002, compare stream/kafka/faust/transport.py "
+    "and consumer_thread.py with the new sources, run tests/broker and tests/fault, then mend this list"
 )
 
 
@@ -182,7 +182,7 @@ def test_a_packed_batch_has_what_the_producer_asks_of_a_builder() -> None:
 
 def test_what_is_fetched_is_made_records_of_by_a_name_that_can_be_replaced() -> None:
     assert "MemoryRecords(part_data[-1])" in inspect.getsource(Fetcher._proc_fetch_request), UPGRADE
-    assert fetcher.MemoryRecords in (MemoryRecords, KeptRecords), UPGRADE
+    assert fetcher.MemoryRecords in (MemoryRecords, IndexedMemoryRecords), UPGRADE
     uses = set(re.findall(r"\brecords\.(\w+)\(", inspect.getsource(fetcher)))
     assert uses == {"has_next", "next_batch", "size_in_bytes"}, UPGRADE
     drained = inspect.getsource(Fetcher.fetched_records)

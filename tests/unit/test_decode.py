@@ -221,7 +221,7 @@ def test_escapes_are_read_as_a_parser_reads_them(text: str, other: str, third: s
     members = f'{member.format(other)}"text":"{text}","metadata":{{"m":"{third}"}}'
     value = b"{%b}" % members.encode()
     (found,) = decoder().decode_all(SOURCE, [as_read(FakeRecord(value))])
-    assert plain(found) == plain(decoder()._any(SOURCE, FakeRecord(value)))
+    assert plain(found) == plain(decoder()._slow_path(SOURCE, FakeRecord(value)))
 
 
 @given(values(), st.lists(HEADER, max_size=4).map(tuple), st.sampled_from(["json", "text"]))
@@ -239,8 +239,8 @@ def test_the_short_way_never_reads_a_record_differently(
 ) -> None:
     reader = decoder(input_format, max_event_bytes=350, max_text_chars=100)
     record = FakeRecord(value, headers=headers)
-    thorough = reader._any(SOURCE, record)
-    usual = reader._usual(record)
+    thorough = reader._slow_path(SOURCE, record)
+    usual = reader._fast_path(record)
     assert usual is None or plain(usual) == plain(thorough)
     read = as_read(record)
     found = reader.decode_all(SOURCE, [read, as_read(FakeRecord(USUAL)), read])
@@ -257,4 +257,4 @@ def test_the_short_way_never_reads_a_record_differently(
     ],
 )
 def test_what_is_usual_takes_the_short_way(value: bytes, headers: Headers) -> None:
-    assert decoder()._usual(FakeRecord(value, headers=headers)) is not None
+    assert decoder()._fast_path(FakeRecord(value, headers=headers)) is not None

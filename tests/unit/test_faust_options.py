@@ -5,7 +5,7 @@ from pathlib import Path
 import faust
 import pytest
 
-from stream.kafka.faust_options import faust_options
+from stream.kafka.faust.options import faust_options
 from stream.settings import load_settings
 
 

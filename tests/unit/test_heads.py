@@ -11,11 +11,11 @@ from hypothesis.extra.numpy import arrays
 from stream.bundle import Manifest, SpanRules
 from stream.bundle.manifest import NumericColumn, TargetScale
 from stream.classify.heads import check_servable, make_head, probabilities
+from stream.classify.heads.labels import sigmoid
+from stream.classify.heads.single_label import SingleLabelHead
+from stream.classify.heads.spans import pieces
 from stream.classify.inputs import Prediction
-from stream.classify.labels import sigmoid
 from stream.classify.metadata import MetadataEncoder
-from stream.classify.postprocess import PostProcessor
-from stream.classify.spans import pieces
 from stream.classify.windows import MergedTokens
 from stream.errors import BundleError, Poison, Reason
 
@@ -33,9 +33,9 @@ def said(of: Manifest, logits: object, top_k: int | None = None) -> dict[str, An
 
 
 def test_a_plain_bundle_gets_the_plain_head() -> None:
-    assert type(make_head(manifest())) is PostProcessor
-    assert type(make_head(manifest("pair"))) is PostProcessor
-    assert type(make_head(manifest(abstain_below=0.5))) is not PostProcessor
+    assert type(make_head(manifest())) is SingleLabelHead
+    assert type(make_head(manifest("pair"))) is SingleLabelHead
+    assert type(make_head(manifest(abstain_below=0.5))) is not SingleLabelHead
 
 
 def test_below_the_threshold_there_is_no_label_but_the_scores() -> None:
@@ -212,7 +212,7 @@ def test_probabilities_are_the_activation_of_the_task() -> None:
 def test_a_graph_that_reads_what_nobody_gives_is_refused() -> None:
     with pytest.raises(BundleError, match="cannot be served") as told:
         check_servable(manifest().model_copy(update={"inputs": ["input_ids", "pixel_values"]}))
-    assert "pixel_values" in told.value.why
+    assert "pixel_values" in told.value.cause
     with pytest.raises(BundleError, match="cannot be served"):
         check_servable(manifest().model_copy(update={"inputs": ["input_ids", "metadata"]}))
 

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from stream.observe.health import (
+from stream.web.health import (
     Check,
     as_json,
     check_broker,
@@ -20,7 +20,7 @@ class FakePulse:
     def __init__(self, silent_s: float, failure: str = "") -> None:
         self.silent_s = silent_s
         self.failure = failure
-        self.steady = silent_s < 15
+        self.healthy = silent_s < 15
 
 
 class FakeMember:

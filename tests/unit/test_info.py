@@ -3,8 +3,8 @@
 import orjson
 
 from stream import __version__
-from stream.info import describe, worker_name
 from stream.settings import load_settings
+from stream.worker.info import describe, worker_name
 
 
 def test_secrets_are_not_told() -> None:

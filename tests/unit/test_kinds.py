@@ -14,12 +14,10 @@ from tokenizers import processors
 from stream.bundle import Bundle
 from stream.classify.heads import make_head
 from stream.classify.inputs import InputReader, Prediction, TextInput
-from stream.classify.parity import compare, infer_all, read_reference, within_tolerance
-from stream.classify.planner import Limits
+from stream.classify.queue import Limits
 from stream.classify.tokenise import RowTokens, Tokeniser, Tokens
 from stream.classify.windows import WindowPool, pool
 from stream.errors import Poison
-from stream.model import make_classifier
 from stream.observe.metrics import Metrics
 from stream.records import Event, LabelEncoder
 from stream.runtime import OnnxRuntime
@@ -27,6 +25,8 @@ from stream.runtime.onnx import run_bound
 from stream.runtime.openvino import open_streams
 from stream.schemas import load_schema
 from stream.settings import Settings
+from stream.verify.parity import compare, infer_all, read_reference, within_tolerance
+from stream.worker.route_model import make_classifier
 from tests.real.kinds import BY_NAME, KINDS, make_bundle_of, make_tokenizer
 from tests.unit.records import SOURCE, FakeRecord
 from tests.unit.small_bundle import small_bundle
@@ -182,7 +182,7 @@ def test_a_window_that_fails_makes_its_text_poison_once(bundles: dict[str, Bundl
     cut = windows.cut(tokens)
     assert len(cut) > 2
     poison = Poison.__new__(Poison)
-    assert windows.spoilt(cut[1], poison) is None
+    assert windows.mark_failed(cut[1], poison) is None
     logits = np.zeros((len(cut) - 1, 3), dtype=np.float32)
     outcomes = windows.outcomes(logits, [window for window in cut if window is not cut[1]])
     assert outcomes[:-1] == [None] * (len(cut) - 2)

@@ -74,8 +74,8 @@ def test_a_library_repeats_itself_every_30_seconds_at_most() -> None:
     assert seldom.filter(record("aiokafka", "no node %s"))
     assert not seldom.filter(record("aiokafka", "no node %s"))
     assert seldom.filter(record("aiokafka", "another %s"))
-    assert seldom.filter(record("stream.app", "ours %s"))
-    assert seldom.filter(record("stream.app", "ours %s"))
+    assert seldom.filter(record("stream.worker.faust_app", "ours %s"))
+    assert seldom.filter(record("stream.worker.faust_app", "ours %s"))
     now = 30.0
     assert seldom.filter(record("aiokafka", "no node %s"))
 

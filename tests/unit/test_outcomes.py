@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stream.classify.inputs import Prediction
 from stream.errors import Poison, Reason
 from stream.observe.metrics import Metrics
-from stream.outcomes import OutcomeWriter, Written
+from stream.pipeline.outcomes import OutcomeWriter, Written
 from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone
 from stream.settings import Route
 from tests.unit.record_path import record_path

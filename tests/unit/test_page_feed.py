@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from stream.observe.page.feed import Feed
+from stream.web.page.feed import Feed
 from tests.real.wait import until_async
 
 DEADLINE_S = 60.0

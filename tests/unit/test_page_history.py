@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.observe.metrics import SECONDS, Metrics
-from stream.observe.page.history import History
-from stream.observe.page.readings import AGE, Reading, read
 from stream.observe.quantile import quantile
+from stream.web.page.history import History
+from stream.web.page.readings import AGE, Reading, read
 
 
 def reading(at_s: float, finished: float = 0, lag: float = 0) -> Reading:

@@ -11,14 +11,14 @@ import pytest
 from aiohttp import BasicAuth, ClientSession
 from setuptools import Distribution
 
-from stream.observe.access import knows
 from stream.observe.metrics import Metrics
-from stream.observe.page import Page, Recent
-from stream.observe.web import WebPort
 from stream.settings import Settings
+from stream.web.auth import knows
+from stream.web.page import Page, Recent
+from stream.web.server import WebPort
 
 PROJECT = Path(__file__).parents[2]
-STATIC = PROJECT / "stream" / "observe" / "page" / "static"
+STATIC = PROJECT / "stream" / "web" / "page" / "static"
 TOKEN = "open sésame:1"
 
 

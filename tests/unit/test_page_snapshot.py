@@ -3,13 +3,13 @@
 import orjson
 
 from stream.observe.metrics import Metrics
-from stream.observe.page.composer import PARTITIONS_SHOWN, Composer
-from stream.observe.page.first_look import first_look
-from stream.observe.page.history import History
-from stream.observe.page.readings import read
-from stream.observe.page.recent import Buried, Labelled, Recent
-from stream.observe.page.snapshot import Snapshot, as_json
 from stream.settings import Route, Settings
+from stream.web.page.composer import PARTITIONS_SHOWN, Composer
+from stream.web.page.first_look import first_look
+from stream.web.page.history import History
+from stream.web.page.readings import read
+from stream.web.page.recent import DeadLetterSample, Labelled, Recent
+from stream.web.page.snapshot import Snapshot, as_json
 
 NOW_MS = 1_763_632_800_000
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -123,7 +123,7 @@ def test_a_snapshot_is_one_line_of_json_with_objects_for_its_parts() -> None:
     setup.recent.labelled(
         Labelled("mail", "mail", 0, 7, HOSTILE, HOSTILE, 0.5, 20, 4, "a\n\ndata: b"), [HOSTILE]
     )
-    setup.recent.buried(Buried("mail", "mail", 0, 8, "empty", NOW_MS))
+    setup.recent.dead_letters(DeadLetterSample("mail", "mail", 0, 8, "empty", NOW_MS))
     encoded = as_json(setup.after(1.0))
     assert b"\n" not in encoded
     read_back = orjson.loads(encoded)

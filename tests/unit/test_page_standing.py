@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream.observe.page.standing import Facts, duration, judge
+from stream.web.page.standing import Facts, duration, judge
 
 WELL = Facts(waiting_for=None, assigned=4, waiting=0, waiting_before=0, span_s=30, per_s=100)
 

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from stream.bundle import Bundle, Manifest
 from stream.classify.inputs import TextInput
-from stream.classify.parity import (
+from stream.commands.verify import verify
+from stream.errors import BundleError
+from stream.verify.parity import (
     compare,
     label_agreement,
     largest_differences,
@@ -19,8 +21,6 @@ from stream.classify.parity import (
     read_reference,
     within_tolerance,
 )
-from stream.commands.verify import verify
-from stream.errors import BundleError
 from tests.real import kinds
 from tests.real.kinds import BY_NAME, make_bundle_of
 
@@ -131,4 +131,4 @@ def test_verify_refuses_a_graph_that_tags_otherwise(tmp_path: Path, monkeypatch:
         CliRunner().invoke(
             app, ["token", "--bundle-store", str(tmp_path)], standalone_mode=False, catch_exceptions=False
         )
-    assert "row 1 moved by 1" in told.value.why
+    assert "row 1 moved by 1" in told.value.cause

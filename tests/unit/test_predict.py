@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from stream.bundle import Bundle
 from stream.classify.heads import make_head
 from stream.classify.inputs import Prediction
-from stream.classify.parity import read_reference
 from stream.commands.predict import predict
 from stream.errors import UsageError
+from stream.verify.parity import read_reference
 from tests.real.kinds import BY_NAME, KINDS, make_bundle_of
 
 ROW_MEMBERS = ("row", "id", "text", "text_pair")
@@ -191,7 +191,7 @@ def test_what_cannot_be_done_is_refused_with_its_mend(
 ) -> None:
     with pytest.raises(UsageError, match=message) as told:
         run(bundles["single"], *arguments)
-    assert told.value.mend
+    assert told.value.fix
 
 
 def test_a_table_without_the_column_names_those_it_has(bundles: dict[str, Bundle], tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_a_table_without_the_column_names_those_it_has(bundles: dict[str, Bundle
     file.write_text("id,message\n1,x\n")
     with pytest.raises(UsageError, match="no column 'text'") as told:
         run(bundles["single"], "--input", file)
-    assert "id, message" in told.value.why
-    assert "--text-column" in told.value.mend
+    assert "id, message" in told.value.cause
+    assert "--text-column" in told.value.fix
 
 
 def test_a_table_that_is_not_utf_8_is_refused_by_its_line(bundles: dict[str, Bundle], tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.codec import codec
 from stream.errors import BrokerError, Fatal, FencedError
-from stream.kafka.packed import PackedBatch
+from stream.kafka.faust.packed_batch import PackedBatch
 from stream.kafka.publisher import Publisher, fill, filled
-from stream.native import codec
 from stream.records import Outgoing, outgoing
 from tests.unit.record_path import record_path
 from tests.unit.records import told
@@ -238,19 +238,19 @@ async def test_no_confirmation_within_the_deadline_is_fatal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "raised", "mend"),
+    ("error", "raised", "fix"),
     [
         (MessageSizeTooLargeError(), BrokerError, "max.message.bytes"),
         (TopicAuthorizationFailedError(), BrokerError, "permissions"),
         (ProducerFenced(), FencedError, "one worker per identity"),
     ],
 )
-async def test_a_refusal_is_fatal_with_its_mend(error: Exception, raised: type[Fatal], mend: str) -> None:
+async def test_a_refusal_is_fatal_with_its_mend(error: Exception, raised: type[Fatal], fix: str) -> None:
     producer = FakeProducer({"texts": 4, "texts.dead": 4})
     producer.outcome = error
     with pytest.raises(raised) as told:
         await Publisher(lambda: producer, 5).publish("texts", 2, {"texts.dead": [record()]})
-    assert mend in told.value.mend
+    assert fix in told.value.fix
 
 
 async def test_a_refused_batch_does_not_keep_the_others_from_being_waited_for() -> None:

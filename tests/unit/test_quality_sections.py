@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.quality.checks import checks
+from benchmarks.quality.paired import Estimate, estimates, numbered
+from benchmarks.quality.results import Findings, Trained
+from benchmarks.quality.sections import provenance, section
+from benchmarks.quality.sets import Comparison, QualitySet, Run, Target
+from benchmarks.quality.training import Done
 from stream.bundle import Manifest
-from tests.quality.checks import checks
-from tests.quality.paired import Estimate, estimates, numbered
-from tests.quality.results import Findings, Trained
-from tests.quality.sections import provenance, section
-from tests.quality.sets import Comparison, QualitySet, Run, Target
-from tests.quality.training import Done
 
 
 def variant(precision: str, difference: float, agreement: float, loss: float | None) -> dict[str, Any]:

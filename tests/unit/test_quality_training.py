@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.quality.prepare import (
+from benchmarks.quality.prepare import (
     NoDataError,
     by_row_number,
     imbalance,
@@ -17,8 +17,8 @@ from tests.quality.prepare import (
     thinned,
     womens_clothing,
 )
-from tests.quality.sets import SEED, SETS
-from tests.quality.training import FailedError, command, earlier, flags, resolved
+from benchmarks.quality.sets import SEED, SETS
+from benchmarks.quality.training import FailedError, command, earlier, flags, resolved
 
 
 def test_every_fifth_row_is_a_test_row_whatever_is_missing_between() -> None:

@@ -93,7 +93,7 @@ def test_the_fastest_pair_is_taken_that_machine_and_bundle_allow(
 
 
 def test_auto_says_what_would_have_been_faster_and_why_it_was_not_taken() -> None:
-    told = choose(manifest({"fp32": "any"}), "auto", "auto", CPU).why
+    told = choose(manifest({"fp32": "any"}), "auto", "auto", CPU).reason
     assert told.startswith("the fastest that runs here; passed over: ")
     for said in ("cuda fp32 (there is no cuda)", "cpu int8 (the bundle has no int8, only fp32)"):
         assert said in told
@@ -101,11 +101,11 @@ def test_auto_says_what_would_have_been_faster_and_why_it_was_not_taken() -> Non
 
 
 def test_what_was_asked_for_needs_no_reason() -> None:
-    assert choose(manifest(PLAIN), "cpu", "fp32", CPU).why == "as asked for"
+    assert choose(manifest(PLAIN), "cpu", "fp32", CPU).reason == "as asked for"
 
 
 @pytest.mark.parametrize(
-    ("there", "variants", "device", "variant", "why", "mend"),
+    ("there", "variants", "device", "variant", "cause", "fix"),
     [
         (CPU, PLAIN, "cuda", "auto", "there is no cuda", "buy cuda"),
         (CPU, PLAIN, "openvino", "bf16", "there is no openvino", "buy openvino"),
@@ -118,13 +118,13 @@ def test_what_was_asked_for_needs_no_reason() -> None:
     ],
 )
 def test_what_cannot_be_had_ends_with_the_reason_the_mend_and_code_7(
-    there: FakeMachine, variants: dict[str, Made], device: str, variant: str, why: str, mend: str
+    there: FakeMachine, variants: dict[str, Made], device: str, variant: str, cause: str, fix: str
 ) -> None:
     with pytest.raises(DeviceError) as told:
         choose(manifest(variants), device, variant, there)
     assert told.value.exit_code == 7
-    assert why in told.value.why
-    assert mend in told.value.mend
+    assert cause in told.value.cause
+    assert fix in told.value.fix
 
 
 def test_verify_runs_what_can_be_run_and_names_the_rest() -> None:
@@ -158,8 +158,8 @@ def test_this_machine_has_a_cpu_and_says_how_to_get_what_it_lacks(monkeypatch: p
     monkeypatch.setattr(machine.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     lacking = here.problem("cuda")
     assert lacking is not None
-    assert "CUDAExecutionProvider" in lacking.why
-    assert "labelstream[gpu]" in lacking.mend
+    assert "CUDAExecutionProvider" in lacking.cause
+    assert "labelstream[gpu]" in lacking.fix
 
 
 def test_a_gpu_package_without_a_driver_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_gpu_package_without_a_driver_is_a_problem(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(machine, "DRIVER_FILES", (tmp_path / "nvidiactl",))
     lacking = ThisMachine().problem("cuda")
     assert lacking is not None
-    assert "driver" in lacking.why
+    assert "driver" in lacking.cause
     (tmp_path / "nvidiactl").touch()
     assert ThisMachine().problem("cuda") is None
 
@@ -176,7 +176,7 @@ def test_openvino_that_is_not_installed_names_its_extra(monkeypatch: pytest.Monk
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
     lacking = ThisMachine().problem("openvino")
     assert lacking is not None
-    assert "labelstream[cpu,openvino]" in lacking.mend
+    assert "labelstream[cpu,openvino]" in lacking.fix
 
 
 @pytest.mark.parametrize(("visible", "count"), [("0,1,3", 3), ("GPU-1a,", 1), ("", 1)])

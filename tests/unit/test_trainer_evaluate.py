@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import cohen_kappa_score, f1_score
 
-from stream.classify.spans import Span
+from stream.classify.heads.spans import Span
 from trainer.evaluation.evaluate import (
     evaluate,
     evaluate_multi,

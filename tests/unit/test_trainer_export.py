@@ -12,8 +12,8 @@ from rich.console import Console
 
 from stream.bundle import Bundle, open_bundle
 from stream.classify.inputs import TextInput
-from stream.classify.parity import read_reference
 from stream.errors import UsageError
+from stream.verify.parity import read_reference
 from tests.real.architectures import ARCHITECTURES, TAGS, make_architecture, save_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from trainer.export.graph import check_exportable
@@ -93,7 +93,7 @@ def test_an_untrained_head_is_refused(tmp_path: Path) -> None:
     reconfigured(tmp_path / "model", architectures=["BertForSequenceClassification"])
     with pytest.raises(UsageError, match="not completely trained") as refused:
         load_pretrained(resolve_base_model(str(tmp_path / "model")))
-    assert "classifier" in refused.value.why
+    assert "classifier" in refused.value.cause
 
 
 def test_an_encoder_without_a_head_is_refused(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_an_encoder_without_a_head_is_refused(tmp_path: Path) -> None:
     reconfigured(tmp_path / "model", architectures=["BertModel"])
     with pytest.raises(UsageError, match="is not a classifier") as refused:
         load_pretrained(resolve_base_model(str(tmp_path / "model")))
-    assert "labelstream train" in refused.value.mend
+    assert "labelstream train" in refused.value.fix
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model/model.safetensors").unlink()
     with pytest.raises(UsageError, match="cannot be loaded safely") as refused:
         load_pretrained(resolve_base_model(str(tmp_path / "model")))
-    assert "pickled" in refused.value.why
+    assert "pickled" in refused.value.cause
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_labels_that_a_bundle_does_not_support_are_refused(
     reconfigured(tmp_path / "model", **changed)
     with pytest.raises(UsageError, match="cannot be exported to a bundle") as refused:
         load_pretrained(resolve_base_model(str(tmp_path / "model")))
-    assert cause in refused.value.why
+    assert cause in refused.value.cause
 
 
 @pytest.mark.parametrize(

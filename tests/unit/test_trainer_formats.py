@@ -54,7 +54,7 @@ def test_one_json_array_and_lines_of_objects_are_the_same(tmp_path: Path) -> Non
     assert array.examples == lines.examples
     with pytest.raises(UsageError) as refused:
         read_data(file_of(tmp_path, "numbers.json", "[1]"))
-    assert "element 1" in refused.value.why
+    assert "element 1" in refused.value.cause
 
 
 def test_files_without_a_header_have_numbered_columns(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_quotes_can_be_text(tmp_path: Path) -> None:
     assert [example.text for example in data.examples[:2]] == ['say "no', '"unclosed']
     with pytest.raises(UsageError) as refused:
         read_data(path)
-    assert "--quoting none" in refused.value.mend
+    assert "--quoting none" in refused.value.fix
 
 
 def test_conll_words_and_tags_with_their_places(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_conll_takes_tabs_too_words_with_spaces_then(tmp_path: Path, name: str) 
 def test_a_conll_line_with_too_few_fields_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         read_data(file_of(tmp_path, "data.conll", "a O\nb O\n\nlonely\n"), task="token")
-    assert "line 4 has 1 fields, the first line has 2" in refused.value.why
+    assert "line 4 has 1 fields, the first line has 2" in refused.value.cause
 
 
 word = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1, max_size=6).filter(
@@ -145,7 +145,7 @@ def test_a_folder_without_a_training_file_or_with_two_forms_is_refused(tmp_path:
     file_of(tmp_path, "test.csv", CSV)
     with pytest.raises(UsageError) as refused:
         read_data(tmp_path)
-    assert "test.csv" in refused.value.why
+    assert "test.csv" in refused.value.cause
     file_of(tmp_path, "train.csv", CSV)
     file_of(tmp_path, "train.tsv", CSV)
     with pytest.raises(UsageError, match="several forms of its train part"):
@@ -262,8 +262,8 @@ def test_a_hub_id_goes_through_the_datasets_library(monkeypatch: pytest.MonkeyPa
     assert data.labels == ["spam", "ham"]
     with pytest.raises(UsageError) as refused:
         read_data("someone/other")
-    assert "neither a file or folder here" in refused.value.what
-    assert "doesn't exist on the Hub" in refused.value.why
+    assert "neither a file or folder here" in refused.value.message
+    assert "doesn't exist on the Hub" in refused.value.cause
     for file in ("folder/missing.csv", "./missing", "missing"):
         with pytest.raises(UsageError, match="cannot read"):
             read_data(file)

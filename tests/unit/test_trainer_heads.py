@@ -11,7 +11,7 @@ from torch import nn
 
 from stream.bundle.manifest import CategoricalColumn, NumericColumn, Windows
 from stream.classify.inputs import TextInput
-from stream.classify.parity import within_tolerance
+from stream.verify.parity import within_tolerance
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
 from trainer.export.package import build_bundle, staging_folder

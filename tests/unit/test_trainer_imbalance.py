@@ -86,7 +86,7 @@ def test_what_cannot_be_weighed_is_refused() -> None:
     ):
         with pytest.raises(UsageError) as refused:
             call()
-        assert refused.value.mend
+        assert refused.value.fix
 
 
 rows = st.lists(st.sampled_from("aaaaabbc"), min_size=1, max_size=60)

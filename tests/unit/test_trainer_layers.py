@@ -60,7 +60,7 @@ def test_frozen_layers_are_not_trained_and_the_layers_above_are(loaded: tuple[An
 def test_freezing_more_layers_than_the_model_has_is_refused(loaded: tuple[Any, Any]) -> None:
     with pytest.raises(UsageError) as refused:
         freeze_layers(loaded[0], 3)
-    assert "2 layers" in refused.value.why
+    assert "2 layers" in refused.value.cause
 
 
 def test_the_learning_rate_decreases_from_the_head_down(loaded: tuple[Any, Any]) -> None:

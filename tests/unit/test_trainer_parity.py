@@ -12,10 +12,10 @@ import pytest
 from stream.bundle import Bundle, SpanRules, open_bundle
 from stream.bundle.manifest import CategoricalColumn, MetadataColumn, NumericColumn, Windows
 from stream.classify.inputs import TextInput
-from stream.classify.parity import compare, infer_all, read_lengths, read_reference, within_tolerance
 from stream.classify.tokenise import Tokeniser
 from stream.errors import BundleError
 from stream.runtime import OnnxRuntime
+from stream.verify.parity import compare, infer_all, read_lengths, read_reference, within_tolerance
 from tests.real.architectures import TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, make_tiny_bundle, save_tiny_base
 from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
@@ -137,8 +137,8 @@ def test_the_error_for_perturbed_weights_names_the_rows(tiny: Bundle, tmp_path: 
     with pytest.raises(BundleError) as refused:
         check_parity(perturbed(tiny, tmp_path, 0.5), "fp32")
     assert refused.value.exit_code == 3
-    assert refused.value.why.count("by 0.5") == 5
-    assert "row " in refused.value.why
+    assert refused.value.cause.count("by 0.5") == 5
+    assert "row " in refused.value.cause
 
 
 def test_labels_may_change_only_for_margins_below_twice_the_tolerance(tiny: Bundle, tmp_path: Path) -> None:

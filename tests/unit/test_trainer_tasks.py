@@ -76,8 +76,8 @@ def test_names_of_numbered_labels_come_from_a_file(tmp_path: Path) -> None:
     wrong = lines(tmp_path, [{"text": "t", "labels": "3"}], "wrong.jsonl")
     with pytest.raises(UsageError) as refused:
         read_data(wrong, task="multi-label", label_names=names)
-    assert "row 1: '3'" in refused.value.what
-    assert "0 to 2" in refused.value.why
+    assert "row 1: '3'" in refused.value.message
+    assert "0 to 2" in refused.value.cause
     for unfit in ("a\na\n", "a\n\nb\n"):
         with pytest.raises(UsageError, match="names a label twice, or has an empty line"):
             read_data(wrong, task="multi-label", label_names=table(tmp_path, unfit, "unfit.txt"))
@@ -264,7 +264,7 @@ def test_the_thousand_most_frequent_names_are_kept() -> None:
 def test_flags_that_do_not_go_with_the_task(task: Any, flags: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError) as refused:
         read_data("never-opened.csv", task=task, **flags)
-    assert said in refused.value.what or task in refused.value.what
+    assert said in refused.value.message or task in refused.value.message
 
 
 def test_extra_rows_are_for_training_and_bring_no_labels_of_their_own(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from stream.bundle import Bundle, open_bundle
 from stream.classify.inputs import TextInput
-from stream.classify.parity import infer_all, read_reference, within_tolerance
 from stream.classify.tokenise import Tokeniser
 from stream.runtime import OnnxRuntime
+from stream.verify.parity import infer_all, read_reference, within_tolerance
 from tests.real.architectures import make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from tests.unit.lenient import LENIENT, LENIENT_INT8, LENIENT_STATIC

@@ -16,7 +16,12 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.unpack import BareRecords, Fetches, KeptRecords, keep_fetched_bytes
+from stream.kafka.faust.unpack import (
+    FetchBuffer,
+    IndexedMemoryRecords,
+    PackedPartitionRecords,
+    keep_fetched_bytes,
+)
 from tests.unit.record_path import record_path
 
 __all__ = ["record_path"]
@@ -82,7 +87,7 @@ def response(batches: list[Any]) -> tuple[bytes, list[tuple[int, int]]]:
 def unread(
     data: bytes, aborted: list[tuple[int, int]], position: int, isolation: int = READ_COMMITTED
 ) -> PartitionRecords:
-    return PartitionRecords(TP, KeptRecords(data), aborted, position, None, None, True, isolation)
+    return PartitionRecords(TP, IndexedMemoryRecords(data), aborted, position, None, None, True, isolation)
 
 
 def told(record: Any) -> Any:
@@ -97,7 +102,7 @@ def told(record: Any) -> Any:
 def test_they_are_aiokafkas_own_records(batches: list[Any], position: int, isolation: int) -> None:
     data, aborted = response(batches)
     theirs = PartitionRecords(TP, MemoryRecords(data), aborted, position, None, None, True, isolation)
-    ours = BareRecords.instead_of(unread(data, aborted, position, isolation))
+    ours = PackedPartitionRecords.instead_of(unread(data, aborted, position, isolation))
     places = [(told(record), theirs.next_fetch_offset) for record in theirs]
     assert [(told(record), ours.next_fetch_offset) for record in ours] == places
     assert ours.next_fetch_offset == theirs.next_fetch_offset
@@ -119,7 +124,7 @@ async def test_they_are_read_in_parts_as_aiokafka_reads_its_own(
         FetchResult(TP, assignment=assignment, partition_records=unread(data, aborted, position), backoff=0)
         for assignment in assignments
     )
-    fetches = Fetches(lambda _: True, {TP: ours})
+    fetches = FetchBuffer(lambda _: True, {TP: ours})
     assert fetches[TP] is ours
     for most in [*parts, None]:
         wanted, found = theirs.getall(most), ours.getall(most)
@@ -134,7 +139,7 @@ async def test_they_are_read_in_parts_as_aiokafka_reads_its_own(
 
 def test_reading_goes_on_where_it_stopped() -> None:
     data = encoded("plain", -1, 100, [(None, b"%d" % at, []) for at in range(5)])
-    records = BareRecords.instead_of(unread(data, [], 100))
+    records = PackedPartitionRecords.instead_of(unread(data, [], 100))
     first = [record.value for record, _ in zip(records, range(2), strict=False)]
     assert first == [b"0", b"1"]
     assert records.next_fetch_offset >= 102
@@ -144,7 +149,7 @@ def test_reading_goes_on_where_it_stopped() -> None:
 
 def test_records_are_packed_where_there_is_a_codec(record_path: str) -> None:
     data = encoded("plain", -1, 100, [(b"k", b"value", [("h", b"1")])])
-    (record,) = BareRecords.instead_of(unread(data, [], 100)).take()
+    (record,) = PackedPartitionRecords.instead_of(unread(data, [], 100)).take()
     assert type(record).__name__ == {"codec": "Record", "python": "DefaultRecord"}[record_path]
 
 
@@ -156,12 +161,12 @@ def test_records_that_do_not_fill_their_batch_are_refused(lost: int) -> None:
     data[8:12] = (len(data) - 12).to_bytes(4, "big")
     data[CRC] = calc_crc32c_py(bytes(data[CRC_OF])).to_bytes(4, "big")
     with pytest.raises(CorruptRecordException):
-        BareRecords.instead_of(unread(bytes(data), [], 100)).take()
+        PackedPartitionRecords.instead_of(unread(bytes(data), [], 100)).take()
 
 
 def test_a_response_is_freed_when_it_was_read_and_not_when_garbage_is_collected() -> None:
     theirs = unread(encoded("plain", -1, 100, [(None, b"value", [])]), [], 100)
-    ours = BareRecords.instead_of(theirs)
+    ours = PackedPartitionRecords.instead_of(theirs)
     left = [weakref.ref(theirs), weakref.ref(ours)]
     gc.disable()
     try:
@@ -178,7 +183,7 @@ def test_a_damaged_batch_is_refused() -> None:
     data = bytearray(encoded("plain", -1, 100, [(None, b"value", [])]))
     data[-3] ^= 1
     with pytest.raises(CorruptRecordException, match="texts"):
-        list(BareRecords.instead_of(unread(bytes(data), [], 100)))
+        list(PackedPartitionRecords.instead_of(unread(bytes(data), [], 100)))
 
 
 async def test_only_what_may_be_bare_is_made_so() -> None:
@@ -191,9 +196,9 @@ async def test_only_what_may_be_bare_is_made_so() -> None:
 
     other = TopicPartition("leader", 0)
     before = result(TP)
-    fetches = Fetches(lambda tp: tp == TP, {TP: before})
-    assert type(before._partition_records) is BareRecords, "what was received already"
-    for tp, expected in ((TP, BareRecords), (other, PartitionRecords)):
+    fetches = FetchBuffer(lambda tp: tp == TP, {TP: before})
+    assert type(before._partition_records) is PackedPartitionRecords, "what was received already"
+    for tp, expected in ((TP, PackedPartitionRecords), (other, PartitionRecords)):
         fetches[tp] = result(tp)
         assert type(fetches[tp]._partition_records) is expected
     failed = FetchError(error=ValueError("x"), backoff=0)

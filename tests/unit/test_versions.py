@@ -66,7 +66,7 @@ def test_what_is_not_there_is_refused_and_nothing_moves(home: Path) -> None:
     promote(home, "2")
     with pytest.raises(BundleError, match="no support@7") as told:
         promote(home, "7")
-    assert "1, 2, 3, 10" in told.value.why
+    assert "1, 2, 3, 10" in told.value.cause
     assert latest(home) == "2"
     with pytest.raises(BundleError, match="no bundle nothing"):
         roll_back(home.parent / "nothing")

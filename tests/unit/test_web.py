@@ -10,9 +10,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
 from stream.errors import UsageError
-from stream.observe.health import Check
 from stream.observe.metrics import Metrics
-from stream.observe.web import WebPort
+from stream.web.health import Check
+from stream.web.server import WebPort
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
@@ -127,7 +127,7 @@ async def test_a_token_guards_all_but_health_and_comes_as_a_bearer_token_only(
 async def test_a_port_that_is_taken_is_an_error_with_a_mend(setup: Setup) -> None:
     with pytest.raises(UsageError) as caught:
         await Setup().port.start("127.0.0.1", int(setup.address.rpartition(":")[2]))
-    assert "--web-port" in caught.value.mend
+    assert "--web-port" in caught.value.fix
 
 
 @pytest.mark.parametrize("content", [None, "", "\n"])

@@ -49,14 +49,14 @@ def augmented(
     if any(example.words for example in examples):
         raise UsageError(
             "texts with tagged words cannot be augmented",
-            why="words that are left out or swapped would lose their tags",
-            mend="leave the augmentation out for --task token",
+            cause="words that are left out or swapped would lose their tags",
+            fix="leave the augmentation out for --task token",
         )
     if not 0 < rate <= 1 or not methods:
         raise UsageError(
             f"augmentation at a rate of {rate:g} by {len(methods)} methods is not possible",
-            why="the rate is the share of words that are altered, over 0 to 1",
-            mend="0.1 with all methods is usual",
+            cause="the rate is the share of words that are altered, over 0 to 1",
+            fix="0.1 with all methods is usual",
         )
     found = list(examples)
     for copy in range(copies):

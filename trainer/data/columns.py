@@ -123,9 +123,9 @@ def _guess(role: str, names: Sequence[str], candidates: Sequence[str], present: 
             return found[0]
     raise UsageError(
         f"which column holds the {role} is not clear",
-        why=(f"{' and '.join(matching)} could be it" if matching else "no column has a usual name for it")
+        cause=(f"{' and '.join(matching)} could be it" if matching else "no column has a usual name for it")
         + f"; the file's columns are: {', '.join(present)}",
-        mend=f"name it: --{role}-column NAME",
+        fix=f"name it: --{role}-column NAME",
     )
 
 
@@ -139,9 +139,9 @@ def _guess_pair(text: str | None, pair: str | None, present: Sequence[str]) -> t
         return text, pair
     raise UsageError(
         "which columns hold the two texts of a pair is not clear",
-        why=("several could" if fitting else "no two columns have usual names for it")
+        cause=("several could" if fitting else "no two columns have usual names for it")
         + f"; the file's columns are: {', '.join(present)}",
-        mend="name them: --text-column NAME --text-pair-column NAME",
+        fix="name them: --text-column NAME --text-pair-column NAME",
     )
 
 
@@ -163,8 +163,8 @@ def _check_present(present: Sequence[str], wanted: Wanted) -> None:
             near = difflib.get_close_matches(name, present, n=1)
             raise UsageError(
                 f"the file has no column {name!r}",
-                why=f"its columns are: {', '.join(present)}",
-                mend=f"{flag} {near[0]}" if near else f"name one of them in {flag}",
+                cause=f"its columns are: {', '.join(present)}",
+                fix=f"{flag} {near[0]}" if near else f"name one of them in {flag}",
             )
 
 
@@ -177,6 +177,6 @@ def _check_apart(found: Columns, wanted: Wanted, present: Sequence[str]) -> None
             both = "both text and label" if name == found.text and name in labels else "two things at once"
             raise UsageError(
                 f"column {name!r} cannot be {both}",
-                why=f"the file's columns are: {', '.join(present)}",
-                mend="give different columns in --text-column, --label-column and the others",
+                cause=f"the file's columns are: {', '.join(present)}",
+                fix="give different columns in --text-column, --label-column and the others",
             )

@@ -41,7 +41,7 @@ def class_weights(
     counts = labels if isinstance(labels, Mapping) else _counts(labels)
     sizes = {label: _size(count, strategy, beta) for label, count in counts.items() if count > 0}
     if not sizes:
-        raise UsageError("no class weights", why="there are no labelled rows", mend="check the data")
+        raise UsageError("no class weights", cause="there are no labelled rows", fix="check the data")
     mean = sum(1 / size for size in sizes.values()) / len(sizes)
     return {label: 1 / sizes[label] / mean if label in sizes else 1.0 for label in counts}
 
@@ -103,8 +103,8 @@ def resampled(examples: Sequence[Example], how: Resampling, seed: int, ratio: fl
     if not 0 < ratio <= 1:
         raise UsageError(
             f"a ratio of {ratio:g} cannot be reached",
-            why="it lies over 0 and up to 1",
-            mend="1 balances fully",
+            cause="it lies over 0 and up to 1",
+            fix="1 balances fully",
         )
     rng = random.Random(seed)
     members: dict[str, list[int]] = {}
@@ -138,8 +138,8 @@ def _size(count: int, strategy: Strategy, beta: float) -> float:
         return float((1 - beta**count) / (1 - beta))
     raise UsageError(
         f"class weights {strategy!r} with beta {beta:g} are not possible",
-        why="strategies are inverse, sqrt_inverse and effective; beta lies from 0 up to, but not at, 1",
-        mend="sqrt_inverse needs no beta; for effective 0.9999 is usual",
+        cause="strategies are inverse, sqrt_inverse and effective; beta lies from 0 up to, but not at, 1",
+        fix="sqrt_inverse needs no beta; for effective 0.9999 is usual",
     )
 
 
@@ -148,8 +148,8 @@ def _classes(examples: Sequence[Example]) -> list[str]:
     if any(isinstance(example.target, float) for example in examples):
         raise UsageError(
             "numbers have no classes to balance",
-            why="a regression's targets are numbers",
-            mend="leave class weights and resampling out, or learn the numbers as ordinal classes",
+            cause="a regression's targets are numbers",
+            fix="leave class weights and resampling out, or learn the numbers as ordinal classes",
         )
     names = [
         {name for name in example.names if not (example.words and name == OUTSIDE)} for example in examples

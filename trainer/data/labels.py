@@ -34,13 +34,13 @@ def read_names(file: Path) -> list[str]:
             names = [line.strip() for line in lines.read().rstrip().splitlines()]
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(
-            f"cannot read {file}", why=str(exc), mend="name a text file, a label's name per line"
+            f"cannot read {file}", cause=str(exc), fix="name a text file, a label's name per line"
         ) from None
     if len(set(names)) < len(names) or not all(names):
         raise UsageError(
             f"{file} names a label twice, or has an empty line",
-            why="line 1 is the name of label 0, line 2 of label 1, and so on",
-            mend="mend the file, or name another in --label-names",
+            cause="line 1 is the name of label 0, line 2 of label 1, and so on",
+            fix="mend the file, or name another in --label-names",
         )
     return names
 
@@ -97,16 +97,17 @@ def check_labels(data: Data) -> None:
         what = "different number(s)" if data.task == "regression" else "label(s)"
         raise UsageError(
             f"column {data.columns.label!r} has {len(kinds)} {what} in {len(own)} usable rows",
-            why=f"{least} is the least; {len(data.no_text)} rows have no text, {len(data.no_label)} no label",
-            mend="check --label-column, or add rows of another label",
+            cause=f"{least} is the least; {len(data.no_text)} rows have no text, "
+            f"{len(data.no_label)} no label",
+            fix="check --label-column, or add rows of another label",
         )
     known = {name for example in own for name in example.names}
     strange = sorted({name for example in data.examples for name in example.names} - known)
     if strange:
         raise UsageError(
             f"only the rows of --extra-train have: {', '.join(map(repr, strange[:5]))}",
-            why="a label that no other row has can be neither chosen by nor judged",
-            mend="rename those labels, or add rows of them to the data itself",
+            cause="a label that no other row has can be neither chosen by nor judged",
+            fix="rename those labels, or add rows of them to the data itself",
         )
     if data.task in ("single-label", "pair") and not given:
         _check_rare(own, data.labels)
@@ -122,6 +123,6 @@ def _check_rare(own: Sequence[Example], labels: Sequence[str]) -> None:
         more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
         raise UsageError(
             f"too few rows for: {', '.join(rare[:5])}{more}",
-            why=f"each label needs {MIN_ROWS_PER_LABEL} rows, one each to train, to validate and to test",
-            mend="add rows, merge those labels into others, or check --label-column",
+            cause=f"each label needs {MIN_ROWS_PER_LABEL} rows, one each to train, to validate and to test",
+            fix="add rows, merge those labels into others, or check --label-column",
         )

@@ -128,7 +128,7 @@ def data_digest(data: Data) -> str:
 def _check_flags(task: Task, wanted: Wanted, ordinal: bool) -> None:
     if task not in get_args(Task):
         raise UsageError(
-            f"--task {task} is not known", why=f"tasks: {', '.join(get_args(Task))}", mend="give one of them"
+            f"--task {task} is not known", cause=f"tasks: {', '.join(get_args(Task))}", fix="give one of them"
         )
     clashes = [
         (bool(wanted.labels) and task != "multi-label", "--label-columns", "one column holds the target"),
@@ -136,9 +136,9 @@ def _check_flags(task: Task, wanted: Wanted, ordinal: bool) -> None:
         (ordinal and task not in ("single-label", "pair"), "--ordinal", "only classes can be ordered"),
         (task == "token" and bool(wanted.text_pair), "--text-pair-column", "words of one text are tagged"),
     ]
-    for clash, flag, why in clashes:
+    for clash, flag, cause in clashes:
         if clash:
-            raise UsageError(f"{flag} does not go with --task {task}", why=why, mend=f"leave {flag} out")
+            raise UsageError(f"{flag} does not go with --task {task}", cause=cause, fix=f"leave {flag} out")
 
 
 def _check_same_columns(sources: Sequence[Source], columns: Columns, wanted: Wanted) -> None:
@@ -148,8 +148,8 @@ def _check_same_columns(sources: Sequence[Source], columns: Columns, wanted: Wan
         if missing:
             raise UsageError(
                 f"{source.name} has no column {missing[0]!r}",
-                why=f"its columns are: {', '.join(source.table.columns)}",
-                mend=f"give all files the columns of {sources[0].name}",
+                cause=f"its columns are: {', '.join(source.table.columns)}",
+                fix=f"give all files the columns of {sources[0].name}",
             )
 
 

@@ -104,7 +104,7 @@ def _fitting(tags: tuple[str, ...], words: _Words, number: int) -> tuple[str, ..
     if len(tags) != words.given:
         raise UsageError(
             f"row {number} has {words.given} words and {len(tags)} tags",
-            why="each word has one tag",
-            mend="mend the row, or check --text-column and --label-column",
+            cause="each word has one tag",
+            fix="mend the row, or check --text-column and --label-column",
         )
     return tuple(tags[at] for at in words.kept)

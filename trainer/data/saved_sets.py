@@ -27,7 +27,7 @@ def load_saved_set(folder: Path) -> dict[str, Table]:
         return _tables(datasets.load_from_disk(str(folder)), folder.name)
     except (OSError, ValueError, KeyError) as exc:
         raise UsageError(
-            f"{folder} cannot be read as a saved data set", why=_first_line(exc), mend="save it again"
+            f"{folder} cannot be read as a saved data set", cause=_first_line(exc), fix="save it again"
         ) from None
 
 
@@ -46,8 +46,8 @@ def load_from_hub(name: str) -> dict[str, Table]:
         # The library raises many kinds, those of its HTTP client too.
         raise UsageError(
             f"{name} is neither a file or folder here, nor a data set of the Hub that can be loaded",
-            why=_first_line(exc),
-            mend="name an existing file, or check the data set's name and configuration (OWNER/NAME:CONFIG)",
+            cause=_first_line(exc),
+            fix="name an existing file, or check the data set's name and configuration (OWNER/NAME:CONFIG)",
         ) from exc
 
 

@@ -60,8 +60,8 @@ def find_sources(
         if file is not None and split in named:
             raise UsageError(
                 f"two {split} parts",
-                why=f"{path} has one, and --{split}-file names another",
-                mend=f"leave --{split}-file out, or name only the training file",
+                cause=f"{path} has one, and --{split}-file names another",
+                fix=f"leave --{split}-file out, or name only the training file",
             )
     sources = list(found.sources)
     if validation or test:
@@ -122,8 +122,8 @@ def _folder(folder: Path, layout: Layout) -> Found:
         if len({suffix_of(file) for file in of_split}) > 1:
             raise UsageError(
                 f"{folder} holds several forms of its {split} part",
-                why=", ".join(file.name for file in of_split),
-                mend="keep one of them, or name the files with flags",
+                cause=", ".join(file.name for file in of_split),
+                fix="keep one of them, or name the files with flags",
             )
         sources += [Source(file.name, read_table(file, layout), split, file=file) for file in of_split]
     return Found(sources, notes)
@@ -143,6 +143,6 @@ def _check_train(splits: dict[str, str | None], where: str) -> None:
     if "train" not in splits.values():
         raise UsageError(
             f"{where} has no training part",
-            why=f"it holds: {', '.join(splits) or 'no data file'}",
-            mend="name a file, or call one train.csv, train.jsonl, train.parquet or train.conll",
+            cause=f"it holds: {', '.join(splits) or 'no data file'}",
+            fix="name a file, or call one train.csv, train.jsonl, train.parquet or train.conll",
         )

@@ -124,20 +124,20 @@ def _near_groups(examples: Sequence[Example]) -> list[tuple[str, str]]:
 
 
 def _check(parts: dict[str, list[Example]], free: Sequence[Example]) -> None:
-    mend = "use a --group-column with more and smaller groups, or none; or add rows"
+    fix = "use a --group-column with more and smaller groups, or none; or add rows"
     for name, part in parts.items():
         if not part:
             raise UsageError(
                 f"nothing is left for the {name} part",
-                why="too many rows are bound together by group or text",
-                mend=mend,
+                cause="too many rows are bound together by group or text",
+                fix=fix,
             )
     lost = _labels(free) - _labels(parts["train"])
     if lost:
         raise UsageError(
             f"no row of {', '.join(sorted(map(repr, lost)))} is left to train on",
-            why="all its rows are bound together with rows of other parts, by group or text",
-            mend=mend,
+            cause="all its rows are bound together with rows of other parts, by group or text",
+            fix=fix,
         )
 
 

@@ -26,24 +26,24 @@ def read_table(path: Path, layout: Layout = Layout()) -> Table:
     except OSError as exc:
         raise UsageError(
             f"cannot read {path}",
-            why=str(exc.strerror or exc),
-            mend="name an existing file, or the word sample",
+            cause=str(exc.strerror or exc),
+            fix="name an existing file, or the word sample",
         ) from None
     except UnicodeDecodeError as exc:
         raise UsageError(
             f"{path} is not UTF-8",
-            why=str(exc),
-            mend=f"iconv -f WINDOWS-1252 -t UTF-8 {path} > utf8{path.suffix}",
+            cause=str(exc),
+            fix=f"iconv -f WINDOWS-1252 -t UTF-8 {path} > utf8{path.suffix}",
         ) from None
     except (ValueError, EOFError, csv.Error, lzma.LZMAError, zlib.error) as exc:
         raise UsageError(
             f"{path} cannot be read",
-            why=str(exc),
-            mend="mend the file; quotes or brackets are usual, and --quoting none reads quotes as text",
+            cause=str(exc),
+            fix="mend the file; quotes or brackets are usual, and --quoting none reads quotes as text",
         ) from None
     if not table.rows:
         raise UsageError(
-            f"{path} holds no rows", why="there is nothing to learn from", mend="name another file"
+            f"{path} holds no rows", cause="there is nothing to learn from", fix="name another file"
         )
     return table
 
@@ -57,8 +57,8 @@ def _reader(path: Path, layout: Layout) -> Callable[[Path, Layout], Table]:
         known = ", ".join([*filter(None, READERS), *ENDINGS])
         raise UsageError(
             f"{path} is not a data file that can be read",
-            why=f"its ending is {suffix!r}; known: {known}",
-            mend="convert it to CSV or JSON lines, or name the right file",
+            cause=f"its ending is {suffix!r}; known: {known}",
+            fix="convert it to CSV or JSON lines, or name the right file",
         )
     return reader
 

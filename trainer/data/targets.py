@@ -41,8 +41,8 @@ def as_text(value: Any, column: str, number: int) -> str | None:
     if isinstance(value, list | tuple | dict | bytes):
         raise UsageError(
             f"row {number}: column {column!r} holds a {type(value).__name__}, not a text",
-            why="one value a row is wanted there",
-            mend="name another column or --task (multi-label and token take lists), or flatten that column",
+            cause="one value a row is wanted there",
+            fix="name another column or --task (multi-label and token take lists), or flatten that column",
         )
     # Numeric labels come as 1.0, or nan where one is missing, from tools that store columns as floats.
     found = as_category(value)
@@ -65,8 +65,8 @@ def as_list(value: Any, column: str, number: int) -> list[Any] | None:
     except (ValueError, SyntaxError):
         raise UsageError(
             f"row {number}: column {column!r} holds a list that cannot be read",
-            why=f"it begins {text[:40]!r}",
-            mend='write it as ["a", "b"]',
+            cause=f"it begins {text[:40]!r}",
+            fix='write it as ["a", "b"]',
         ) from None
     return list(found)
 
@@ -134,8 +134,8 @@ def _named(cell: Any, rules: LabelRules, number: int) -> str | None:
             return text
         raise UsageError(
             f"row {number}: {text!r} in column {rules.column!r} is no label's number",
-            why=f"there are names for 0 to {len(rules.names) - 1}",
-            mend="check the column and the list of label names (line 1 is the name of 0)",
+            cause=f"there are names for 0 to {len(rules.names) - 1}",
+            fix="check the column and the list of label names (line 1 is the name of 0)",
         )
     return rules.names[int(at)]
 
@@ -150,8 +150,8 @@ def _mark(cell: Any, column: str, number: int) -> bool | None:
         return False
     raise UsageError(
         f"row {number}: column {column!r} holds {text[:40]!r}",
-        why="a label column holds 1 where the label applies, and 0 where not",
-        mend="name other --label-columns, or use one --label-column with a --label-separator",
+        cause="a label column holds 1 where the label applies, and 0 where not",
+        fix="name other --label-columns, or use one --label-column with a --label-separator",
     )
 
 
@@ -174,7 +174,7 @@ def ordinal_values(labels: Sequence[str]) -> list[float]:
     if wrong:
         raise UsageError(
             f"{len(wrong)} labels are no numbers: {', '.join(map(repr, wrong[:5]))}",
-            why="ordinal labels are numbers, such as 1 to 5 stars",
-            mend="leave --ordinal out, or check --label-column",
+            cause="ordinal labels are numbers, such as 1 to 5 stars",
+            fix="leave --ordinal out, or check --label-column",
         )
     return [value for value in values if value is not None]

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix
 
 from stream.bundle.manifest import Head
-from stream.classify.spans import Span
+from stream.classify.heads.spans import Span
 from stream.runtime.base import Logits
 from trainer.evaluation.bootstrap import RESAMPLES, Weights, intervals
 from trainer.evaluation.scores import Decisions, pearson, single_decisions

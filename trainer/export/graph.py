@@ -33,8 +33,8 @@ def check_exportable(model_type: str, *, token: bool = False) -> None:
     if _task(token) not in _supported_tasks(model_type):
         raise UsageError(
             f"a {model_type} model cannot be exported to ONNX for {_task(token)}",
-            why="optimum-onnx does not support this export",
-            mend="use another model, for example a BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa or ModernBERT",
+            cause="optimum-onnx does not support this export",
+            fix="use another model, for example a BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa or ModernBERT",
         )
 
 
@@ -66,8 +66,8 @@ def export_onnx(model: Any, file: Path, *, token: bool = False, metadata_columns
     except Exception as exc:
         raise BundleError(
             f"the {model.config.model_type} model cannot be exported to ONNX",
-            why=f"{type(exc).__name__}: {(str(exc).strip() or 'no message').splitlines()[0]}",
-            mend="use another base model, or other versions of torch and optimum-onnx",
+            cause=f"{type(exc).__name__}: {(str(exc).strip() or 'no message').splitlines()[0]}",
+            fix="use another base model, or other versions of torch and optimum-onnx",
         ) from exc
     return _checked_inputs(file, metadata_columns)
 
@@ -144,8 +144,8 @@ def _checked_inputs(file: Path, metadata_columns: int) -> list[str]:
     if unknown or ignores_metadata or "logits" not in outputs:
         raise BundleError(
             "the exported graph does not fit the worker",
-            why=f"inputs {', '.join(inputs)}; outputs {', '.join(outputs)}"
+            cause=f"inputs {', '.join(inputs)}; outputs {', '.join(outputs)}"
             + ("; the model does not read its metadata" if ignores_metadata else ""),
-            mend=f"use a model whose inputs are among {', '.join(KNOWN_INPUTS)} and whose output is `logits`",
+            fix=f"use a model whose inputs are among {', '.join(KNOWN_INPUTS)} and whose output is `logits`",
         )
     return inputs

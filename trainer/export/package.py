@@ -53,7 +53,7 @@ def staging_folder(store: Path, name: str) -> Iterator[Path]:
         staging = new_staging(store, name)
     except OSError as exc:
         raise UsageError(
-            f"the bundle store {store} cannot be written", why=str(exc), mend="pass another --bundle-store"
+            f"the bundle store {store} cannot be written", cause=str(exc), fix="pass another --bundle-store"
         ) from None
     try:
         yield staging

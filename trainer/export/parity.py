@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from stream.bundle import Bundle, Manifest, Parity
 from stream.classify.inputs import TextInput
-from stream.classify.labels import label_thresholds
-from stream.classify.parity import (
+from stream.classify.heads.labels import label_thresholds
+from stream.verify.parity import (
     compare,
     infer_all,
     label_agreement,
@@ -123,8 +123,8 @@ def check_parity(
     if failure:
         raise BundleError(
             f"variant {variant} does not match the trained PyTorch model",
-            why=failure,
-            mend="nothing was published; try other versions of torch and optimum-onnx, or another base model",
+            cause=failure,
+            fix="nothing was published; try other versions of torch and optimum-onnx, or another base model",
         )
     return parity
 
@@ -249,8 +249,8 @@ def _check_finite(reference: Logits, rows: Sequence[TextInput]) -> None:
     if not np.isfinite(reference).all():
         raise BundleError(
             "the logits of the trained model are not finite",
-            why=f"{int((~np.isfinite(reference)).sum())} logits of {len(rows)} reference rows are not finite",
-            mend="train again with a smaller --learning-rate",
+            cause=f"{int((~np.isfinite(reference)).sum())} logits of {len(rows)} reference rows are not finite",
+            fix="train again with a smaller --learning-rate",
         )
 
 

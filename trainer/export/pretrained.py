@@ -85,8 +85,8 @@ def _has_token_head(config: Any, source: BaseModel) -> bool:
         return TOKEN in named
     raise UsageError(
         f"{source.name} is not a classifier",
-        why=f"its config.json names {named}, not a class that ends with {SEQUENCE} or {TOKEN}",
-        mend=f"fine-tune it: labelstream train DATA --base-model {source.name}",
+        cause=f"its config.json names {named}, not a class that ends with {SEQUENCE} or {TOKEN}",
+        fix=f"fine-tune it: labelstream train DATA --base-model {source.name}",
     )
 
 
@@ -96,8 +96,8 @@ def _check_trained(loading_info: dict[str, Any], source: BaseModel) -> None:
     if random:
         raise UsageError(
             f"{source.name} is not completely trained",
-            why=f"its weights lack {', '.join(sorted(random)[:3])}, which would be random numbers",
-            mend=f"fine-tune it: labelstream train DATA --base-model {source.name}",
+            cause=f"its weights lack {', '.join(sorted(random)[:3])}, which would be random numbers",
+            fix=f"fine-tune it: labelstream train DATA --base-model {source.name}",
         )
 
 
@@ -112,8 +112,8 @@ def _check_labels(labels: list[str], task: Task, source: BaseModel) -> None:
     if cause:
         raise UsageError(
             f"{source.name} cannot be exported to a bundle",
-            why=cause,
-            mend="correct id2label and problem_type in its config.json",
+            cause=cause,
+            fix="correct id2label and problem_type in its config.json",
         )
 
 
@@ -122,14 +122,14 @@ def _not_loaded(source: BaseModel, exc: Exception) -> UsageError:
     if "safetensors" in message:
         return UsageError(
             f"the weights of {source.name} cannot be loaded safely",
-            why="there is no model.safetensors, and loading a pickled pytorch_model.bin can execute code",
-            mend="convert it in a trusted environment: "
+            cause="there is no model.safetensors, and loading a pickled pytorch_model.bin can execute code",
+            fix="convert it in a trusted environment: "
             "model.save_pretrained(folder, safe_serialization=True)",
         )
     return UsageError(
         f"{source.name} cannot be loaded",
-        why=message,
-        mend="pass a folder written by save_pretrained"
+        cause=message,
+        fix="pass a folder written by save_pretrained"
         if source.local
         else "check the Hub id and the network connection",
     )

@@ -12,7 +12,7 @@ import orjson
 
 from stream.bundle.manifest import CategoricalColumn, MetadataColumn
 from stream.classify.inputs import TextInput
-from stream.classify.parity import REFERENCE_LOGITS, REFERENCE_TEXTS
+from stream.verify.parity import REFERENCE_LOGITS, REFERENCE_TEXTS
 from stream.classify.tokenise import RowTokens, Tokeniser, Tokens
 from stream.errors import UsageError
 from stream.runtime import Runtime
@@ -93,14 +93,14 @@ def read_texts(file: Path, *, pair: bool) -> list[TextInput]:
         rows = [row for row in _read_rows(file) if row["text"]]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as exc:
         cause = f"a row has no {exc}" if isinstance(exc, KeyError) else str(exc)
-        raise UsageError(f"--texts {file} cannot be read", why=cause, mend=f"pass {FORMATS}") from None
+        raise UsageError(f"--texts {file} cannot be read", cause=cause, fix=f"pass {FORMATS}") from None
     if not rows:
-        raise UsageError(f"--texts {file} has no texts", why="every row is empty", mend=f"pass {FORMATS}")
+        raise UsageError(f"--texts {file} has no texts", cause="every row is empty", fix=f"pass {FORMATS}")
     if pair and not all(isinstance(row.get("text_pair"), str) for row in rows):
         raise UsageError(
             f"--texts {file} has no second texts",
-            why="the model reads pairs",
-            mend="pass a .jsonl or .csv file whose rows all have text_pair",
+            cause="the model reads pairs",
+            fix="pass a .jsonl or .csv file whose rows all have text_pair",
         )
     return [TextInput(row["text"], row.get("text_pair") if pair else None) for row in rows]
 

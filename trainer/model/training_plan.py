@@ -81,14 +81,14 @@ def choose_precision(requested: Precision) -> ComputePrecision:
     if requested == "fp16" and device != "cuda":
         raise DeviceError(
             "--precision fp16 is not possible on this machine",
-            why=f"gradient scaling for fp16 needs an NVIDIA GPU; this machine trains on {device}",
-            mend="use --precision auto",
+            cause=f"gradient scaling for fp16 needs an NVIDIA GPU; this machine trains on {device}",
+            fix="use --precision auto",
         )
     if requested == "bf16" and device == "mps":
         raise DeviceError(
             "--precision bf16 is not possible on this machine",
-            why="training on mps does not support bf16",
-            mend="use --precision auto",
+            cause="training on mps does not support bf16",
+            fix="use --precision auto",
         )
     if requested != "auto":
         return requested

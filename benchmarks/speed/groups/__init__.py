@@ -1,0 +1,28 @@
+"""The groups of rows, by the name that chooses them."""
+
+from collections.abc import Callable
+
+from benchmarks.speed.context import Bench
+from benchmarks.speed.groups import cache, free, gpu, latency, memory, minilm
+from benchmarks.speed.report import Section
+
+Group = Callable[[Bench], Section]
+
+GROUPS: dict[str, Group] = {
+    "free": free.run,
+    "cache": cache.run,
+    "minilm": minilm.run,
+    "latency": latency.run,
+    "memory": memory.run,
+    "gpu": gpu.run,
+}
+"""In the order in which they run and stand in the report."""
+
+TITLES = {
+    "free": free.TITLE,
+    "cache": cache.TITLE,
+    "minilm": minilm.TITLE,
+    "latency": latency.TITLE,
+    "memory": memory.TITLE,
+    "gpu": gpu.TITLE,
+}

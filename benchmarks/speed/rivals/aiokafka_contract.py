@@ -1,0 +1,37 @@
+"""The plain aiokafka loop with our record contract in it: validated events in, whole label records out.
+
+What it leaves out of a worker are Faust, tokens, batches, results in order, and everything that can fail.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from time import time_ns
+from typing import Any
+
+from benchmarks.speed.rivals.aiokafka_loop import main
+from benchmarks.speed.rivals.job import Job
+from stream.records import Decoder, Event, LabelEncoder, Source
+
+MEMBERS = b'"label":"spam","score":0.880797,"scores":{"spam":0.880797,"ham":0.119203}'
+
+
+class Contract:
+    """Our decoder and our encoder, and the same answer for every text."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder(input_format="json", max_event_bytes=2**20, max_text_chars=100_000)
+        self._encoder = LabelEncoder(name="free", version="1", digest=f"sha256:{'0' * 64}", variant="fp32")
+
+    def __call__(self, records: Sequence[Any]) -> Iterable[dict[str, Any]]:
+        """See `Write`."""
+        first = records[0]
+        source = Source(first.topic, first.partition)
+        events = [e for e in self._decoder.decode_all(source, records) if isinstance(e, Event)]
+        assert len(events) == len(records)
+        answers = [(MEMBERS, b"", False)] * len(events)
+        for label in self._encoder.write(source, time_ns() // 1_000_000, events, answers):
+            yield {f: getattr(label, f) for f in ("key", "value", "headers", "timestamp")}
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Job.read(), Contract()))

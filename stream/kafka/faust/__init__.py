@@ -1,0 +1,1 @@
+"""Everything that subclasses, patches or names a private of Faust, mode or aiokafka."""

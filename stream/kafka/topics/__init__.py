@@ -1,0 +1,1 @@
+"""The topics of the configured routes: description, creation and checks."""

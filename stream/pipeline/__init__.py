@@ -1,0 +1,1 @@
+"""The record pipeline: decode, classify, publish, acknowledge."""

@@ -1,0 +1,1 @@
+"""Parity of a bundle's variants with the stored reference logits."""

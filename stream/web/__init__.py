@@ -1,0 +1,1 @@
+"""The worker's HTTP endpoints: health, metrics, info and the status page."""

@@ -1,0 +1,1 @@
+"""The worker process: models, Faust app, watchdog and HTTP endpoints wired together."""
