@@ -63,7 +63,7 @@ def train(
     stay_offline(base)
     with _heavy_imports("train", console):
         from trainer.data.report import show_data
-        from trainer.model.lora import check_lora
+        from trainer.model.layers import check_lora
         from trainer.run import run
     if config.recipe.lora is not None:
         check_lora()
@@ -128,9 +128,9 @@ def export(
     stay_offline(source)
     console = Console()
     with _heavy_imports("export", console):
-        from trainer.export.run import Wanted, run_export
-    wanted = Wanted(bundle, bundle_store, chosen, text_pair or chosen == "pair", max_length, texts)
-    run_export(source, wanted, console, lambda line: console.print(f"[yellow]{escape(line)}[/]"))
+        from trainer.export.run import ExportRequest, run_export
+    request = ExportRequest(bundle, bundle_store, chosen, text_pair or chosen == "pair", max_length, texts)
+    run_export(source, request, console, lambda line: console.print(f"[yellow]{escape(line)}[/]"))
 
 
 @contextlib.contextmanager

@@ -9,13 +9,13 @@ from trainer.config import TrainingConfig
 from trainer.data.examples import Data, Example
 from trainer.data.labels import ordinal_values, tag_scheme
 from trainer.data.metadata import fit_metadata
-from trainer.evaluation.evaluator import DecisionRule, Evaluator, ModelOutput
-from trainer.export.package import Served
-from trainer.model.batches import Collator, Rows, labelled_rows
-from trainer.model.encoding import encode
-from trainer.model.inference import torch_logits
-from trainer.model.tagged import TaggedRows, tagged_rows
-from trainer.model.truth import fit_target
+from trainer.evaluation.evaluator import DecisionRule, Evaluator
+from trainer.export.bundle_source import InferenceConfig
+from trainer.model.batches import Collator, WindowDataset, row_dataset
+from trainer.model.encoding import Preprocessing
+from trainer.model.inference import ModelOutput, torch_logits, torch_token_logits
+from trainer.model.tags import TaggedExamples, token_dataset
+from trainer.model.targets import fit_target_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +51,24 @@ class LearningTask:
         """The task, with a pair counted as single-label."""
         return "single-label" if self.task == "pair" else self.task
 
-    def rows(self, tokenizer: Any, examples: Sequence[Example]) -> Rows:
-        """Return examples as training rows."""
+    @property
+    def metadata_width(self) -> int:
+        """The number of features that a row's metadata columns are encoded as."""
+        return sum(column.width for column in self.metadata or [])
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The settings that turn rows into model inputs."""
+        return Preprocessing(self.max_length, self.windows, self.metadata)
+
+    def dataset(self, tokenizer: Any, examples: Sequence[Example]) -> WindowDataset:
+        """Return the examples as a training dataset."""
         if self.spans is not None:
-            return tagged_rows(
-                tokenizer,
-                examples,
-                self.labels,
-                self.spans,
-                self.max_length,
-                self.windows,
-                self.metadata,
-            )
-        encoded = encode(tokenizer, [example.input for example in examples], self.max_length, self.windows)
-        return labelled_rows(
-            encoded, examples, self.labels, self.head, target=self.target, metadata=self.metadata
-        )
+            return token_dataset(tokenizer, examples, self.labels, self.spans, self.preprocessing)
+        return row_dataset(tokenizer, examples, self.labels, self.head, self.preprocessing, self.target)
 
     def collator(self, tokenizer: Any) -> Collator:
-        """Return the function that pads training rows to a batch."""
+        """Return the function that pads items of the dataset to a batch."""
         return Collator(tokenizer, token=self.head == "token")
 
     def logits(
@@ -79,23 +78,16 @@ class LearningTask:
         examples: Sequence[Example],
         progress: Callable[[int], None] = lambda _: None,
     ) -> ModelOutput:
-        """Return the logits of a model for examples, see `trainer.model.inference.torch_logits`."""
-        return torch_logits(
-            model,
-            tokenizer,
-            [example.input for example in examples],
-            max_length=self.max_length,
-            metadata=self.metadata,
-            windows=self.windows,
-            token=self.head == "token",
-            progress=progress,
-        )
+        """Return the logits of a PyTorch model for examples; `progress` receives the rows of each batch."""
+        rows = [example.input for example in examples]
+        infer = torch_token_logits if self.head == "token" else torch_logits
+        return infer(model, tokenizer, rows, self.preprocessing, progress)
 
-    def judge(self, tokenizer: Any, examples: Sequence[Example]) -> Evaluator:
-        """Return the evaluation of a model's logits on these examples."""
+    def evaluator(self, tokenizer: Any, examples: Sequence[Example]) -> Evaluator:
+        """Return an evaluator of model outputs for these examples."""
         tagged = None
         if self.spans is not None:
-            tagged = TaggedRows(tokenizer, examples, self.labels, self.spans, self.max_length, self.windows)
+            tagged = TaggedExamples(tokenizer, examples, self.labels, self.spans, self.preprocessing)
         return Evaluator(
             self.head,
             self.labels,
@@ -106,17 +98,17 @@ class LearningTask:
             seed=self.seed,
         )
 
-    def served(self, answers: DecisionRule) -> Served:
+    def inference_config(self, rule: DecisionRule) -> InferenceConfig:
         """Return the task as the bundle's manifest describes it."""
-        return Served(
+        return InferenceConfig(
             task=self.task,
             labels=self.labels,
             max_length=self.max_length,
             text_pair=self.text_pair,
             values=self.values,
-            thresholds=answers.thresholds,
-            abstain_below=answers.abstain_below,
-            temperature=answers.temperature,
+            thresholds=rule.thresholds,
+            abstain_below=rule.abstain_below,
+            temperature=rule.temperature,
             target=self.target,
             metadata=self.metadata,
             windows=self.windows,
@@ -138,7 +130,7 @@ def define_task(data: Data, train: Sequence[Example], config: TrainingConfig) ->
         max_length=config.recipe.max_length,
         text_pair=data.columns.text_pair is not None,
         values=ordinal_values(data.labels) if config.data.ordinal else None,
-        target=fit_target(train) if data.task == "regression" else None,
+        target=fit_target_scale(train) if data.task == "regression" else None,
         metadata=fit_metadata(train, data.columns.metadata) if data.columns.metadata else None,
         windows=config.manifest_windows,
         spans=SpanRules(scheme=tag_scheme(data.labels), subwords=config.subwords)

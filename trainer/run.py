@@ -1,4 +1,4 @@
-"""A training from data to bundle, top to bottom."""
+"""The training procedure: from labelled data to a published bundle."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,21 +17,27 @@ from trainer.data.imbalance import balance, balance_metrics, loss_weights
 from trainer.data.read import data_digest
 from trainer.data.report import show_leaks, show_lengths, show_metadata, show_splits
 from trainer.data.splits import SHARES, Splits, split_examples
-from trainer.evaluation.evaluator import DecisionRule, Evaluator, ModelOutput
+from trainer.evaluation.evaluator import DecisionRule, Evaluator
 from trainer.evaluation.metrics import HEADLINE
+from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource
 from trainer.export.graph import check_exportable, export_onnx
-from trainer.export.package import ONNX_FILE, About, build_bundle, staging_folder, write_splits
+from trainer.export.package import ONNX_FILE, build_bundle, staging_folder, write_splits
 from trainer.figures import FIGURES
 from trainer.learning_task import define_task
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
-from trainer.model.checkpoints import claim
-from trainer.model.cost import estimate_seconds
+from trainer.model.checkpoints import claim_folder
 from trainer.model.encoding import token_counts
-from trainer.model.finetune import Objective, Outcome, finetune
-from trainer.model.layers import freeze_layers, trainable_parameters
-from trainer.model.lora import add_adapters, merged
+from trainer.model.finetune import TrainingResult, finetune
+from trainer.model.inference import ModelOutput
+from trainer.model.layers import add_adapters, freeze_layers, merge_adapters, trainable_parameters
 from trainer.model.losses import make_loss
-from trainer.model.precision import choose_precision, device_name
+from trainer.model.training_plan import (
+    Objective,
+    TrainingPlan,
+    choose_precision,
+    device_name,
+    estimate_seconds,
+)
 from trainer.progress import Stages
 from trainer.report import show_cost, show_per_label, show_result
 from trainer.silence import silence_libraries
@@ -54,31 +60,31 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
     silence_libraries()
     name = bundle_name(config.name, data.path.stem)
 
-    # The model's own limit bounds the length of a text.
+    # Load the tokenizer; the maximum length cannot exceed what the model can read.
     with console.status(f"loading the tokenizer of {base.name}"):
         model_config, tokenizer = load_tokenizer(base)
     check_exportable(model_config.model_type, token=data.task == "token")
     config = config.limited_to(longest_input(model_config, tokenizer))
     recipe = config.recipe
 
-    # Split the data.
+    # Split the data, and show them before training starts.
     splits = split_examples(data.examples, recipe.seed)
     show_splits(console, data, splits)
-    leaked = find_leaks(splits)
-    show_leaks(console, leaked)
+    leaks = find_leaks(splits)
+    show_leaks(console, leaks)
     task = define_task(data, splits.train, config)
     show_metadata(console, splits, task.metadata or [])
     show_lengths(console, token_counts(tokenizer, _inputs(data.examples)), recipe.max_length)
 
-    # Balance the training part; validation and test keep their frequencies.
+    # Balance the training split; validation and test keep their label frequencies.
     training = balance(splits.train, config.imbalance, recipe.seed)
     weights = loss_weights(training, task.labels, task.head, config.imbalance)
     imbalance = balance_metrics(len(splits.train), len(training), task.labels, weights, config.imbalance)
     settings = _config_metrics(config, base, imbalance)
-    claim(config.checkpoints, {**settings, "data": data_digest(data)})
+    claim_folder(config.checkpoints, {**settings, "data": data_digest(data)})
 
     with staging_folder(config.bundle_store, name) as staging:
-        # Add a new head to the base model, and try the export before time is spent on training.
+        # Add a new head to the base model, and try the export before the time-consuming training.
         set_seed(recipe.seed)
         with console.status(f"loading {base.name}"):
             model = load_classifier(
@@ -86,19 +92,24 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
                 tokenizer,
                 task.labels,
                 head=task.head,
-                layers=recipe.head,
+                classifier=recipe.head,
                 metadata=task.metadata or [],
             )
-        with console.status("trying the export before the training"):
-            width = sum(column.width for column in task.metadata or [])
-            export_onnx(model, staging / ONNX_FILE, token=task.head == "token", metadata_columns=width)
+        with console.status("trying the export before training"):
+            export_onnx(
+                model,
+                staging / ONNX_FILE,
+                token=task.head == "token",
+                metadata_columns=task.metadata_width,
+            )
         freeze_layers(model, recipe.freeze_layers)
         if recipe.lora is not None:
             model = add_adapters(model, recipe.lora)
 
-        # Fine-tune; the validation part selects the best epoch.
-        rows = task.rows(tokenizer, training)
-        validation, test = task.judge(tokenizer, splits.validation), task.judge(tokenizer, splits.test)
+        # Plan the training: its loss, its metric, its precision and an estimate of its duration.
+        dataset = task.dataset(tokenizer, training)
+        validation = task.evaluator(tokenizer, splits.validation)
+        test = task.evaluator(tokenizer, splits.test)
 
         def validate(fitted: Any) -> dict[str, float]:
             scores = validation.score(task.logits(fitted, tokenizer, splits.validation), resamples=0)
@@ -110,64 +121,56 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
             validate=validate,
             metric=HEADLINE[task.head],
         )
-        precision = choose_precision(recipe.precision)
-        learning, parameters = trainable_parameters(model)
+        plan = TrainingPlan(recipe, choose_precision(recipe.precision), config.checkpoints)
+        trained, parameters = trainable_parameters(model)
         with console.status("timing a few steps"):
-            seconds = estimate_seconds(
-                model,
-                objective.collate,
-                rows,
-                len(splits.validation),
-                objective.loss,
-                recipe,
-                precision,
-            )
-        show_cost(console, base.name, recipe, len(rows), seconds, precision, learning / parameters)
-        with Stages(console) as stages:
-            outcome = finetune(model, rows, objective, recipe, precision, stages, config.checkpoints)
-            if recipe.lora is not None:
-                model = merged(model)
+            seconds = estimate_seconds(model, dataset, len(splits.validation), objective, plan)
+        show_cost(console, base.name, recipe, len(dataset), seconds, plan.precision, trained / parameters)
 
-            # Calibrate on the validation part, then evaluate on both.
+        with Stages(console) as stages:
+            # Fine-tune; the validation split selects the best epoch.
+            result = finetune(model, dataset, objective, plan, stages)
+            if recipe.lora is not None:
+                model = merge_adapters(model)
+
+            # Calibrate on the validation split, then evaluate on both held-out splits.
             outputs = {}
-            for part, judge in (("validation", validation), ("test", test)):
-                advance = stages.stage(f"infer {part}", len(judge.examples))
-                outputs[part] = task.logits(model, tokenizer, judge.examples, advance)
-            answers, calibration = _calibrate(validation, test, outputs, config.abstain_below)
+            for split, evaluator in (("validation", validation), ("test", test)):
+                advance = stages.stage(f"infer {split}", len(evaluator.examples))
+                outputs[split] = task.logits(model, tokenizer, evaluator.examples, advance)
+            rule, calibration = _calibrate(validation, test, outputs, config.abstain_below)
             metrics: dict[str, Any] = {
                 "training": {
                     **settings,
-                    "precision": precision,
+                    "precision": plan.precision,
                     "device": device_name(),
                     "parameters": parameters,
-                    "parameters_learning": learning,
-                    **_outcome_metrics(outcome, objective),
+                    "parameters_learning": trained,
+                    **_result_metrics(result, objective),
                 },
-                "leaks": leaked.as_metrics(),
+                "leaks": leaks.as_metrics(),
                 "calibration": calibration,
-                "validation": validation.score(outputs["validation"], answers),
-                "test": test.score(outputs["test"], answers),
+                "validation": validation.score(outputs["validation"], rule),
+                "test": test.score(outputs["test"], rule),
             }
 
             # Export, verify the export on validation rows, and publish the bundle.
-            def score_rows(places: Sequence[int], output: ModelOutput) -> float:
-                judge = task.judge(tokenizer, [splits.validation[at] for at in places])
-                return float(judge.score(output, answers, resamples=0)[HEADLINE[task.head]])
+            def score_rows(indices: Sequence[int], output: ModelOutput) -> float:
+                evaluator = task.evaluator(tokenizer, [splits.validation[index] for index in indices])
+                return float(evaluator.score(output, rule, resamples=0)[HEADLINE[task.head]])
 
             write_splits(staging / "splits.csv", _assignments(splits))
-            bundle = build_bundle(
-                staging,
+            source = BundleSource(
                 model,
                 tokenizer,
-                task.served(answers),
+                task.inference_config(rule),
+                BundleInfo(name, _data_facts(data, splits), metrics),
                 _inputs(splits.validation),
-                About(name, _data_facts(data, splits), metrics),
-                config.bundle_store,
-                stages.stage,
-                warn=lambda line: console.print(f"[yellow]{escape(line)}[/]"),
                 calibration=_inputs(splits.train),
                 metric=score_rows,
             )
+            observer = BuildObserver(stages.stage, lambda line: console.print(f"[yellow]{escape(line)}[/]"))
+            bundle = build_bundle(source, staging, config.bundle_store, observer)
     show_per_label(console, metrics["test"])
     show_result(console, bundle, metrics)
     return bundle
@@ -176,31 +179,31 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
 def _calibrate(
     validation: Evaluator, test: Evaluator, outputs: Mapping[str, ModelOutput], abstain_below: float | None
 ) -> tuple[DecisionRule, dict[str, Any] | None]:
-    """Return the decisions that suit the validation part, and the metrics of their calibration."""
-    found = validation.calibrate(outputs["validation"])
-    if found is None:
+    """Return the decision rule that is fitted on the validation split, and the metrics of the calibration."""
+    fitted = validation.calibrate(outputs["validation"])
+    if fitted is None:
         return DecisionRule(), None
-    thresholds = validation.thresholds(outputs["validation"], found.temperature)
-    before, after = (test.calibration_error(outputs["test"], at) for at in (1.0, found.temperature))
-    calibration = {**found.as_metrics(), "test": {"ece_before": before, "ece_after": after}}
-    return DecisionRule(found.temperature, thresholds, abstain_below), calibration
+    thresholds = validation.thresholds(outputs["validation"], fitted.temperature)
+    before, after = (test.calibration_error(outputs["test"], value) for value in (1.0, fitted.temperature))
+    calibration = {**fitted.as_metrics(), "test": {"ece_before": before, "ece_after": after}}
+    return DecisionRule(fitted.temperature, thresholds, abstain_below), calibration
 
 
-def _config_metrics(config: TrainingConfig, base: BaseModel, balance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide the result, as metrics.json and the checkpoint folder hold them."""
+def _config_metrics(config: TrainingConfig, base: BaseModel, imbalance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that affect the result, for metrics.json and the checkpoint folder."""
     return {
         "base_model": base.name,
         "task": config.task,
         **config.recipe.model_dump(),
         "windows": config.windows.model_dump() if config.windows else None,
-        "imbalance": balance,
+        "imbalance": imbalance,
     }
 
 
-def _outcome_metrics(outcome: Outcome, objective: Objective) -> dict[str, Any]:
+def _result_metrics(result: TrainingResult, objective: Objective) -> dict[str, Any]:
     return {
-        "epochs_run": outcome.epochs_run,
-        "best_epoch": outcome.best_epoch,
+        "epochs_run": result.epochs_run,
+        "best_epoch": result.best_epoch,
         "chosen_by": objective.metric,
     }
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from trainer.data.examples import Data, Example
 from trainer.evaluation.metrics import evaluate_multi, evaluate_single
-from trainer.model.truth import targets
+from trainer.model.targets import row_targets
 
 THRESHOLD = 0.5
 
@@ -30,7 +30,7 @@ def floor_figures(data: Data) -> dict[str, Any]:
     test = [example for example in data.examples if example.split == "test"]
     rest = [example for example in data.examples if example.split != "test"]
     head = "multi-label" if data.task == "multi-label" else "single-label"
-    learnt, truth = (targets(part, data.labels, head) for part in (rest, test))
+    learnt, truth = (row_targets(part, data.labels, head) for part in (rest, test))
     machine = LinearSVC(random_state=0)
     several = OneVsRestClassifier(machine) if head == "multi-label" else machine
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), several)

@@ -87,7 +87,7 @@ def train(words: list[str], run: Run, data: Path, work: Path) -> Done:
         seconds,
         str(work / "bundles" / run.name / version),
         [f"{datetime.now(UTC):%Y-%m-%d}", f"{usable_cores()} cores of {cpu_model()}", *versions(LIBRARIES)],
-        [line for line in told if "is left out" in line],
+        [line for line in told if "is skipped" in line],
     )
     _file(run, work).write_bytes(orjson.dumps(asdict(done)))
     return done

@@ -10,7 +10,8 @@ from stream.verify.parity import within_tolerance
 from tests.real.architectures import ARCHITECTURES, LONGEST, TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS
 from tests.unit.lenient import LENIENT_VARIANTS
-from trainer.export.package import About, Served, build_bundle, staging_folder
+from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource, InferenceConfig
+from trainer.export.package import build_bundle, staging_folder
 from trainer.silence import silence_libraries
 
 pytestmark = pytest.mark.slow
@@ -34,23 +35,15 @@ def test_an_architecture_is_exported_quantised_and_proven(name: str, token: bool
 
 def build(name: str, token: bool, folder: Path, warnings: list[str]) -> Bundle:
     model, tokenizer = make_architecture(name, token=token)
-    served = Served(
+    inference = InferenceConfig(
         "token" if token else "single-label",
         TAGS if token else LABELS,
         LONGEST,
         spans=SpanRules() if token else None,
     )
     rows = [TextInput(text) for text in TEXTS]
+    source = BundleSource(
+        model, tokenizer, inference, BundleInfo(name), rows, calibration=rows, variants=LENIENT_VARIANTS
+    )
     with staging_folder(folder, name) as staging:
-        return build_bundle(
-            staging,
-            model,
-            tokenizer,
-            served,
-            rows,
-            About(name),
-            folder,
-            variants=LENIENT_VARIANTS,
-            warn=warnings.append,
-            calibration=rows,
-        )
+        return build_bundle(source, staging, folder, BuildObserver(warn=warnings.append))

@@ -17,7 +17,7 @@ from stream.runtime import OnnxRuntime
 from stream.verify.parity import infer_all, read_reference
 from tests.real.tiny_bundle import TEXTS, save_tiny_base
 from trainer.cli import train
-from trainer.model.finetune import Bar
+from trainer.model.finetune import StageCallback
 
 pytestmark = pytest.mark.slow
 ROWS = 144
@@ -191,12 +191,12 @@ def test_an_interrupted_training_goes_on_to_the_same_end(
     whole = trained("single.csv", epochs=3, store=tmp_path / "whole")
     kept = tmp_path / "checkpoints"
 
-    def interrupt(_self: Bar, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+    def interrupt(_self: StageCallback, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         if state.epoch > 1:
             raise Interrupted
 
     with monkeypatch.context() as patched:
-        patched.setattr(Bar, "on_step_end", interrupt)
+        patched.setattr(StageCallback, "on_step_end", interrupt)
         with pytest.raises(Interrupted):
             trained("single.csv", epochs=3, checkpoints=kept)
     assert [folder.name for folder in kept.glob("checkpoint-*")] == ["checkpoint-4"]

@@ -17,7 +17,7 @@ from trainer.evaluation.calibration import (
 )
 from trainer.evaluation.metrics import evaluate_multi
 from trainer.evaluation.statistics import intervals
-from trainer.model.activation import probabilities
+from trainer.model.inference import probabilities
 
 ROWS = 4000
 rng = np.random.default_rng(5)

@@ -12,7 +12,7 @@ from trainer.evaluation.metrics import (
     evaluate_single,
     evaluate_spans,
 )
-from trainer.model.activation import probabilities
+from trainer.model.inference import probabilities
 
 rng = np.random.default_rng(3)
 

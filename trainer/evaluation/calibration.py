@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from stream.bundle.manifest import Head
 from stream.runtime.base import Logits
 from trainer.evaluation.statistics import Floats, f1
-from trainer.model.activation import probabilities
+from trainer.model.inference import probabilities
 
 BINS = 15
 """The number of bins of equal width over [0, 1] in the expected calibration error."""

@@ -18,12 +18,9 @@ from trainer.evaluation.calibration import (
 )
 from trainer.evaluation.metrics import evaluate_multi, evaluate_regression, evaluate_single, evaluate_spans
 from trainer.evaluation.statistics import RESAMPLES
-from trainer.model.activation import probabilities
-from trainer.model.tagged import TaggedRows
-from trainer.model.truth import targets
-
-ModelOutput = Logits | list[Logits]
-"""float32 [rows, labels], or for token classification float32 [tokens, labels] of each row."""
+from trainer.model.inference import ModelOutput, probabilities
+from trainer.model.tags import TaggedExamples
+from trainer.model.targets import row_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class Evaluator:
     examples: Sequence[Example]
     values: Sequence[float] | None = None
     target: TargetScale = field(default_factory=TargetScale)
-    tagged: TaggedRows | None = None
+    tagged: TaggedExamples | None = None
     seed: int = 0
 
     def score(
@@ -75,8 +72,8 @@ class Evaluator:
         """
         rule = rule or DecisionRule()
         if self.head == "token":
-            tagged = self._tagged_rows()
-            spans = tagged.spans(list(output), rule.temperature, rule.abstain_below or 0.0)
+            tagged = self._tagged_examples()
+            spans = tagged.predicted_spans(list(output), rule.temperature, rule.abstain_below or 0.0)
             return {
                 **evaluate_spans(spans, tagged.true_spans(), seed=self.seed, resamples=resamples),
                 "word_accuracy": tagged.word_accuracy(list(output)),
@@ -122,14 +119,14 @@ class Evaluator:
 
     def _targets(self) -> npt.NDArray[Any]:
         """Return label numbers int64 [rows]; 0 and 1, int64 [rows, labels]; or numbers, float64 [rows]."""
-        return targets(self.examples, self.labels, self.head)
+        return row_targets(self.examples, self.labels, self.head)
 
     def _calibration_inputs(self, output: ModelOutput) -> tuple[Logits, npt.NDArray[Any]]:
         if self.head == "token":
-            return self._tagged_rows().of_pieces(list(output))
+            return self._tagged_examples().piece_logits(list(output))
         return np.asarray(output), self._targets()
 
-    def _tagged_rows(self) -> TaggedRows:
+    def _tagged_examples(self) -> TaggedExamples:
         if self.tagged is None:
             raise ValueError("token classification is evaluated on the tokens of the examples")
         return self.tagged

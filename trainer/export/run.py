@@ -1,4 +1,4 @@
-"""From somebody's trained classifier to a bundle, top to bottom."""
+"""The export of a trained classifier to a bundle."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from rich.console import Console
 from stream.bundle import Bundle, Task
 from stream.errors import UsageError
 from trainer.config import BaseModel
-from trainer.export.given_texts import read_texts, sample_texts
-from trainer.export.package import About, Served, build_bundle, staging_folder
-from trainer.export.pretrained import Classifier, load_pretrained, span_rules
+from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource, InferenceConfig
+from trainer.export.package import build_bundle, staging_folder
+from trainer.export.pretrained import PretrainedClassifier, load_pretrained, span_rules
+from trainer.export.reference import read_texts, sample_texts
 from trainer.export.variants import INT8_STATIC, available_variants
 from trainer.model.base_model import longest_input
 from trainer.progress import Stages
@@ -19,16 +20,16 @@ from trainer.silence import silence_libraries
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the command line asks for.
+class ExportRequest:
+    """The arguments of `labelstream export`.
 
     Attributes:
-        name: of the bundle.
-        store: where bundles live.
-        task: what the logits mean; None: as the configuration has it.
+        name: the name of the bundle.
+        store: the bundle store.
+        task: the meaning of the logits; None uses the model's configuration.
         text_pair: whether the model reads two texts.
-        max_length: tokens after which a row is cut, if the model takes as many.
-        texts: a file of texts like those to come; None: the sample's.
+        max_length: the number of tokens after which a text is truncated, if the model supports as many.
+        texts: a file with representative texts; None uses the bundled sample.
     """
 
     name: str
@@ -39,72 +40,71 @@ class Wanted:
     texts: Path | None
 
 
-def run_export(source: BaseModel, wanted: Wanted, console: Console, warn: Callable[[str], None]) -> Bundle:
-    """Load, export, prove, publish.
+def run_export(
+    source: BaseModel, request: ExportRequest, console: Console, warn: Callable[[str], None]
+) -> Bundle:
+    """Load a classifier, export it, check its parity and publish the bundle.
 
     Raises:
-        UsageError: the model or the texts cannot be used as was asked for.
-        BundleError: the exported graph does not say what the model says.
+        UsageError: the model or the texts do not fit the request.
+        BundleError: the exported graph does not match the model.
     """
     silence_libraries()
-    if wanted.texts is None:
-        rows, own = sample_texts(pair=wanted.text_pair), []
+    if request.texts is None:
+        rows, own = sample_texts(pair=request.text_pair), []
     else:
-        rows = own = read_texts(wanted.texts, pair=wanted.text_pair)
+        rows = own = read_texts(request.texts, pair=request.text_pair)
     with console.status(f"loading {source.name}"):
-        found = load_pretrained(source)
-    task = _task(found, wanted)
-    served = Served(
+        classifier = load_pretrained(source)
+    task = _task(classifier, request)
+    inference = InferenceConfig(
         task,
-        found.labels,
-        min(wanted.max_length, longest_input(found.model.config, found.tokenizer)),
-        text_pair=wanted.text_pair,
-        spans=span_rules(found.labels) if task == "token" else None,
+        classifier.labels,
+        min(request.max_length, longest_input(classifier.model.config, classifier.tokenizer)),
+        text_pair=request.text_pair,
+        spans=span_rules(classifier.labels) if task == "token" else None,
     )
-    # Calibrated on foreign texts it would be off on its own, and a proof on foreign texts would not show it.
-    variants = [recipe for recipe in available_variants() if own or recipe is not INT8_STATIC]
-    with staging_folder(wanted.store, wanted.name) as staging, Stages(console) as stages:
-        bundle = build_bundle(
-            staging,
-            found.model,
-            found.tokenizer,
-            served,
-            rows,
-            About(wanted.name, metrics={"exported": {"model": source.name}}),
-            wanted.store,
-            stages.stage,
-            variants=variants,
-            warn=warn,
-            calibration=own,
-        )
-    _show(console, bundle, calibrated=bool(own))
+    bundle_source = BundleSource(
+        classifier.model,
+        classifier.tokenizer,
+        inference,
+        BundleInfo(request.name, metrics={"exported": {"model": source.name}}),
+        rows,
+        calibration=own,
+        # Calibration on unrelated texts would reduce the accuracy on the user's texts, and a parity check on
+        # unrelated texts would not detect that.
+        variants=[recipe for recipe in available_variants() if own or recipe is not INT8_STATIC],
+    )
+    with staging_folder(request.store, request.name) as staging, Stages(console) as stages:
+        bundle = build_bundle(bundle_source, staging, request.store, BuildObserver(stages.stage, warn))
+    _show(console, bundle, own_texts=bool(own))
     return bundle
 
 
-def _task(found: Classifier, wanted: Wanted) -> Task:
-    task = wanted.task or found.task
-    fits = {
+def _task(classifier: PretrainedClassifier, request: ExportRequest) -> Task:
+    task = request.task or classifier.task
+    allowed = {
         "token": {"token"},
         "regression": {"regression"},
-    }.get(found.task, {"single-label", "multi-label", "pair"})
-    if task not in fits:
+    }.get(classifier.task, {"single-label", "multi-label", "pair"})
+    if task not in allowed:
         raise UsageError(
-            f"--task {task} is not what this model does",
-            cause=f"its configuration and head are those of {found.task} classification"
-            if found.task != "regression"
-            else "it has one logit, a number",
-            fix=f"use {' or '.join(f'--task {name}' for name in sorted(fits))}, or leave --task out",
+            f"--task {task} does not fit this model",
+            cause="the model has one logit, which is a number"
+            if classifier.task == "regression"
+            else f"its configuration and head are for {classifier.task} classification",
+            fix=f"use {' or '.join(f'--task {name}' for name in sorted(allowed))}, or omit --task",
         )
-    if task == "token" and wanted.text_pair:
+    if task == "token" and request.text_pair:
         raise UsageError(
-            "a tagger reads one text",
-            cause="--text-pair was given for a model that classifies tokens",
-            fix="leave --text-pair out",
+            "a token classifier reads one text",
+            cause="--text-pair was passed for a model that classifies tokens",
+            fix="omit --text-pair",
         )
     return task
 
 
-def _show(console: Console, bundle: Bundle, *, calibrated: bool) -> None:
+def _show(console: Console, bundle: Bundle, *, own_texts: bool) -> None:
     lines = [f"bundle  {bundle.reference}  {bundle.path}"]
     lines += [f"task    {bundle.manifest.task}: {', '.join(bundle.manifest.labels[:8])}"]
     for name, entry in bundle.manifest.variants.items():
@@ -113,7 +113,7 @@ def _show(console: Console, bundle: Bundle, *, calibrated: bool) -> None:
             f"parity  {name}: largest logit difference {parity.max_abs_logit_diff:.1e} (allowed "
             f"{parity.tolerance:.2g}), same label for {parity.label_agreement:.1%} of {parity.rows}"
         )
-    if not calibrated:
-        lines.append("note    proven on texts that come along; --texts FILE proves it on yours")
+    if not own_texts:
+        lines.append("note    parity was checked on sample texts; --texts FILE checks it on your texts")
     lines.append(f"next    labelstream worker --bundle {bundle.path}")
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
