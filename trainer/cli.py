@@ -1,4 +1,4 @@
-"""`labelstream train` and `labelstream export`; early refusals happen before anything heavy is imported."""
+"""`labelstream train` and `labelstream export`; both check their arguments before they import torch."""
 
 import contextlib
 import signal
@@ -128,9 +128,9 @@ def export(
     stay_offline(source)
     console = Console()
     with _heavy_imports("export", console):
-        from trainer.export.run import ExportRequest, run_export
+        from trainer.export.pretrained import ExportRequest, export_pretrained
     request = ExportRequest(bundle, bundle_store, chosen, text_pair or chosen == "pair", max_length, texts)
-    run_export(source, request, console, lambda line: console.print(f"[yellow]{escape(line)}[/]"))
+    export_pretrained(source, request, console, lambda line: console.print(f"[yellow]{escape(line)}[/]"))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""The task that is learned: what training, evaluation and export need to know about it."""
+"""The task that a model learns, as training, evaluation and export need it: labels, scales and encoders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from trainer.evaluation.evaluator import DecisionRule, Evaluator
 from trainer.export.bundle_source import InferenceConfig
 from trainer.model.batches import Collator, WindowDataset, row_dataset
 from trainer.model.encoding import Preprocessing
-from trainer.model.inference import ModelOutput, torch_logits, torch_token_logits
+from trainer.model.inference import ModelOutput, Progress, torch_logits, torch_token_logits
 from trainer.model.tags import TaggedExamples, token_dataset
 from trainer.model.targets import fit_target_scale
 
@@ -23,7 +23,7 @@ class LearningTask:
     """A task on given data, with everything that was fitted on the training rows.
 
     Attributes:
-        task: the kind of target, in the words of the bundle.
+        task: the kind of target.
         labels: the label names in the order of the logits.
         max_length: the tokens after which a row is truncated, or the length of its windows.
         text_pair: whether a row has a second text.
@@ -76,7 +76,7 @@ class LearningTask:
         model: Any,
         tokenizer: Any,
         examples: Sequence[Example],
-        progress: Callable[[int], None] = lambda _: None,
+        progress: Progress = lambda _: None,
     ) -> ModelOutput:
         """Return the logits of a PyTorch model for examples; `progress` receives the rows of each batch."""
         rows = [example.input for example in examples]
@@ -121,7 +121,7 @@ def define_task(data: Data, train: Sequence[Example], config: TrainingConfig) ->
 
     Args:
         data: all data.
-        train: the training part, on which target scale and metadata encoders are fitted.
+        train: the training split, on which target scale and metadata encoders are fitted.
         config: the configuration, with a maximum length that the model can read.
     """
     return LearningTask(

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from stream.bundle import Bundle
 from trainer.config import Recipe
-from trainer.figures import format_figures
+from trainer.metric_titles import format_metrics
 
 
 def show_cost(
@@ -52,7 +52,7 @@ def _duration(seconds: float) -> str:
 
 
 def show_per_label(console: Console, test: Mapping[str, Any]) -> None:
-    """Show precision, recall and F1 of every label on the test part, and its most frequent confusion."""
+    """Show precision, recall and F1 of every label on the test split, and its most frequent confusion."""
     if "per_label" not in test:
         return
     confusion = test.get("confusion")
@@ -78,7 +78,7 @@ def _most_confused_with(labels: Sequence[str], confusion: Sequence[Sequence[int]
 def _calibration(found: Mapping[str, Any]) -> str:
     test = found["test"]
     return (
-        f"temperature {found['temperature']:.2f}; expected calibration error on the test part "
+        f"temperature {found['temperature']:.2f}; expected calibration error on the test split "
         f"{test['ece_before']:.3f} before, {test['ece_after']:.3f} after"
     )
 
@@ -87,7 +87,7 @@ def show_result(console: Console, bundle: Bundle, metrics: Mapping[str, Any]) ->
     """Show the bundle, its scores, its parity with the trained model, and the next command."""
     test = metrics["test"]
     lines = [f"bundle     {bundle.reference}  {bundle.path}"]
-    lines.append(f"test       {format_figures(test)} on {test['rows']} rows")
+    lines.append(f"test       {format_metrics(test)} on {test['rows']} rows")
     if metrics.get("calibration"):
         lines.append(f"calibrated {_calibration(metrics['calibration'])}")
     for name, entry in bundle.manifest.variants.items():

@@ -18,12 +18,12 @@ from trainer.data.read import data_digest
 from trainer.data.report import show_leaks, show_lengths, show_metadata, show_splits
 from trainer.data.splits import SHARES, Splits, split_examples
 from trainer.evaluation.evaluator import DecisionRule, Evaluator
-from trainer.evaluation.metrics import HEADLINE
+from trainer.evaluation.metrics import SELECTION_METRIC
 from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource
 from trainer.export.graph import check_exportable, export_onnx
 from trainer.export.package import ONNX_FILE, build_bundle, staging_folder, write_splits
-from trainer.figures import FIGURES
 from trainer.learning_task import define_task
+from trainer.metric_titles import METRIC_TITLES
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
 from trainer.model.checkpoints import claim_folder
 from trainer.model.encoding import token_counts
@@ -112,14 +112,14 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
         test = task.evaluator(tokenizer, splits.test)
 
         def validate(fitted: Any) -> dict[str, float]:
-            scores = validation.score(task.logits(fitted, tokenizer, splits.validation), resamples=0)
-            return {figure: scores[figure] for figure in FIGURES if figure in scores}
+            metrics = validation.evaluate(task.logits(fitted, tokenizer, splits.validation), resamples=0)
+            return {name: metrics[name] for name in METRIC_TITLES if name in metrics}
 
         objective = Objective(
             collate=task.collator(tokenizer),
             loss=make_loss(task.head, recipe.loss, weights, recipe.gamma, recipe.label_smoothing),
             validate=validate,
-            metric=HEADLINE[task.head],
+            metric=SELECTION_METRIC[task.head],
         )
         plan = TrainingPlan(recipe, choose_precision(recipe.precision), config.checkpoints)
         trained, parameters = trainable_parameters(model)
@@ -150,14 +150,14 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
                 },
                 "leaks": leaks.as_metrics(),
                 "calibration": calibration,
-                "validation": validation.score(outputs["validation"], rule),
-                "test": test.score(outputs["test"], rule),
+                "validation": validation.evaluate(outputs["validation"], rule),
+                "test": test.evaluate(outputs["test"], rule),
             }
 
             # Export, verify the export on validation rows, and publish the bundle.
             def score_rows(indices: Sequence[int], output: ModelOutput) -> float:
                 evaluator = task.evaluator(tokenizer, [splits.validation[index] for index in indices])
-                return float(evaluator.score(output, rule, resamples=0)[HEADLINE[task.head]])
+                return float(evaluator.evaluate(output, rule, resamples=0)[SELECTION_METRIC[task.head]])
 
             write_splits(staging / "splits.csv", _assignments(splits))
             source = BundleSource(

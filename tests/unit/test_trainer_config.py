@@ -106,10 +106,10 @@ def test_a_threshold_of_zero_never_abstains() -> None:
 @pytest.mark.parametrize(
     ("group", "values", "message", "fix"),
     [
-        (Recipe, {"epochs": 0}, "--epochs 0 is not possible", "--help"),
-        (Recipe, {"gamma": -1}, "--focal-gamma -1 is not possible", "--help"),
-        (Recipe, {"scheduler": "cosin"}, "--scheduler cosin is not possible", "--scheduler cosine"),
-        (Imbalance, {"augment": ("swop",)}, "--augment swop is not possible", "--augment swap"),
+        (Recipe, {"epochs": 0}, "--epochs 0 is not valid", "--help"),
+        (Recipe, {"gamma": -1}, "--focal-gamma -1 is not valid", "--help"),
+        (Recipe, {"scheduler": "cosin"}, "--scheduler cosin is not valid", "--scheduler cosine"),
+        (Imbalance, {"augment": ("swop",)}, "--augment swop is not valid", "--augment swap"),
         (DataConfig, {"text_colum": "a"}, "the setting text_colum does not exist", "text_column"),
     ],
 )

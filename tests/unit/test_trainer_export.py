@@ -18,9 +18,8 @@ from tests.real.architectures import ARCHITECTURES, TAGS, make_architecture, sav
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from trainer.cli import export
 from trainer.export.graph import check_exportable
-from trainer.export.pretrained import load_pretrained, span_rules, task_of
+from trainer.export.pretrained import ExportRequest, export_pretrained, load_pretrained, span_rules, task_of
 from trainer.export.reference import read_texts, sample_texts
-from trainer.export.run import ExportRequest, run_export
 from trainer.model.base_model import resolve_base_model
 
 
@@ -35,7 +34,9 @@ def exported(folder: Path, **flags: Any) -> tuple[Bundle, list[str]]:
         flags.get("max_length", 512),
         flags.get("texts"),
     )
-    run_export(resolve_base_model(str(folder / "model")), request, Console(quiet=True), warnings.append)
+    export_pretrained(
+        resolve_base_model(str(folder / "model")), request, Console(quiet=True), warnings.append
+    )
     return open_bundle("m", folder / "store"), warnings
 
 
@@ -161,7 +162,7 @@ def test_flags_are_checked_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a base model"):
         export(str(tmp_path / "nowhere"))
     save_tiny_base(tmp_path / "model")
-    with pytest.raises(UsageError, match="--task singel-label is not possible"):
+    with pytest.raises(UsageError, match="--task singel-label is not valid"):
         export(str(tmp_path / "model"), task="singel-label")
     with pytest.raises(UsageError, match="cannot name a bundle"):
         export(str(tmp_path / "model"), name="a/b")

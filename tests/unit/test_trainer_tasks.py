@@ -268,18 +268,22 @@ def test_the_thousand_most_frequent_categories_are_kept() -> None:
 @pytest.mark.parametrize(
     ("task", "settings", "message"),
     [
-        ("nothing", {}, "--task nothing is not possible"),
-        ("single-label", {"label_columns": ["a"]}, "--label-columns does not go with --task single-label"),
+        ("nothing", {}, "--task nothing is not valid"),
+        (
+            "single-label",
+            {"label_columns": ["a"]},
+            "--label-columns cannot be combined with --task single-label",
+        ),
         (
             "multi-label",
             {"label_columns": ["a"], "label_column": "b"},
-            "--label-columns does not go with --label-column",
+            "--label-columns cannot be combined with --label-column",
         ),
-        ("regression", {"ordinal": True}, "--ordinal does not go with --task regression"),
-        ("token", {"text_pair_column": "a"}, "--text-pair-column does not go with --task token"),
+        ("regression", {"ordinal": True}, "--ordinal cannot be combined with --task regression"),
+        ("token", {"text_pair_column": "a"}, "--text-pair-column cannot be combined with --task token"),
     ],
 )
-def test_settings_that_do_not_go_with_the_task_are_rejected(
+def test_settings_that_conflict_with_the_task_are_rejected(
     task: Any, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError) as error:

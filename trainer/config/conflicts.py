@@ -17,7 +17,7 @@ class Conflict:
         flag: the flag that the user has to leave out.
         other: the flag or the input that it contradicts.
         cause: the reason.
-        found: a function that takes a configuration and tells whether it holds both.
+        found: returns whether a configuration holds both.
     """
 
     flag: str
@@ -35,14 +35,14 @@ def refuse_conflicts(config: SettingsGroup, conflicts: Sequence[Conflict]) -> No
     for conflict in conflicts:
         if conflict.found(config):
             raise UsageError(
-                f"{conflict.flag} does not go with {conflict.other}",
+                f"{conflict.flag} cannot be combined with {conflict.other}",
                 cause=conflict.cause,
                 fix=f"leave {conflict.flag} out",
             )
 
 
 def _with_tasks(flag: str, tasks: Sequence[Task], cause: str, given: Callable[[Any], bool]) -> list[Conflict]:
-    """Return one conflict for each task that the flag does not go with."""
+    """Return one conflict for each task that the flag cannot be combined with."""
 
     def conflict(task: Task) -> Conflict:
         return Conflict(flag, f"--task {task}", cause, lambda config: config.task == task and given(config))

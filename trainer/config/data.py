@@ -1,4 +1,4 @@
-"""The settings that say what the data are and which task they are for."""
+"""The settings of the data: task, columns, files and formats."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -16,7 +16,7 @@ class DataConfig(SettingsGroup):
     """How labelled data are read.
 
     Raises:
-        UsageError: a value is not possible, or two settings contradict each other.
+        UsageError: a value is invalid, or two settings contradict each other.
     """
 
     task: Annotated[Task, Flag(TASK)] = Field("single-label", description="The kind of target.")

@@ -14,7 +14,7 @@ def with_settings(group: type[SettingsGroup]) -> Callable[[Callable[..., Any]], 
     """Give a command one option for each setting of a group.
 
     The command receives the filled group as its keyword argument `config`. The decorated command takes the
-    options as keyword arguments; an option that is left out has its default.
+    options as keyword arguments; an option that is not given has its default.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,7 +61,7 @@ def _option(setting: Setting) -> inspect.Parameter:
 
 
 def help_text(setting: Setting) -> str:
-    """Return the help of a setting, which lists its possible values."""
+    """Return the help of a setting, which lists its valid values."""
     if not setting.choices:
         return str(setting.info.description)
     number = "One or more of" if setting.is_list else "One of"

@@ -1,4 +1,4 @@
-"""The means to describe a training setting once: its flag, its group, and the refusal of a wrong value."""
+"""The description of a setting: its flag, its group of settings, and the error for an invalid value."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -73,12 +73,12 @@ class Setting:
 
     @property
     def is_list(self) -> bool:
-        """Tell whether the option takes several values, separated by commas."""
+        """Whether the option takes several values, separated by commas."""
         return get_origin(self.info.annotation) is tuple
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The possible values of a setting that has a closed list of them."""
+        """The valid values of a setting that has a closed list of them."""
         return _choices(self.info.annotation)
 
     @property
@@ -90,7 +90,7 @@ class Setting:
 
 
 class SettingsGroup(BaseModel):
-    """Settings that belong together; a value that is not possible raises a `UsageError` naming the flag."""
+    """Settings that belong together; an invalid value raises a `UsageError` that names the flag."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -154,8 +154,8 @@ def one_of(option: str, value: str, choices: Sequence[str]) -> str:
     completions = [choice for choice in choices if value and choice.startswith(value)]
     close = completions or difflib.get_close_matches(value, choices, n=1)
     raise UsageError(
-        f"{option} {value} is not possible",
-        cause=f"the possible values are: {', '.join(choices)}",
+        f"{option} {value} is not valid",
+        cause=f"the valid values are: {', '.join(choices)}",
         fix=f"did you mean {option} {close[0]}?" if close else f"use one of these values for {option}",
     )
 
@@ -197,7 +197,7 @@ def _refusal(group: type[SettingsGroup], exc: ValidationError) -> UsageError:
         except UsageError as refused:
             return refused
     return UsageError(
-        f"{setting.option} {found['input']} is not possible",
+        f"{setting.option} {found['input']} is not valid",
         cause=found["msg"],
-        fix="`labelstream train --help` lists the possible values",
+        fix="`labelstream train --help` lists the valid values",
     )

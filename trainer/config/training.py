@@ -131,7 +131,7 @@ class Recipe(SettingsGroup):
 
 
 class Imbalance(SettingsGroup):
-    """The measures against classes of unequal size; they change the training part only."""
+    """The measures against classes of unequal size; they change the training split only."""
 
     class_weights: Annotated[Strategy | None, Flag(IMBALANCE)] = Field(
         None, description="Formula of the labels' weights in the loss; rare labels get more weight."
@@ -168,7 +168,7 @@ class Checkpoints(SettingsGroup):
 
     @property
     def resume(self) -> bool:
-        """Tell whether training continues from the last checkpoint."""
+        """Whether training continues from the last checkpoint."""
         return self.resume_from is not None
 
 
@@ -187,10 +187,10 @@ class WindowSettings(SettingsGroup):
 
 
 class TrainingConfig(SettingsGroup):
-    """Everything that `labelstream train` can be asked for.
+    """The settings of `labelstream train`.
 
     Raises:
-        UsageError: a value is not possible, or two settings contradict each other.
+        UsageError: a value is invalid, or two settings contradict each other.
     """
 
     data: DataConfig = DataConfig()
@@ -258,18 +258,18 @@ class TrainingConfig(SettingsGroup):
         return self.model_copy(update={"recipe": self.recipe.model_copy(update={"max_length": limit})})
 
 
-def bundle_name(wanted: str | None, source: str) -> str:
+def bundle_name(requested: str | None, source: str) -> str:
     """Return the name of a bundle, by default derived from the name of its data or model.
 
     Raises:
         UsageError: the name cannot be the name of a bundle.
     """
-    if wanted is None:
+    if requested is None:
         return re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9_.-]+", "-", source).strip("-") or "model"
-    if not re.fullmatch(NAME_PATTERN, wanted):
+    if not re.fullmatch(NAME_PATTERN, requested):
         raise UsageError(
-            f"--name {wanted!r} cannot name a bundle",
+            f"--name {requested!r} cannot name a bundle",
             cause="the name becomes a folder, and the part before @VERSION",
             fix="use letters, digits, dots, dashes and underscores, with a letter or digit first",
         )
-    return wanted
+    return requested

@@ -19,6 +19,8 @@ MIN_ROWS_PER_LABEL = 3
 MAX_LABELS_IN_MESSAGE = 5
 
 OUTSIDE = "O"
+"""The tag of a word outside every span."""
+
 BIO_PREFIXES = {"B": "B", "I": "I", "S": "B", "U": "B", "E": "I", "L": "I"}
 """The BIO prefix for each prefix of BIO, BIOES and BILOU."""
 

@@ -60,7 +60,7 @@ class Evaluator:
     tagged: TaggedExamples | None = None
     seed: int = 0
 
-    def score(
+    def evaluate(
         self, output: ModelOutput, rule: DecisionRule | None = None, resamples: int = RESAMPLES
     ) -> dict[str, Any]:
         """Return the metrics of the task as a JSON-ready dictionary.

@@ -22,7 +22,7 @@ from trainer.evaluation.statistics import (
     unit_weights,
 )
 
-HEADLINE: dict[Head, str] = {
+SELECTION_METRIC: dict[Head, str] = {
     "single-label": "macro_f1",
     "multi-label": "macro_f1",
     "regression": "pearson",

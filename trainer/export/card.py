@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stream.bundle import Manifest
-from trainer.figures import FIGURES
+from trainer.metric_titles import METRIC_TITLES
 
 TASKS = {
     "single-label": "Classifies {what} as one of {count} labels",
@@ -71,7 +71,7 @@ def _origin(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
         return ""
     data = manifest.data
     splits = ", ".join(f"{name} {rows}" for name, rows in data["splits"].items())
-    metric = FIGURES.get(training.get("chosen_by", "macro_f1"), "metric")
+    metric = METRIC_TITLES.get(training.get("chosen_by", "macro_f1"), "metric")
     return (
         f"## Training\n\nFine-tuned from {training['base_model']} on `{data['file']}` "
         f"(SHA-256 {data['sha256'].removeprefix('sha256:')[:16]}…): {data['rows']} rows; {splits}. "
@@ -91,7 +91,7 @@ def _results(test: Mapping[str, Any]) -> str:
         "| metric | value | 95% interval |",
         "|---|---|---|",
     ]
-    for name, title in FIGURES.items():
+    for name, title in METRIC_TITLES.items():
         if test.get(name) is not None:
             ends = intervals.get(name)
             interval = f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else ""

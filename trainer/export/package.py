@@ -176,6 +176,7 @@ def _make_variants(
         progress = observer.stage(f"verify {recipe.name}", rows)
         entry, reason = make_variant(draft, recipe, calibration, validation, progress)
         if entry is None:
+            (draft.path / recipe.file).unlink(missing_ok=True)
             observer.warn(f"variant {recipe.name} is skipped: {reason}")
         else:
             found[recipe.name] = entry

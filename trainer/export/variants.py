@@ -151,7 +151,7 @@ def make_variant(
     validation: ValidationRows | None,
     progress: Progress,
 ) -> tuple[VariantEntry | None, str]:
-    """Make a variant next to the fp32 graph and check its parity; remove its file if it exceeds its limits.
+    """Make a variant next to the fp32 graph and check its parity.
 
     Args:
         draft: the unpublished bundle, with tokenizer, reference and fp32 graph.
@@ -163,19 +163,6 @@ def make_variant(
     Returns:
         The manifest entry and "", or None and the reason why the variant is unusable, in one line.
     """
-    entry, reason = _make_and_measure(draft, recipe, calibration, validation, progress)
-    if entry is None:
-        (draft.path / recipe.file).unlink(missing_ok=True)
-    return entry, reason
-
-
-def _make_and_measure(
-    draft: Bundle,
-    recipe: VariantRecipe,
-    calibration: Sequence[Padded],
-    validation: ValidationRows | None,
-    progress: Progress,
-) -> tuple[VariantEntry | None, str]:
     file = draft.path / recipe.file
     try:
         recipe.make(draft.path / draft.manifest.variants["fp32"].file, file, calibration)

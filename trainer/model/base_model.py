@@ -163,7 +163,7 @@ def load_classifier(
 def _not_loaded(base: BaseModel, exc: Exception) -> UsageError:
     return UsageError(
         f"the base model {base.name} cannot be loaded",
-        cause=str(exc).strip().splitlines()[0],
+        cause=(str(exc).strip() or type(exc).__name__).splitlines()[0],
         fix="pass a folder written by save_pretrained"
         if base.local
         else "check the Hub id and the network connection",

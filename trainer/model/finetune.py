@@ -11,7 +11,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 
 from stream.runtime import usable_cores
 from trainer.config import Recipe
-from trainer.figures import format_figures
+from trainer.metric_titles import format_metrics
 from trainer.model.batches import WindowDataset
 from trainer.model.checkpoints import checkpoint_to_resume, open_folder
 from trainer.model.layers import parameter_groups
@@ -86,7 +86,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc] # transformers has n
     def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: dict[str, float], **_: Any) -> None:
         named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
         self._stages.console.print(
-            f"  epoch {round(state.epoch)}: {self._loss}, validation {format_figures(named)}"
+            f"  epoch {round(state.epoch)}: {self._loss}, validation {format_metrics(named)}"
         )
 
     def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:

@@ -60,7 +60,7 @@ def freeze_layers(model: Any, count: int) -> None:
     layers = max(depth.values()) - 1
     if count > layers:
         raise UsageError(
-            f"--freeze-layers {count} is not possible",
+            f"--freeze-layers {count} is not valid",
             cause=f"the base model has {layers} layers",
             fix=f"freeze at most {layers} layers, which trains only the head",
         )

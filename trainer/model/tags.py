@@ -11,13 +11,13 @@ from stream.classify.heads.spans import Piece, Span, each_piece, join_tags, piec
 from stream.classify.tokenise import RowTokens, TextTokens
 from stream.runtime.base import Logits
 from trainer.data.examples import Example
+from trainer.data.labels import OUTSIDE
 from trainer.model.batches import WindowDataset
 from trainer.model.encoding import Preprocessing, encode, tokens_of_rows
 from trainer.model.inference import probabilities
 from trainer.model.losses import IGNORED
 from trainer.model.targets import continuation_labels, first_pieces, piece_targets, token_targets
 
-OUTSIDE = "O"
 JOIN = {"bio": join_tags, "word": each_piece}
 
 
@@ -35,7 +35,7 @@ class TaggedExamples:
         """
         Args:
             tokenizer: the fast tokenizer of the model.
-            examples: rows with `words` and one tag per word.
+            examples: rows with `word_spans` and one tag per word.
             tags: the tags in the order of the logits.
             rules: how tags become spans.
             preprocessing: maximum length and windows.

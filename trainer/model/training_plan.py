@@ -79,13 +79,13 @@ def choose_precision(requested: Precision) -> ComputePrecision:
         return "fp32"
     if requested == "fp16" and device != "cuda":
         raise DeviceError(
-            "--precision fp16 is not possible on this machine",
+            "--precision fp16 is not supported on this machine",
             cause=f"gradient scaling for fp16 needs an NVIDIA GPU; this machine trains on {device}",
             fix="use --precision auto",
         )
     if requested == "bf16" and device == "mps":
         raise DeviceError(
-            "--precision bf16 is not possible on this machine",
+            "--precision bf16 is not supported on this machine",
             cause="training on mps does not support bf16",
             fix="use --precision auto",
         )
