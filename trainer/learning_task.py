@@ -52,11 +52,6 @@ class LearningTask:
         return "single-label" if self.task == "pair" else self.task
 
     @property
-    def metadata_width(self) -> int:
-        """The number of features that a row's metadata columns are encoded as."""
-        return sum(column.width for column in self.metadata or [])
-
-    @property
     def preprocessing(self) -> Preprocessing:
         """The settings that turn rows into model inputs."""
         return Preprocessing(self.max_length, self.windows, self.metadata)

@@ -100,7 +100,7 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
                 model,
                 staging / ONNX_FILE,
                 token=task.head == "token",
-                metadata_columns=task.metadata_width,
+                metadata_columns=task.preprocessing.metadata_width,
             )
         freeze_layers(model, recipe.freeze_layers)
         if recipe.lora is not None:

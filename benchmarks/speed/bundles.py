@@ -41,5 +41,5 @@ def bundle_of(bench: Bench, kind: str) -> Made:
 def _recipe() -> str:
     """A digest of the sources that make a bundle."""
     root = Path(__file__).parents[2]
-    files = [*sorted((root / "trainer").glob("*.py")), Path(__file__).with_name("make_bundle.py")]
+    files = [*sorted((root / "trainer").rglob("*.py")), Path(__file__).with_name("make_bundle.py")]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]

@@ -137,7 +137,7 @@ def _draft_manifest(source: BundleSource, staging: Path) -> Manifest:
         source.model,
         staging / ONNX_FILE,
         token=inference.task == "token",
-        metadata_columns=sum(column.width for column in inference.metadata or ()),
+        metadata_columns=inference.preprocessing.metadata_width,
     )
     return Manifest(
         **{attribute.name: getattr(inference, attribute.name) for attribute in fields(inference)},

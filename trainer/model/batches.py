@@ -50,11 +50,6 @@ class WindowDataset:
         """The number of tokens of each window."""
         return self._encoded.lengths
 
-    @property
-    def owners(self) -> list[int]:
-        """The row number of each window."""
-        return self._encoded.owners
-
 
 def row_dataset(
     tokenizer: Any,

@@ -32,6 +32,11 @@ class Preprocessing:
     windows: Windows | None = None
     metadata: Sequence[MetadataColumn] | None = None
 
+    @property
+    def metadata_width(self) -> int:
+        """The number of graph columns that encode the metadata of a row; 0 for a model without metadata."""
+        return sum(column.width for column in self.metadata or ())
+
     def encode_metadata(self, rows: Sequence[TextInput]) -> npt.NDArray[np.float32] | None:
         """Return float32 [rows, graph columns], or None for a model without metadata."""
         return (

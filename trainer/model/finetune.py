@@ -29,12 +29,10 @@ class TrainingResult:
     Attributes:
         best_epoch: the number of the epoch whose weights the model has, from 1.
         epochs_run: the number of epochs before training stopped.
-        best: the validation metric of the best epoch.
     """
 
     best_epoch: int
     epochs_run: int
-    best: float
 
 
 class FineTuner(Trainer):  # type: ignore[misc] # transformers has no types
@@ -137,7 +135,7 @@ def finetune(
     name = f"eval_{objective.metric}"
     evaluations = [entry for entry in state.log_history if name in entry]
     best = max(evaluations, key=lambda entry: entry[name])
-    return TrainingResult(round(best["epoch"]), len(evaluations), best[name])
+    return TrainingResult(round(best["epoch"]), len(evaluations))
 
 
 def _arguments(folder: Path, plan: TrainingPlan, steps: int, metric: str) -> TrainingArguments:
