@@ -8,7 +8,7 @@ bin    := $(VENV)/bin
 native := $(wildcard stream/codec/src/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench quality kafka compose-test compose-log sanitize format clean
+.PHONY: help demo test check bench quality kafka compose-test compose-log sanitize docs format clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -43,6 +43,9 @@ compose-log: $(VENV)/installed-dev ## the same, and put what it took and found i
 
 sanitize: $(VENV)/installed-dev ## the tests of the compiled record path with gcc's sanitizers
 	@PYTHON=$(bin)/python tests/native/sanitize
+
+docs: $(VENV)/installed-dev ## write the table of flags into docs/training.md
+	$(bin)/python -m trainer.config docs/training.md
 
 format: $(VENV)/installed-dev ## put the code into its format
 	$(bin)/ruff check --fix stream trainer tests benchmarks

@@ -1,1 +1,1 @@
-"""From labelled texts to a bundle whose ONNX graph is proven to say what the trained model says."""
+"""Fine-tuning of text classifiers, and their export to verified ONNX bundles."""

@@ -1,82 +1,40 @@
-"""`labelstream train`: early refusals, then on to `trainer.run`; nothing heavy is imported before."""
+"""`labelstream train` and `labelstream export`; both check their arguments before they import torch."""
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn, cast, get_args
+from typing import Annotated, NoReturn, cast, get_args
 
+import typer
 from rich.console import Console
+from rich.markup import escape
 
-from stream.bundle import Task, Windows
+from stream.bundle import Task
 from stream.errors import UsageError, install_hint
 from stream.sample import sample_path
-from trainer import flags
-from trainer import training_flags as training
-from trainer.checks import bundle_name, check_request, one_of
-from trainer.data.augment import METHODS, Method
+from trainer.config import TrainingConfig, bundle_name, one_of
+from trainer.config.options import with_settings
 from trainer.data.read import read_data
 from trainer.model.base_model import resolve_base_model, stay_offline
-from trainer.recipe import HeadName, Lora, LossName, Precision, Recipe, Scheduler, Subwords
-from trainer.request import Checkpoints, Imbalance, Request, Sampling, Strategy
 
 
+@with_settings(TrainingConfig)
 def train(
-    data: flags.DataFile,
-    task: training.Task = "single-label",
-    ordinal: training.Ordinal = False,
-    head: training.Head = "linear",
-    subwords: training.SubwordsFlag = "first",
-    text_column: flags.TextColumn = None,
-    label_column: flags.LabelColumn = None,
-    label_columns: flags.LabelColumns = None,
-    label_separator: flags.LabelSeparator = None,
-    label_names: flags.LabelNames = None,
-    group_column: flags.GroupColumn = None,
-    validation_file: flags.ValidationFile = None,
-    test_file: flags.TestFile = None,
-    extra_train: flags.ExtraTrain = None,
-    no_header: flags.NoHeader = False,
-    quoting: flags.Quoting = "minimal",
-    text_pair_column: flags.TextPairColumn = None,
-    metadata_columns: flags.MetadataColumns = None,
-    max_length: flags.MaxLength = 256,
-    windows: flags.WindowsFlag = False,
-    stride: flags.Stride = 32,
-    pooling: flags.PoolingFlag = "mean",
-    most_windows: flags.MostWindows = 16,
-    base_model: training.BaseModel = None,
-    epochs: training.Epochs = 5,
-    patience: training.Patience = 2,
-    batch_size: training.BatchSize = 32,
-    gradient_accumulation: training.GradientAccumulation = 1,
-    learning_rate: training.LearningRate = 1e-4,
-    weight_decay: training.WeightDecay = 0.01,
-    warmup: training.Warmup = 0.1,
-    scheduler: training.Scheduler = "linear",
-    precision: training.PrecisionFlag = "auto",
-    bf16: training.Bf16 = False,
-    fp16: training.Fp16 = False,
-    label_smoothing: training.LabelSmoothing = 0.0,
-    seed: training.Seed = 42,
-    checkpoints: training.CheckpointsFlag = None,
-    resume: training.Resume = None,
-    class_weights: training.ClassWeights = None,
-    loss: training.LossFlag = "default",
-    focal_gamma: training.Gamma = 2.0,
-    sampling: training.SamplingFlag = None,
-    augment: training.Augment = None,
-    freeze_layers: training.FreezeLayers = 0,
-    layer_decay: training.LayerDecay = 1.0,
-    lora: training.LoraFlag = False,
-    lora_rank: training.LoraRank = 8,
-    lora_alpha: training.LoraAlpha = 16,
-    name: flags.Name = None,
-    bundle_store: flags.BundleStore = Path("bundles"),
-    abstain_below: flags.AbstainBelow = None,
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="Labelled texts: a .csv, .tsv, .jsonl, .parquet or .conll file, a folder with one file for "
+            "each split, or a Hub id; or `sample`, the included sample.",
+        ),
+    ],
+    config: TrainingConfig,
 ) -> None:
-    """Fine-tune a classifier, test it on held-out rows, export it to ONNX, prove that it says the same.
+    """Fine-tune a classifier, evaluate it on held-out rows, export it to ONNX and verify the export.
 
-    The result is BUNDLE_STORE/NAME/VERSION, ready for `labelstream worker --bundle NAME`. Exit code 3 when
-    the export is refused; then nothing is written.
+    The command writes the bundle BUNDLE_STORE/NAME/VERSION, which `labelstream worker --bundle NAME` loads.
+    If the ONNX export does not match the trained model, nothing is written and the exit code is 3.
 
         labelstream train sample
 
@@ -96,118 +54,102 @@ def train(
 
         labelstream train reviews.jsonl --base-model distilbert-base-uncased --epochs 3 --learning-rate 5e-5
     """
-    # By default SIGTERM would leave checkpoints and a half-made bundle behind.
-    signal.signal(signal.SIGTERM, _terminated)
+    # The default action of SIGTERM would leave checkpoints and an incomplete bundle behind.
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    base = resolve_base_model(config.base_model)
     path = sample_path() if data == "sample" else Path(data)
-    chosen = cast(Task, one_of("--task", task, get_args(Task)))
-    recipe = Recipe(
-        epochs,
-        batch_size,
-        learning_rate,
-        max_length,
-        seed,
-        gradient_accumulation=gradient_accumulation,
-        weight_decay=weight_decay,
-        warmup=warmup,
-        scheduler=cast(Scheduler, one_of("--scheduler", scheduler, get_args(Scheduler))),
-        patience=patience,
-        precision=_precision(precision, bf16, fp16),
-        head=cast(HeadName, one_of("--head", head, get_args(HeadName))),
-        loss=cast(LossName, one_of("--loss", loss, get_args(LossName))),
-        gamma=focal_gamma,
-        label_smoothing=label_smoothing,
-        freeze_layers=freeze_layers,
-        layer_decay=layer_decay,
-        lora=Lora(lora_rank, lora_alpha) if lora else None,
-    )
-    request = Request(
-        bundle_name(name, path.stem),
-        bundle_store,
-        resolve_base_model(base_model),
-        recipe,
-        task=chosen,
-        ordinal=ordinal,
-        abstain_below=abstain_below or None,
-        windows=_windows(stride, pooling, most_windows, max_length) if windows else None,
-        subwords=cast(Subwords, one_of("--subwords", subwords, get_args(Subwords))),
-        imbalance=Imbalance(
-            cast(Strategy, one_of("--class-weights", class_weights, get_args(Strategy)))
-            if class_weights
-            else None,
-            cast(Sampling, one_of("--sampling", sampling, get_args(Sampling))) if sampling else None,
-            _augmentations(augment),
-        ),
-        checkpoints=Checkpoints(resume or checkpoints, resume is not None),
-    )
-    metadata = _listed(metadata_columns)
-    check_request(request, text_pair=text_pair_column is not None)
-    columns: dict[str, Any] = {
-        "text_column": text_column,
-        "label_column": label_column,
-        "group_column": group_column,
-        "text_pair_column": text_pair_column,
-        "metadata_columns": metadata,
-        "label_columns": _listed(label_columns),
-        "label_separator": label_separator,
-    }
-    files: dict[str, Any] = {
-        "validation_file": validation_file,
-        "test_file": test_file,
-        "extra_train": extra_train,
-        "label_names": label_names,
-        "no_header": no_header,
-        "quoting": one_of("--quoting", quoting, ("minimal", "none")),
-    }
     console = Console()
-    read = read_data(path if path.exists() else data, task=chosen, ordinal=ordinal, **columns, **files)
-    # Columns may have been guessed.
-    check_request(request, text_pair=read.columns.text_pair is not None)
-    stay_offline(request.base)
+    examples = read_data(path if path.exists() else data, config.data)
+    stay_offline(base)
+    with _heavy_imports("train", console):
+        from trainer.data.report import show_data
+        from trainer.model.layers import check_lora
+        from trainer.run import run
+    if config.recipe.lora is not None:
+        check_lora()
+    show_data(console, examples)
+    run(examples, config, base, console)
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A folder written by save_pretrained, or a Hub id.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle.", show_default="the model's name")
+    ] = None,
+    bundle_store: Annotated[
+        Path, typer.Option("--bundle-store", "--output_dir", help="Folder that holds the bundles.")
+    ] = Path("bundles"),
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help=f"The meaning of the logits. One of: {', '.join(get_args(Task))}.",
+            show_default="from its config.json",
+        ),
+    ] = None,
+    text_pair: Annotated[
+        bool, typer.Option("--text-pair", help="The model reads two texts, as a ranker does.")
+    ] = False,
+    max_length: Annotated[
+        int,
+        typer.Option(
+            "--max-length", "--max_seq_length", min=8, help="Tokens after which a text is truncated."
+        ),
+    ] = 512,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Typical texts for parity check and calibration: a .txt, .jsonl or .csv file.",
+            show_default="the included texts, no calibration",
+        ),
+    ] = None,
+) -> None:
+    """Export a trained classifier to ONNX, verify the export and write a bundle.
+
+    MODEL is a folder or a Hub id whose config.json names a class for sequence or token classification;
+    weights are read from safetensors only. Nothing is trained, and a folder needs no network. The command
+    writes the bundle BUNDLE_STORE/NAME/VERSION. If the ONNX export does not match the model, nothing is
+    written and the exit code is 3.
+
+        labelstream export ./my-classifier
+
+        labelstream export distilbert/distilbert-base-uncased-finetuned-sst-2-english --name sentiment
+
+        labelstream export ./nli --task pair --texts pairs.jsonl
+
+        labelstream export ./similarity --text-pair --max-length 128
+
+        labelstream export ./ner --texts sentences.txt
+    """
+    chosen = cast(Task, one_of("--task", task, get_args(Task))) if task else None
+    source = resolve_base_model(model)
+    bundle = bundle_name(name, source.name.rsplit("/", 1)[-1])
+    stay_offline(source)
+    console = Console()
+    with _heavy_imports("export", console):
+        from trainer.export.pretrained import ExportRequest, export_pretrained
+    request = ExportRequest(bundle, bundle_store, chosen, text_pair or chosen == "pair", max_length, texts)
+    export_pretrained(source, request, console, lambda line: console.print(f"[yellow]{escape(line)}[/]"))
+
+
+@contextlib.contextmanager
+def _heavy_imports(command: str, console: Console) -> Iterator[None]:
+    """Import torch and transformers in this block.
+
+    Raises:
+        UsageError: a library of the trainer is not installed.
+    """
     try:
         with console.status("loading torch and transformers"):
-            from trainer.data.report import show_data
-            from trainer.model.lora import check_lora
-            from trainer.run import run
+            yield
     except ModuleNotFoundError as exc:
         raise UsageError(
-            "`labelstream train` is not installed completely",
+            f"`labelstream {command}` is not installed completely",
             cause=f"the Python module {exc.name} is missing",
             fix=install_hint("trainer"),
         ) from None
-    if lora:
-        check_lora()
-    show_data(console, read)
-    run(read, request, console)
 
 
-def _terminated(number: int, _frame: object) -> NoReturn:
+def _exit_on_signal(number: int, _frame: object) -> NoReturn:
     raise SystemExit(128 + number)
-
-
-def _listed(given: list[str] | None) -> tuple[str, ...]:
-    """Names out of A,B and of a flag that was given more than once."""
-    return tuple(name.strip() for part in given or () for name in part.split(",") if name.strip())
-
-
-def _precision(wanted: str, bf16: bool, fp16: bool) -> Precision:
-    if bf16 or fp16:
-        return "bf16" if bf16 else "fp16"
-    return cast(Precision, one_of("--precision", wanted, get_args(Precision)))
-
-
-def _windows(stride: int, pooling: str, most: int, max_length: int) -> Windows:
-    if stride >= max_length // 2:
-        raise UsageError(
-            f"--stride {stride} is too much for --max-length {max_length}",
-            cause="neighbouring windows share so many tokens that reading hardly moves on",
-            fix=f"take less than {max_length // 2}",
-        )
-    one_of("--pooling", pooling, ("mean", "max"))
-    return Windows.model_validate({"stride": stride, "pooling": pooling, "most": most})
-
-
-def _augmentations(wanted: str | None) -> tuple[Method, ...]:
-    if wanted == "all":
-        return METHODS
-    names = [one_of("--augment", name, (*METHODS, "all")) for name in _listed([wanted or ""])]
-    return tuple(cast(Method, name) for name in names)

@@ -1,4 +1,4 @@
-"""One bar per stage: steps, loss and the time that is left."""
+"""Progress bars of a training: one for each stage, with steps, loss and remaining time."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -17,7 +17,7 @@ from rich.progress import (
 
 
 class Stages:
-    """The bars of a run; on something that is not a terminal they appear once, at the end."""
+    """The progress bars of a run; where the output is not a terminal, the bars appear once, at the end."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -42,14 +42,14 @@ class Stages:
         self._bars.stop()
 
     def stage(self, name: str, total: int) -> Callable[[int], None]:
-        """Open a bar of `total` units; returns what is told of the units that were done."""
+        """Open a bar of `total` units and return a function that takes the number of finished units."""
         task = self.open(name, total)
         return lambda done: self._bars.advance(task, done)
 
     def open(self, name: str, total: int) -> TaskID:
-        """Open a bar that `set` moves."""
+        """Open a bar for use with `set`."""
         return self._bars.add_task(name, total=total, note="")
 
     def set(self, task: TaskID, done: int, note: str = "", total: int | None = None) -> None:
-        """Move a bar, and say something beside it."""
+        """Set the position of a bar and the note beside it."""
         self._bars.update(task, completed=done, total=total, note=note)

@@ -1,4 +1,4 @@
-"""What the reader sees: the cost of a training, and its result."""
+"""Console output of a training: its estimated cost and its result."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,23 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.bundle import Bundle
-from trainer.recipe import Recipe
-
-FIGURES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "micro_f1": "micro-F1",
-    "entity_f1": "entity F1",
-    "word_accuracy": "word accuracy",
-    "pearson": "Pearson",
-    "spearman": "Spearman",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "quadratic_kappa": "quadratic kappa",
-    "answered": "answered",
-    "accuracy_answered": "accuracy of the answered",
-}
-"""What is told of a part, and how it is called."""
+from trainer.config import Recipe
+from trainer.metric_titles import format_metrics
 
 
 def show_cost(
@@ -38,25 +23,25 @@ def show_cost(
     precision: str,
     trained: float,
 ) -> None:
-    """What the run costs at most, before it starts.
+    """Show the estimated cost of a training before it starts.
 
     Args:
-        console: where to say it.
-        base: name of the base model.
+        console: the output.
+        base: the name of the base model.
         recipe: the hyper-parameters.
-        rows: windows that are learnt from in an epoch.
-        seconds: that all epochs will take, by the steps that were timed.
-        precision: of the arithmetic.
-        trained: share of the model's numbers that learn.
+        rows: the number of training rows, or windows of rows, in an epoch.
+        seconds: the estimated seconds of all epochs.
+        precision: the precision of the arithmetic.
+        trained: the share of the model's weights that are trained, from 0 to 1.
     """
     steps = recipe.steps_per_epoch(rows)
     size = recipe.batch_size * recipe.gradient_accumulation
-    part = "" if trained == 1 else f", {trained:.1%} of its weights learn"
+    part = "" if trained == 1 else f" ({trained:.1%} of its weights)"
     console.print(
         f"training {escape(base)}{part}: at most {recipe.epochs} epochs of {steps} steps = "
         f"{recipe.epochs * steps} steps of {size} texts in {precision}, "
         f"[bold]about {_duration(seconds)}[/], learning rate {recipe.learning_rate:g}, seed {recipe.seed}; "
-        f"stops when {recipe.patience} epochs bring nothing better"
+        f"stops after {recipe.patience} epochs without improvement"
     )
 
 
@@ -67,55 +52,42 @@ def _duration(seconds: float) -> str:
 
 
 def show_per_label(console: Console, test: Mapping[str, Any]) -> None:
-    """Precision, recall and F1 of every label on the test part; of one label a row, what it is taken for."""
+    """Show precision, recall and F1 of every label on the test split, and its most frequent confusion."""
     if "per_label" not in test:
         return
     confusion = test.get("confusion")
-    table = Table("label", "precision", "recall", "F1", "rows", *(["taken most for"] if confusion else []))
+    table = Table(
+        "label", "precision", "recall", "F1", "rows", *(["most confused with"] if confusion else [])
+    )
     for column in table.columns[1:5]:
         column.justify = "right"
     labels = list(test["per_label"])
     for at, (label, row) in enumerate(test["per_label"].items()):
         figures = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
-        wrong = [Text(_taken_for(labels, confusion, at))] if confusion else []
+        wrong = [Text(_most_confused_with(labels, confusion, at))] if confusion else []
         table.add_row(Text(label), *figures, str(row["support"]), *wrong)
     console.print(table)
 
 
-def _taken_for(labels: Sequence[str], confusion: Sequence[Sequence[int]], at: int) -> str:
+def _most_confused_with(labels: Sequence[str], confusion: Sequence[Sequence[int]], at: int) -> str:
     wrong = [(count, other) for other, count in enumerate(confusion[at]) if other != at and count]
     most = max(wrong, default=None)
     return f"{labels[most[1]]} ({most[0]})" if most else ""
 
 
-def figures(found: Mapping[str, Any]) -> str:
-    """A part's figures on one line, with their 95% intervals."""
-    shown = []
-    for name, title in FIGURES.items():
-        if found.get(name) is None:
-            continue
-        ends = found.get("intervals", {}).get(name)
-        interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
-        shown.append(f"{title} {found[name]:.3f}{interval}")
-    half = found.get("at_half")
-    if half:
-        shown.append(f"macro-F1 with thresholds of 0.5 {half['macro_f1']:.3f}")
-    return ", ".join(shown)
-
-
 def _calibration(found: Mapping[str, Any]) -> str:
     test = found["test"]
     return (
-        f"temperature {found['temperature']:.2f}; expected calibration error on the test part "
+        f"temperature {found['temperature']:.2f}; expected calibration error on the test split "
         f"{test['ece_before']:.3f} before, {test['ece_after']:.3f} after"
     )
 
 
 def show_result(console: Console, bundle: Bundle, metrics: Mapping[str, Any]) -> None:
-    """The bundle, its scores, its proof, and the next command."""
+    """Show the bundle, its scores, its parity with the trained model, and the next command."""
     test = metrics["test"]
     lines = [f"bundle     {bundle.reference}  {bundle.path}"]
-    lines.append(f"test       {figures(test)} on {test['rows']} rows")
+    lines.append(f"test       {format_metrics(test)} on {test['rows']} rows")
     if metrics.get("calibration"):
         lines.append(f"calibrated {_calibration(metrics['calibration'])}")
     for name, entry in bundle.manifest.variants.items():
@@ -130,5 +102,5 @@ def show_result(console: Console, bundle: Bundle, metrics: Mapping[str, Any]) ->
     if console.is_terminal:
         console.print(Panel(Text("\n".join(lines), overflow="fold"), title="done", border_style="green"))
     else:
-        # Whole lines, so that a path or a command can be copied out of a log.
+        # Lines are not wrapped, so that a path or a command can be copied from a log.
         console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)

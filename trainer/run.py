@@ -1,8 +1,7 @@
-"""A training from data to bundle, top to bottom."""
+"""The training procedure: from labelled data to a published bundle."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -11,243 +10,200 @@ from transformers import set_seed
 
 from stream.bundle import Bundle
 from stream.classify import TextInput
-from trainer.data.balance import balance_metrics, balanced, loss_weights
-from trainer.data.duplicates import leaks
-from trainer.data.read import Data, Example, data_digest
+from trainer.config import BaseModel, TrainingConfig, bundle_name
+from trainer.data.duplicates import find_leaks
+from trainer.data.examples import Data, Example
+from trainer.data.imbalance import balance, balance_metrics, loss_weights
+from trainer.data.read import data_digest
 from trainer.data.report import show_leaks, show_lengths, show_metadata, show_splits
-from trainer.data.splits import SHARES, Splits, split
-from trainer.evaluation.evaluate import HEADLINE
-from trainer.evaluation.judge import Answers, Judge, Output
+from trainer.data.splits import SHARES, Splits, split_examples
+from trainer.evaluation.evaluator import DecisionRule, Evaluator
+from trainer.evaluation.metrics import SELECTION_METRIC
+from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource
 from trainer.export.graph import check_exportable, export_onnx
-from trainer.export.package import ONNX_FILE, About, build_bundle, staging_folder, write_splits
+from trainer.export.package import ONNX_FILE, build_bundle, staging_folder, write_splits
+from trainer.learning_task import define_task
+from trainer.metric_titles import METRIC_TITLES
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
-from trainer.model.batches import Rows
-from trainer.model.checkpoints import claim
-from trainer.model.cost import estimate_seconds
+from trainer.model.checkpoints import claim_folder
 from trainer.model.encoding import token_counts
-from trainer.model.finetune import Objective, Outcome, finetune
-from trainer.model.layers import freeze_layers, trainable_parameters
-from trainer.model.lora import add_adapters, merged
+from trainer.model.finetune import TrainingResult, finetune
+from trainer.model.inference import ModelOutput
+from trainer.model.layers import add_adapters, freeze_layers, merge_adapters, trainable_parameters
 from trainer.model.losses import make_loss
-from trainer.model.precision import choose_precision, device_name
-from trainer.problem import Problem, problem_of
+from trainer.model.training_plan import (
+    Objective,
+    TrainingPlan,
+    choose_precision,
+    device_name,
+    estimate_seconds,
+)
 from trainer.progress import Stages
-from trainer.quiet import silence_libraries
-from trainer.recipe import Recipe
-from trainer.report import FIGURES, show_cost, show_per_label, show_result
-from trainer.request import Request
+from trainer.report import show_cost, show_per_label, show_result
+from trainer.silence import silence_libraries
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a training starts from.
+def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -> Bundle:
+    """Split, balance, fine-tune, calibrate, evaluate, export, verify and publish.
 
-    Attributes:
-        problem: what is learnt.
-        tokenizer: of the base model.
-        splits: the parts as they were cut.
-        learnt_from: the training rows after sampling and augmentation.
-        weights: of the labels in the loss.
-        judges: of the validation and the test part.
-    """
-
-    problem: Problem
-    tokenizer: Any
-    splits: Splits
-    learnt_from: list[Example]
-    weights: list[float] | None
-    judges: Mapping[str, Judge]
-
-
-def run(data: Data, request: Request, console: Console) -> Bundle:
-    """Split, fine-tune, calibrate, evaluate, export, prove, publish.
+    Args:
+        data: the labelled examples.
+        config: the settings of the training.
+        base: the pretrained model.
+        console: the output for progress and results.
 
     Raises:
-        UsageError: the data cannot be split, or the base model cannot be used as was asked for.
-        BundleError: the exported graph does not say what the trained model says.
-        DeviceError: the device does not compute in the precision that was asked for.
+        UsageError: the data cannot be split, or the base model cannot be used with these settings.
+        BundleError: the exported graph does not match the trained model.
+        DeviceError: the device does not compute in the requested precision.
     """
     silence_libraries()
-    with console.status(f"loading the tokenizer of {request.base.name}"):
-        config, tokenizer = load_tokenizer(request.base)
-    check_exportable(config.model_type, token=data.task == "token")
-    request = _capped(request, longest_input(config, tokenizer))
+    name = bundle_name(config.name, data.path.stem)
 
-    splits = split(data, request.recipe.seed)
+    # Load the tokenizer; the maximum length cannot exceed what the model can read.
+    with console.status(f"loading the tokenizer of {base.name}"):
+        model_config, tokenizer = load_tokenizer(base)
+    check_exportable(model_config.model_type, token=data.task == "token")
+    config = config.limited_to(longest_input(model_config, tokenizer))
+    recipe = config.recipe
+
+    # Split the data, and show them before training starts.
+    splits = split_examples(data.examples, recipe.seed)
     show_splits(console, data, splits)
-    leaked = leaks(splits)
-    show_leaks(console, leaked)
-    prepared = _prepared(data, splits, tokenizer, request)
-    show_metadata(console, splits, prepared.problem.metadata or [])
-    show_lengths(console, token_counts(tokenizer, _inputs(data.examples)), request.recipe.max_length)
+    leaks = find_leaks(splits)
+    show_leaks(console, leaks)
+    task = define_task(data, splits.train, config)
+    show_metadata(console, splits, task.metadata or [])
+    show_lengths(console, token_counts(tokenizer, _inputs(data.examples)), recipe.max_length)
 
-    claim(request.checkpoints, {**_asked(prepared, request), "data": data_digest(data)})
-    with staging_folder(request.store, request.name) as staging:
-        model = _new_model(prepared, request, staging, console)
-        objective = _objective(prepared, request.recipe)
-        rows = prepared.problem.rows(tokenizer, prepared.learnt_from)
-        means = _told_cost(model, rows, objective, prepared, request, console)
-        with Stages(console) as stages:
-            outcome = finetune(
-                model, rows, objective, request.recipe, means["precision"], stages, request.checkpoints
+    # Balance the training split; validation and test keep their label frequencies.
+    training = balance(splits.train, config.imbalance, recipe.seed)
+    weights = loss_weights(training, task.labels, task.head, config.imbalance)
+    imbalance = balance_metrics(len(splits.train), len(training), task.labels, weights, config.imbalance)
+    settings = _config_metrics(config, base, imbalance)
+    claim_folder(config.checkpoints, {**settings, "data": data_digest(data)})
+
+    with staging_folder(config.bundle_store, name) as staging:
+        # Add a new head to the base model, and try the export before the time-consuming training.
+        set_seed(recipe.seed)
+        with console.status(f"loading {base.name}"):
+            model = load_classifier(
+                base,
+                tokenizer,
+                task.labels,
+                head=task.head,
+                classifier=recipe.head,
+                metadata=task.metadata or [],
             )
-            model = model if request.recipe.lora is None else merged(model)
-            answers, judged = _judged(model, prepared, request, stages)
-            metrics = {
-                "training": {**_asked(prepared, request), **means, **_came_to(outcome, objective)},
-                "leaks": leaked.as_metrics(),
-                **judged,
+        with console.status("trying the export before training"):
+            export_onnx(
+                model,
+                staging / ONNX_FILE,
+                token=task.head == "token",
+                metadata_columns=task.preprocessing.metadata_width,
+            )
+        freeze_layers(model, recipe.freeze_layers)
+        if recipe.lora is not None:
+            model = add_adapters(model, recipe.lora)
+
+        # Plan the training: its loss, its metric, its precision and an estimate of its duration.
+        dataset = task.dataset(tokenizer, training)
+        validation = task.evaluator(tokenizer, splits.validation)
+        test = task.evaluator(tokenizer, splits.test)
+
+        def validate(fitted: Any) -> dict[str, float]:
+            metrics = validation.evaluate(task.logits(fitted, tokenizer, splits.validation), resamples=0)
+            return {name: metrics[name] for name in METRIC_TITLES if name in metrics}
+
+        objective = Objective(
+            collate=task.collator(tokenizer),
+            loss=make_loss(task.head, recipe.loss, weights, recipe.gamma, recipe.label_smoothing),
+            validate=validate,
+            metric=SELECTION_METRIC[task.head],
+        )
+        plan = TrainingPlan(recipe, choose_precision(recipe.precision), config.checkpoints)
+        trained, parameters = trainable_parameters(model)
+        with console.status("timing a few steps"):
+            seconds = estimate_seconds(model, dataset, len(splits.validation), objective, plan)
+        show_cost(console, base.name, recipe, len(dataset), seconds, plan.precision, trained / parameters)
+
+        with Stages(console) as stages:
+            # Fine-tune; the validation split selects the best epoch.
+            result = finetune(model, dataset, objective, plan, stages)
+            if recipe.lora is not None:
+                model = merge_adapters(model)
+
+            # Calibrate on the validation split, then evaluate on both held-out splits.
+            outputs = {}
+            for split, evaluator in (("validation", validation), ("test", test)):
+                advance = stages.stage(f"infer {split}", len(evaluator.examples))
+                outputs[split] = task.logits(model, tokenizer, evaluator.examples, advance)
+            rule, calibration = _calibrate(validation, test, outputs, config.abstain_below)
+            metrics: dict[str, Any] = {
+                "training": {
+                    **settings,
+                    "precision": plan.precision,
+                    "device": device_name(),
+                    "parameters": parameters,
+                    "parameters_learning": trained,
+                    **_result_metrics(result, objective),
+                },
+                "leaks": leaks.as_metrics(),
+                "calibration": calibration,
+                "validation": validation.evaluate(outputs["validation"], rule),
+                "test": test.evaluate(outputs["test"], rule),
             }
+
+            # Export, verify the export on validation rows, and publish the bundle.
+            def score_rows(indices: Sequence[int], output: ModelOutput) -> float:
+                evaluator = task.evaluator(tokenizer, [splits.validation[index] for index in indices])
+                return float(evaluator.evaluate(output, rule, resamples=0)[SELECTION_METRIC[task.head]])
+
             write_splits(staging / "splits.csv", _assignments(splits))
-            bundle = build_bundle(
-                staging,
+            source = BundleSource(
                 model,
                 tokenizer,
-                prepared.problem.served(answers),
+                task.inference_config(rule),
+                BundleInfo(name, _data_facts(data, splits), metrics),
                 _inputs(splits.validation),
-                About(request.name, _data_facts(data, splits), metrics),
-                request.store,
-                stages.stage,
-                warn=lambda line: console.print(f"[yellow]{escape(line)}[/]"),
                 calibration=_inputs(splits.train),
-                metric=_metric(prepared, answers),
+                metric=score_rows,
             )
+            observer = BuildObserver(stages.stage, lambda line: console.print(f"[yellow]{escape(line)}[/]"))
+            bundle = build_bundle(source, staging, config.bundle_store, observer)
     show_per_label(console, metrics["test"])
     show_result(console, bundle, metrics)
     return bundle
 
 
-def _capped(request: Request, longest: int) -> Request:
-    recipe = request.recipe
-    return replace(request, recipe=replace(recipe, max_length=min(recipe.max_length, longest)))
+def _calibrate(
+    validation: Evaluator, test: Evaluator, outputs: Mapping[str, ModelOutput], abstain_below: float | None
+) -> tuple[DecisionRule, dict[str, Any] | None]:
+    """Return the decision rule that is fitted on the validation split, and the metrics of the calibration."""
+    fitted = validation.calibrate(outputs["validation"])
+    if fitted is None:
+        return DecisionRule(), None
+    thresholds = validation.thresholds(outputs["validation"], fitted.temperature)
+    before, after = (test.calibration_error(outputs["test"], value) for value in (1.0, fitted.temperature))
+    calibration = {**fitted.as_metrics(), "test": {"ece_before": before, "ece_after": after}}
+    return DecisionRule(fitted.temperature, thresholds, abstain_below), calibration
 
 
-def _prepared(data: Data, splits: Splits, tokenizer: Any, request: Request) -> Prepared:
-    problem = problem_of(data, splits.train, request)
-    learnt_from = balanced(splits.train, request.imbalance, request.recipe.seed)
-    return Prepared(
-        problem,
-        tokenizer,
-        splits,
-        learnt_from,
-        loss_weights(learnt_from, problem.labels, problem.head, request.imbalance),
-        {name: problem.judge(tokenizer, getattr(splits, name)) for name in ("validation", "test")},
-    )
-
-
-def _new_model(prepared: Prepared, request: Request, staging: Path, console: Console) -> Any:
-    """The base model with a new head, whose export was tried."""
-    problem = prepared.problem
-    set_seed(request.recipe.seed)
-    with console.status(f"loading {request.base.name}"):
-        model = load_classifier(
-            request.base,
-            prepared.tokenizer,
-            problem.labels,
-            head=problem.head,
-            layers=request.recipe.head,
-            metadata=problem.metadata or [],
-        )
-    with console.status("trying the export before anything is trained"):
-        columns = sum(column.width for column in problem.metadata or [])
-        export_onnx(model, staging / ONNX_FILE, token=problem.head == "token", metadata_columns=columns)
-    freeze_layers(model, request.recipe.freeze_layers)
-    return model if request.recipe.lora is None else add_adapters(model, request.recipe.lora)
-
-
-def _objective(prepared: Prepared, recipe: Recipe) -> Objective:
-    """What is minimised, and what is looked at after each epoch."""
-    problem, tokenizer, judge = prepared.problem, prepared.tokenizer, prepared.judges["validation"]
-
-    def validate(fitted: Any) -> dict[str, float]:
-        found = judge.score(problem.logits(fitted, tokenizer, judge.examples), resamples=0)
-        return {name: found[name] for name in FIGURES if name in found}
-
-    return Objective(
-        collate=problem.collator(tokenizer),
-        loss=make_loss(problem.head, recipe.loss, prepared.weights, recipe.gamma, recipe.label_smoothing),
-        validate=validate,
-        metric=HEADLINE[problem.head],
-    )
-
-
-def _told_cost(
-    model: Any, rows: Rows, objective: Objective, prepared: Prepared, request: Request, console: Console
-) -> dict[str, Any]:
-    """Say what the training will take; returns what it computes with."""
-    recipe = request.recipe
-    precision = choose_precision(recipe.precision)
-    looked_at = len(prepared.splits.validation)
-    with console.status("timing a few steps"):
-        seconds = estimate_seconds(
-            model, objective.collate, rows, looked_at, objective.loss, recipe, precision
-        )
-    learning, numbers = trainable_parameters(model)
-    show_cost(console, request.base.name, recipe, len(rows), seconds, precision, learning / numbers)
+def _config_metrics(config: TrainingConfig, base: BaseModel, imbalance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that affect the result, for metrics.json and the checkpoint folder."""
     return {
-        "precision": precision,
-        "device": device_name(),
-        "parameters": numbers,
-        "parameters_learning": learning,
+        "base_model": base.name,
+        "task": config.task,
+        **config.recipe.model_dump(),
+        "windows": config.windows.model_dump() if config.windows else None,
+        "imbalance": imbalance,
     }
 
 
-def _judged(
-    model: Any, prepared: Prepared, request: Request, stages: Stages
-) -> tuple[Answers, dict[str, Any]]:
-    """Temperature and thresholds by the validation part, and how good the answers are on both parts."""
-    outputs: dict[str, Output] = {}
-    for name, judge in prepared.judges.items():
-        told = stages.stage(f"infer {name}", len(judge.examples))
-        outputs[name] = prepared.problem.logits(model, prepared.tokenizer, judge.examples, told)
-    validation, test = prepared.judges["validation"], prepared.judges["test"]
-    found = validation.calibrate(outputs["validation"])
-    if found is None:
-        answers, calibration = Answers(), None
-    else:
-        thresholds = validation.thresholds(outputs["validation"], found.temperature)
-        answers = Answers(found.temperature, thresholds, request.abstain_below)
-        errors = [test.calibration_error(outputs["test"], at) for at in (1.0, found.temperature)]
-        calibration = {
-            **found.as_metrics(),
-            "test": dict(zip(("ece_before", "ece_after"), errors, strict=True)),
-        }
-    scores = {name: judge.score(outputs[name], answers) for name, judge in prepared.judges.items()}
-    return answers, {"calibration": calibration, **scores}
-
-
-def _metric(prepared: Prepared, answers: Answers) -> Callable[[Sequence[int], Output], float]:
-    """The task's own figure of some validation rows, for the variants' gate."""
-    problem, examples = prepared.problem, prepared.splits.validation
-
-    def metric(places: Sequence[int], output: Output) -> float:
-        judge = problem.judge(prepared.tokenizer, [examples[at] for at in places])
-        return float(judge.score(output, answers, resamples=0)[HEADLINE[problem.head]])
-
-    return metric
-
-
-def _asked(prepared: Prepared, request: Request) -> dict[str, Any]:
-    windows = request.windows
+def _result_metrics(result: TrainingResult, objective: Objective) -> dict[str, Any]:
     return {
-        "base_model": request.base.name,
-        "task": request.task,
-        **asdict(request.recipe),
-        "windows": windows.model_dump() if windows else None,
-        "imbalance": balance_metrics(
-            len(prepared.splits.train),
-            len(prepared.learnt_from),
-            prepared.problem.labels,
-            prepared.weights,
-            request.imbalance,
-        ),
-    }
-
-
-def _came_to(outcome: Outcome, objective: Objective) -> dict[str, Any]:
-    return {
-        "epochs_run": outcome.epochs_run,
-        "best_epoch": outcome.best_epoch,
+        "epochs_run": result.epochs_run,
+        "best_epoch": result.best_epoch,
         "chosen_by": objective.metric,
     }
 
@@ -257,10 +213,12 @@ def _inputs(examples: Sequence[Example]) -> list[TextInput]:
 
 
 def _assignments(splits: Splits) -> list[tuple[int, str | None, str]]:
+    """Return row number, id and split of every row."""
     return sorted((example.row, example.id, name) for name in SHARES for example in getattr(splits, name))
 
 
 def _data_facts(data: Data, splits: Splits) -> dict[str, Any]:
+    """Return the description of the data in the bundle's manifest."""
     return {
         "file": data.path.name,
         "sha256": data_digest(data),

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer.data.examples import Data, Example
-from trainer.evaluation.evaluate import evaluate_multi, evaluate_single
-from trainer.model.truth import targets
+from trainer.evaluation.metrics import evaluate_multi, evaluate_single
+from trainer.model.targets import row_targets
 
 Head = Literal["single-label", "multi-label"]
 
@@ -35,7 +35,7 @@ def baseline_figures(data: Data) -> dict[str, Any]:
     head: Literal["multi-label", "single-label"] = (
         "multi-label" if data.task == "multi-label" else "single-label"
     )
-    training_targets, test_targets = (targets(part, data.labels, head) for part in (training, test))
+    training_targets, test_targets = (row_targets(part, data.labels, head) for part in (training, test))
     classifier = LinearSVC(random_state=0)
     estimator = OneVsRestClassifier(classifier) if head == "multi-label" else classifier
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), estimator)

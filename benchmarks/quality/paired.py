@@ -9,8 +9,7 @@ import numpy.typing as npt
 import orjson
 
 from benchmarks.quality.training import FailedError, run_command
-from trainer.evaluation.bootstrap import RESAMPLES, Weights, intervals
-from trainer.evaluation.scores import single_decisions
+from trainer.evaluation.statistics import RESAMPLES, Weights, intervals, single_label_counts
 
 Numbers = npt.NDArray[np.int64]
 """Label numbers, int64 [rows]."""
@@ -36,7 +35,7 @@ def statistic(
     """Return a function of row weights that computes accuracy or macro_f1 as the mean over several runs."""
     if figure not in ("accuracy", "macro_f1"):
         raise ValueError(f"unknown paired figure: {figure}")
-    decisions = [single_decisions(predictions, truth, labels) for predictions in runs]
+    decisions = [single_label_counts(predictions, truth, labels) for predictions in runs]
     correct = [(predictions == truth).astype(np.float64) for predictions in runs]
 
     def compute_mean(weights: Weights) -> Weights:

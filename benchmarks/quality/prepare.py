@@ -11,7 +11,7 @@ from typing import TypeVar
 import orjson
 
 from benchmarks.quality.sets import CLOTHES
-from trainer.data.sources import split_of
+from trainer.data.sources import split_from_name
 
 T = TypeVar("T")
 Row = dict[str, str]
@@ -116,7 +116,7 @@ def prepare(name: str, source: str, data: Path, work: Path, *, quick: bool) -> s
         return source
     _recreate(work / name)
     for file in sorted(source_folder.iterdir()):
-        if part := split_of(file.name.removesuffix(".gz").rpartition(".")[0]):
+        if part := split_from_name(file.name.removesuffix(".gz").rpartition(".")[0]):
             target = work / name / file.name.removesuffix(".gz")
             target.write_text("".join(_sample(_read(file), QUICK_ROWS[part])), encoding="utf-8", newline="")
     return f"WORK/{name}"

@@ -14,7 +14,9 @@ from benchmarks.quality.prepare import read_rows
 from benchmarks.quality.sets import Options, QualitySet, Run
 from benchmarks.quality.training import RunRecord, resolve_folders
 from stream.bundle import Manifest, read_bundle
-from trainer.data.read import Data, read_data
+from trainer.config import DataConfig
+from trainer.data.examples import Data
+from trainer.data.read import read_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,7 @@ def load_data(quality_set: QualitySet, source: str, data: Path, work: Path) -> D
         name: resolve_folders([value], data, work)[0] if isinstance(value, str) else value
         for name, value in quality_set.reading.items()
     }
-    arguments: dict[str, Any] = {**options}
-    if "label_names" in arguments:
-        arguments["label_names"] = Path(arguments["label_names"])
-    return read_data(Path(resolve_folders([source], data, work)[0]), **arguments)
+    return read_data(Path(resolve_folders([source], data, work)[0]), DataConfig.model_validate(options))
 
 
 def collect_results(

@@ -70,7 +70,7 @@ class QualitySet:
         title: the heading of the section.
         method: one paragraph on the task and the rows.
         source: the source argument of `labelstream train`; DATA and WORK stand for the two folders.
-        reading: options that describe the data; `trainer.data.read.read_data` accepts them too.
+        reading: options that describe the data; `trainer.config.DataConfig` accepts them too.
         learning: the hyper-parameters.
         figures: figures of the test part by their names in metrics.json, the headline first.
         runs: the training runs.

@@ -43,5 +43,5 @@ def bench_bundle(bench: Bench, kind: str) -> BenchBundle:
 def _sources_digest() -> str:
     """Return a digest of the sources that determine a bundle."""
     root = Path(__file__).parents[2]
-    files = [*sorted((root / "trainer").glob("*.py")), Path(__file__).with_name("make_bundle.py")]
-    return hashlib.sha256(b"".join(texts_file.read_bytes() for texts_file in files)).hexdigest()[:8]
+    files = [*sorted((root / "trainer").rglob("*.py")), Path(__file__).with_name("make_bundle.py")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]

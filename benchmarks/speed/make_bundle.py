@@ -129,15 +129,17 @@ def _random(kind: str, store: Path, folder: Path, texts: list[str]) -> Bundle:
 
 def _build(name: str, store: Path, model: Any, tokenizer: Any, texts: list[str], max_length: int) -> Bundle:
     from stream.classify import TextInput
-    from trainer.export.package import About, Served, build_bundle, staging_folder
-    from trainer.quiet import silence_libraries
+    from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
+    from trainer.export.package import build_bundle, staging_folder
+    from trainer.silence import silence_libraries
 
     silence_libraries()
     with staging_folder(store, name) as staging:
-        served = Served("single-label", [*model.config.id2label.values()], max_length)
+        inference = InferenceConfig("single-label", [*model.config.id2label.values()], max_length)
         rows = [TextInput(text) for text in texts]
-        # Unlabelled texts need no split: the same ones serve as reference and for calibration.
-        return build_bundle(staging, model, tokenizer, served, rows, About(name), store, calibration=rows)
+        # The texts have no truth to calibrate apart from: both uses see the same ones.
+        source = BundleSource(model, tokenizer, inference, BundleInfo(name), rows, calibration=rows)
+        return build_bundle(source, staging, store)
 
 
 if __name__ == "__main__":

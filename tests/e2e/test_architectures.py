@@ -1,4 +1,4 @@
-"""The export matrix: every architecture, for text and token classification, in every variant."""
+"""Export every architecture, for texts and for tokens, in every variant, with the parity check."""
 
 from pathlib import Path
 
@@ -10,15 +10,18 @@ from stream.verify import within_tolerance
 from tests.real.architectures import ARCHITECTURES, MAX_LENGTH, TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS
 from tests.unit.lenient import LENIENT_VARIANTS
-from trainer.export.package import About, Served, build_bundle, staging_folder
-from trainer.quiet import silence_libraries
+from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource, InferenceConfig
+from trainer.export.package import build_bundle, staging_folder
+from trainer.silence import silence_libraries
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("token", [False, True], ids=["texts", "tokens"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_an_architecture_is_exported_quantised_and_verified(name: str, token: bool, tmp_path: Path) -> None:
+def test_an_architecture_is_exported_and_quantised_within_its_limits(
+    name: str, token: bool, tmp_path: Path
+) -> None:
     silence_libraries()
     warnings: list[str] = []
     bundle = build(name, token, tmp_path, warnings)
@@ -34,23 +37,15 @@ def test_an_architecture_is_exported_quantised_and_verified(name: str, token: bo
 
 def build(name: str, token: bool, folder: Path, warnings: list[str]) -> Bundle:
     model, tokenizer = make_architecture(name, token=token)
-    served = Served(
+    inference = InferenceConfig(
         "token" if token else "single-label",
         TAGS if token else LABELS,
         MAX_LENGTH,
         spans=SpanRules() if token else None,
     )
     rows = [TextInput(text) for text in TEXTS]
+    source = BundleSource(
+        model, tokenizer, inference, BundleInfo(name), rows, calibration=rows, variants=LENIENT_VARIANTS
+    )
     with staging_folder(folder, name) as staging:
-        return build_bundle(
-            staging,
-            model,
-            tokenizer,
-            served,
-            rows,
-            About(name),
-            folder,
-            variants=LENIENT_VARIANTS,
-            warn=warnings.append,
-            calibration=rows,
-        )
+        return build_bundle(source, staging, folder, BuildObserver(warn=warnings.append))

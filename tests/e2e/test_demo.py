@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from stream.bundle import file_digest
 from stream.sample import sample_path
 from tests.real.process import pid_alive
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
@@ -19,9 +18,11 @@ from tests.real.wait import until
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo folder whose bundle says that it was made from the sample; its weights are random."""
+    from stream.bundle import file_digest
     from stream.classify import TextInput
-    from trainer.export.package import About, Served, build_bundle, staging_folder, write_splits
-    from trainer.quiet import silence_libraries
+    from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
+    from trainer.export.package import build_bundle, staging_folder, write_splits
+    from trainer.silence import silence_libraries
 
     silence_libraries()
     folder = tmp_path_factory.mktemp("demo")
@@ -29,10 +30,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with staging_folder(folder / "bundles", "support") as staging:
         rows = [(n, f"t-{n:04}", "test" if n % 10 == 0 else "train") for n in range(1, 961)]
         write_splits(staging / "splits.csv", rows)
-        about = About("support", data={"sha256": file_digest(sample_path())})
-        served = Served("single-label", LABELS, 64)
+        info = BundleInfo("support", data={"sha256": file_digest(sample_path())})
+        inference = InferenceConfig("single-label", LABELS, 64)
         rows = [TextInput(text) for text in TEXTS]
-        build_bundle(staging, model, tokenizer, served, rows, about, folder / "bundles")
+        build_bundle(BundleSource(model, tokenizer, inference, info, rows), staging, folder / "bundles")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Errors of `worker` and `doctor`: message, cause, fix and exit code."""
+"""The errors of `worker` and `doctor`: message, cause, fix and exit code."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ __all__ = ["tiny_bundle"]
 
 
 def labelstream(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a `labelstream` command."""
+    """Run a command in its own process, as a user does."""
     return subprocess.run(
         [sys.executable, "-m", "stream", *map(str, arguments)],
         capture_output=True,
@@ -29,7 +29,7 @@ def labelstream(*arguments: object, **environment: str) -> subprocess.CompletedP
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
-    """Check the exit code, the parts of the message, and that there is no traceback."""
+    """Assert the exit code and all parts of the message, without a traceback."""
     output = done.stdout + done.stderr
     assert done.returncode == code, output
     assert "Traceback" not in output
@@ -39,7 +39,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> N
 
 @pytest.fixture
 def unused_address() -> str:
-    """An address on which no broker listens."""
+    """Return an address that nothing listens on."""
     (port,) = free_ports(1)
     return f"127.0.0.1:{port}"
 
@@ -106,7 +106,7 @@ def test_bundle_missing(command: str, embedded_broker: EmbeddedBroker, tmp_path:
 
 @pytest.mark.parametrize("command", ["worker", "doctor"])
 @pytest.mark.parametrize("name", ["onnx/model.onnx", "tokenizer.json", "reference.npz"])
-def test_a_changed_file_is_an_error_with_its_name(
+def test_a_changed_byte_names_the_file(
     command: str, name: str, tiny_bundle: Bundle, embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     route = make_route(embedded_broker, "changed")
@@ -129,7 +129,7 @@ def test_an_unknown_setting(command: str) -> None:
         done,
         2,
         "error: unknown setting in the environment: LABELSTREAM_BROKR",
-        "fix: did you mean LABELSTREAM_BROKER?",
+        "fix:   did you mean LABELSTREAM_BROKER?",
     )
 
 
@@ -138,7 +138,9 @@ def test_an_unknown_flag() -> None:
 
 
 @pytest.mark.parametrize("command", ["worker", "doctor"])
-def test_an_unavailable_device(command: str, tiny_bundle: Bundle, embedded_broker: EmbeddedBroker) -> None:
+def test_a_device_that_is_not_available(
+    command: str, tiny_bundle: Bundle, embedded_broker: EmbeddedBroker
+) -> None:
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():

@@ -1,4 +1,4 @@
-"""Training of every kind of classifier from a file to a bundle that matches the trained model."""
+"""Train every kind of classifier from a file, and compare its bundle with the trained model."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from stream.runtime import OnnxRuntime
 from stream.verify import infer_all, read_reference
 from tests.real.tiny_bundle import TEXTS, save_tiny_base
 from trainer.cli import train
-from trainer.model.finetune import Bar
+from trainer.model.finetune import StageCallback
 
 pytestmark = pytest.mark.slow
 ROWS = 144
@@ -65,8 +65,8 @@ Train = Callable[..., Bundle]
 def trained(room: Path, tmp_path: Path) -> Train:
     def run(file: str, **flags: Any) -> Bundle:
         store = flags.pop("store", tmp_path / "bundles")
-        wanted = {"epochs": 2, "learning_rate": 2e-3, "seed": 3, "base_model": str(room / "base"), **flags}
-        train(str(room / file), name="kind", bundle_store=store, **wanted)
+        settings = {"epochs": 2, "learning_rate": 2e-3, "seed": 3, "base_model": str(room / "base"), **flags}
+        train(str(room / file), name="kind", bundle_store=store, **settings)
         return open_bundle("kind", store)
 
     return run
@@ -77,7 +77,7 @@ def metrics_of(bundle: Bundle) -> dict[str, Any]:
     return found
 
 
-def says_the_same(bundle: Bundle) -> None:
+def assert_parity(bundle: Bundle) -> None:
     rows, reference = read_reference(bundle)
     found = infer_all(OnnxRuntime(bundle, "fp32"), Tokeniser(bundle), rows)
     np.testing.assert_allclose(found, reference, atol=1e-3)
@@ -85,7 +85,7 @@ def says_the_same(bundle: Bundle) -> None:
 
 def test_several_labels_get_thresholds(trained: Train) -> None:
     bundle = trained("several.csv", task="multi-label", class_weights="sqrt_inverse")
-    says_the_same(bundle)
+    assert_parity(bundle)
     assert bundle.manifest.thresholds is not None
     assert set(bundle.manifest.thresholds) == set(KINDS)
     metrics = metrics_of(bundle)
@@ -94,11 +94,11 @@ def test_several_labels_get_thresholds(trained: Train) -> None:
     assert metrics["training"]["imbalance"]["weights"].keys() == set(KINDS)
 
 
-def test_a_regression_over_pairs_is_told_in_the_datas_units(trained: Train) -> None:
+def test_the_metrics_of_a_regression_are_in_the_units_of_the_data(trained: Train) -> None:
     bundle = trained(
         "score.csv", task="regression", label_column="score", text_pair_column="other", head="mlp"
     )
-    says_the_same(bundle)
+    assert_parity(bundle)
     manifest = bundle.manifest
     assert manifest.labels == ["score"]
     assert manifest.takes_pair
@@ -110,17 +110,17 @@ def test_a_regression_over_pairs_is_told_in_the_datas_units(trained: Train) -> N
     assert 2 < metrics["test"]["mae"] < 60
 
 
-def test_a_pair_with_adapters_that_are_gone_afterwards(trained: Train) -> None:
+def test_adapters_are_merged_into_the_published_model(trained: Train) -> None:
     pytest.importorskip("peft")
     bundle = trained("pair.csv", task="pair", lora=True)
-    says_the_same(bundle)
+    assert_parity(bundle)
     training = metrics_of(bundle)["training"]
     assert training["lora"]["rank"] == 8
     assert training["parameters_learning"] < training["parameters"]
     assert not list(bundle.path.rglob("adapter*"))
 
 
-def test_ordinal_labels_with_metadata_stand_in_the_order_of_their_numbers(trained: Train) -> None:
+def test_ordinal_labels_with_metadata_are_ordered_as_numbers(trained: Train) -> None:
     bundle = trained(
         "stars.csv",
         ordinal=True,
@@ -130,7 +130,7 @@ def test_ordinal_labels_with_metadata_stand_in_the_order_of_their_numbers(traine
         freeze_layers=1,
         layer_decay=0.8,
     )
-    says_the_same(bundle)
+    assert_parity(bundle)
     manifest = bundle.manifest
     assert manifest.labels == list(STARS)
     assert manifest.values == [1, 2, 10]
@@ -144,7 +144,7 @@ def test_ordinal_labels_with_metadata_stand_in_the_order_of_their_numbers(traine
 def test_tags_are_scored_by_spans(trained: Train, windows: bool) -> None:
     flags = {"windows": True, "max_length": 14, "stride": 4} if windows else {}
     bundle = trained("tagged.conll", task="token", epochs=12, batch_size=8, learning_rate=5e-3, **flags)
-    says_the_same(bundle)
+    assert_parity(bundle)
     assert bundle.manifest.labels[:2] == ["O", "B-thing"]
     assert bundle.manifest.spans is not None
     assert bundle.manifest.spans.scheme == "bio"
@@ -156,7 +156,7 @@ def test_tags_are_scored_by_spans(trained: Train, windows: bool) -> None:
     assert metrics["test"]["per_label"].keys() == {"thing"}
 
 
-def test_long_texts_in_windows_with_everything_against_imbalance(trained: Train) -> None:
+def test_long_texts_in_windows_with_all_measures_against_imbalance(trained: Train) -> None:
     bundle = trained(
         "single.csv",
         windows=True,
@@ -167,7 +167,7 @@ def test_long_texts_in_windows_with_everything_against_imbalance(trained: Train)
         sampling="over",
         augment="all",
     )
-    says_the_same(bundle)
+    assert_parity(bundle)
     assert bundle.manifest.windows is not None
     assert bundle.manifest.windows.pooling == "max"
     imbalance = metrics_of(bundle)["training"]["imbalance"]
@@ -184,21 +184,21 @@ def test_the_same_seed_gives_the_same_metrics_and_another_does_not(trained: Trai
 
 
 class Interrupted(Exception):
-    """The interruption of a training."""
+    """An error that ends a training."""
 
 
-def test_an_interrupted_training_goes_on_to_the_same_end(
+def test_a_resumed_training_has_the_same_metrics_as_an_uninterrupted_one(
     trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = trained("single.csv", epochs=3, store=tmp_path / "whole")
     kept = tmp_path / "checkpoints"
 
-    def interrupt(_self: Bar, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+    def interrupt(_self: StageCallback, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         if state.epoch > 1:
             raise Interrupted
 
     with monkeypatch.context() as patched:
-        patched.setattr(Bar, "on_step_end", interrupt)
+        patched.setattr(StageCallback, "on_step_end", interrupt)
         with pytest.raises(Interrupted):
             trained("single.csv", epochs=3, checkpoints=kept)
     assert [folder.name for folder in kept.glob("checkpoint-*")] == ["checkpoint-4"]

@@ -1,4 +1,4 @@
-"""The complete path from a CSV file to a verified bundle, in real processes and with a tiny model."""
+"""Train from a CSV file to a verified bundle, in real processes, with a tiny model."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_tickets(file: Path, rows: int) -> None:
-    """Write texts that differ only in a number, two per label, and a last row without a text."""
+    """Write texts that differ only in a number, two kinds per label, and a last row without a text."""
     rng = random.Random(1)
     with file.open("w", newline="") as out:
         writer = csv.writer(out)
@@ -70,42 +70,42 @@ def bundle(room: Path, trained: subprocess.CompletedProcess[str]) -> Bundle:
     return open_bundle("tickets", room / "bundles")
 
 
-def test_the_output_says_what_happened_without_control_codes_or_noise(
+def test_the_output_reports_each_step_without_control_codes(
     bundle: Bundle, trained: subprocess.CompletedProcess[str]
 ) -> None:
     assert "\x1b" not in trained.stdout
     assert trained.stderr == ""
-    for said in ("left out: 1 rows without text (rows 121)", "epoch 1", "accuracy", "macro-F1", "parity"):
-        assert said in trained.stdout
+    for part in ("skipped: 1 rows without text (rows 121)", "epoch 1", "accuracy", "macro-F1", "parity"):
+        assert part in trained.stdout
     assert "labelstream worker --bundle tickets" in trained.stdout
 
 
-def test_each_variant_is_in_the_bundle_or_the_output_says_why_not(
+def test_each_variant_is_in_the_bundle_or_reported_as_skipped(
     bundle: Bundle, trained: subprocess.CompletedProcess[str]
 ) -> None:
     for name in ("fp32", "fp16", "int8"):
-        assert (name in bundle.manifest.variants) == (f"variant {name} is left out" not in trained.stdout)
+        assert (name in bundle.manifest.variants) == (f"variant {name} is skipped" not in trained.stdout)
         assert (name in bundle.manifest.variants) == (f"parity     {name}: " in trained.stdout)
 
 
 def test_the_bundle_verifies_without_torch(room: Path, bundle: Bundle) -> None:
     checked = labelstream("verify", "tickets", cwd=room)
     assert checked.returncode == 0, checked.stderr
-    assert "bf16" in checked.stdout, "bf16 is neither run nor listed as not run"
+    assert "bf16" in checked.stdout, "neither run nor reported as not run"
     assert "not run: tensorrt" in checked.stdout
     code = "import sys, stream.commands.verify; print('torch' in sys.modules)"
-    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert asked.stdout.strip() == "False"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
-def test_the_graph_says_what_the_trained_model_said(bundle: Bundle) -> None:
+def test_the_graph_matches_the_trained_model(bundle: Bundle) -> None:
     rows, reference = read_reference(bundle)
     found = infer_all(OnnxRuntime(bundle, "fp32"), Tokeniser(bundle), rows)
     np.testing.assert_allclose(found, reference, atol=1e-4)
     assert (found.argmax(axis=1) == reference.argmax(axis=1)).all()
 
 
-def test_the_manifest_tells_where_it_came_from(bundle: Bundle) -> None:
+def test_the_manifest_describes_the_origin(bundle: Bundle) -> None:
     manifest = bundle.manifest
     assert manifest.labels == sorted(manifest.labels)
     assert manifest.data["rows"] == ROWS
@@ -126,12 +126,12 @@ def test_splits_name_every_row_and_hold_no_text(bundle: Bundle) -> None:
     assert rows[0]["id"] == "t-0"
 
 
-def test_nothing_of_this_machine_is_in_the_bundle(room: Path, bundle: Bundle) -> None:
+def test_the_bundle_contains_no_local_path(room: Path, bundle: Bundle) -> None:
     for file in bundle.path.rglob("*"):
         assert file.is_dir() or str(room).encode() not in file.read_bytes(), file
 
 
-def test_hugging_face_reads_the_folder(bundle: Bundle) -> None:
+def test_transformers_loads_the_bundle(bundle: Bundle) -> None:
     from transformers import AutoConfig, AutoTokenizer
 
     config = AutoConfig.from_pretrained(bundle.path, local_files_only=True)
@@ -156,7 +156,7 @@ def test_the_same_seed_gives_the_same_splits_and_scores(room: Path, bundle: Bund
     np.testing.assert_allclose(first_logits, second_logits, atol=1e-3)
 
 
-def test_a_changed_byte_is_refused_by_name(room: Path, bundle: Bundle) -> None:
+def test_a_changed_byte_names_the_file(room: Path, bundle: Bundle) -> None:
     copy = room / "copy"
     shutil.copytree(bundle.path, copy)
     graph = bytearray((copy / "onnx/model.onnx").read_bytes())

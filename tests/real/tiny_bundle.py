@@ -64,12 +64,14 @@ def make_tiny_bundle(store: Path, name: str = "tiny") -> Bundle:
     from tempfile import TemporaryDirectory
 
     from stream.classify import TextInput
-    from trainer.export.package import About, Served, build_bundle, staging_folder
-    from trainer.quiet import silence_libraries
+    from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
+    from trainer.export.package import build_bundle, staging_folder
+    from trainer.silence import silence_libraries
 
     silence_libraries()
     with TemporaryDirectory() as base, staging_folder(store, name) as staging:
         model, tokenizer = save_tiny_base(Path(base))
         rows = [TextInput(text) for text in TEXTS]
-        served = Served("single-label", LABELS, 64)
-        return build_bundle(staging, model, tokenizer, served, rows, About(name), store, variants=())
+        inference = InferenceConfig("single-label", LABELS, 64)
+        source = BundleSource(model, tokenizer, inference, BundleInfo(name), rows, variants=())
+        return build_bundle(source, staging, store)

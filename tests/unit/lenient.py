@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from trainer.export.parity import Terms
-from trainer.export.static_int8 import can_calibrate
-from trainer.export.variants import FP16, INT8, INT8_STATIC
+from trainer.export.parity import ParityLimits
+from trainer.export.variants import FP16, INT8, INT8_STATIC, can_calibrate
 
-LENIENT = Terms(50, 0.1)
-LENIENT_INT8 = replace(INT8, terms=LENIENT)
-LENIENT_STATIC = replace(INT8_STATIC, terms=LENIENT)
+LENIENT = ParityLimits(50, 0.1)
+LENIENT_INT8 = replace(INT8, limits=LENIENT)
+LENIENT_STATIC = replace(INT8_STATIC, limits=LENIENT)
 LENIENT_VARIANTS = (LENIENT_INT8, *([LENIENT_STATIC] if can_calibrate() else []), FP16)

@@ -15,7 +15,9 @@ class RecordingApp(LabelstreamApp):
     """An app that is never started and records the deadlines of its drains."""
 
     def __init__(self) -> None:
-        super().__init__(load_settings({"drain_deadline_s": "30"}), Metrics(), RecentOutcomes(show_texts=False))
+        super().__init__(
+            load_settings({"drain_deadline_s": "30"}), Metrics(), RecentOutcomes(show_texts=False)
+        )
         self.drained: list[tuple[str, Deadline]] = []
 
     async def drain(self, reason: str, deadline: Deadline) -> None:

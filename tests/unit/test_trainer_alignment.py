@@ -1,4 +1,4 @@
-"""Words' tags to tokens: what the worker tags is what was learnt, whatever the tokenizer does."""
+"""Alignment of word tags with tokens: training and the worker use the same pieces for any tokenizer."""
 
 from pathlib import Path
 
@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from stream.bundle import SpanRules, Windows
 from stream.classify import Piece, RowTokens
 from tests.real.tiny_bundle import save_tiny_base
-from trainer.data.read import Example
-from trainer.model.alignment import first_pieces, inside_of, piece_targets, token_targets
+from trainer.data.examples import Example
+from trainer.model.encoding import Preprocessing, encode
 from trainer.model.losses import IGNORED
-from trainer.model.tagged import TaggedRows, tagged_pieces, tagged_rows
+from trainer.model.tags import TaggedExamples, tagged_pieces, token_dataset
+from trainer.model.targets import continuation_labels, first_pieces, piece_targets, token_targets
 
 TAGS = ["O", "B-loc", "B-per", "I-loc", "I-per"]
-INSIDE = inside_of(TAGS)
+CONTINUATION = continuation_labels(TAGS)
 FIRST = SpanRules(scheme="bio", subwords="first")
 
 
@@ -30,14 +31,14 @@ def example(words: list[str], tags: list[str]) -> Example:
     for word in words:
         spans.append((at, at + len(word)))
         at += len(word) + 1
-    return Example(1, " ".join(words), tuple(tags), words=tuple(spans))
+    return Example(1, " ".join(words), tuple(tags), word_spans=tuple(spans))
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2), st.integers(0, 4)), max_size=12))
-def test_a_words_first_piece_bears_its_label_and_the_others_go_on(
+def test_the_first_piece_of_a_word_has_its_label_and_further_pieces_continue_it(
     made: list[tuple[int, int, int]],
 ) -> None:
-    """Words cut into pieces of one character, with gaps between; tokens without a piece have no say."""
+    """Words consist of pieces of one character, with gaps between; tokens without a piece are ignored."""
     pieces, words, targets, at, token = [], [], [], 0, 1
     for length, gap, target in made:
         words.append((at, at + length))
@@ -46,9 +47,11 @@ def test_a_words_first_piece_bears_its_label_and_the_others_go_on(
             pieces.append(Piece(token, at + offset, at + offset + 1))
             token += 2
         at += length + gap
-    found = piece_targets(pieces, words, targets, INSIDE)
+    found = piece_targets(pieces, words, targets, CONTINUATION)
     expected = [
-        target if offset == 0 else INSIDE[target] for length, _, target in made for offset in range(length)
+        target if offset == 0 else CONTINUATION[target]
+        for length, _, target in made
+        for offset in range(length)
     ]
     assert found == expected
     on_tokens = token_targets(pieces, found, token + 1)
@@ -56,18 +59,18 @@ def test_a_words_first_piece_bears_its_label_and_the_others_go_on(
     assert sum(target != IGNORED for target in on_tokens) == len(pieces)
 
 
-def test_inside_of_a_span_goes_on_and_everything_else_stays() -> None:
-    assert {TAGS[a]: TAGS[b] for a, b in INSIDE.items()} == {
+def test_only_b_tags_continue_as_another_tag() -> None:
+    assert {TAGS[a]: TAGS[b] for a, b in CONTINUATION.items()} == {
         "O": "O",
         "B-loc": "I-loc",
         "B-per": "I-per",
         "I-loc": "I-loc",
         "I-per": "I-per",
     }
-    assert inside_of(["O", "B-x"]) == {0: 0, 1: 1}, "there is no I-x to go on with"
+    assert continuation_labels(["O", "B-x"]) == {0: 0, 1: 1}, "the tags have no I-x"
 
 
-def test_a_window_that_begins_within_a_word_does_not_begin_it() -> None:
+def test_a_window_that_starts_inside_a_word_has_no_first_piece_of_it() -> None:
     assert first_pieces([Piece(1, 2, 4), Piece(2, 5, 7)], [(0, 4), (5, 7)]) == {1: 1}
 
 
@@ -76,55 +79,57 @@ letters = st.text(st.sampled_from("abcdefghij-'.é🙂"), min_size=1, max_size=8
 
 @given(st.lists(st.tuples(letters, st.sampled_from(TAGS)), min_size=1, max_size=8))
 @settings(deadline=None, max_examples=80)
-def test_only_first_sub_words_of_pieces_are_labelled(tokenizer: object, made: list[tuple[str, str]]) -> None:
+def test_only_the_first_sub_word_is_labelled(tokenizer: object, made: list[tuple[str, str]]) -> None:
     row = example([word for word, _ in made], [tag for _, tag in made])
-    labels = tagged_rows(tokenizer, [row], TAGS, FIRST, 64)[0]["labels"]
+    labels = token_dataset(tokenizer, [row], TAGS, FIRST, Preprocessing(64))[0]["labels"]
     encoding = tokenizer(row.text, max_length=64, truncation=True).encodings[0]  # type: ignore[operator]
     assert len(labels) == len(encoding)
     first = {piece.at for piece in tagged_pieces(RowTokens(encoding, row.text, None), FIRST)}
     assert {at for at, label in enumerate(labels) if label != IGNORED} == first
-    for (start, _), tag in zip(row.words, row.names, strict=True):
+    for (start, _), tag in zip(row.word_spans, row.labels, strict=True):
         begins = [at for at in first if encoding.offsets[at][0] == start]
         assert [TAGS[labels[at]] for at in begins] == [tag] * len(begins)
 
 
-def test_every_sub_word_is_labelled_on_request(tokenizer: object) -> None:
+def test_every_sub_word_is_labelled_with_the_rule_all(tokenizer: object) -> None:
     row = example(["zzyx", "came"], ["B-per", "O"])
-    first = tagged_rows(tokenizer, [row], TAGS, FIRST, 64)[0]["labels"]
-    every = tagged_rows(tokenizer, [row], TAGS, SpanRules(subwords="all"), 64)[0]["labels"]
+    first = token_dataset(tokenizer, [row], TAGS, FIRST, Preprocessing(64))[0]["labels"]
+    every = token_dataset(tokenizer, [row], TAGS, SpanRules(subwords="all"), Preprocessing(64))[0]["labels"]
     number = TAGS.index
     assert first == [IGNORED, number("B-per"), *[IGNORED] * 3, *first[5:]]
     assert every[1:5] == [number("B-per"), *[number("I-per")] * 3]
 
 
 @pytest.mark.parametrize("windows", [None, Windows(stride=4)])
-def test_logits_that_say_the_targets_give_the_true_spans(tokenizer: object, windows: Windows | None) -> None:
+def test_logits_equal_to_the_targets_give_the_true_spans(tokenizer: object, windows: Windows | None) -> None:
     words = ["john", "smith-jones", "lives", "in", "new", "york", "since", "the", "courier", "left", "him"]
     tags = ["B-per", "I-per", "O", "O", "B-loc", "I-loc", *["O"] * 5]
     rows = [example(words, tags), example(["refund"], ["O"])]
-    judged = TaggedRows(tokenizer, rows, TAGS, FIRST, 64 if windows is None else 16, windows)
-    training = tagged_rows(tokenizer, rows, TAGS, FIRST, 64 if windows is None else 16, windows)
+    preprocessing = Preprocessing(64 if windows is None else 16, windows)
+    evaluated = TaggedExamples(tokenizer, rows, TAGS, FIRST, preprocessing)
+    training = token_dataset(tokenizer, rows, TAGS, FIRST, preprocessing)
     assert windows is None or len(training) > len(rows)
     parts: list[list[np.ndarray]] = [[] for _ in rows]
-    for at in range(len(training)):
+    owners = encode(tokenizer, [row.input for row in rows], preprocessing).owners
+    for at, owner in enumerate(owners):
         targets = [max(0, target) for target in training[at]["labels"]]
-        parts[training.owners[at]].append(np.eye(len(TAGS), dtype=np.float32)[targets] * 9)
+        parts[owner].append(np.eye(len(TAGS), dtype=np.float32)[targets] * 9)
     output = [np.concatenate(windows_of_row) for windows_of_row in parts]
-    found = judged.spans(output)
+    found = evaluated.predicted_spans(output)
     assert [[span[:3] for span in row] for row in found] == [
-        [span[:3] for span in row] for row in judged.true_spans()
+        [span[:3] for span in row] for row in evaluated.true_spans()
     ]
     assert [span.type for span in found[0]] == ["per", "loc"]
     assert rows[0].text[found[0][0].start : found[0][0].end] == "john smith-jones"
-    assert judged.word_accuracy(output) == 1.0
-    logits, truth = judged.of_pieces(output)
+    assert evaluated.word_accuracy(output) == 1.0
+    logits, truth = evaluated.piece_logits(output)
     assert (logits.argmax(axis=1) == truth).all()
 
 
-def test_words_that_are_cut_off_count_as_outside(tokenizer: object) -> None:
+def test_truncated_words_count_as_outside(tokenizer: object) -> None:
     row = example(["a"] * 20 + ["york"], [*["O"] * 20, "B-loc"])
-    judged = TaggedRows(tokenizer, [row], TAGS, FIRST, 12)
+    evaluated = TaggedExamples(tokenizer, [row], TAGS, FIRST, Preprocessing(12))
     output = [np.eye(len(TAGS), dtype=np.float32)[[0] * 12]]
-    assert judged.word_accuracy(output) == pytest.approx(20 / 21)
-    assert judged.spans(output) == [[]]
-    assert len(judged.true_spans()[0]) == 1
+    assert evaluated.word_accuracy(output) == pytest.approx(20 / 21)
+    assert evaluated.predicted_spans(output) == [[]]
+    assert len(evaluated.true_spans()[0]) == 1

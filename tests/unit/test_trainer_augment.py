@@ -1,4 +1,4 @@
-"""Altered copies of training texts: never empty, the same for the same seed, and recognisable."""
+"""Augmented texts: never empty, reproducible by the seed, and similar to the original."""
 
 from collections import Counter
 
@@ -7,61 +7,61 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.data.augment import METHODS, augmented
-from trainer.data.read import Example
+from trainer.config import METHODS
+from trainer.data.augment import augment_examples
+from trainer.data.examples import Example
 
 texts = st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=6)
 
 
-@given(texts, st.integers(0, 999), st.floats(0.01, 1), st.integers(0, 3))
-def test_copies_are_whole_altered_and_decided_by_the_seed(
-    drawn: list[str], seed: int, rate: float, copies: int
-) -> None:
-    examples = [Example(at, text, ("a", "b"), text_pair=text) for at, text in enumerate(drawn)]
-    found = augmented(examples, seed, rate=rate, copies=copies)
-    assert found[: len(examples)] == examples
-    assert len(found) <= len(examples) * (1 + copies)
-    for example in found[len(examples) :]:
-        source = examples[example.row]
-        assert example.target == source.target
+@given(texts, st.integers(0, 999))
+def test_copies_are_altered_complete_and_reproducible(drawn: list[str], seed: int) -> None:
+    examples = [Example(row, text, ("a", "b"), text_pair=text) for row, text in enumerate(drawn)]
+    augmented = augment_examples(examples, seed, METHODS)
+    assert augmented[: len(examples)] == examples
+    assert len(augmented) <= len(examples) * 2
+    for example in augmented[len(examples) :]:
+        original = examples[example.row]
+        assert example.target == original.target
         assert example.text.strip()
         assert example.text_pair is not None
         assert example.text_pair.strip()
-        assert (example.text, example.text_pair) != (source.text, source.text_pair)
-    assert found == augmented(examples, seed, rate=rate, copies=copies)
+        assert (example.text, example.text_pair) != (original.text, original.text_pair)
+    assert augmented == augment_examples(examples, seed, METHODS)
 
 
-def test_a_row_is_altered_alike_whatever_stands_beside_it() -> None:
-    examples = [Example(at, f"the parcel {at} came a day too late", "a") for at in range(20)]
-    alone = augmented(examples[3:4], 5)[1]
-    assert alone in augmented(examples, 5)
-    assert augmented(examples, 5) != augmented(examples, 6)
+def test_other_rows_do_not_change_the_copy_of_a_row() -> None:
+    examples = [Example(row, f"the parcel {row} came a day too late", "a") for row in range(20)]
+    alone = augment_examples(examples[3:4], 5, METHODS)[1]
+    assert alone in augment_examples(examples, 5, METHODS)
+    assert augment_examples(examples, 5, METHODS) != augment_examples(examples, 6, METHODS)
 
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 @given(st.integers(0, 999))
-def test_dropout_leaves_words_out_in_order(seed: int) -> None:
-    copy = augmented([Example(1, " ".join(WORDS), "a")], seed, methods=["dropout"], rate=0.3)[1]
+def test_dropout_drops_words_and_keeps_their_order(seed: int) -> None:
+    copy = augment_examples([Example(1, " ".join(WORDS * 3), "a")], seed, ["dropout"])[1]
     kept = copy.text.split()
-    assert len(kept) == 7
-    assert kept == [word for word in WORDS if word in kept]
+    assert len(kept) == 27
+    remaining = iter(WORDS * 3)
+    assert all(word in remaining for word in kept)
 
 
 @given(st.integers(0, 999))
-def test_swap_moves_neighbours_only(seed: int) -> None:
-    copy = augmented([Example(1, " ".join(WORDS), "a")], seed, methods=["swap"])[1]
-    found = copy.text.split()
-    assert Counter(found) == Counter(WORDS)
-    assert sorted(WORDS.index(word) - at for at, word in enumerate(found)) == [-1, *[0] * 8, 1]
+def test_swap_exchanges_neighbouring_words_only(seed: int) -> None:
+    copy = augment_examples([Example(1, " ".join(WORDS), "a")], seed, ["swap"])[1]
+    augmented = copy.text.split()
+    assert Counter(augmented) == Counter(WORDS)
+    assert sorted(WORDS.index(word) - index for index, word in enumerate(augmented)) == [-1, *[0] * 8, 1]
 
 
 @given(st.integers(0, 999))
-def test_noise_mistypes_one_character_of_a_word_and_keeps_the_spaces(seed: int) -> None:
+def test_noise_changes_one_word_and_keeps_white_space(seed: int) -> None:
     text = "one  two\nthree"
-    found = augmented([Example(1, text, "a")], seed, methods=["noise"])[1:]
-    for copy in found:
+    augmented = augment_examples([Example(1, text, "a")], seed, ["noise"])[1:]
+    for copy in augmented:
         assert len(copy.text.split()) == 3
         same = [a == b for a, b in zip(text.split(), copy.text.split(), strict=True)]
         assert same.count(False) == 1
@@ -70,14 +70,11 @@ def test_noise_mistypes_one_character_of_a_word_and_keeps_the_spaces(seed: int) 
 
 
 def test_a_single_word_is_never_dropped() -> None:
-    assert augmented([Example(1, "word", "a")], 1, methods=["dropout", "swap"], copies=5) == [
-        Example(1, "word", "a")
-    ]
+    example = Example(1, "word", "a")
+    for seed in range(5):
+        assert augment_examples([example], seed, ["dropout", "swap"]) == [example]
 
 
-def test_what_cannot_be_augmented_is_refused() -> None:
+def test_tagged_words_cannot_be_augmented() -> None:
     with pytest.raises(UsageError, match="tagged words"):
-        augmented([Example(1, "a", ("O",), words=((0, 1),))], 1)
-    for rate, methods in ((0.0, METHODS), (1.5, METHODS), (0.1, ())):
-        with pytest.raises(UsageError, match="not possible"):
-            augmented([Example(1, "a", "b")], 1, rate=rate, methods=methods)
+        augment_examples([Example(1, "a", ("O",), word_spans=((0, 1),))], 1, METHODS)

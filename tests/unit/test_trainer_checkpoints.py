@@ -5,30 +5,30 @@ from pathlib import Path
 import pytest
 
 from stream.errors import UsageError
-from trainer.model.checkpoints import claim
-from trainer.request import Checkpoints
+from trainer.config import Checkpoints
+from trainer.model.checkpoints import claim_folder
 
-ASKED = {"epochs": 3, "seed": 1, "augment": ("swap",), "data": "sha256:1"}
+SETTINGS = {"epochs": 3, "seed": 1, "augment": ("swap",), "data": "sha256:1"}
 
 
-def test_what_was_begun_may_go_on(tmp_path: Path) -> None:
-    claim(Checkpoints(tmp_path / "kept"), ASKED)
+def test_a_training_with_the_same_settings_can_resume(tmp_path: Path) -> None:
+    claim_folder(Checkpoints(keep_in=tmp_path / "kept"), SETTINGS)
     (tmp_path / "kept/checkpoint-4").mkdir()
-    claim(Checkpoints(tmp_path / "kept", resume=True), ASKED)
+    claim_folder(Checkpoints(resume_from=tmp_path / "kept"), SETTINGS)
 
 
-def test_other_flags_and_other_data_are_named(tmp_path: Path) -> None:
-    claim(Checkpoints(tmp_path), ASKED)
+def test_the_error_names_different_settings_and_data(tmp_path: Path) -> None:
+    claim_folder(Checkpoints(keep_in=tmp_path), SETTINGS)
     with pytest.raises(UsageError) as refused:
-        claim(Checkpoints(tmp_path, resume=True), {**ASKED, "epochs": 5, "data": "sha256:2"})
-    assert refused.value.cause == "different are: data, epochs"
+        claim_folder(Checkpoints(resume_from=tmp_path), {**SETTINGS, "epochs": 5, "data": "sha256:2"})
+    assert refused.value.cause == "these settings differ: data, epochs"
 
 
-def test_a_folder_with_checkpoints_is_not_taken_over(tmp_path: Path) -> None:
+def test_a_new_training_refuses_a_folder_with_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-9").mkdir()
-    with pytest.raises(UsageError, match="holds checkpoints already"):
-        claim(Checkpoints(tmp_path), ASKED)
+    with pytest.raises(UsageError, match="already holds checkpoints"):
+        claim_folder(Checkpoints(keep_in=tmp_path), SETTINGS)
 
 
-def test_temporary_checkpoints_need_no_claim() -> None:
-    claim(Checkpoints(), ASKED)
+def test_temporary_checkpoints_need_no_folder() -> None:
+    claim_folder(Checkpoints(), SETTINGS)

@@ -1,4 +1,4 @@
-"""What `labelstream train` refuses before anything heavy is loaded, and where its base model comes from."""
+"""The early refusals of `labelstream train`, and the lookup of its base model."""
 
 import subprocess
 import sys
@@ -15,11 +15,11 @@ from trainer.model.base_model import DEFAULT_PACKAGE, resolve_base_model
 CSV = "text,label\n" + "paid twice,billing\nwhere is it,delivery\n" * 3
 
 
-def test_nothing_heavy_is_imported_for_flags_and_data() -> None:
+def test_flags_and_data_need_no_heavy_import() -> None:
     heavy = "{'torch', 'transformers', 'optimum', 'sklearn', 'datasets', 'pandas', 'onnxruntime'}"
     code = f"import sys, trainer.cli; print(sorted({heavy} & set(sys.modules)))"
-    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert asked.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_default_base_model_is_found_without_being_imported() -> None:
@@ -31,7 +31,7 @@ def test_the_default_base_model_is_found_without_being_imported() -> None:
     assert (Path(base.source) / "model.safetensors").is_file()
 
 
-def test_a_missing_default_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_default_model_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "meta_path", [])
     monkeypatch.delitem(sys.modules, DEFAULT_PACKAGE, raising=False)
@@ -51,28 +51,28 @@ def test_folders_and_hub_ids(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ({"task": "single_label"}, "did you mean --task single-label"),
         ({"loss": "focus"}, "did you mean --loss focal"),
         ({"class_weights": "sqrt"}, "did you mean --class-weights sqrt_inverse"),
-        ({"augment": "swap,typos"}, "--augment typos is not possible"),
-        ({"task": "regression", "sampling": "over"}, "--sampling does not go with --task regression"),
-        ({"task": "regression", "loss": "focal"}, "--loss focal does not go with"),
-        ({"task": "regression", "abstain_below": 0.5}, "--abstain-below does not go with"),
-        ({"task": "token", "augment": "all"}, "--augment does not go with --task token"),
-        ({"task": "pair", "windows": True}, "--windows does not go with a second text"),
-        ({"text_pair_column": "b", "windows": True}, "--windows does not go with a second text"),
-        ({"lora": True, "freeze_layers": 1}, "--freeze-layers does not go with --lora"),
-        ({"lora": True, "layer_decay": 0.9}, "--layer-decay does not go with --lora"),
-        ({"task": "multi-label", "label_smoothing": 0.1}, "--label-smoothing does not go with"),
+        ({"augment": "swap,typos"}, "--augment typos is not valid"),
+        ({"task": "regression", "sampling": "over"}, "--sampling cannot be combined with --task regression"),
+        ({"task": "regression", "loss": "focal"}, "--loss focal cannot be combined with"),
+        ({"task": "regression", "abstain_below": 0.5}, "--abstain-below cannot be combined with"),
+        ({"task": "token", "augment": "all"}, "--augment cannot be combined with --task token"),
+        ({"task": "pair", "windows": True}, "--windows cannot be combined with a second text"),
+        ({"text_pair_column": "b", "windows": True}, "--windows cannot be combined with a second text"),
+        ({"lora": True, "freeze_layers": 1}, "--freeze-layers cannot be combined with --lora"),
+        ({"lora": True, "layer_decay": 0.9}, "--layer-decay cannot be combined with --lora"),
+        ({"task": "multi-label", "label_smoothing": 0.1}, "--label-smoothing cannot be combined with"),
         ({"windows": True, "stride": 128}, "--stride 128 is too much"),
     ],
 )
-def test_flags_that_mean_nothing_together_are_refused(flags: dict[str, object], said: str) -> None:
+def test_wrong_values_and_conflicting_flags_are_refused(flags: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as refused:
-        train("sample", **flags)  # type: ignore[arg-type]
-    assert said in f"{refused.value.message} {refused.value.fix}"
+        train("sample", **flags)
+    assert message in f"{refused.value.message} {refused.value.fix}"
 
 
 def test_hugging_face_spellings_are_accepted() -> None:
@@ -89,7 +89,7 @@ def test_hugging_face_spellings_are_accepted() -> None:
 
 def test_help_has_an_example_of_each_task() -> None:
     assert train.__doc__
-    for shown in (
+    for flag in (
         "--task multi-label",
         "--task pair",
         "--task regression",
@@ -97,7 +97,7 @@ def test_help_has_an_example_of_each_task() -> None:
         "--ordinal",
         "--windows",
     ):
-        assert shown in train.__doc__
+        assert flag in train.__doc__
 
 
 def test_a_name_that_cannot_be_a_folder_is_refused() -> None:
@@ -105,7 +105,7 @@ def test_a_name_that_cannot_be_a_folder_is_refused() -> None:
         train("sample", name="a/b")
 
 
-def test_a_missing_library_says_which_and_what_to_install(
+def test_a_missing_library_names_the_module_and_the_package_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data.csv").write_text(CSV)
@@ -118,7 +118,7 @@ def test_a_missing_library_says_which_and_what_to_install(
     assert refused.value.fix == install_hint("trainer")
 
 
-def test_a_store_that_cannot_be_written_is_told_before_training(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:
     from trainer.export.package import staging_folder
 
     (tmp_path / "file").write_text("")

@@ -1,4 +1,4 @@
-"""Each example of docs/data.md is read as the page says."""
+"""Every example in docs/data.md can be read as documented."""
 
 import re
 import shlex
@@ -7,29 +7,30 @@ from typing import Any
 
 import pytest
 
+from trainer.config import DataConfig
 from trainer.data.read import read_data
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```(csv|jsonl|conll) (.+?)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-LEAST_ROWS = 3
+REPETITIONS = 3
 
 
 def test_the_page_has_an_example_of_every_task() -> None:
-    found = {told.split()[0] for _, told, _ in EXAMPLES}
-    assert found == {"single-label", "multi-label", "regression", "pair", "token"}
+    tasks = {info.split()[0] for _, info, _ in EXAMPLES}
+    assert tasks == {"single-label", "multi-label", "regression", "pair", "token"}
 
 
-@pytest.mark.parametrize(("ending", "told", "text"), EXAMPLES)
-def test_an_example_is_read(tmp_path: Path, ending: str, told: str, text: str) -> None:
-    task, *flags = shlex.split(told)
-    wanted: dict[str, Any] = {"task": task}
+@pytest.mark.parametrize(("suffix", "info", "text"), EXAMPLES)
+def test_an_example_can_be_read(tmp_path: Path, suffix: str, info: str, text: str) -> None:
+    task, *flags = shlex.split(info)
+    options: dict[str, Any] = {"task": task}
     if flags:
         assert flags[0] == "--label-columns"
-        wanted["label_columns"] = flags[1].split(",")
-    path = tmp_path / f"data.{ending}"
-    header, body = text.split("\n", 1) if ending == "csv" else ("", text)
-    path.write_text("\n".join(filter(None, [header, *["\n" * (ending == "conll") + body] * LEAST_ROWS])))
-    data = read_data(path, **wanted)
-    assert len(data.examples) == 2 * LEAST_ROWS
+        options["label_columns"] = flags[1].split(",")
+    path = tmp_path / f"data.{suffix}"
+    header, body = text.split("\n", 1) if suffix == "csv" else ("", text)
+    path.write_text("\n".join(filter(None, [header, *["\n" * (suffix == "conll") + body] * REPETITIONS])))
+    data = read_data(path, DataConfig(**options))
+    assert len(data.examples) == 2 * REPETITIONS
     assert not data.no_text
     assert not data.no_label

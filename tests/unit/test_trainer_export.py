@@ -1,4 +1,4 @@
-"""`labelstream export`: which models become bundles without training, and which are refused."""
+"""`labelstream export`: accepted models, refused models, and the texts of the parity check."""
 
 import csv
 import re
@@ -16,18 +16,17 @@ from stream.errors import UsageError
 from stream.verify import read_reference
 from tests.real.architectures import ARCHITECTURES, TAGS, make_architecture, save_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
-from trainer.export.given_texts import read_texts, sample_texts
+from trainer.cli import export
 from trainer.export.graph import check_exportable
-from trainer.export.pretrained import load_pretrained, span_rules, task_of
-from trainer.export.run import Wanted, run_export
-from trainer.export_cli import export
+from trainer.export.pretrained import ExportRequest, export_pretrained, load_pretrained, span_rules, task_of
+from trainer.export.reference import read_texts, sample_texts
 from trainer.model.base_model import resolve_base_model
 
 
 def exported(folder: Path, **flags: Any) -> tuple[Bundle, list[str]]:
-    """The bundle of the model in a folder, and what was warned of."""
+    """Return the bundle of the model in a folder, and the warnings."""
     warnings: list[str] = []
-    wanted = Wanted(
+    request = ExportRequest(
         "m",
         folder / "store",
         flags.get("task"),
@@ -35,17 +34,19 @@ def exported(folder: Path, **flags: Any) -> tuple[Bundle, list[str]]:
         flags.get("max_length", 512),
         flags.get("texts"),
     )
-    run_export(resolve_base_model(str(folder / "model")), wanted, Console(quiet=True), warnings.append)
+    export_pretrained(
+        resolve_base_model(str(folder / "model")), request, Console(quiet=True), warnings.append
+    )
     return open_bundle("m", folder / "store"), warnings
 
 
 def reconfigured(folder: Path, **members: Any) -> None:
-    """Change a saved model's configuration."""
+    """Change the configuration of a saved model."""
     config = orjson.loads((folder / "config.json").read_bytes())
     (folder / "config.json").write_bytes(orjson.dumps({**config, **members}))
 
 
-def test_a_folder_becomes_a_bundle_with_its_own_labels_and_length(tmp_path: Path) -> None:
+def test_a_folder_becomes_a_bundle_with_the_models_labels_and_length(tmp_path: Path) -> None:
     save_tiny_base(tmp_path / "model")
     bundle, _ = exported(tmp_path)
     manifest = bundle.manifest
@@ -61,7 +62,7 @@ def test_a_folder_becomes_a_bundle_with_its_own_labels_and_length(tmp_path: Path
     ("architecture", "task", "pair"),
     [("roberta", "pair", True), ("distilbert", "multi-label", False), ("modernbert", None, True)],
 )
-def test_a_task_that_the_configuration_cannot_tell_is_said_by_flag(
+def test_flags_set_a_task_that_the_configuration_does_not_define(
     tmp_path: Path, architecture: str, task: Any, pair: bool
 ) -> None:
     save_architecture(architecture, tmp_path / "model")
@@ -71,7 +72,7 @@ def test_a_task_that_the_configuration_cannot_tell_is_said_by_flag(
     assert manifest.max_length == 32
 
 
-def test_a_tagger_becomes_a_bundle_that_is_proven_on_the_users_texts(tmp_path: Path) -> None:
+def test_the_parity_of_a_token_classifier_is_checked_on_the_users_texts(tmp_path: Path) -> None:
     save_architecture("electra", tmp_path / "model", token=True)
     (tmp_path / "texts.txt").write_text("\n".join([*TEXTS, "", "last one"]))
     bundle, _ = exported(tmp_path, texts=tmp_path / "texts.txt")
@@ -83,7 +84,7 @@ def test_a_tagger_becomes_a_bundle_that_is_proven_on_the_users_texts(tmp_path: P
     assert [row.text for row in rows[: len(TEXTS) + 1]] == [*TEXTS, "last one"]
 
 
-def test_a_head_that_nobody_trained_is_refused(tmp_path: Path) -> None:
+def test_an_untrained_head_is_refused(tmp_path: Path) -> None:
     from transformers import BertModel
 
     save_tiny_base(tmp_path / "model")
@@ -91,7 +92,7 @@ def test_a_head_that_nobody_trained_is_refused(tmp_path: Path) -> None:
     encoder.config.architectures = ["BertForSequenceClassification"]
     encoder.save_pretrained(tmp_path / "model")
     reconfigured(tmp_path / "model", architectures=["BertForSequenceClassification"])
-    with pytest.raises(UsageError, match="not trained completely") as refused:
+    with pytest.raises(UsageError, match="not completely trained") as refused:
         load_pretrained(resolve_base_model(str(tmp_path / "model")))
     assert "classifier" in refused.value.cause
 
@@ -99,18 +100,18 @@ def test_a_head_that_nobody_trained_is_refused(tmp_path: Path) -> None:
 def test_an_encoder_without_a_head_is_refused(tmp_path: Path) -> None:
     save_tiny_base(tmp_path / "model")
     reconfigured(tmp_path / "model", architectures=["BertModel"])
-    with pytest.raises(UsageError, match="is no classifier") as refused:
+    with pytest.raises(UsageError, match="is not a classifier") as refused:
         load_pretrained(resolve_base_model(str(tmp_path / "model")))
     assert "labelstream train" in refused.value.fix
 
 
-def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     import torch
 
     model, _ = save_tiny_base(tmp_path / "model")
     torch.save(model.state_dict(), tmp_path / "model/pytorch_model.bin")
     (tmp_path / "model/model.safetensors").unlink()
-    with pytest.raises(UsageError, match="are not read") as refused:
+    with pytest.raises(UsageError, match="cannot be loaded safely") as refused:
         load_pretrained(resolve_base_model(str(tmp_path / "model")))
     assert "pickled" in refused.value.cause
 
@@ -122,12 +123,12 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
         ({"problem_type": "regression"}, "6 numbers at once"),
     ],
 )
-def test_labels_that_a_bundle_cannot_have_are_refused(
+def test_labels_that_a_bundle_does_not_support_are_refused(
     tmp_path: Path, changed: dict[str, Any], cause: str
 ) -> None:
     save_tiny_base(tmp_path / "model")
     reconfigured(tmp_path / "model", **changed)
-    with pytest.raises(UsageError, match="cannot be served") as refused:
+    with pytest.raises(UsageError, match="cannot be exported to a bundle") as refused:
         load_pretrained(resolve_base_model(str(tmp_path / "model")))
     assert cause in refused.value.cause
 
@@ -142,7 +143,7 @@ def test_labels_that_a_bundle_cannot_have_are_refused(
         ("regression", 1, "regression"),
     ],
 )
-def test_the_problem_type_says_the_task(problem_type: str | None, labels: int, task: str) -> None:
+def test_the_problem_type_determines_the_task(problem_type: str | None, labels: int, task: str) -> None:
     config = SimpleNamespace(problem_type=problem_type, num_labels=labels)
     assert task_of(config, token=False) == task
     assert task_of(config, token=True) == "token"
@@ -150,9 +151,9 @@ def test_the_problem_type_says_the_task(problem_type: str | None, labels: int, t
 
 def test_a_task_that_does_not_fit_the_head_is_refused(tmp_path: Path) -> None:
     save_architecture("bert", tmp_path / "model", token=True)
-    with pytest.raises(UsageError, match="not what this model does"):
+    with pytest.raises(UsageError, match="does not fit this model"):
         exported(tmp_path, task="multi-label")
-    with pytest.raises(UsageError, match="a tagger reads one text"):
+    with pytest.raises(UsageError, match="a token classifier reads one text"):
         exported(tmp_path, text_pair=True)
     assert not (tmp_path / "store").exists()
 
@@ -161,7 +162,7 @@ def test_flags_are_checked_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a base model"):
         export(str(tmp_path / "nowhere"))
     save_tiny_base(tmp_path / "model")
-    with pytest.raises(UsageError, match="--task singel-label is not possible"):
+    with pytest.raises(UsageError, match="--task singel-label is not valid"):
         export(str(tmp_path / "model"), task="singel-label")
     with pytest.raises(UsageError, match="cannot name a bundle"):
         export(str(tmp_path / "model"), name="a/b")
@@ -173,12 +174,12 @@ def test_an_architecture_without_an_export_is_refused() -> None:
     check_exportable("modernbert", token=True)
 
 
-def test_tags_of_words_are_spans_of_their_own() -> None:
+def test_labels_without_bio_prefixes_make_every_word_a_span() -> None:
     assert span_rules(["I-PER", "O", "B-PER"]).scheme == "bio"
     assert span_rules(["NOUN", "VERB"]).scheme == "word"
 
 
-def test_texts_are_read_from_each_form(tmp_path: Path) -> None:
+def test_texts_are_read_from_every_format(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"text":"a","text_pair":"b"}\n\n{"text":"c","text_pair":"d"}\n')
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("id", "text"), (1, "a, b"), (2, "")])
@@ -188,24 +189,24 @@ def test_texts_are_read_from_each_form(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("t.csv", "id,body\n1,x\n", "cannot be read"),
         ("t.jsonl", "{", "cannot be read"),
         ("t.jsonl", '["a"]', "cannot be read"),
-        ("t.txt", "\n\n", "holds no texts"),
+        ("t.txt", "\n\n", "has no texts"),
         ("t.csv", "text\nx\n", "has no second texts"),
     ],
 )
-def test_texts_that_cannot_be_used_are_told(tmp_path: Path, name: str, content: str, said: str) -> None:
+def test_unusable_texts_raise_an_error(tmp_path: Path, name: str, content: str, message: str) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         read_texts(tmp_path / name, pair=True)
     with pytest.raises(UsageError, match="cannot be read"):
         read_texts(tmp_path / "nowhere.txt", pair=False)
 
 
-def test_longformers_mask_is_an_input_and_its_attention_is_put_back(tmp_path: Path) -> None:
+def test_longformer_has_the_global_mask_as_input_and_its_attention_is_restored(tmp_path: Path) -> None:
     from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
 
     from trainer.export.graph import export_onnx
@@ -220,7 +221,7 @@ def test_longformers_mask_is_an_input_and_its_attention_is_put_back(tmp_path: Pa
     assert LongformerSelfAttention.forward is before
 
 
-def test_the_documented_architectures_are_those_of_the_matrix() -> None:
+def test_the_documented_architectures_match_the_tested_ones() -> None:
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
     section = page.split("## Architectures")[1].split("## Variants")[0]
     assert set(re.findall(r"^\| ([a-z0-9-]+) \|", section, re.MULTILINE)) == {*ARCHITECTURES, "model"}

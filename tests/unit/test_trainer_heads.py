@@ -1,4 +1,4 @@
-"""Heads of ours and of transformers: chosen by what is asked for, blind to padding, exported and proven."""
+"""Classification heads: selection, pooling, metadata, windows and export."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,13 @@ from stream.bundle import CategoricalColumn, NumericColumn, Windows
 from stream.classify import TextInput
 from stream.verify import within_tolerance
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
-from trainer.export.package import About, Served, build_bundle, staging_folder
+from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
+from trainer.export.package import build_bundle, staging_folder
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input, resolve_base_model
-from trainer.model.encoding import encode
-from trainer.model.heads import TextClassifier
-from trainer.model.inference import torch_logits
-from trainer.model.metadata_head import MetadataEmbedding
+from trainer.model.encoding import Preprocessing, encode
+from trainer.model.heads import MetadataEmbedding, TextClassifier
+from trainer.model.inference import torch_logits, torch_token_logits
+from trainer.model.losses import make_loss
 
 AGE = NumericColumn(name="age", mean=40, std=10)
 CHANNEL = CategoricalColumn(name="channel", values=["mail", "web"])
@@ -33,13 +34,13 @@ def averaging_base(tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
-def loaded(folder: Path, labels: list[str] = LABELS, **wanted: Any) -> tuple[Any, Any]:
+def loaded(folder: Path, labels: list[str] = LABELS, **options: Any) -> tuple[Any, Any]:
     base = resolve_base_model(str(folder))
     _, tokenizer = load_tokenizer(base)
-    return load_classifier(base, tokenizer, labels, **wanted), tokenizer
+    return load_classifier(base, tokenizer, labels, **options), tokenizer
 
 
-def test_a_base_without_a_pooling_file_gets_its_usual_head(tmp_path: Path) -> None:
+def test_a_base_model_without_a_pooling_file_gets_the_head_of_transformers(tmp_path: Path) -> None:
     save_tiny_base(tmp_path)
     model, _ = loaded(tmp_path, ["x", "y", "z"])
     assert type(model).__name__ == "BertForSequenceClassification"
@@ -47,64 +48,66 @@ def test_a_base_without_a_pooling_file_gets_its_usual_head(tmp_path: Path) -> No
     assert model.config.problem_type == "single_label_classification"
 
 
-def test_tags_get_the_usual_head_over_all_tokens(averaging_base: Path) -> None:
+def test_token_classifiers_have_logits_for_every_token(averaging_base: Path) -> None:
     model, tokenizer = loaded(averaging_base, ["O", "B-x"], head="token")
     assert type(model).__name__ == "BertForTokenClassification"
-    ours, _ = loaded(averaging_base, ["O", "B-x"], head="token", layers="mlp")
-    for tagger in (model, ours):
-        found = torch_logits(tagger, tokenizer, ROWS[:3], max_length=64, token=True)
+    custom, _ = loaded(averaging_base, ["O", "B-x"], head="token", classifier="mlp")
+    for tagger in (model, custom):
+        found = torch_token_logits(tagger, tokenizer, ROWS[:3], Preprocessing(64))
         lengths = [len(tokenizer(text)["input_ids"]) for text in TEXTS[:3]]
         assert [row.shape for row in found] == [(length, 2) for length in lengths]
 
 
-def test_the_average_is_blind_to_padding(averaging_base: Path) -> None:
+def test_mean_pooling_ignores_padding(averaging_base: Path) -> None:
     base = resolve_base_model(str(averaging_base))
     config, tokenizer = load_tokenizer(base)
     assert longest_input(config, tokenizer) == 64
     model, tokenizer = loaded(averaging_base)
     assert isinstance(model, TextClassifier)
-    alone = torch_logits(model, tokenizer, ROWS[:1], max_length=64)
-    beside_a_long_one = torch_logits(model, tokenizer, [ROWS[0], TextInput("refund " * 60)], max_length=64)
-    assert abs(alone[0] - beside_a_long_one[0]).max() < 1e-5
+    alone = torch_logits(model, tokenizer, ROWS[:1], Preprocessing(64))
+    with_a_long_row = torch_logits(model, tokenizer, [ROWS[0], TextInput("refund " * 60)], Preprocessing(64))
+    assert abs(alone[0] - with_a_long_row[0]).max() < 1e-5
 
 
-def test_it_is_exported_and_proven(averaging_base: Path, tmp_path: Path) -> None:
+def test_mean_pooling_is_exported_within_the_tolerance(averaging_base: Path, tmp_path: Path) -> None:
     model, tokenizer = loaded(averaging_base)
-    served = Served("single-label", LABELS, 64)
+    inference = InferenceConfig("single-label", LABELS, 64)
+    source = BundleSource(model, tokenizer, inference, BundleInfo("mean"), ROWS)
     with staging_folder(tmp_path / "store", "mean") as staging:
-        bundle = build_bundle(staging, model, tokenizer, served, ROWS, About("mean"), tmp_path / "store")
+        bundle = build_bundle(source, staging, tmp_path / "store")
     assert bundle.manifest.labels == LABELS
     assert within_tolerance(bundle.manifest.variants["fp32"].parity)
 
 
-@pytest.mark.parametrize("layers", ["linear", "mlp"])
-def test_with_one_seed_metadata_begin_as_nothing(averaging_base: Path, layers: str) -> None:
+@pytest.mark.parametrize("classifier", ["linear", "mlp"])
+def test_untrained_metadata_does_not_change_the_logits(averaging_base: Path, classifier: str) -> None:
     torch.manual_seed(0)
-    without, tokenizer = loaded(averaging_base, layers=layers)
+    without, tokenizer = loaded(averaging_base, classifier=classifier)
     torch.manual_seed(0)
-    with_metadata, _ = loaded(averaging_base, layers=layers, metadata=[AGE, CHANNEL])
+    with_metadata, _ = loaded(averaging_base, classifier=classifier, metadata=[AGE, CHANNEL])
     rows = [TextInput(text, metadata={"age": 90, "channel": "web"}) for text in TEXTS]
-    expected = torch_logits(without, tokenizer, rows, max_length=64)
-    found = torch_logits(with_metadata, tokenizer, rows, max_length=64, metadata=[AGE, CHANNEL])
+    expected = torch_logits(without, tokenizer, rows, Preprocessing(64))
+    found = torch_logits(with_metadata, tokenizer, rows, Preprocessing(64, metadata=[AGE, CHANNEL]))
     assert abs(expected - found).max() < 1e-5
 
 
-@pytest.mark.parametrize("layers", ["linear", "mlp"])
-def test_metadata_are_learnt_from_nothing(averaging_base: Path, layers: str) -> None:
+@pytest.mark.parametrize("classifier", ["linear", "mlp"])
+def test_metadata_is_learnt_from_zero_weights(averaging_base: Path, classifier: str) -> None:
     torch.manual_seed(0)
-    model, tokenizer = loaded(averaging_base, ["x", "y"], layers=layers, metadata=[AGE, CHANNEL])
+    model, tokenizer = loaded(averaging_base, ["x", "y"], classifier=classifier, metadata=[AGE, CHANNEL])
     optimizer = torch.optim.Adam(model.classifier.parameters(), lr=0.01)
     same_text = {name: value.repeat(4, 1) for name, value in tokenizer(TEXTS[0], return_tensors="pt").items()}
     ages = torch.tensor([[-2.0, 0, 2], [-1, 0, 2], [1, 0, 2], [2, 0, 2]])
     older = torch.tensor([0, 0, 1, 1])
+    loss = make_loss("single-label")
     for _ in range(100):
         optimizer.zero_grad()
-        model(**same_text, metadata=ages, labels=older).loss.backward()
+        loss(model(**same_text, metadata=ages).logits, older).backward()
         optimizer.step()
     assert torch.equal(model.eval()(**same_text, metadata=ages).logits.argmax(dim=1), older)
 
 
-def test_hiding_names_leaves_the_dropout_of_the_text_as_it_is() -> None:
+def test_replacing_values_by_unseen_does_not_change_the_random_numbers_of_dropout() -> None:
     part = MetadataEmbedding([CHANNEL]).train()
     torch.manual_seed(0)
     expected = torch.rand(3)
@@ -113,32 +116,32 @@ def test_hiding_names_leaves_the_dropout_of_the_text_as_it_is() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_names_are_hidden_by_row_column_and_batch_and_the_same_again_when_resumed() -> None:
+def test_values_are_replaced_independently_and_identically_after_a_resume() -> None:
     columns = [CategoricalColumn(name=name, values=["x"]) for name in "ab"]
     torch.manual_seed(0)
     part = MetadataEmbedding(columns).train()
     rows = torch.full((2000, 2), 2.0)
 
-    def hidden(of: MetadataEmbedding) -> Any:
+    def replaced(of: MetadataEmbedding) -> Any:
         return of(rows).view(len(rows), len(columns), -1).eq(0).all(dim=2)
 
-    first = hidden(part)
+    first = replaced(part)
     assert 0.02 < first.float().mean() < 0.1
-    assert not torch.equal(first[:, 0], first[:, 1]), "one column tells nothing of the other"
+    assert not torch.equal(first[:, 0], first[:, 1]), "the columns are independent"
     resumed = MetadataEmbedding(columns).train()
     resumed.load_state_dict(part.state_dict())
-    second = hidden(part)
+    second = replaced(part)
     assert not torch.equal(first, second)
-    assert torch.equal(hidden(resumed), second)
+    assert torch.equal(replaced(resumed), second)
 
 
-def test_metadata_moves_the_logits_and_has_a_place_for_the_unknown(averaging_base: Path) -> None:
-    model, tokenizer = loaded(averaging_base, metadata=[AGE, CHANNEL], layers="mlp")
+def test_metadata_changes_the_logits_and_unseen_values_are_equal(averaging_base: Path) -> None:
+    model, tokenizer = loaded(averaging_base, metadata=[AGE, CHANNEL], classifier="mlp")
     nn.init.normal_(model.classifier[0].weight, std=0.1)
 
     def of(metadata: dict[str, Any] | None) -> Any:
         rows = [TextInput(TEXTS[0], metadata=metadata)]
-        return torch_logits(model, tokenizer, rows, max_length=64, metadata=[AGE, CHANNEL])[0]
+        return torch_logits(model, tokenizer, rows, Preprocessing(64, metadata=[AGE, CHANNEL]))[0]
 
     plain = of({"age": 40, "channel": "web"})
     assert abs(plain - of({"age": 90, "channel": "web"})).max() > 1e-3
@@ -147,25 +150,25 @@ def test_metadata_moves_the_logits_and_has_a_place_for_the_unknown(averaging_bas
     assert np.array_equal(of({"channel": "fax"}), of({"channel": "telex"}))
 
 
-def test_the_vector_of_an_unseen_name_is_learnt_and_that_of_numbers_passed_on() -> None:
+def test_numbers_pass_unchanged_and_some_categories_are_replaced_in_training() -> None:
     torch.manual_seed(0)
     part = MetadataEmbedding([AGE, CHANNEL])
     assert part.width == 2 + part.embeddings[0].embedding_dim
     rows = torch.tensor([[1.5, 0.0, 2.0]] * 2000)
     vectors = part.train()(rows)
     assert torch.equal(vectors[:, :2], rows[:, :2])
-    hidden = (vectors[:, 2:] == 0).all(dim=1).float().mean().item()
-    assert 0.02 < hidden < 0.1, "some names are hidden in training"
+    replaced = (vectors[:, 2:] == 0).all(dim=1).float().mean().item()
+    assert 0.02 < replaced < 0.1, "some values are replaced in training"
     assert (part.eval()(rows)[:, 2:] != 0).all()
 
 
-def test_metadata_moves_the_logits_of_every_token_of_its_own_row_alone(averaging_base: Path) -> None:
+def test_metadata_changes_the_logits_of_every_token_of_its_own_row_only(averaging_base: Path) -> None:
     model, tokenizer = loaded(averaging_base, ["O", "B-x"], head="token", metadata=[AGE])
     nn.init.normal_(model.classifier.weight, std=0.1)
 
     def of(*ages: float) -> Any:
         rows = [TextInput(TEXTS[n], metadata={"age": age}) for n, age in enumerate(ages)]
-        return torch_logits(model, tokenizer, rows, max_length=64, metadata=[AGE], token=True)
+        return torch_token_logits(model, tokenizer, rows, Preprocessing(64, metadata=[AGE]))
 
     young, old = of(20, 40), of(90, 40)
     assert (abs(young[0] - old[0]).max(axis=1) > 1e-4).all()
@@ -173,13 +176,13 @@ def test_metadata_moves_the_logits_of_every_token_of_its_own_row_alone(averaging
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max"])
-def test_windows_are_pooled(averaging_base: Path, pooling: str) -> None:
+def test_the_logits_of_windows_are_pooled(averaging_base: Path, pooling: str) -> None:
     model, tokenizer = loaded(averaging_base)
     windows = Windows(stride=4, pooling=pooling, most=3)
     long = TextInput(" ".join(TEXTS))
     rows = [ROWS[0], long, ROWS[1]]
-    found = torch_logits(model, tokenizer, rows, max_length=24, windows=windows)
-    encoded = encode(tokenizer, rows, 24, windows)
+    found = torch_logits(model, tokenizer, rows, Preprocessing(24, windows))
+    encoded = encode(tokenizer, rows, Preprocessing(24, windows))
     assert encoded.owners == [0, 1, 1, 1, 2]
     parts = []
     for at in (1, 2, 3):
@@ -187,13 +190,13 @@ def test_windows_are_pooled(averaging_base: Path, pooling: str) -> None:
         parts.append(model(**window).logits.detach().numpy()[0])
     expected = np.mean(parts, axis=0) if pooling == "mean" else np.max(parts, axis=0)
     np.testing.assert_allclose(found[1], expected, atol=1e-5)
-    alone = torch_logits(model, tokenizer, [ROWS[1]], max_length=24)
+    alone = torch_logits(model, tokenizer, [ROWS[1]], Preprocessing(24))
     np.testing.assert_allclose(found[2], alone[0], atol=1e-5)
 
 
-def test_a_pair_reads_both_texts(averaging_base: Path) -> None:
+def test_both_texts_of_a_pair_change_the_logits(averaging_base: Path) -> None:
     model, tokenizer = loaded(averaging_base)
     pairs = [TextInput(TEXTS[0], TEXTS[1]), TextInput(TEXTS[1], TEXTS[0]), TextInput(TEXTS[0])]
-    found = torch_logits(model, tokenizer, pairs, max_length=64)
+    found = torch_logits(model, tokenizer, pairs, Preprocessing(64))
     assert abs(found[0] - found[1]).max() > 1e-4
     assert abs(found[0] - found[2]).max() > 1e-4

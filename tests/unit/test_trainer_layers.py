@@ -1,4 +1,4 @@
-"""Which layers learn, and how fast: freezing, layer-wise decay, adapters that are merged away."""
+"""Frozen layers, layer-wise learning-rate decay and low-rank adapters."""
 
 from pathlib import Path
 from typing import Any
@@ -9,27 +9,33 @@ from transformers import AlbertConfig, AlbertForSequenceClassification
 
 from stream.errors import UsageError
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
-from trainer.model.base_model import BaseModel, load_classifier, load_tokenizer
+from trainer.config import BaseModel, Lora
+from trainer.model.base_model import load_classifier, load_tokenizer
 from trainer.model.heads import TextClassifier
-from trainer.model.layers import depths, freeze_layers, parameter_groups, trainable_parameters
-from trainer.model.lora import add_adapters, merged
-from trainer.recipe import Lora
+from trainer.model.layers import (
+    add_adapters,
+    depths,
+    freeze_layers,
+    merge_adapters,
+    parameter_groups,
+    trainable_parameters,
+)
 
 RATE, DECAY = 1e-3, 0.5
 
 
 @pytest.fixture(params=["linear", "mlp"])
 def loaded(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Any, Any]:
-    """The usual classifier of transformers, and one of ours."""
+    """A classifier of transformers and a `TextClassifier`."""
     save_tiny_base(tmp_path)
     base = BaseModel(str(tmp_path), "tiny", local=True)
     _, tokenizer = load_tokenizer(base)
-    model = load_classifier(base, tokenizer, LABELS, layers=request.param)
+    model = load_classifier(base, tokenizer, LABELS, classifier=request.param)
     assert isinstance(model, TextClassifier) == (request.param == "mlp")
     return model, tokenizer
 
 
-def test_depths_rise_from_embeddings_to_head(loaded: tuple[Any, Any]) -> None:
+def test_depths_increase_from_the_embeddings_to_the_head(loaded: tuple[Any, Any]) -> None:
     depth = depths(loaded[0])
     assert len(depth) == len(list(loaded[0].parameters()))
     for name, at in depth.items():
@@ -41,7 +47,7 @@ def test_depths_rise_from_embeddings_to_head(loaded: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_frozen_layers_do_not_learn_and_those_above_do(loaded: tuple[Any, Any], count: int) -> None:
+def test_frozen_layers_are_not_trained_and_the_layers_above_are(loaded: tuple[Any, Any], count: int) -> None:
     model, _ = loaded
     depth = depths(model)
     freeze_layers(model, count)
@@ -51,13 +57,13 @@ def test_frozen_layers_do_not_learn_and_those_above_do(loaded: tuple[Any, Any], 
     assert (some < all_of_them) == (count > 0)
 
 
-def test_more_layers_than_there_are_cannot_be_frozen(loaded: tuple[Any, Any]) -> None:
+def test_freezing_more_layers_than_the_model_has_is_refused(loaded: tuple[Any, Any]) -> None:
     with pytest.raises(UsageError) as refused:
         freeze_layers(loaded[0], 3)
     assert "2 layers" in refused.value.cause
 
 
-def test_a_layer_learns_slower_than_the_one_above_it(loaded: tuple[Any, Any]) -> None:
+def test_the_learning_rate_decreases_from_the_head_down(loaded: tuple[Any, Any]) -> None:
     model, _ = loaded
     depth = depths(model)
     by_identity = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -72,13 +78,13 @@ def test_a_layer_learns_slower_than_the_one_above_it(loaded: tuple[Any, Any]) ->
     assert sorted(seen) == sorted(by_identity.values())
 
 
-def test_what_is_frozen_is_in_no_group(loaded: tuple[Any, Any]) -> None:
+def test_frozen_parameters_are_in_no_parameter_group(loaded: tuple[Any, Any]) -> None:
     freeze_layers(loaded[0], 1)
     grouped = sum(len(group["params"]) for group in parameter_groups(loaded[0], RATE, 0.01, DECAY))
     assert grouped == sum(parameter.requires_grad for parameter in loaded[0].parameters())
 
 
-def test_shared_layers_cannot_be_told_apart() -> None:
+def test_shared_layers_cannot_be_frozen() -> None:
     config = AlbertConfig(
         vocab_size=20,
         hidden_size=8,
@@ -87,11 +93,11 @@ def test_shared_layers_cannot_be_told_apart() -> None:
         intermediate_size=8,
         num_hidden_layers=3,
     )
-    with pytest.raises(UsageError, match="cannot be told apart"):
+    with pytest.raises(UsageError, match="cannot be identified"):
         freeze_layers(AlbertForSequenceClassification(config), 1)
 
 
-def test_adapters_learn_alone_with_the_head_and_are_merged_without_a_trace(loaded: tuple[Any, Any]) -> None:
+def test_only_adapters_and_head_are_trained_and_the_merged_model_is_plain(loaded: tuple[Any, Any]) -> None:
     pytest.importorskip("peft")
     model, tokenizer = loaded
     names = [name for name, _ in model.named_parameters()]
@@ -104,7 +110,7 @@ def test_adapters_learn_alone_with_the_head_and_are_merged_without_a_trace(loade
     assert all("lora_" in name or "classifier" in name for name in learning)
     assert any("lora_" in name for name in learning)
     assert any("classifier" in name for name in learning)
-    assert torch.allclose(wrapped.eval()(**batch).logits, before, atol=1e-5), "adapters start from nothing"
+    assert torch.allclose(wrapped.eval()(**batch).logits, before, atol=1e-5), "adapters start at zero"
     optimiser = torch.optim.SGD([p for p in wrapped.parameters() if p.requires_grad], lr=0.5)
     for _ in range(3):
         loss = wrapped(**batch).logits.pow(2).mean()
@@ -113,7 +119,7 @@ def test_adapters_learn_alone_with_the_head_and_are_merged_without_a_trace(loade
         optimiser.zero_grad()
     trained = wrapped.eval()(**batch).logits.detach()
     assert not torch.allclose(trained, before, atol=1e-3)
-    plain = merged(wrapped)
+    plain = merge_adapters(wrapped)
     assert type(plain) is kind
     assert [name for name, _ in plain.named_parameters()] == names
     assert torch.allclose(plain.eval()(**batch).logits, trained, atol=1e-4)

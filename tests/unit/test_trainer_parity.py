@@ -1,4 +1,4 @@
-"""The gate between export and store: what passes, what is refused, and what is left behind."""
+"""The parity check of exported graphs, and the reference rows it uses."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +24,19 @@ from stream.runtime import OnnxRuntime
 from stream.verify import compare, infer_all, read_lengths, read_reference, within_tolerance
 from tests.real.architectures import TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, make_tiny_bundle, save_tiny_base
-from trainer.export.margins import decision_margins
-from trainer.export.package import About, Served, build_bundle, staging_folder
-from trainer.export.parity import FP32_TERMS, Terms, Validation, least_share, measure, prove, unproven
-from trainer.export.reference import AWKWARD, awkward_rows, spread, write_reference
+from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
+from trainer.export.package import build_bundle, staging_folder
+from trainer.export.parity import (
+    FP32_LIMITS,
+    ParityLimits,
+    ValidationRows,
+    check_parity,
+    decision_margins,
+    measure_parity,
+    rounded_min_agreement,
+    unmeasured_parity,
+)
+from trainer.export.reference import EDGE_CASE_TEXTS, edge_case_rows, evenly_spaced, write_reference
 
 ROWS = [TextInput(text) for text in TEXTS]
 COLUMNS: list[MetadataColumn] = [
@@ -46,12 +55,15 @@ def tiny(store: Path) -> Bundle:
     return make_tiny_bundle(store)
 
 
-def build(folder: Path, model: Any, tokenizer: Any, served: Served, rows: list[TextInput]) -> Bundle:
+def build(
+    folder: Path, model: Any, tokenizer: Any, inference: InferenceConfig, rows: list[TextInput]
+) -> Bundle:
+    source = BundleSource(model, tokenizer, inference, BundleInfo("built"), rows, variants=())
     with staging_folder(folder, "built") as staging:
-        return build_bundle(staging, model, tokenizer, served, rows, About("built"), folder, variants=())
+        return build_bundle(source, staging, folder)
 
 
-def test_a_bundle_is_published_with_what_was_measured(tiny: Bundle, store: Path) -> None:
+def test_a_published_bundle_has_the_measured_parity(tiny: Bundle, store: Path) -> None:
     opened = open_bundle("tiny", store)
     assert opened == tiny
     parity = opened.manifest.variants["fp32"].parity
@@ -74,34 +86,36 @@ def test_the_graph_is_dynamic_in_rows_and_tokens(tiny: Bundle) -> None:
         assert all(dimension.dim_param for dimension in node.type.tensor_type.shape.dim)
 
 
-def test_reference_holds_real_and_awkward_texts_of_every_length(tiny: Bundle) -> None:
+def test_the_reference_has_real_texts_and_edge_cases_of_every_length(tiny: Bundle) -> None:
     rows, _ = read_reference(tiny)
     texts = [row.text for row in rows]
     assert texts[: len(TEXTS)] == TEXTS
-    assert {*AWKWARD, ""} <= set(texts)
+    assert {*EDGE_CASE_TEXTS, ""} <= set(texts)
     lengths = {len(tokens) for tokens in Tokeniser(tiny).encode(rows)}
     assert {2, 3, 4, 6, 10, 18, 34, 63, 64} <= lengths
     assert max(lengths) == tiny.manifest.max_length
 
 
-@pytest.mark.parametrize(("rows", "most", "taken"), [(10, 4, [0, 3, 6, 9]), (4, 4, [0, 1, 2, 3]), (0, 4, [])])
-def test_rows_are_thinned_evenly(rows: int, most: int, taken: list[int]) -> None:
-    assert spread(rows, most) == taken
+@pytest.mark.parametrize(
+    ("rows", "limit", "taken"), [(10, 4, [0, 3, 6, 9]), (4, 4, [0, 1, 2, 3]), (0, 4, [])]
+)
+def test_rows_are_evenly_spaced(rows: int, limit: int, taken: list[int]) -> None:
+    assert evenly_spaced(rows, limit) == taken
 
 
-def test_awkward_pairs_have_each_side_empty_and_awkward(tmp_path: Path) -> None:
+def test_edge_cases_of_pairs_have_each_side_empty_and_unusual(tmp_path: Path) -> None:
     _, tokenizer = save_tiny_base(tmp_path)
-    rows = awkward_rows(tokenizer, 64, pair=True, metadata=COLUMNS)
+    rows = edge_case_rows(tokenizer, 64, pair=True, metadata=COLUMNS)
     sides = {(bool(row.text), bool(row.text_pair)) for row in rows}
     assert sides == {(True, True), (True, False), (False, True), (False, False)}
-    assert {row.text for row in rows} >= {*AWKWARD} <= {row.text_pair for row in rows}
+    assert {row.text for row in rows} >= {*EDGE_CASE_TEXTS} <= {row.text_pair for row in rows}
     metadata = [row.metadata for row in rows]
     assert None in metadata
     assert {"age": 1, "channel": "email"} in metadata
     assert {"age": "never seen before", "channel": "never seen before"} in metadata
 
 
-def test_the_reference_is_read_as_it_was_written(tiny: Bundle, tmp_path: Path) -> None:
+def test_a_written_reference_is_read_unchanged(tiny: Bundle, tmp_path: Path) -> None:
     rows = [TextInput("a", "b", {"age": np.float64(3.5), "channel": None}), TextInput("c")]
     write_reference(tmp_path, rows, [np.ones((3, 2), np.float32), np.zeros((1, 2), np.float32)])
     manifest = tiny.manifest.model_copy(update={"task": "token", "labels": ["O", "B-X"]})
@@ -112,7 +126,7 @@ def test_the_reference_is_read_as_it_was_written(tiny: Bundle, tmp_path: Path) -
 
 
 def perturbed(tiny: Bundle, folder: Path, by: float) -> Bundle:
-    """The bundle with another bias of its first label."""
+    """Return the bundle with a changed bias of its first label."""
     model = onnx.load(tiny.path / "onnx/model.onnx")
     for tensor in model.graph.initializer:
         if tensor.name == "classifier.bias":
@@ -125,62 +139,60 @@ def perturbed(tiny: Bundle, folder: Path, by: float) -> Bundle:
     return Bundle(folder, tiny.manifest, "")
 
 
-def test_a_graph_with_perturbed_weights_is_refused_and_the_rows_are_named(
-    tiny: Bundle, tmp_path: Path
-) -> None:
+def test_the_error_for_perturbed_weights_names_the_rows(tiny: Bundle, tmp_path: Path) -> None:
     with pytest.raises(BundleError) as refused:
-        prove(perturbed(tiny, tmp_path, 0.5), "fp32")
+        check_parity(perturbed(tiny, tmp_path, 0.5), "fp32")
     assert refused.value.exit_code == 3
     assert refused.value.cause.count("by 0.5") == 5
     assert "row " in refused.value.cause
 
 
-def test_labels_may_change_only_where_the_margin_is_smaller_than_twice_the_tolerance(
-    tiny: Bundle, tmp_path: Path
-) -> None:
+def test_labels_may_change_only_for_margins_below_twice_the_tolerance(tiny: Bundle, tmp_path: Path) -> None:
     _, logits = read_reference(tiny)
     margins = decision_margins(logits, tiny.manifest)
-    wide = Terms(float(np.sort(margins)[2]))
-    parity, over = measure(perturbed(tiny, tmp_path, wide.tolerance / 2), "fp32", wide)
-    assert over == ""
+    wide = ParityLimits(float(np.sort(margins)[2]))
+    parity, failure = measure_parity(perturbed(tiny, tmp_path, wide.tolerance / 2), "fp32", wide)
+    assert failure == ""
     assert parity.min_label_agreement < 1
     close = np.flatnonzero(margins <= 2 * parity.max_abs_logit_diff).tolist()
     assert parity.close_rows == close != []
 
 
-def test_a_variant_that_costs_the_metric_too_much_is_refused(tiny: Bundle) -> None:
+def test_a_variant_with_a_large_metric_loss_is_refused(tiny: Bundle) -> None:
     calls: list[int] = []
 
     def worse_each_time(output: Any) -> float:
         calls.append(len(output))
         return 0.9 - 0.02 * (len(calls) - 1)
 
-    terms = replace(FP32_TERMS, max_metric_loss=0.01)
-    parity, over = measure(tiny, "fp32", terms, Validation(5, worse_each_time))
+    limits = replace(FP32_LIMITS, max_metric_loss=0.01)
+    parity, failure = measure_parity(tiny, "fp32", limits, ValidationRows(5, worse_each_time))
     assert calls == [5, 5]
     assert parity.metric_loss == pytest.approx(0.02)
-    assert "the metric is 0.0200 worse (allowed 0.01)" in over
+    assert "metric loss 0.0200 (allowed 0.01)" in failure
     assert not within_tolerance(parity)
-    assert measure(tiny, "fp32", terms, Validation(5, lambda _: 0.9))[1] == ""
+    assert measure_parity(tiny, "fp32", limits, ValidationRows(5, lambda _: 0.9))[1] == ""
 
 
-def test_awkward_rows_may_change_sides_more_often_than_real_ones(tiny: Bundle, tmp_path: Path) -> None:
+def test_the_required_agreement_is_lower_for_edge_cases_than_for_real_rows(
+    tiny: Bundle, tmp_path: Path
+) -> None:
     rows, logits = read_reference(tiny)
     moved = perturbed(tiny, tmp_path, 0.15)
     found = infer_all(OnnxRuntime(moved, "fp32"), Tokeniser(moved), rows)
     same = logits.argmax(axis=1) == found.argmax(axis=1)
-    # Rows in an order in which all that change stand behind the "real" ones.
+    # All rows whose label changes come after the "real" rows.
     order = np.argsort(~same, kind="stable")
     write_reference(tmp_path, [rows[at] for at in order], logits[order])
     real = int(same.sum())
-    assert 0.86 < same.mean() < 1, "the perturbation moves too little or too much for this test"
-    terms = Terms(1, 1.0)
-    parity, over = measure(moved, "fp32", terms, Validation(real))
-    assert over == ""
+    assert 0.86 < same.mean() < 1, "the perturbation is too small or too large for this test"
+    limits = ParityLimits(1, 1.0)
+    parity, failure = measure_parity(moved, "fp32", limits, ValidationRows(real))
+    assert failure == ""
     assert parity.validation_agreement == 1
     assert 0.85 < parity.min_label_agreement < 1
-    _, over = measure(moved, "fp32", terms, Validation(len(rows)))
-    assert "of the validation rows" in over
+    _, failure = measure_parity(moved, "fp32", limits, ValidationRows(len(rows)))
+    assert "of the validation rows" in failure
 
 
 def test_a_batch_of_mixed_lengths_is_measured(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,12 +204,12 @@ def test_a_batch_of_mixed_lengths_is_measured(tiny: Bundle, monkeypatch: pytest.
         return run(self, inputs)
 
     monkeypatch.setattr(OnnxRuntime, "infer", watched)
-    measure(tiny, "fp32", FP32_TERMS)
+    measure_parity(tiny, "fp32", FP32_LIMITS)
     assert {2, 64} <= widths[-1]
     assert len(widths[-1]) > 4
 
 
-def test_margins_follow_the_head(tiny: Bundle) -> None:
+def test_margins_depend_on_the_head(tiny: Bundle) -> None:
     logits = np.float32([[2, 5, 4], [0, 0, 0]])
     manifest = tiny.manifest.model_copy(update={"labels": ["a", "b", "c"]})
     assert decision_margins(logits, manifest).tolist() == [1, 0]
@@ -212,11 +224,11 @@ def test_margins_follow_the_head(tiny: Bundle) -> None:
     assert np.isinf(decision_margins(logits[:, :1], number)).all()
 
 
-def test_a_graph_that_was_not_measured_fails_the_gate() -> None:
-    assert not within_tolerance(unproven())
+def test_an_unmeasured_graph_fails_the_check() -> None:
+    assert not within_tolerance(unmeasured_parity())
 
 
-def test_logits_that_are_not_finite_publish_nothing_and_leave_nothing(tmp_path: Path) -> None:
+def test_non_finite_logits_publish_nothing_and_leave_no_files(tmp_path: Path) -> None:
     import torch
 
     model, tokenizer = save_tiny_base(tmp_path / "base")
@@ -224,34 +236,33 @@ def test_logits_that_are_not_finite_publish_nothing_and_leave_nothing(tmp_path: 
         model.classifier.bias[0] = float("nan")
     store = tmp_path / "store"
     with pytest.raises(BundleError, match="not finite"):
-        build(store, model, tokenizer, Served("single-label", LABELS, 64), ROWS)
+        build(store, model, tokenizer, InferenceConfig("single-label", LABELS, 64), ROWS)
     assert not store.exists()
 
 
-def test_worker_and_torch_agree_on_texts_of_any_mix(tiny: Bundle, tmp_path: Path) -> None:
+def test_worker_and_torch_agree_on_mixed_texts(tiny: Bundle, tmp_path: Path) -> None:
+    from trainer.model.encoding import Preprocessing
     from trainer.model.inference import torch_logits
 
     model, tokenizer = save_tiny_base(tmp_path)
     rows = [TextInput(t) for t in ["?", "refund " * 100, "login\x00\u2028", *TEXTS, "☕" * 90]]
     found = infer_all(OnnxRuntime(tiny, "fp32"), Tokeniser(tiny), rows)
-    reference = torch_logits(model, tokenizer, rows, max_length=64)
+    reference = torch_logits(model, tokenizer, rows, Preprocessing(64))
     assert within_tolerance(compare(reference, found, tolerance=1e-4, min_label_agreement=1.0))
 
 
-def test_pairs_metadata_and_regression_travel_with_their_facts(tmp_path: Path) -> None:
+def test_pairs_metadata_and_regression_are_in_the_manifest(tmp_path: Path) -> None:
     import torch
 
     from trainer.model.heads import TextClassifier
 
     classifier, tokenizer = save_tiny_base(tmp_path / "base", labels=["stars"])
     torch.manual_seed(3)
-    model = TextClassifier(
-        classifier.bert, "regression", pooling="mean", layers="mlp", metadata=COLUMNS
-    ).eval()
-    torch.nn.init.normal_(model.classifier[0].weight, std=0.1)  # those for metadata begin at zero
-    served = Served("regression", ["stars"], 64, text_pair=True, metadata=COLUMNS)
+    model = TextClassifier(classifier.bert, pooling="mean", classifier="mlp", metadata=COLUMNS).eval()
+    torch.nn.init.normal_(model.classifier[0].weight, std=0.1)  # the weights for metadata start at zero
+    inference = InferenceConfig("regression", ["stars"], 64, text_pair=True, metadata=COLUMNS)
     rows = [TextInput(text, TEXTS[0], {"age": 30 + at, "channel": "chat"}) for at, text in enumerate(TEXTS)]
-    bundle = build(tmp_path / "store", model, tokenizer, served, rows)
+    bundle = build(tmp_path / "store", model, tokenizer, inference, rows)
     manifest = open_bundle(bundle.path).manifest
     assert manifest.inputs == ["input_ids", "attention_mask", "token_type_ids", "metadata"]
     assert (manifest.task, manifest.text_pair, manifest.metadata) == ("regression", True, COLUMNS)
@@ -261,16 +272,16 @@ def test_pairs_metadata_and_regression_travel_with_their_facts(tmp_path: Path) -
 
 def test_a_head_that_ignores_its_metadata_is_refused(tmp_path: Path) -> None:
     model, tokenizer = save_tiny_base(tmp_path / "base")
-    served = Served("single-label", LABELS, 64, metadata=COLUMNS)
+    inference = InferenceConfig("single-label", LABELS, 64, metadata=COLUMNS)
     with pytest.raises(BundleError):
-        build(tmp_path / "store", model, tokenizer, served, ROWS)
+        build(tmp_path / "store", model, tokenizer, inference, ROWS)
 
 
 @pytest.mark.parametrize("windows", [None, Windows(stride=4, most=4)])
-def test_tokens_are_held_against_torch_one_by_one(tmp_path: Path, windows: Windows | None) -> None:
+def test_every_token_is_compared_with_torch(tmp_path: Path, windows: Windows | None) -> None:
     model, tokenizer = make_architecture("bert", token=True)
-    served = Served("token", TAGS, 32, windows=windows, spans=SpanRules())
-    bundle = build(tmp_path, model, tokenizer, served, ROWS)
+    inference = InferenceConfig("token", TAGS, 32, windows=windows, spans=SpanRules())
+    bundle = build(tmp_path, model, tokenizer, inference, ROWS)
     rows, logits = read_reference(bundle)
     lengths = read_lengths(bundle, len(rows))
     assert lengths.sum() == len(logits)
@@ -281,7 +292,7 @@ def test_tokens_are_held_against_torch_one_by_one(tmp_path: Path, windows: Windo
 
 
 @pytest.mark.parametrize(
-    ("asked", "decisions", "least"),
+    ("required", "decisions", "rounded"),
     [
         (0.98, 96, 94 / 96),
         (0.98, 50, 0.98),
@@ -291,6 +302,8 @@ def test_tokens_are_held_against_torch_one_by_one(tmp_path: Path, windows: Windo
         (0.98, 0, 0.98),
     ],
 )
-def test_a_share_is_asked_in_whole_decisions(asked: float, decisions: int, least: float) -> None:
-    assert least_share(asked, decisions) == pytest.approx(least)
-    assert least_share(None, decisions) is None
+def test_the_required_agreement_is_rounded_to_whole_decisions(
+    required: float, decisions: int, rounded: float
+) -> None:
+    assert rounded_min_agreement(required, decisions) == pytest.approx(rounded)
+    assert rounded_min_agreement(None, decisions) is None

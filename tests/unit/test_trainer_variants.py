@@ -1,4 +1,4 @@
-"""int8 and fp16 from the fp32 graph: what is kept, what is left out, and what is said of it."""
+"""The variants int8, int8-static and fp16: contents, parity and skipped variants."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,19 +15,26 @@ from stream.verify import infer_all, read_reference, within_tolerance
 from tests.real.architectures import make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from tests.unit.lenient import LENIENT, LENIENT_INT8, LENIENT_STATIC
-from trainer.export import static_int8
+from trainer.export import variants as variants_module
+from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource, InferenceConfig
 from trainer.export.graph import export_onnx
-from trainer.export.index_arithmetic import index_arithmetic
-from trainer.export.package import About, Served, build_bundle, staging_folder
-from trainer.export.parity import Terms
-from trainer.export.variants import FP16, INT8, INT8_STATIC, VariantRecipe, available_variants
-from trainer.quiet import silence_libraries
+from trainer.export.package import build_bundle, staging_folder
+from trainer.export.parity import ParityLimits
+from trainer.export.variants import (
+    FP16,
+    INT8,
+    INT8_STATIC,
+    VariantRecipe,
+    available_variants,
+    index_arithmetic,
+)
+from trainer.silence import silence_libraries
 
 ROWS = [TextInput(text) for text in TEXTS]
 
 
-class Told:
-    """Keeps what was said, and the stages that were opened."""
+class RecordingObserver:
+    """Records warnings, and the total and completed units of each stage."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -39,7 +46,7 @@ class Told:
 
 
 class Counter:
-    """Adds what is done to a stage."""
+    """Adds completed units to a stage."""
 
     def __init__(self, counts: list[int]) -> None:
         self.counts = counts
@@ -50,26 +57,24 @@ class Counter:
 
 def build(
     folder: Path, *variants: VariantRecipe, calibration: Sequence[TextInput] = ()
-) -> tuple[Bundle, Told]:
+) -> tuple[Bundle, RecordingObserver]:
     silence_libraries()
-    told = Told()
+    observed = RecordingObserver()
     model, tokenizer = save_tiny_base(folder / "base")
     store = folder / "store"
     with staging_folder(store, "v") as staging:
-        bundle = build_bundle(
-            staging,
+        source = BundleSource(
             model,
             tokenizer,
-            Served("single-label", LABELS, 64),
+            InferenceConfig("single-label", LABELS, 64),
+            BundleInfo("v"),
             ROWS,
-            About("v"),
-            store,
-            told.stage,
-            variants=variants,
-            warn=told.warnings.append,
             calibration=calibration,
+            variants=variants,
         )
-    return bundle, told
+        observer = BuildObserver(observed.stage, observed.warnings.append)
+        bundle = build_bundle(source, staging, store, observer)
+    return bundle, observed
 
 
 def broken(fp32: Path, file: Path, calibration: object) -> None:
@@ -81,13 +86,15 @@ def garbage(fp32: Path, file: Path, calibration: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Told]:
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, RecordingObserver]:
     return build(tmp_path_factory.mktemp("both"), LENIENT_INT8, FP16)
 
 
-def test_each_variant_carries_its_file_its_device_and_its_own_proof(both: tuple[Bundle, Told]) -> None:
-    bundle, told = both
-    assert told.warnings == []
+def test_each_variant_has_its_file_device_and_parity_in_the_manifest(
+    both: tuple[Bundle, RecordingObserver],
+) -> None:
+    bundle, observed = both
+    assert observed.warnings == []
     variants = open_bundle(bundle.path).manifest.variants
     assert {name: (v.file, v.precision, v.device) for name, v in variants.items()} == {
         "fp32": ("onnx/model.onnx", "fp32", "any"),
@@ -100,18 +107,18 @@ def test_each_variant_carries_its_file_its_device_and_its_own_proof(both: tuple[
         assert entry.file in bundle.manifest.files
     differences = [variants[name].parity.max_abs_logit_diff for name in ("fp32", "fp16", "int8")]
     assert differences == sorted(differences)
-    assert differences[0] < differences[1], "fp16 rounds nothing?"
+    assert differences[0] < differences[1], "fp16 has no rounding error"
     card = (bundle.path / "README.md").read_text()
     assert all(entry.file in card for entry in variants.values())
 
 
-def test_every_row_of_every_variant_is_measured(both: tuple[Bundle, Told]) -> None:
-    _, told = both
-    assert list(told.stages) == ["export", "verify", "verify int8", "verify fp16"]
-    assert all(total == done for total, done in told.stages.values())
+def test_every_row_of_every_variant_is_measured(both: tuple[Bundle, RecordingObserver]) -> None:
+    _, observed = both
+    assert list(observed.stages) == ["export", "verify", "verify int8", "verify fp16"]
+    assert all(total == done for total, done in observed.stages.values())
 
 
-def test_int8_multiplies_in_int8_and_leaves_the_embeddings(both: tuple[Bundle, Told]) -> None:
+def test_int8_quantises_matrix_products_but_not_embeddings(both: tuple[Bundle, RecordingObserver]) -> None:
     graph = onnx.load(both[0].path / "onnx/model_int8.onnx").graph
     operators = [node.op_type for node in graph.node]
     assert "MatMulInteger" in operators
@@ -119,10 +126,10 @@ def test_int8_multiplies_in_int8_and_leaves_the_embeddings(both: tuple[Bundle, T
         "word_embeddings.weight" in tensor.name for tensor in graph.initializer if tensor.data_type == 1
     )
     zero_points = [t for t in graph.initializer if t.name.endswith("_zero_point") and t.dims]
-    assert any(t.dims[0] > 1 for t in zero_points), "weights are quantised per tensor"
+    assert any(t.dims[0] > 1 for t in zero_points), "the weights are not quantised per channel"
 
 
-def test_fp16_keeps_the_graphs_inputs_and_outputs(both: tuple[Bundle, Told]) -> None:
+def test_fp16_keeps_the_graphs_inputs_and_outputs(both: tuple[Bundle, RecordingObserver]) -> None:
     graph = onnx.load(both[0].path / "onnx/model_fp16.onnx").graph
     assert {node.type.tensor_type.elem_type for node in graph.input} == {onnx.TensorProto.INT64}
     assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
@@ -131,36 +138,36 @@ def test_fp16_keeps_the_graphs_inputs_and_outputs(both: tuple[Bundle, Told]) -> 
 
 
 @pytest.mark.parametrize(
-    ("recipe", "said"),
+    ("recipe", "reason"),
     [
-        (replace(INT8, terms=Terms(1e-6)), "largest logit difference"),
-        (replace(INT8, terms=LENIENT, make=garbage), "it cannot be loaded"),
-        (replace(INT8, make=broken), "it cannot be made: ValueError: no such operator"),
+        (replace(INT8, limits=ParityLimits(1e-6)), "largest logit difference"),
+        (replace(INT8, limits=LENIENT, make=garbage), "the runtime cannot load the graph"),
+        (replace(INT8, make=broken), "conversion failed: ValueError: no such operator"),
     ],
 )
-def test_a_variant_that_fails_is_left_out_with_one_line_and_fp32_stays(
-    tmp_path: Path, recipe: VariantRecipe, said: str
+def test_a_failed_variant_is_skipped_with_one_line_and_fp32_stays(
+    tmp_path: Path, recipe: VariantRecipe, reason: str
 ) -> None:
-    bundle, told = build(tmp_path, recipe)
+    bundle, observed = build(tmp_path, recipe)
     assert list(bundle.manifest.variants) == ["fp32"]
-    (warning,) = told.warnings
-    assert warning.startswith("variant int8 is left out: ")
-    assert said in warning
+    (warning,) = observed.warnings
+    assert warning.startswith("variant int8 is skipped: ")
+    assert reason in warning
     assert "\n" not in warning
     assert not (bundle.path / recipe.file).exists()
 
 
-def test_the_warning_says_by_how_much(tmp_path: Path) -> None:
-    _, told = build(tmp_path, replace(FP16, terms=Terms(1e-6)))
-    (warning,) = told.warnings
+def test_the_warning_has_the_measured_difference(tmp_path: Path) -> None:
+    _, observed = build(tmp_path, replace(FP16, limits=ParityLimits(1e-6)))
+    (warning,) = observed.warnings
     assert "allowed 1e-06" in warning
     assert "by 0.0" in warning
 
 
-def test_calibrated_int8_is_one_file_for_both_runtimes_and_blind_to_its_neighbours(tmp_path: Path) -> None:
+def test_static_int8_is_one_file_for_both_runtimes_and_independent_of_the_batch(tmp_path: Path) -> None:
     pytest.importorskip("nncf")
-    bundle, told = build(tmp_path, LENIENT_STATIC, calibration=ROWS)
-    assert told.warnings == []
+    bundle, observed = build(tmp_path, LENIENT_STATIC, calibration=ROWS)
+    assert observed.warnings == []
     entry = bundle.manifest.variants["int8-static"]
     assert (entry.file, entry.precision, entry.device) == ("onnx/model_int8_static.onnx", "int8", "openvino")
     graph = onnx.load(bundle.path / entry.file).graph
@@ -174,20 +181,20 @@ def test_calibrated_int8_is_one_file_for_both_runtimes_and_blind_to_its_neighbou
     np.testing.assert_allclose(together, alone, atol=1e-3)
 
 
-def test_nothing_to_calibrate_with_leaves_calibrated_int8_out(tmp_path: Path) -> None:
-    _, told = build(tmp_path, INT8_STATIC)
-    (warning,) = told.warnings
+def test_static_int8_without_calibration_texts_is_skipped(tmp_path: Path) -> None:
+    _, observed = build(tmp_path, INT8_STATIC)
+    (warning,) = observed.warnings
     assert warning.startswith(
-        "variant int8-static is left out: it cannot be made: ValueError: there are no texts"
+        "variant int8-static is skipped: conversion failed: ValueError: there are no calibration texts"
     )
 
 
-def test_without_nncf_calibrated_int8_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static_int8.importlib.util, "find_spec", lambda name: None)
+def test_static_int8_needs_nncf(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variants_module.importlib.util, "find_spec", lambda name: None)
     assert [recipe.name for recipe in available_variants()] == ["int8", "fp16"]
 
 
-def test_what_becomes_an_index_stays_float32_in_fp16(tmp_path: Path) -> None:
+def test_fp16_keeps_index_arithmetic_in_float32(tmp_path: Path) -> None:
     model, _ = make_architecture("mpnet")
     file = tmp_path / "onnx/model.onnx"
     export_onnx(model, file)

@@ -1,1 +1,1 @@
-"""Labelled data: read, checked, split, balanced."""
+"""Labelled data: reading, checks, splits and class balance."""

@@ -1,4 +1,4 @@
-"""Altered copies of training texts: words left out, neighbours swapped, characters mistyped.
+"""Augment training texts with altered copies: words dropped, neighbouring words swapped, characters mistyped.
 
 Word dropout and swaps are two of the operations of Wei and Zou 2019, "EDA: Easy Data Augmentation Techniques
 for Boosting Performance on Text Classification Tasks"; mistyped characters are the noise of Belinkov and Bisk
@@ -9,111 +9,95 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from stream.errors import UsageError
+from trainer.config import Method
 from trainer.data.examples import Example
 
-Method = Literal["dropout", "swap", "noise"]
-METHODS: tuple[Method, ...] = ("dropout", "swap", "noise")
+RATE = 0.1
+"""The share of the words of a text that are altered; at least one word is."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def augmented(
-    examples: Sequence[Example],
-    seed: int,
-    *,
-    methods: Sequence[Method] = METHODS,
-    rate: float = 0.1,
-    copies: int = 1,
-) -> list[Example]:
-    """The examples, then altered copies of them with the same targets and row numbers.
+def augment_examples(examples: Sequence[Example], seed: int, methods: Sequence[Method]) -> list[Example]:
+    """Return the examples, followed by an altered copy of each with the same target and row number.
 
-    Each copy is altered by one method, drawn for it. What is drawn depends on the seed, the row and the
-    number of the copy alone, so that other rows may come and go. A text keeps at least one word; one of a
-    single word is altered by noise only, and one that comes out unaltered is not copied. Both texts of a pair
-    are altered.
+    A randomly chosen method alters both texts of an example. The random choices depend on the seed and the
+    row alone, so other rows do not change them. A text keeps at least one word: a single word is altered only
+    by `noise`. A text that is not altered is not copied.
 
     Args:
-        examples: training rows; augmented validation or test rows would judge what nobody writes.
-        seed: decides what is altered.
-        methods: `dropout` leaves words out, `swap` changes places with the next word, `noise` drops, doubles,
-            swaps or replaces a character in a word.
-        rate: the share of words that are altered, at least one; over 0 to 1.
-        copies: of each text.
+        examples: the training examples; augmented validation or test texts would distort the metrics.
+        seed: the seed of the random choices.
+        methods: the methods to choose from: `dropout` drops words, `swap` swaps a word with the next one, and
+            `noise` drops, repeats, swaps or replaces a character in a word.
 
     Raises:
-        UsageError: for word tags, whose words must stay, or a rate out of its range.
+        UsageError: the examples have tagged words, which must not be dropped or moved.
     """
-    if any(example.words for example in examples):
+    if any(example.word_spans for example in examples):
         raise UsageError(
             "texts with tagged words cannot be augmented",
-            cause="words that are left out or swapped would lose their tags",
+            cause="dropped or swapped words would lose their tags",
             fix="leave the augmentation out for --task token",
         )
-    if not 0 < rate <= 1 or not methods:
-        raise UsageError(
-            f"augmentation at a rate of {rate:g} by {len(methods)} methods is not possible",
-            cause="the rate is the share of words that are altered, over 0 to 1",
-            fix="0.1 with all methods is usual",
-        )
-    found = list(examples)
-    for copy in range(copies):
-        for example in examples:
-            rng = random.Random(f"{seed} {example.row} {copy}")
-            change = CHANGES[rng.choice(list(methods))]
-            text = change(example.text, rate, rng)
-            pair = None if example.text_pair is None else change(example.text_pair, rate, rng)
-            if (text, pair) != (example.text, example.text_pair):
-                found.append(replace(example, text=text, text_pair=pair))
-    return found
+    copies = []
+    for example in examples:
+        # The suffix keeps the copies that earlier versions made from the same seed.
+        rng = random.Random(f"{seed} {example.row} 0")
+        alter = AUGMENTERS[rng.choice(list(methods))]
+        text = alter(example.text, rng)
+        pair = None if example.text_pair is None else alter(example.text_pair, rng)
+        if (text, pair) != (example.text, example.text_pair):
+            copies.append(replace(example, text=text, text_pair=pair))
+    return [*examples, *copies]
 
 
-def _dropout(text: str, rate: float, rng: random.Random) -> str:
+def _drop_words(text: str, rng: random.Random) -> str:
     words = text.split()
     if len(words) < 2:
         return text
-    dropped = set(rng.sample(range(len(words)), min(len(words) - 1, _number(words, rate))))
-    return " ".join(word for at, word in enumerate(words) if at not in dropped)
+    dropped = set(rng.sample(range(len(words)), _altered_count(len(words))))
+    return " ".join(word for index, word in enumerate(words) if index not in dropped)
 
 
-def _swap(text: str, rate: float, rng: random.Random) -> str:
+def _swap_words(text: str, rng: random.Random) -> str:
     words = text.split()
     if len(words) < 2:
         return text
-    for _ in range(_number(words, rate)):
-        at = rng.randrange(len(words) - 1)
-        words[at : at + 2] = words[at + 1], words[at]
+    for _ in range(_altered_count(len(words))):
+        index = rng.randrange(len(words) - 1)
+        words[index : index + 2] = words[index + 1], words[index]
     return " ".join(words)
 
 
-def _noise(text: str, rate: float, rng: random.Random) -> str:
-    # White space is kept as it stands: words are replaced in place.
-    places = [match.span() for match in re.finditer(r"\S+", text)]
-    chosen = rng.sample(places, min(len(places), _number(places, rate)))
+def _add_noise(text: str, rng: random.Random) -> str:
+    # Words are replaced in place, which keeps the white space between them.
+    spans = [match.span() for match in re.finditer(r"\S+", text)]
+    chosen = rng.sample(spans, min(len(spans), _altered_count(len(spans))))
     for start, end in sorted(chosen, reverse=True):
-        text = text[:start] + _mistyped(text[start:end], rng) + text[end:]
+        text = text[:start] + _mistype(text[start:end], rng) + text[end:]
     return text
 
 
-def _mistyped(word: str, rng: random.Random) -> str:
-    at = rng.randrange(len(word))
+def _mistype(word: str, rng: random.Random) -> str:
+    index = rng.randrange(len(word))
     letter = rng.choice(LETTERS)
-    ways = [word[: at + 1] + word[at:], word[:at] + letter + word[at + 1 :]]
+    variants = [word[: index + 1] + word[index:], word[:index] + letter + word[index + 1 :]]
     if len(word) > 1:
-        ways.append(word[:at] + word[at + 1 :])
-        next_to = min(at, len(word) - 2)
-        ways.append(word[:next_to] + word[next_to + 1] + word[next_to] + word[next_to + 2 :])
-    return rng.choice(ways)
+        variants.append(word[:index] + word[index + 1 :])
+        first = min(index, len(word) - 2)
+        variants.append(word[:first] + word[first + 1] + word[first] + word[first + 2 :])
+    return rng.choice(variants)
 
 
-def _number(words: Sequence[object], rate: float) -> int:
-    return max(1, round(rate * len(words)))
+def _altered_count(words: int) -> int:
+    return max(1, round(RATE * words))
 
 
-CHANGES: dict[Method, Callable[[str, float, random.Random], str]] = {
-    "dropout": _dropout,
-    "swap": _swap,
-    "noise": _noise,
+AUGMENTERS: dict[Method, Callable[[str, random.Random], str]] = {
+    "dropout": _drop_words,
+    "swap": _swap_words,
+    "noise": _add_noise,
 }

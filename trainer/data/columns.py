@@ -1,4 +1,4 @@
-"""Which column is which: as the flags say, or guessed where only one guess is possible."""
+"""Choose the column of each role: as named by a flag, or guessed if exactly one guess is possible."""
 
 import difflib
 from collections.abc import Sequence
@@ -27,16 +27,17 @@ TIME_NAMES = ("time", "timestamp", "created_at", "date", "datetime")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Column names by role; only text and label are always there.
+    """The column names by role; only text and label are always set.
 
     Attributes:
-        text: of the text, or of the words.
-        label: of the label; where several columns of 0 and 1 hold the labels, their names with commas.
-        text_pair: of the second text.
-        metadata: what a model may read beside the text.
-        id: kept for the list of splits.
-        time: told in the report.
-        group: its values must not be spread over splits.
+        text: the column of the text, or of the words.
+        label: the column of the label; if each label has its own column of 0 and 1, their comma-separated
+            names.
+        text_pair: the column of the second text.
+        metadata: the columns that the model reads beside the text.
+        id: the column of the row's id, which is copied to `splits.csv`.
+        time: the column of the row's time, whose range is shown in the data report.
+        group: the column whose equal values stay in one split.
     """
 
     text: str
@@ -49,8 +50,17 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The columns that were named; what is None may be guessed."""
+class RequestedColumns:
+    """The columns that the user named; a column that is None may be guessed.
+
+    Attributes:
+        text: the column of the text, or of the words.
+        label: the column of the label, labels, tags or number.
+        text_pair: the column of the second text.
+        metadata: the metadata columns.
+        group: the group column.
+        labels: for multi-label, one column of 0 and 1 per label, in place of `label`.
+    """
 
     text: str | None = None
     label: str | None = None
@@ -61,48 +71,48 @@ class Wanted:
 
 
 def choose_columns(
-    present: Sequence[str],
-    wanted: Wanted = Wanted(),
+    available: Sequence[str],
+    requested: RequestedColumns = RequestedColumns(),
     task: Task = "single-label",
-    usual: tuple[str, str] | None = None,
+    defaults: tuple[str, str] | None = None,
 ) -> Columns:
-    """Find the columns.
+    """Choose the columns of a file.
 
     Args:
-        present: the file's columns.
-        wanted: what was named.
-        task: decides which names are guessed by, and whether a second text is needed.
-        usual: text and label column that the file's format suggests, in place of a guess by name.
+        available: the columns of the file.
+        requested: the columns that the user named.
+        task: the task, which decides which names are guessed and whether a second text is required.
+        defaults: the text and label columns of the file format, which replace a guess by name.
 
     Raises:
-        UsageError: a named column is not there, or a guess would be a gamble.
+        UsageError: a named column does not exist, or a column cannot be guessed.
     """
-    _check_present(present, wanted)
-    text, pair, label = wanted.text, wanted.text_pair, wanted.label
-    if usual is not None:
-        text, label = text or usual[0], label or usual[1]
+    _check_available(available, requested)
+    text, pair, label = requested.text, requested.text_pair, requested.label
+    if defaults is not None:
+        text, label = text or defaults[0], label or defaults[1]
     if task == "pair" and (text is None or pair is None):
-        text, pair = _guess_pair(text, pair, present)
-    taken = {label, pair, *wanted.labels, *wanted.metadata}
+        text, pair = _guess_pair(text, pair, available)
+    taken = {label, pair, *requested.labels, *requested.metadata}
     if text is None:
         names = (*WORD_NAMES, *TEXT_NAMES) if task == "token" else TEXT_NAMES
-        text = _guess("text", names, [name for name in present if name not in taken], present)
-    if wanted.labels:
-        label = ", ".join(wanted.labels)
+        text = _guess("text", names, [name for name in available if name not in taken], available)
+    if requested.labels:
+        label = ", ".join(requested.labels)
     elif label is None:
-        free = [name for name in present if name not in {text, pair, *wanted.metadata}]
-        label = _guess("label", _label_names(task), free, present)
-    found = Columns(
+        free = [name for name in available if name not in {text, pair, *requested.metadata}]
+        label = _guess("label", _label_names(task), free, available)
+    columns = Columns(
         text=text,
         label=label,
         text_pair=pair,
-        metadata=wanted.metadata,
-        id=_first(ID_NAMES, present),
-        time=_first(TIME_NAMES, present),
-        group=wanted.group,
+        metadata=requested.metadata,
+        id=_first(ID_NAMES, available),
+        time=_first(TIME_NAMES, available),
+        group=requested.group,
     )
-    _check_apart(found, wanted, present)
-    return found
+    _check_distinct(columns, requested, available)
+    return columns
 
 
 def _label_names(task: Task) -> Sequence[str]:
@@ -114,69 +124,69 @@ def _label_names(task: Task) -> Sequence[str]:
     return names.get(task, LABEL_NAMES)
 
 
-def _guess(role: str, names: Sequence[str], candidates: Sequence[str], present: Sequence[str]) -> str:
-    matching = [name for name in candidates if name.strip().lower() in names]
-    # A column that bears the role's own name leaves no doubt.
-    certain = [name for name in matching if name.strip().lower() == role]
-    for found in (certain, matching):
-        if len(found) == 1:
-            return found[0]
+def _guess(role: str, names: Sequence[str], candidates: Sequence[str], available: Sequence[str]) -> str:
+    matches = [name for name in candidates if name.strip().lower() in names]
+    # A column whose name equals the role takes precedence over other common names.
+    exact = [name for name in matches if name.strip().lower() == role]
+    for names_found in (exact, matches):
+        if len(names_found) == 1:
+            return names_found[0]
     raise UsageError(
-        f"which column holds the {role} is not clear",
-        cause=(f"{' and '.join(matching)} could be it" if matching else "no column has a usual name for it")
-        + f"; the file's columns are: {', '.join(present)}",
+        f"cannot guess the {role} column",
+        cause=(f"candidates: {' and '.join(matches)}" if matches else "no column has a common name for it")
+        + f"; the columns of the file are: {', '.join(available)}",
         fix=f"name it: --{role}-column NAME",
     )
 
 
-def _guess_pair(text: str | None, pair: str | None, present: Sequence[str]) -> tuple[str, str]:
-    by_name = {name.strip().lower(): name for name in present}
-    found = [(by_name[a], by_name[b]) for a, b in PAIR_NAMES if a in by_name and b in by_name]
-    fitting = [(a, b) for a, b in found if text in (None, a) and pair in (None, b)]
-    if len(fitting) == 1:
-        return fitting[0]
+def _guess_pair(text: str | None, pair: str | None, available: Sequence[str]) -> tuple[str, str]:
+    by_name = {name.strip().lower(): name for name in available}
+    pairs = [(by_name[a], by_name[b]) for a, b in PAIR_NAMES if a in by_name and b in by_name]
+    matches = [(a, b) for a, b in pairs if text in (None, a) and pair in (None, b)]
+    if len(matches) == 1:
+        return matches[0]
     if text and pair:
         return text, pair
     raise UsageError(
-        "which columns hold the two texts of a pair is not clear",
-        cause=("several could" if fitting else "no two columns have usual names for it")
-        + f"; the file's columns are: {', '.join(present)}",
+        "cannot guess the two text columns of a pair",
+        cause=("several pairs of columns match" if matches else "no two columns have common names for a pair")
+        + f"; the columns of the file are: {', '.join(available)}",
         fix="name them: --text-column NAME --text-pair-column NAME",
     )
 
 
-def _first(names: Sequence[str], present: Sequence[str]) -> str | None:
-    return next((name for name in present if name.strip().lower() in names), None)
+def _first(names: Sequence[str], available: Sequence[str]) -> str | None:
+    return next((name for name in available if name.strip().lower() in names), None)
 
 
-def _check_present(present: Sequence[str], wanted: Wanted) -> None:
+def _check_available(available: Sequence[str], requested: RequestedColumns) -> None:
     named = [
-        ("--text-column", wanted.text),
-        ("--label-column", wanted.label),
-        ("--text-pair-column", wanted.text_pair),
-        ("--group-column", wanted.group),
-        *(("--metadata-columns", name) for name in wanted.metadata),
-        *(("--label-columns", name) for name in wanted.labels),
+        ("--text-column", requested.text),
+        ("--label-column", requested.label),
+        ("--text-pair-column", requested.text_pair),
+        ("--group-column", requested.group),
+        *(("--metadata-columns", name) for name in requested.metadata),
+        *(("--label-columns", name) for name in requested.labels),
     ]
     for flag, name in named:
-        if name is not None and name not in present:
-            near = difflib.get_close_matches(name, present, n=1)
+        if name is not None and name not in available:
+            similar = difflib.get_close_matches(name, available, n=1)
             raise UsageError(
                 f"the file has no column {name!r}",
-                cause=f"its columns are: {', '.join(present)}",
-                fix=f"{flag} {near[0]}" if near else f"name one of them in {flag}",
+                cause=f"its columns are: {', '.join(available)}",
+                fix=f"{flag} {similar[0]}" if similar else f"name one of them in {flag}",
             )
 
 
-def _check_apart(found: Columns, wanted: Wanted, present: Sequence[str]) -> None:
-    """The label must not be read by the model, nor any column twice."""
-    labels = wanted.labels or (found.label,)
-    roles = [found.text, *([found.text_pair] if found.text_pair else []), *labels, *found.metadata]
+def _check_distinct(columns: Columns, requested: RequestedColumns, available: Sequence[str]) -> None:
+    """Refuse a column with two roles: a model that reads its own label learns nothing else."""
+    labels = requested.labels or (columns.label,)
+    roles = [columns.text, *([columns.text_pair] if columns.text_pair else []), *labels, *columns.metadata]
     for name in roles:
         if roles.count(name) > 1:
-            both = "both text and label" if name == found.text and name in labels else "two things at once"
+            both = "both text and label" if name == columns.text and name in labels else "used for two roles"
             raise UsageError(
                 f"column {name!r} cannot be {both}",
-                cause=f"the file's columns are: {', '.join(present)}",
-                fix="give different columns in --text-column, --label-column and the others",
+                cause=f"the columns of the file are: {', '.join(available)}",
+                fix="name a different column in --text-column, --label-column and the other column flags",
             )

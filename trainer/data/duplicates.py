@@ -1,4 +1,4 @@
-"""Equal and near-equal texts: within the data, and across its parts."""
+"""Duplicate texts within the data, and leaks: validation and test texts that also occur in another split."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -6,13 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from trainer.data.examples import Example, Target
-from trainer.data.near import near_pairs
+from trainer.data.near_duplicates import near_duplicate_pairs
 from trainer.data.splits import SHARES, Splits
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A row to choose or judge by whose text also stands, or nearly so, in an earlier part."""
+    """A validation or test example whose text, or a near duplicate, also occurs in an earlier split.
+
+    Attributes:
+        kind: "equal" for an equal normalised text, "near" for a near duplicate.
+        example: the validation or test example.
+        split: the split of `example`.
+        other: the first example with the same or a similar text.
+        other_split: the split of `other`.
+    """
 
     kind: Literal["equal", "near"]
     example: Example
@@ -22,56 +30,54 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaks:
-    """What was found across parts; a row is listed once, with the first part that has its text."""
+class LeakReport:
+    """The leaks between splits; each example is listed once, with the first split that contains its text."""
 
-    found: list[Leak] = field(default_factory=list)
-
-    def count(self, kind: Literal["equal", "near"], split: str | None = None) -> int:
-        """Rows of a kind, of all parts or of one."""
-        return sum(leak.kind == kind and split in (None, leak.split) for leak in self.found)
+    leaks: list[Leak] = field(default_factory=list)
 
     def as_metrics(self) -> dict[str, Any]:
-        """Counts by kind and pair of parts, ready for JSON: {"equal": {"test in train": 3}, "near": {}}."""
-        counts = Counter((leak.kind, f"{leak.split} in {leak.other_split}") for leak in self.found)
+        """Return counts by kind and pair of splits: {"equal": {"test in train": 3}, "near": {}}."""
+        counts = Counter((leak.kind, f"{leak.split} in {leak.other_split}") for leak in self.leaks)
         return {
             kind: {pair: n for (k, pair), n in sorted(counts.items()) if k == kind}
             for kind in ("equal", "near")
         }
 
 
-def repeats(examples: Sequence[Example]) -> tuple[int, int]:
-    """Count rows whose text (case and spaces aside) came before, and texts that bear several targets."""
+def count_repeats(examples: Sequence[Example]) -> tuple[int, int]:
+    """Return the number of rows that repeat an earlier normalised text, and of texts with several targets."""
     targets: dict[str, set[Target]] = defaultdict(set)
     for example in examples:
-        targets[example.folded].add(example.target)
-    return len(examples) - len(targets), sum(len(found) > 1 for found in targets.values())
+        targets[example.normalised_text].add(example.target)
+    return len(examples) - len(targets), sum(len(distinct) > 1 for distinct in targets.values())
 
 
-def leaks(splits: Splits) -> Leaks:
-    """Texts of validation and test that stand in an earlier part, the same (case and spaces aside) or nearly.
+def find_leaks(splits: Splits) -> LeakReport:
+    """Find validation and test texts that occur in an earlier split, equal or near duplicates.
 
-    What is near, and how surely it is found, `trainer.data.near` says. 50,000 short texts take seconds.
+    `trainer.data.near_duplicates` defines near duplicates; finding them takes seconds for 50,000 short texts.
     """
-    order = {name: at for at, name in enumerate(SHARES)}
-    where: dict[str, list[tuple[Example, str]]] = defaultdict(list)
+    order = {name: index for index, name in enumerate(SHARES)}
+    occurrences: dict[str, list[tuple[Example, str]]] = defaultdict(list)
     for name in SHARES:
         for example in getattr(splits, name):
-            where[example.folded].append((example, name))
-    texts = list(where)
+            occurrences[example.normalised_text].append((example, name))
+    texts = list(occurrences)
     near: dict[str, list[str]] = defaultdict(list)
-    for a, b in near_pairs(texts):
+    for a, b in near_duplicate_pairs(texts):
         near[texts[a]].append(texts[b])
         near[texts[b]].append(texts[a])
-    found = []
-    for text, places in where.items():
-        equals = places[0]
-        nearest = min(
-            (where[other][0] for other in near[text]), key=lambda place: order[place[1]], default=None
+    leaks = []
+    for text, text_occurrences in occurrences.items():
+        first = text_occurrences[0]
+        first_near = min(
+            (occurrences[other][0] for other in near[text]),
+            key=lambda occurrence: order[occurrence[1]],
+            default=None,
         )
-        for example, name in places:
-            if order[equals[1]] < order[name]:
-                found.append(Leak("equal", example, name, *equals))
-            elif nearest is not None and order[nearest[1]] < order[name]:
-                found.append(Leak("near", example, name, *nearest))
-    return Leaks(sorted(found, key=lambda leak: (order[leak.split], leak.example.row)))
+        for example, name in text_occurrences:
+            if order[first[1]] < order[name]:
+                leaks.append(Leak("equal", example, name, *first))
+            elif first_near is not None and order[first_near[1]] < order[name]:
+                leaks.append(Leak("near", example, name, *first_near))
+    return LeakReport(sorted(leaks, key=lambda leak: (order[leak.split], leak.example.row)))

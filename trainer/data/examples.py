@@ -1,4 +1,4 @@
-"""What training works on: examples, and the data that they make up."""
+"""Labelled examples, and the data set that they form."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from stream.classify import TextInput
 from trainer.data.columns import Columns
 
 Target = str | tuple[str, ...] | float
-"""A label; several labels, or a tag for each word; or a number."""
+"""A label (single-label), labels (multi-label), the tag of each word (token), or a number (regression)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +19,17 @@ class Example:
     """A labelled text.
 
     Attributes:
-        row: its number in the file, from 1, a header not counted; of several files, counted on through them.
-        text: the text as it stands; of a sentence that came in words, the words with a space between.
-        target: the label (single-label), the labels' names (multi-label), a tag for each of `words` (token),
-            or a number (regression).
+        row: the row number, from 1, not counting a header; numbering continues over all files.
+        text: the unmodified text; if the row holds a list of words, the words joined by spaces.
+        target: the label, labels, tags or number that the model learns to predict.
         text_pair: the second text of a pair.
-        metadata: raw values by column name.
-        words: for the task token, start and end of each word in `text`, in characters.
-        id: as in the data.
-        time: as in the data.
-        group: rows of the same group must stand in one part.
-        split: "train", "validation" or "test" where the data came with splits.
-        extra: a row that was brought for training only.
+        metadata: the raw metadata values by column name.
+        word_spans: for the task token, the start and end of each word in `text`, in characters.
+        id: the value of the id column.
+        time: the value of the time column.
+        group: the value of the group column; all rows of a group belong to the same split.
+        split: "train", "validation" or "test" if the data come with splits.
+        extra: whether the row comes from `--extra-train` and is used for training only.
     """
 
     row: int
@@ -38,7 +37,7 @@ class Example:
     target: Target
     text_pair: str | None = None
     metadata: Mapping[str, Any] | None = None
-    words: tuple[tuple[int, int], ...] = ()
+    word_spans: tuple[tuple[int, int], ...] = ()
     id: str | None = None
     time: str | None = None
     group: str | None = None
@@ -47,37 +46,37 @@ class Example:
 
     @property
     def input(self) -> TextInput:
-        """What a model is given."""
+        """The model input of the example."""
         return TextInput(self.text, self.text_pair, self.metadata)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Its label, its labels, or its words' tags; nothing for a number."""
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the example, or the tags of its words; empty for a regression."""
         if isinstance(self.target, str):
             return (self.target,)
         return self.target if isinstance(self.target, tuple) else ()
 
     @property
-    def folded(self) -> str:
-        """The text without what most tokenizers ignore: case and the amount of white space."""
+    def normalised_text(self) -> str:
+        """The case-folded texts with white space collapsed; equal for duplicates."""
         return "\x1f".join(" ".join(text.split()).casefold() for text in (self.text, self.text_pair) if text)
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What was read.
+    """A labelled data set.
 
     Attributes:
-        path: the file, or the folder.
-        task: what is learnt.
-        columns: which column is which.
-        examples: the usable rows, in the file's order.
-        labels: names in the model's order of logits; for a regression the label column's name; for the task
-            token the tags, "O" first.
-        no_text: numbers of the rows whose text is missing or blank.
-        no_label: numbers of the rows that have a text, but no label.
-        files: the files that were read; none where a data set library read them.
-        notes: what was guessed, repaired or passed over, a line each.
+        path: the file, folder or Hub id that was read.
+        task: the task that the model learns.
+        columns: the column names by role.
+        examples: the usable rows, in file order.
+        labels: the label names in the order of the logits; for a regression the name of the label column; for
+            the task token the tags, "O" first.
+        no_text: the numbers of the rows whose text is missing or blank.
+        no_label: the numbers of the rows that have a text but no label.
+        files: the files that were read; empty if the `datasets` library read them.
+        notes: one line for each guess, correction and skipped file.
     """
 
     path: Path
@@ -92,8 +91,8 @@ class Data:
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """Usable rows per label (words per tag), in the labels' order; empty for a regression."""
+        """The number of examples per label, or of words per tag; empty for a regression."""
         if self.task == "regression":
             return {}
-        counts = Counter(name for example in self.examples for name in example.names)
+        counts = Counter(label for example in self.examples for label in example.labels)
         return {label: counts[label] for label in self.labels}

@@ -1,158 +1,156 @@
-"""Against class imbalance: weights of classes in the loss, and which rows are trained on how often."""
+"""Balance classes of unequal size: class weights, and resampling and augmentation of training rows."""
 
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any
 
+from stream.bundle import HeadKind
 from stream.errors import UsageError
-from trainer.data.bio import OUTSIDE
+from trainer.config import Imbalance, Sampling, Strategy
+from trainer.data.augment import augment_examples
 from trainer.data.examples import Example
-
-Strategy = Literal["inverse", "sqrt_inverse", "effective"]
-Resampling = Literal["over", "under"]
+from trainer.data.labels import OUTSIDE
 
 BETA = 0.9999
+"""The hyper-parameter of `effective`: at 0 all labels weigh the same; towards 1 it approaches `inverse`."""
 
 
-def class_weights(
-    labels: Mapping[str, int] | Sequence[str] | Sequence[tuple[str, ...]],
-    strategy: Strategy = "sqrt_inverse",
-    beta: float = BETA,
-) -> dict[str, float]:
-    """A weight for each label, the rarer the larger; their mean is 1.
+def balance(examples: Sequence[Example], imbalance: Imbalance, seed: int) -> list[Example]:
+    """Resample and augment the training examples."""
+    balanced = list(examples)
+    if imbalance.sampling is not None:
+        balanced = [balanced[index] for index in resample(balanced, imbalance.sampling, seed)]
+    if imbalance.augment:
+        balanced = augment_examples(balanced, seed, imbalance.augment)
+    return balanced
 
-    With 9,000, 800 and 200 rows: `inverse` gives 0.05, 0.59 and 2.36; `sqrt_inverse` 0.27, 0.91 and 1.82.
+
+def loss_weights(
+    examples: Sequence[Example], labels: Sequence[str], head: HeadKind, imbalance: Imbalance
+) -> list[float] | None:
+    """Return the weight of each label in the loss, computed from the balanced examples, or None."""
+    if imbalance.class_weights is None:
+        return None
+    occurrences = Counter(label for example in examples for label in example.labels)
+    counts = {label: occurrences[label] for label in labels}
+    weights = (
+        positive_weights(counts, len(examples), imbalance.class_weights)
+        if head == "multi-label"
+        else class_weights(counts, imbalance.class_weights)
+    )
+    return [weights[label] for label in labels]
+
+
+def balance_metrics(
+    before: int, after: int, labels: Sequence[str], weights: Sequence[float] | None, imbalance: Imbalance
+) -> dict[str, Any]:
+    """Return the settings, the weights and the row counts as a JSON-ready dictionary."""
+    return {
+        "class_weights": imbalance.class_weights,
+        "weights": None if weights is None else dict(zip(labels, weights, strict=True)),
+        "sampling": imbalance.sampling,
+        "augment": list(imbalance.augment),
+        "rows_before": before,
+        "rows_after": after,
+    }
+
+
+def class_weights(counts: Mapping[str, int], strategy: Strategy) -> dict[str, float]:
+    """Return a weight for each label; rarer labels have larger weights, and the mean weight is 1.
+
+    With 9,000, 800 and 200 rows, `inverse` gives 0.05, 0.59 and 2.36, `sqrt_inverse` 0.27, 0.91 and 1.82.
     `effective` is the inverse of the effective number of rows, (1 − beta^n) / (1 − beta), of Cui et al. 2019,
     "Class-Balanced Loss Based on Effective Number of Samples".
 
     Args:
-        labels: rows by label; or each row's label, its labels or its words' tags.
-        strategy: how fast weights fall with the number of rows.
-        beta: of `effective`, from 0 (all alike) towards 1 (like `inverse`).
+        counts: the number of rows of each label.
+        strategy: how the weight of a label depends on its number of rows.
 
     Returns:
-        In the labels' order as given, or sorted where rows were given. A label without rows weighs 1 and does
-        not count in the mean.
+        The weights in the order of `counts`. A label without rows has the weight 1 and is not part of the
+        mean.
 
     Raises:
-        UsageError: there are no rows, an unknown strategy, or a beta outside of 0 to 1.
+        UsageError: no label has rows.
     """
-    counts = labels if isinstance(labels, Mapping) else _counts(labels)
-    sizes = {label: _size(count, strategy, beta) for label, count in counts.items() if count > 0}
+    sizes = {label: _size(count, strategy) for label, count in counts.items() if count > 0}
     if not sizes:
         raise UsageError("no class weights", cause="there are no labelled rows", fix="check the data")
     mean = sum(1 / size for size in sizes.values()) / len(sizes)
     return {label: 1 / sizes[label] / mean if label in sizes else 1.0 for label in counts}
 
 
-def positive_weights(
-    counts: Mapping[str, int], rows: int, strategy: Strategy = "sqrt_inverse", beta: float = BETA
-) -> dict[str, float]:
-    """For multi-label, how much a row that has the label counts against one that has not.
+def positive_weights(counts: Mapping[str, int], rows: int, strategy: Strategy) -> dict[str, float]:
+    """Return for each label of a multi-label task the weight of rows with the label against rows without it.
 
-    It is what PyTorch's BCEWithLogitsLoss calls `pos_weight`: by `inverse` rows without / rows with the
-    label, by `sqrt_inverse` the root of that, by `effective` the ratio of the effective numbers. A label that
-    no row has, or every row, gets 1.
+    This is the `pos_weight` of PyTorch's BCEWithLogitsLoss: with `inverse` the rows without the label divided
+    by the rows with it, with `sqrt_inverse` the square root of that, with `effective` the ratio of the
+    effective numbers. A label that no row or every row has gets the weight 1.
 
     Args:
-        counts: rows that have the label, by label.
-        rows: all rows.
-        strategy: as in `class_weights`.
-        beta: as in `class_weights`.
+        counts: the number of rows with each label.
+        rows: the number of all rows.
+        strategy: how the weight of a label depends on its number of rows.
     """
     return {
-        label: _size(rows - count, strategy, beta) / _size(count, strategy, beta) if 0 < count < rows else 1.0
+        label: _size(rows - count, strategy) / _size(count, strategy) if 0 < count < rows else 1.0
         for label, count in counts.items()
     }
 
 
-def sampling_weights(
-    examples: Sequence[Example], strategy: Strategy = "sqrt_inverse", beta: float = BETA
-) -> list[float]:
-    """How often each row shall be drawn, in relation to the others; the mean over the rows is 1.
+def resample(examples: Sequence[Example], sampling: Sampling, seed: int) -> list[int]:
+    """Return the indices of the training examples to use, so that all classes have the same size.
 
-    A row weighs what its label does, of several the rarest (for the task token, tags other than O).
-    """
-    classes = _classes(examples)
-    weights = class_weights(Counter(classes), strategy, beta)
-    drawn = [weights[name] for name in classes]
-    mean = sum(drawn) / len(drawn)
-    return [weight / mean for weight in drawn]
-
-
-def resampled(examples: Sequence[Example], how: Resampling, seed: int, ratio: float = 1.0) -> list[int]:
-    """Which training rows to take, some several times (`over`) or some not at all (`under`).
-
-    A row with several labels, or tags, belongs to the rarest of them. The same for the same seed.
+    An example with several labels or tags belongs to the class of the rarest one.
 
     Args:
-        examples: training rows.
-        how: `over`: rows of small classes are repeated, each as often as the others of its class, give or
-            take one; no row is lost. `under`: rows of large classes are left out at random; none is repeated.
-        seed: decides which rows are repeated or left out.
-        ratio: rows of the smallest class in relation to the largest afterwards, over 0 to 1. A class that is
-            larger than that already (`over`), or smaller (`under`), stays as it is.
+        examples: the training examples.
+        sampling: `over` repeats examples of small classes, each about equally often; `under` drops random
+            examples of large classes.
+        seed: the seed that decides which examples are repeated or dropped.
 
     Returns:
-        Positions in `examples`: sorted for `under`; for `over` all of them, then the repetitions.
+        Indices into `examples`: sorted for `under`; for `over` all indices, then the repetitions.
 
     Raises:
-        UsageError: the targets are numbers, or the ratio is out of its range.
+        UsageError: the targets are numbers.
     """
-    if not 0 < ratio <= 1:
-        raise UsageError(
-            f"a ratio of {ratio:g} cannot be reached",
-            cause="it lies over 0 and up to 1",
-            fix="1 balances fully",
-        )
     rng = random.Random(seed)
     members: dict[str, list[int]] = {}
-    for at, name in enumerate(_classes(examples)):
-        members.setdefault(name, []).append(at)
-    sizes = [len(rows) for rows in members.values()]
-    if how == "under":
-        most = round(min(sizes) / ratio)
-        kept = [rng.sample(rows, min(len(rows), most)) for rows in members.values()]
-        return sorted(at for rows in kept for at in rows)
-    least = round(max(sizes) * ratio)
+    for index, name in enumerate(_classes(examples)):
+        members.setdefault(name, []).append(index)
+    sizes = [len(indices) for indices in members.values()]
+    if sampling == "under":
+        kept = [rng.sample(indices, min(sizes)) for indices in members.values()]
+        return sorted(index for indices in kept for index in indices)
     repeated: list[int] = []
-    for rows in members.values():
-        missing = max(0, least - len(rows))
-        repeated += rows * (missing // len(rows)) + rng.sample(rows, missing % len(rows))
+    for indices in members.values():
+        missing = max(sizes) - len(indices)
+        repeated += indices * (missing // len(indices)) + rng.sample(indices, missing % len(indices))
     return [*range(len(examples)), *repeated]
 
 
-def _counts(rows: Sequence[str] | Sequence[tuple[str, ...]]) -> dict[str, int]:
-    counts = Counter(name for row in rows for name in ((row,) if isinstance(row, str) else row))
-    return dict(sorted(counts.items()))
-
-
-def _size(count: int, strategy: Strategy, beta: float) -> float:
-    """What a class of so many rows counts as."""
+def _size(count: int, strategy: Strategy) -> float:
+    """Return the size of a class of `count` rows; its weight is inversely proportional to this size."""
     if strategy == "inverse":
         return float(count)
     if strategy == "sqrt_inverse":
         return float(count**0.5)
-    if strategy == "effective" and 0 <= beta < 1:
-        return float((1 - beta**count) / (1 - beta))
-    raise UsageError(
-        f"class weights {strategy!r} with beta {beta:g} are not possible",
-        cause="strategies are inverse, sqrt_inverse and effective; beta lies from 0 up to, but not at, 1",
-        fix="sqrt_inverse needs no beta; for effective 0.9999 is usual",
-    )
+    return float((1 - BETA**count) / (1 - BETA))
 
 
 def _classes(examples: Sequence[Example]) -> list[str]:
-    """The class of each row: its label, or the rarest of its labels or tags; "" where it has none."""
+    """Return the class of each example: the rarest of its labels, or of its tags but O; "" if it has none."""
     if any(isinstance(example.target, float) for example in examples):
         raise UsageError(
-            "numbers have no classes to balance",
-            cause="a regression's targets are numbers",
-            fix="leave class weights and resampling out, or learn the numbers as ordinal classes",
+            "a regression has no classes to balance",
+            cause="its targets are numbers",
+            fix="leave class weights and resampling out, or train on the numbers as ordinal classes",
         )
-    names = [
-        {name for name in example.names if not (example.words and name == OUTSIDE)} for example in examples
+    labels = [
+        {label for label in example.labels if not (example.word_spans and label == OUTSIDE)}
+        for example in examples
     ]
-    counts = Counter(name for row in names for name in row)
-    return [min(row, key=lambda name: (counts[name], name), default="") for row in names]
+    counts = Counter(label for row in labels for label in row)
+    return [min(row, key=lambda label: (counts[label], label), default="") for row in labels]

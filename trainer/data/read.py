@@ -1,103 +1,76 @@
-"""Rows to labelled examples; nothing is dropped without being counted."""
+"""Read labelled data: load the sources, choose the columns, parse the rows and check the labels."""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import orjson
 
 from stream.bundle import Task, file_digest
 from stream.errors import UsageError
-from trainer.data.columns import Columns, Wanted, choose_columns
-from trainer.data.examples import Data, Example, Target
-from trainer.data.files import Layout, Quoting
-from trainer.data.labels import check_labels, label_order, read_names, with_checked_tags
-from trainer.data.rows import ReadRows, read_rows
-from trainer.data.sources import Source, find_sources
-from trainer.data.targets import LabelRules, guess_separator, ordinal_values
-
-__all__ = ["Data", "Example", "Target", "data_digest", "ordinal_values", "read_data"]
+from trainer.config import DataConfig
+from trainer.data.columns import Columns, RequestedColumns, choose_columns
+from trainer.data.examples import Data
+from trainer.data.files import ParseOptions
+from trainer.data.labels import check_labels, label_order, normalise_tags, read_label_names
+from trainer.data.rows import LabelFormat, guess_separator, parse_rows
+from trainer.data.sources import DataSource, load_sources
 
 
-def read_data(
-    path: Path | str,
-    *,
-    task: Task = "single-label",
-    text_column: str | None = None,
-    label_column: str | None = None,
-    text_pair_column: str | None = None,
-    metadata_columns: Sequence[str] = (),
-    group_column: str | None = None,
-    label_columns: Sequence[str] = (),
-    label_separator: str | None = None,
-    validation_file: Path | None = None,
-    test_file: Path | None = None,
-    extra_train: Path | None = None,
-    ordinal: bool = False,
-    label_names: Path | None = None,
-    no_header: bool = False,
-    quoting: Quoting = "minimal",
-) -> Data:
-    """Read labelled texts; texts and label names are kept as they stand.
+def read_data(source: Path | str, config: DataConfig = DataConfig()) -> Data:
+    """Read labelled texts; texts and label names are not modified.
 
     Args:
-        path: a file, a folder with one file per split, a folder that `datasets` saved, or OWNER/NAME[:CONFIG]
-            of the Hub.
-        task: what is learnt; a second text goes with each but token.
-        text_column: of the text, or of the words; None to guess it.
-        label_column: of the label, the labels, the tags or the number; None to guess it.
-        text_pair_column: of the second text; guessed for the task pair.
-        metadata_columns: what the model reads beside the text.
-        group_column: rows with the same value stay in one part.
-        label_columns: for multi-label, columns of 0 and 1, one for each label, in place of `label_column`.
-        label_separator: for multi-label, what stands between labels in one cell; None to guess , | or ;.
-        validation_file: rows that choose the checkpoint.
-        test_file: rows that judge.
-        extra_train: rows for training only, such as synthetic ones.
-        ordinal: the labels are numbers and are ordered so.
-        label_names: a text file whose line n (from 0) is the name of the label n.
-        no_header: CSV and TSV files have no header; columns are then called "1", "2", ….
-        quoting: `none` where quotes in CSV and TSV files are text.
+        source: a file, a folder with one file per split, a folder of `Dataset.save_to_disk`, or
+            OWNER/NAME[:CONFIG] on the Hub.
+        config: the task, the columns and the format of the data.
 
     Raises:
-        UsageError: a file, a column or the labels are not fit to learn from.
+        UsageError: a file cannot be read, a column is missing or ambiguous, or the labels cannot be learned.
     """
-    wanted = Wanted(
-        text=text_column,
-        label=label_column,
-        text_pair=text_pair_column,
-        metadata=tuple(metadata_columns),
-        group=group_column,
-        labels=tuple(label_columns),
+    task = config.task
+    requested = RequestedColumns(
+        text=config.text_column,
+        label=config.label_column,
+        text_pair=config.text_pair_column,
+        metadata=config.metadata_columns,
+        group=config.group_column,
+        labels=config.label_columns,
     )
-    _check_flags(task, wanted, ordinal)
-    layout = Layout(header=not no_header, quoting=quoting, tokens=task == "token")
-    found = find_sources(path, layout, validation_file, test_file, extra_train)
-    first = found.sources[0].table
-    columns = choose_columns(first.columns, wanted, task, first.usual)
-    _check_same_columns(found.sources, columns, wanted)
-    separator = label_separator or _separator(task, found.sources, columns)
-    names = read_names(label_names) if label_names else first.names.get(columns.label)
-    rules = LabelRules(columns.label, wanted.labels, separator, names)
-    rows = read_rows(found.sources, task, columns, rules)
-    notes = [*_told(found.sources), *_guessed(wanted, columns), *found.notes, *rows.notes]
-    if task == "multi-label" and separator and not label_separator:
-        notes.append(f"guessed: labels in one cell stand between {separator!r}")
+    options = ParseOptions(header=not config.no_header, quoting=config.quoting, prefer_conll=task == "token")
+    loaded = load_sources(source, options, config.validation_file, config.test_file, config.extra_train)
+    first = loaded.sources[0].table
+    columns = choose_columns(first.columns, requested, task, first.default_columns)
+    _check_same_columns(loaded.sources, columns, requested)
+    separator = config.label_separator or _guess_separator(task, loaded.sources, columns)
+    class_names = (
+        read_label_names(config.label_names) if config.label_names else first.class_names.get(columns.label)
+    )
+    label_format = LabelFormat(columns.label, requested.labels, separator, class_names)
+    rows = parse_rows(loaded.sources, task, columns, label_format)
+    notes = [
+        *_row_ranges(loaded.sources),
+        *_guessed_columns(requested, columns),
+        *loaded.notes,
+        *rows.notes,
+    ]
+    if task == "multi-label" and separator and not config.label_separator:
+        notes.append(f"guessed label separator: {separator!r}")
+    examples = rows.examples
     if task == "token":
-        checked = with_checked_tags(rows.examples)
-        rows = ReadRows(checked.examples, rows.no_text, rows.no_label, [])
-        notes += checked.notes
-    labels = label_order(task, rows.examples, columns, rules, ordinal=ordinal)
+        normalised = normalise_tags(examples)
+        examples = normalised.examples
+        notes += normalised.notes
     data = Data(
-        Path(path),
+        Path(source),
         task,
         columns,
-        rows.examples,
-        labels,
+        examples,
+        label_order(task, examples, label_format, ordinal=config.ordinal),
         rows.no_text,
         rows.no_label,
-        files=tuple(source.file for source in found.sources if source.file),
+        files=tuple(loaded_source.file for loaded_source in loaded.sources if loaded_source.file),
         notes=tuple(notes),
     )
     check_labels(data)
@@ -105,12 +78,12 @@ def read_data(
 
 
 def data_digest(data: Data) -> str:
-    """`sha256:<hex>` of what was read: a file's bytes, several files' digests, or the examples themselves."""
+    """Return `sha256:<hex>` of the file, of the digests of several files, or of the examples themselves."""
     if len(data.files) == 1:
         return file_digest(data.files[0])
-    whole = hashlib.sha256()
+    combined = hashlib.sha256()
     for file in data.files:
-        whole.update(file_digest(file).encode())
+        combined.update(file_digest(file).encode())
     if not data.files:
         for example in data.examples:
             row: list[Any] = [
@@ -120,28 +93,12 @@ def data_digest(data: Data) -> str:
                 example.target,
                 example.split,
             ]
-            whole.update(orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS))
-    return f"sha256:{whole.hexdigest()}"
+            combined.update(orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS))
+    return f"sha256:{combined.hexdigest()}"
 
 
-def _check_flags(task: Task, wanted: Wanted, ordinal: bool) -> None:
-    if task not in get_args(Task):
-        raise UsageError(
-            f"--task {task} is not known", cause=f"tasks: {', '.join(get_args(Task))}", fix="give one of them"
-        )
-    clashes = [
-        (bool(wanted.labels) and task != "multi-label", "--label-columns", "one column holds the target"),
-        (bool(wanted.labels and wanted.label), "--label-columns", "--label-column names the labels as well"),
-        (ordinal and task not in ("single-label", "pair"), "--ordinal", "only classes can be ordered"),
-        (task == "token" and bool(wanted.text_pair), "--text-pair-column", "words of one text are tagged"),
-    ]
-    for clash, flag, cause in clashes:
-        if clash:
-            raise UsageError(f"{flag} does not go with --task {task}", cause=cause, fix=f"leave {flag} out")
-
-
-def _check_same_columns(sources: Sequence[Source], columns: Columns, wanted: Wanted) -> None:
-    needed = [columns.text, columns.text_pair, *(wanted.labels or [columns.label]), *columns.metadata]
+def _check_same_columns(sources: Sequence[DataSource], columns: Columns, requested: RequestedColumns) -> None:
+    needed = [columns.text, columns.text_pair, *(requested.labels or [columns.label]), *columns.metadata]
     for source in sources[1:]:
         missing = [name for name in needed if name is not None and name not in source.table.columns]
         if missing:
@@ -152,29 +109,29 @@ def _check_same_columns(sources: Sequence[Source], columns: Columns, wanted: Wan
             )
 
 
-def _separator(task: Task, sources: Sequence[Source], columns: Columns) -> str | None:
+def _guess_separator(task: Task, sources: Sequence[DataSource], columns: Columns) -> str | None:
     if task != "multi-label":
         return None
     return guess_separator([row.get(columns.label) for source in sources for row in source.table.rows])
 
 
-def _told(sources: Sequence[Source]) -> list[str]:
-    """Which rows are whose, since their numbers count on."""
-    lines, last = [], 0
+def _row_ranges(sources: Sequence[DataSource]) -> list[str]:
+    """Return a note with the row numbers of each source, since the numbering continues over all of them."""
+    notes, last = [], 0
     for source in sources:
         first, last = last + 1, last + len(source.table.rows)
-        what = "extra, for training only" if source.extra else source.split
-        lines.append(f"{source.name}: rows {first} to {last}" + (f" ({what})" if what else ""))
-    return lines if len(lines) > 1 else []
+        use = "extra, for training only" if source.extra else source.split
+        notes.append(f"{source.name}: rows {first} to {last}" + (f" ({use})" if use else ""))
+    return notes if len(notes) > 1 else []
 
 
-def _guessed(wanted: Wanted, columns: Columns) -> list[str]:
-    pairs = [
-        ("text", wanted.text, columns.text),
-        ("second text", wanted.text_pair, columns.text_pair),
-        ("label", wanted.label or (wanted.labels and columns.label), columns.label),
+def _guessed_columns(requested: RequestedColumns, columns: Columns) -> list[str]:
+    roles = [
+        ("text", requested.text, columns.text),
+        ("second text", requested.text_pair, columns.text_pair),
+        ("label", requested.label or (requested.labels and columns.label), columns.label),
         ("id", None, columns.id),
         ("time", None, columns.time),
     ]
-    guessed = [f"{role} = {found}" for role, named, found in pairs if found and not named]
-    return [f"guessed: {', '.join(guessed)}"] if guessed else []
+    guessed = [f"{role} = {column}" for role, named, column in roles if column and not named]
+    return [f"guessed columns: {', '.join(guessed)}"] if guessed else []

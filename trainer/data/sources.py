@@ -1,15 +1,22 @@
-"""Where the rows come from: one file, a file per split, a saved data set, or a data set of the Hub."""
+"""Load the input tables: from a file, a folder with one file per split, a saved data set, or the Hub."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stream.errors import UsageError
-from trainer.data.conll import ENDINGS
-from trainer.data.files import Layout, Table, stem_of, suffix_of
-from trainer.data.saved_sets import is_saved_set, load_from_hub, load_saved_set
-from trainer.data.tables import READERS, read_table
+from trainer.data.files import (
+    CONLL_SUFFIXES,
+    READERS,
+    ParseOptions,
+    Table,
+    data_stem,
+    data_suffix,
+    read_table,
+)
 
 SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -17,18 +24,19 @@ SPLIT_WORDS = {
     "test": ("test", "testing"),
 }
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(:[\w.-]+)?")
+SAVED_DATASET_FILES = ("dataset_dict.json", "dataset_info.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One table and where it came from.
+class DataSource:
+    """A table and its origin.
 
     Attributes:
-        name: of the file, or of the part of a data set.
-        table: its rows.
-        split: "train", "validation" or "test" where its name or its flag says so.
-        extra: whether it was brought for training only.
-        file: None when it is no single file.
+        name: the name of the file, or of the data set's split.
+        table: the rows.
+        split: "train", "validation" or "test" if the name or a flag says so.
+        extra: whether the rows are used for training only.
+        file: the file; None if the `datasets` library loaded the table.
     """
 
     name: str
@@ -39,110 +47,175 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """All sources in the order train, validation, test, extra, and what was passed over."""
+class LoadedSources:
+    """All sources in the order train, validation, test, extra, and a note on each skipped file or split."""
 
-    sources: list[Source]
+    sources: list[DataSource]
     notes: list[str]
 
 
-def find_sources(
-    path: Path | str, layout: Layout, validation: Path | None, test: Path | None, extra: Path | None
-) -> Found:
-    """Read what a path names and the files that came by flag.
+def load_sources(
+    path: Path | str, options: ParseOptions, validation: Path | None, test: Path | None, extra: Path | None
+) -> LoadedSources:
+    """Load the data at a path and the files that further flags name.
+
+    Args:
+        path: a file, a folder, or the id of a data set on the Hub.
+        options: how files are parsed.
+        validation: the file of `--validation-file`.
+        test: the file of `--test-file`.
+        extra: the file of `--extra-train`.
 
     Raises:
-        UsageError: nothing can be read there, or a split came twice.
+        UsageError: the data cannot be read, or a split is given twice.
     """
-    found = _main(Path(path), layout)
-    named = {source.split for source in found.sources}
+    loaded = _load_path(Path(path), options)
+    splits = {source.split for source in loaded.sources}
     for split, file in (("validation", validation), ("test", test)):
-        if file is not None and split in named:
+        if file is not None and split in splits:
             raise UsageError(
-                f"two {split} parts",
+                f"two {split} splits",
                 cause=f"{path} has one, and --{split}-file names another",
                 fix=f"leave --{split}-file out, or name only the training file",
             )
-    sources = list(found.sources)
+    sources = list(loaded.sources)
     if validation or test:
-        sources = [Source(s.name, s.table, s.split or "train", file=s.file) for s in sources]
+        sources = [DataSource(s.name, s.table, s.split or "train", file=s.file) for s in sources]
     for split, file in (("validation", validation), ("test", test)):
         if file is not None:
-            sources.append(Source(file.name, read_table(file, layout), split, file=file))
+            sources.append(DataSource(file.name, read_table(file, options), split, file=file))
     if extra is not None:
-        sources.append(Source(extra.name, read_table(extra, layout), "train", extra=True, file=extra))
-    return Found(sources, found.notes)
+        sources.append(DataSource(extra.name, read_table(extra, options), "train", extra=True, file=extra))
+    return LoadedSources(sources, loaded.notes)
 
 
-def split_of(name: str) -> str | None:
-    """The split that a file's or part's name speaks of; None for none, or for several."""
+def split_from_name(name: str) -> str | None:
+    """Return the split that a file name contains; None if it contains none, or several."""
+    # Digits separate words too: some data sets use names such as wnut17train.
     words = set(re.findall(r"[a-z]+", name.lower()))
-    # Names such as wnut17train join the word to digits only.
-    found = [split for split, known in SPLIT_WORDS.items() if words & set(known)]
-    return found[0] if len(found) == 1 else None
+    splits = [split for split, known in SPLIT_WORDS.items() if words & set(known)]
+    return splits[0] if len(splits) == 1 else None
 
 
-def _main(path: Path, layout: Layout) -> Found:
+def _load_path(path: Path, options: ParseOptions) -> LoadedSources:
     if path.is_dir():
-        return _parts(load_saved_set(path)) if is_saved_set(path) else _folder(path, layout)
-    if not path.exists() and HUB_ID.fullmatch(str(path)) and suffix_of(path) not in READERS.keys() - {""}:
-        return _parts(load_from_hub(str(path)))
-    return Found([Source(path.name, read_table(path, layout), file=path)], [])
+        saved = any((path / name).is_file() for name in SAVED_DATASET_FILES)
+        return _dataset_sources(_load_saved(path)) if saved else _folder_sources(path, options)
+    if not path.exists() and HUB_ID.fullmatch(str(path)) and data_suffix(path) not in READERS.keys() - {""}:
+        return _dataset_sources(_load_from_hub(str(path)))
+    return LoadedSources([DataSource(path.name, read_table(path, options), file=path)], [])
 
 
-def _parts(tables: dict[str, Table]) -> Found:
-    """The parts of a data set; one part alone is no split."""
+def _dataset_sources(tables: dict[str, Table]) -> LoadedSources:
+    """Return the sources of a data set's tables by name; the name of a single table sets no split."""
     if len(tables) == 1:
-        return Found([Source(name, table) for name, table in tables.items()], [])
-    splits = {name: split_of(name) for name in tables}
+        return LoadedSources([DataSource(name, table) for name, table in tables.items()], [])
+    splits = {name: split_from_name(name) for name in tables}
     _check_train(splits, "the data set")
-    passed = [name for name, split in splits.items() if split is None]
-    notes = [f"parts of the data set that are not read: {', '.join(passed)}"] if passed else []
+    skipped = [name for name, split in splits.items() if split is None]
+    notes = [f"splits of the data set that are not read: {', '.join(skipped)}"] if skipped else []
     sources = [
-        Source(name, tables[name], split)
+        DataSource(name, tables[name], split)
         for split in SPLIT_WORDS
-        for name, found in splits.items()
-        if found == split
+        for name, name_split in splits.items()
+        if name_split == split
     ]
-    return Found(sources, notes)
+    return LoadedSources(sources, notes)
 
 
-def _folder(folder: Path, layout: Layout) -> Found:
+def _folder_sources(folder: Path, options: ParseOptions) -> LoadedSources:
     files = sorted(_data_files(folder))
     if not files and (folder / "data").is_dir():
-        # Repositories of the Hub keep their Parquet files there.
-        return _folder(folder / "data", layout)
-    splits = {file: split_of(stem_of(file)) for file in files}
+        # Repositories of the Hub keep their Parquet files in this subfolder.
+        return _folder_sources(folder / "data", options)
+    splits = {file: split_from_name(data_stem(file)) for file in files}
     _check_train({file.name: split for file, split in splits.items()}, str(folder))
-    passed = [file.name for file, split in splits.items() if split is None]
-    notes = [f"files of the folder that are not read: {', '.join(passed)}"] if passed else []
-    sources: list[Source] = []
+    skipped = [file.name for file, split in splits.items() if split is None]
+    notes = [f"files of the folder that are not read: {', '.join(skipped)}"] if skipped else []
+    sources: list[DataSource] = []
     for split in SPLIT_WORDS:
-        of_split = [file for file, found in splits.items() if found == split]
-        if len({suffix_of(file) for file in of_split}) > 1:
+        split_files = [file for file, file_split in splits.items() if file_split == split]
+        if len({data_suffix(file) for file in split_files}) > 1:
             raise UsageError(
-                f"{folder} holds several forms of its {split} part",
-                cause=", ".join(file.name for file in of_split),
+                f"{folder} holds its {split} split in several formats",
+                cause=", ".join(file.name for file in split_files),
                 fix="keep one of them, or name the files with flags",
             )
-        sources += [Source(file.name, read_table(file, layout), split, file=file) for file in of_split]
-    return Found(sources, notes)
+        sources += [
+            DataSource(file.name, read_table(file, options), split, file=file) for file in split_files
+        ]
+    return LoadedSources(sources, notes)
 
 
 def _data_files(folder: Path) -> Iterator[Path]:
-    """Files of known endings, and those whose name says a split, whatever their ending."""
-    known = {*READERS, *ENDINGS} - {"", ".txt"}
+    """Yield the files with a known suffix, and the files with any suffix whose name contains a split."""
+    known = {*READERS, *CONLL_SUFFIXES} - {"", ".txt"}
     for file in folder.iterdir():
         if file.is_file() and not file.name.startswith("."):
-            named = split_of(stem_of(file)) is not None
-            if suffix_of(file) in known or named:
+            names_split = split_from_name(data_stem(file)) is not None
+            if data_suffix(file) in known or names_split:
                 yield file
 
 
-def _check_train(splits: dict[str, str | None], where: str) -> None:
+def _check_train(splits: dict[str, str | None], origin: str) -> None:
     if "train" not in splits.values():
         raise UsageError(
-            f"{where} has no training part",
+            f"{origin} has no training split",
             cause=f"it holds: {', '.join(splits) or 'no data file'}",
-            fix="name a file, or call one train.csv, train.jsonl, train.parquet or train.conll",
+            fix="name a file, or rename one to train.csv, train.jsonl, train.parquet or train.conll",
         )
+
+
+def _load_saved(folder: Path) -> dict[str, Table]:
+    """Load a folder of `save_to_disk`: one table per split, or one table under the name of the folder.
+
+    Raises:
+        UsageError: the folder is damaged.
+    """
+    import datasets
+
+    try:
+        return _tables(datasets.load_from_disk(str(folder)), folder.name)
+    except (OSError, ValueError, KeyError) as exc:
+        raise UsageError(
+            f"{folder} cannot be read as a saved data set", cause=_first_line(exc), fix="save it again"
+        ) from None
+
+
+def _load_from_hub(name: str) -> dict[str, Table]:
+    """Load OWNER/NAME or OWNER/NAME:CONFIG from the Hub or its local cache, one table per split.
+
+    Raises:
+        UsageError: the data set does not exist, or it cannot be loaded.
+    """
+    import datasets
+
+    path, _, configuration = name.partition(":")
+    try:
+        return _tables(datasets.load_dataset(path, configuration or None), path)
+    except Exception as exc:
+        # The library raises many exception classes, including those of its HTTP client.
+        raise UsageError(
+            f"{name} is neither a local file or folder, nor a data set of the Hub that can be loaded",
+            cause=_first_line(exc),
+            fix="name an existing file, or check the data set's name and configuration (OWNER/NAME:CONFIG)",
+        ) from exc
+
+
+def _tables(loaded: Any, name: str) -> dict[str, Table]:
+    """Convert a `DatasetDict` or `Dataset` to tables by split; a `Dataset` gets the given name."""
+    splits = loaded if hasattr(loaded, "keys") else {name: loaded}
+    return {str(split): _table(dataset) for split, dataset in splits.items()}
+
+
+def _table(dataset: Any) -> Table:
+    class_names = {}
+    for column, feature in dataset.features.items():
+        inner = getattr(feature, "feature", feature)
+        with contextlib.suppress(AttributeError, TypeError):
+            class_names[column] = list(inner.names)
+    return Table(list(dataset.column_names), dataset.to_list(), class_names)
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0]

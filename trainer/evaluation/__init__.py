@@ -1,1 +1,1 @@
-"""How good a model is, and how sure it may say so."""
+"""Evaluation: metrics with confidence intervals, calibration and decision thresholds."""

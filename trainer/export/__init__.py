@@ -1,1 +1,1 @@
-"""From a trained model to a bundle that is proven equal to it."""
+"""Export of a trained classifier to a bundle, with parity checks against PyTorch."""

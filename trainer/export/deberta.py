@@ -1,4 +1,4 @@
-"""DeBERTa's export: without branches, which OpenVINO and NNCF do not take."""
+"""The ONNX export of DeBERTa without branches, which OpenVINO and NNCF do not support."""
 
 from typing import Any
 
@@ -10,23 +10,23 @@ MODULES = {"deberta": modeling_deberta, "deberta-v2": modeling_deberta_v2}
 
 
 def deberta_config(config: Any, model_type: str) -> Any:
-    """optimum's export configuration of DeBERTa, for queries and keys of the same number of tokens.
+    """Return optimum's export configuration of DeBERTa for equal numbers of queries and keys.
 
-    Scripted functions of the model ask whether there are as many keys as queries, and the graph would ask it
-    again for every text; in a classifier there always are.
+    Scripted functions of the model compare the number of keys with the number of queries, which leaves an
+    `If` in the graph. In a classifier both numbers are always equal.
 
     Args:
-        config: optimum's class for the model type.
+        config: optimum's configuration class for the model type.
         model_type: deberta or deberta-v2.
 
     Returns:
-        A subclass of it.
+        A subclass of `config`.
     """
 
-    class SameSizes(config):  # type: ignore[misc] # optimum has no types
+    class EqualLengthConfig(config):  # type: ignore[misc] # optimum has no types
         PATCHING_SPECS = _patches(MODULES[model_type])
 
-    return SameSizes
+    return EqualLengthConfig
 
 
 def _patches(module: Any) -> list[Any]:

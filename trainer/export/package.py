@@ -1,93 +1,58 @@
-"""Everything of a bundle but the training: files, graph, proof, manifest, and its place in the store."""
+"""The build of a bundle: files, fp32 graph, parity checks, variants, manifest and publication."""
 
 import contextlib
 import csv
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from stream.bundle import (
-    Bundle,
-    Manifest,
-    MetadataColumn,
-    SpanRules,
-    TargetScale,
-    Task,
-    VariantEntry,
-    Windows,
-    new_staging,
-    publish,
-)
+from stream import __version__
+from stream.bundle import Bundle, Manifest, VariantEntry, new_staging, publish
 from stream.classify import TextInput, Tokeniser
 from stream.errors import UsageError
 from stream.runtime import PaddedBatch
+from trainer.export.bundle_source import BuildObserver, BundleSource
 from trainer.export.card import model_card
 from trainer.export.graph import export_onnx
-from trainer.export.parity import Output, Validation, prove, unproven
-from trainer.export.provenance import git_commit, library_versions
-from trainer.export.reference import awkward_rows, spread, write_reference
-from trainer.export.static_int8 import CALIBRATION_ROWS
-from trainer.export.variants import VariantRecipe, add_variants, available_variants
-from trainer.model.inference import torch_logits
+from trainer.export.parity import ValidationRows, check_parity, unmeasured_parity
+from trainer.export.reference import edge_case_rows, evenly_spaced, write_reference
+from trainer.export.variants import CALIBRATION_ROWS, available_variants, make_variant
+from trainer.model.inference import ModelOutput, Progress, torch_logits, torch_token_logits
 
-Metric = Callable[[Sequence[int], Output], float]
-"""The task's own figure of merit, larger is better: of the output for these of the rows given."""
-
+MAX_REFERENCE_ROWS = 1000
 ONNX_FILE = "onnx/model.onnx"
 VARIANT = "fp32"
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What the manifest and the model card tell besides the model itself.
-
-    Attributes:
-        name: of the bundle.
-        data: digest of the input file, its row and class counts, the splits' sizes.
-        metrics: everything that was measured; goes to metrics.json whole, without `test.confusion` and
-            `test.per_label` to the manifest.
-    """
-
-    name: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What the manifest says of the task beside the graph; the fields are the manifest's."""
-
-    task: Task
-    labels: list[str]
-    max_length: int
-    text_pair: bool = False
-    values: list[float] | None = None
-    thresholds: dict[str, float] | None = None
-    abstain_below: float | None = None
-    temperature: float = 1.0
-    target: TargetScale | None = None
-    metadata: list[MetadataColumn] | None = None
-    windows: Windows | None = None
-    spans: SpanRules | None = None
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "optimum-onnx",
+    "onnx",
+    "onnxruntime",
+    "nncf",
+    "numpy",
+)
 
 
 @contextlib.contextmanager
 def staging_folder(store: Path, name: str) -> Iterator[Path]:
-    """A folder to build the next version of `name` in; whatever is not published from it is removed.
+    """Yield a folder for building the next version of a bundle; unpublished files are removed at the end.
 
     Raises:
-        UsageError: the store cannot be written.
+        UsageError: the store is not writable.
     """
     try:
         staging = new_staging(store, name)
     except OSError as exc:
         raise UsageError(
-            f"the bundle store {store} cannot be written", cause=str(exc), fix="give another --bundle-store"
+            f"the bundle store {store} cannot be written", cause=str(exc), fix="pass another --bundle-store"
         ) from None
     try:
         yield staging
@@ -99,139 +64,153 @@ def staging_folder(store: Path, name: str) -> Iterator[Path]:
 
 
 def build_bundle(
-    staging: Path,
-    model: Any,
-    tokenizer: Any,
-    served: Served,
-    rows: Sequence[TextInput],
-    about: About,
-    store: Path,
-    stage: Callable[[str, int], Callable[[int], None]] = lambda _name, _total: lambda _done: None,
-    variants: Sequence[VariantRecipe] | None = None,
-    warn: Callable[[str], None] = lambda _: None,
-    calibration: Sequence[TextInput] = (),
-    metric: Metric | None = None,
+    source: BundleSource, staging: Path, store: Path, observer: BuildObserver = BuildObserver()
 ) -> Bundle:
-    """Export, prove and publish a trained classifier.
+    """Export a trained classifier, check the parity of every variant with PyTorch, and publish the bundle.
 
-    A variant besides fp32 that cannot be made, or is over its tolerance, is left out with a warning.
+    A variant other than fp32 that cannot be made or exceeds its parity limits is skipped with a warning.
 
     Args:
-        staging: from `staging_folder`; files that are already there become part of the bundle.
-        model: a classifier of transformers or a `trainer.model.heads.TextClassifier`, in float32.
-        tokenizer: its fast tokenizer.
-        served: what the manifest says of the task.
-        rows: real rows to hold every graph against, best the validation rows; at most 1,000 of them, evenly
-            spread, are kept in the bundle as reference.jsonl.
-        about: the manifest's other fields.
+        source: the classifier, its manifest fields and the rows for the parity checks.
+        staging: the folder of `staging_folder`; files that it already holds become part of the bundle.
         store: the bundle store.
-        stage: opens a stage of so many units and returns what is told of the units done.
-        variants: what to make from the fp32 graph; default: all that the installed libraries can.
-        warn: told in one line of a variant that was left out.
-        calibration: training rows; 300 of them, evenly spread, scale the activations of static int8.
-        metric: the task's own, of `rows`; a variant may lose no more of it than its terms say.
+        observer: reports progress and warnings.
 
     Raises:
-        BundleError: the fp32 graph does not fit the worker or is over its tolerance; nothing was published.
+        BundleError: the fp32 graph does not fit the worker or exceeds its tolerance; nothing is published.
     """
-    model = model.cpu().float()
-    kept = spread(len(rows))
-    awkward = awkward_rows(
-        tokenizer,
-        served.max_length,
-        pair=served.text_pair or served.task == "pair",
-        metadata=served.metadata or (),
-    )
-    reference = [*(rows[at] for at in kept), *awkward]
-    told = stage("export", 1)
-    _write_configuration(staging, model, tokenizer, served)
-    draft = _draft(staging, model, tokenizer, served, about)
-    told(1)
-    told = stage("verify", 2 * len(reference))
-    logits = torch_logits(
-        model,
-        tokenizer,
-        reference,
-        max_length=served.max_length,
-        metadata=served.metadata,
-        windows=served.windows,
-        token=served.task == "token",
-        progress=told,
-    )
-    write_reference(staging, reference, logits)
+    source.model.cpu().float()
+    kept = evenly_spaced(len(source.rows), MAX_REFERENCE_ROWS)
+    reference = [
+        *(source.rows[at] for at in kept),
+        *edge_case_rows(
+            source.tokenizer,
+            source.inference.max_length,
+            pair=source.inference.takes_pair,
+            metadata=source.inference.metadata or (),
+        ),
+    ]
+    progress = observer.stage("export", 1)
+    _write_configuration(source, staging)
+    draft = Bundle(staging, _draft_manifest(source, staging), digest="")
+    progress(1)
+    progress = observer.stage("verify", 2 * len(reference))
+    write_reference(staging, reference, _reference_logits(source, reference, progress))
+    metric = source.metric
     score = None if metric is None else lambda output: metric(kept, output)
-    validation = Validation(len(kept), score)
-    parity = prove(Bundle(staging, draft, digest=""), VARIANT, validation=validation, progress=told)
-    entry = draft.variants[VARIANT].model_copy(update={"parity": parity})
-    manifest = add_variants(
-        staging,
-        draft.model_copy(update={"variants": {VARIANT: entry}}),
-        available_variants() if variants is None else variants,
-        stage,
-        warn,
-        _calibration(staging, draft, calibration),
-        validation,
-        len(reference),
-    )
-    (staging / "metrics.json").write_bytes(orjson.dumps(about.metrics, option=orjson.OPT_INDENT_2) + b"\n")
-    (staging / "README.md").write_text(model_card(manifest, about.metrics), encoding="utf-8")
+    validation = ValidationRows(len(kept), score)
+    parity = check_parity(draft, VARIANT, validation=validation, progress=progress)
+    entry = draft.manifest.variants[VARIANT].model_copy(update={"parity": parity})
+    variants = {VARIANT: entry, **_make_variants(source, draft, len(reference), validation, observer)}
+    manifest = draft.manifest.model_copy(update={"variants": variants})
+    metrics = source.info.metrics
+    (staging / "metrics.json").write_bytes(orjson.dumps(metrics, option=orjson.OPT_INDENT_2) + b"\n")
+    (staging / "README.md").write_text(model_card(manifest, metrics), encoding="utf-8")
     return publish(staging, manifest, store)
 
 
-def _draft(staging: Path, model: Any, tokenizer: Any, served: Served, about: About) -> Manifest:
-    """Export the fp32 graph, and say of it all that is known before it is measured."""
-    width = sum(column.width for column in served.metadata or ())
-    inputs = export_onnx(model, staging / ONNX_FILE, token=served.task == "token", metadata_columns=width)
-    told = {name.name: getattr(served, name.name) for name in fields(served)}
-    return Manifest(
-        **told,
-        name=about.name,
-        inputs=inputs,
-        pad_token_id=tokenizer.pad_token_id,
-        variants={
-            VARIANT: VariantEntry(
-                file=ONNX_FILE,
-                precision="fp32",
-                size_bytes=(staging / ONNX_FILE).stat().st_size,
-                parity=unproven(),
-            )
-        },
-        data=dict(about.data),
-        metrics=_summary(about.metrics),
-        libraries=library_versions(),
-        git=git_commit(),
-        created_at=datetime.now(UTC),
-    )
-
-
-def _calibration(staging: Path, draft: Manifest, rows: Sequence[TextInput]) -> list[PaddedBatch]:
-    """The graph's inputs for some training rows, one row each, by the worker's own tokenizer."""
-    picked = [rows[at] for at in spread(len(rows), CALIBRATION_ROWS)]
-    if not picked:
-        return []
-    tokeniser = Tokeniser(Bundle(staging, draft, digest=""))
-    return [tokeniser.pad([tokens]) for tokens in tokeniser.encode(picked)]
-
-
 def write_splits(file: Path, rows: Sequence[tuple[int, str | None, str]]) -> None:
-    """Write which row went where: row number (from 1, without the header), id if there is one, split."""
+    """Write the split of each row as CSV: row number (from 1, without the header), id or "", split."""
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(("row", "id", "split"))
         writer.writerows((row, key or "", split) for row, key, split in rows)
 
 
-def _write_configuration(staging: Path, model: Any, tokenizer: Any, served: Served) -> None:
-    tokenizer.model_max_length = served.max_length
-    # The backend keeps the padding and truncation of its last call, which would be saved as the model's own.
+def _write_configuration(source: BundleSource, staging: Path) -> None:
+    tokenizer, labels, max_length = source.tokenizer, source.inference.labels, source.inference.max_length
+    tokenizer.model_max_length = max_length
+    # The Rust tokenizer would otherwise save the padding and truncation of its last call.
     tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.enable_truncation(served.max_length)
+    tokenizer.backend_tokenizer.enable_truncation(max_length)
     tokenizer.save_pretrained(staging)
-    model.config.id2label = dict(enumerate(served.labels))
-    model.config.label2id = {label: at for at, label in enumerate(served.labels)}
-    model.config.save_pretrained(staging)
+    source.model.config.id2label = dict(enumerate(labels))
+    source.model.config.label2id = {label: at for at, label in enumerate(labels)}
+    source.model.config.save_pretrained(staging)
+
+
+def _draft_manifest(source: BundleSource, staging: Path) -> Manifest:
+    """Export the fp32 graph and return the manifest, with a parity that is not measured yet."""
+    inference, info = source.inference, source.info
+    inputs = export_onnx(
+        source.model,
+        staging / ONNX_FILE,
+        token=inference.task == "token",
+        metadata_columns=inference.preprocessing.metadata_width,
+    )
+    return Manifest(
+        **{attribute.name: getattr(inference, attribute.name) for attribute in fields(inference)},
+        name=info.name,
+        inputs=inputs,
+        pad_token_id=source.tokenizer.pad_token_id,
+        variants={
+            VARIANT: VariantEntry(
+                file=ONNX_FILE,
+                precision="fp32",
+                size_bytes=(staging / ONNX_FILE).stat().st_size,
+                parity=unmeasured_parity(),
+            )
+        },
+        data=dict(info.data),
+        metrics=_summary(info.metrics),
+        libraries=_library_versions(),
+        git=_git_commit(),
+        created_at=datetime.now(UTC),
+    )
+
+
+def _reference_logits(source: BundleSource, rows: Sequence[TextInput], progress: Progress) -> ModelOutput:
+    inference = source.inference
+    infer = torch_token_logits if inference.task == "token" else torch_logits
+    return infer(source.model, source.tokenizer, rows, inference.preprocessing, progress)
+
+
+def _make_variants(
+    source: BundleSource, draft: Bundle, rows: int, validation: ValidationRows, observer: BuildObserver
+) -> dict[str, VariantEntry]:
+    """Return the manifest entries of the variants within their limits; `rows` counts the reference rows."""
+    calibration = _calibration_inputs(draft, source.calibration)
+    found = {}
+    for recipe in available_variants() if source.variants is None else source.variants:
+        progress = observer.stage(f"verify {recipe.name}", rows)
+        entry, reason = make_variant(draft, recipe, calibration, validation, progress)
+        if entry is None:
+            (draft.path / recipe.file).unlink(missing_ok=True)
+            observer.warn(f"variant {recipe.name} is skipped: {reason}")
+        else:
+            found[recipe.name] = entry
+    return found
+
+
+def _calibration_inputs(draft: Bundle, rows: Sequence[TextInput]) -> list[PaddedBatch]:
+    """Return the graph inputs of some rows, one row each, from the worker's own tokenizer."""
+    picked = [rows[at] for at in evenly_spaced(len(rows), CALIBRATION_ROWS)]
+    if not picked:
+        return []
+    tokeniser = Tokeniser(draft)
+    return [tokeniser.pad([tokens]) for tokens in tokeniser.encode(picked)]
 
 
 def _summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
     test = {k: v for k, v in metrics.get("test", {}).items() if k not in ("per_label", "confusion")}
     return {**metrics, **({"test": test} if test else {})}
+
+
+def _library_versions() -> dict[str, str]:
+    """Return the versions of the installed libraries that affect a bundle."""
+    found = {"labelstream": __version__}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the working directory, or None outside a repository."""
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

@@ -1,44 +1,49 @@
-"""Smaller and faster copies of the fp32 graph, and what is asked of them."""
+"""Smaller and faster variants of the fp32 graph: int8, calibrated int8 and fp16, with their parity limits."""
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from stream.bundle import Bundle, Manifest, VariantEntry
+from stream.bundle import Bundle, VariantEntry
 from stream.errors import DeviceError
-from stream.runtime import PaddedBatch
-from trainer.export.index_arithmetic import index_arithmetic
-from trainer.export.parity import Terms, Validation, measure, unproven
-from trainer.export.static_int8 import can_calibrate, make_int8_static
-from trainer.quiet import no_output
+from stream.runtime import PaddedBatch, disable_openvino_telemetry
+from trainer.export.parity import ParityLimits, ValidationRows, measure_parity, unmeasured_parity
+from trainer.model.inference import Progress
+from trainer.silence import no_output
+
+CALIBRATION_ROWS = 300
+ELEMENTWISE = {"Abs", "Add", "Cast", "Ceil", "Div", "Floor", "Log", "Min", "Mul", "Neg", "Sign", "Sub"}
+INTEGER_TYPES = (6, 7)
+"""INT32 and INT64 of onnx.TensorProto."""
 
 
 @dataclass(frozen=True, slots=True)
 class VariantRecipe:
-    """How a variant is made from the fp32 graph, and what is asked of it.
+    """How a variant is made from the fp32 graph, and its parity limits.
 
     Attributes:
-        name: in the manifest and for `--variant`.
-        file: path in the bundle.
-        precision: of its matrix products.
-        device: what it is made for.
-        terms: how far it may stray.
-        make: writes the variant's file from the fp32 file and, if it wants them, calibration rows.
+        name: the name in the manifest and for `--variant`.
+        file: the path in the bundle.
+        precision: the precision of the matrix products.
+        device: the device that the variant is made for.
+        limits: the parity limits.
+        make: writes the file of the variant from the fp32 file and, if needed, calibration inputs.
     """
 
     name: str
     file: str
     precision: Literal["fp16", "int8"]
     device: Literal["cpu", "cuda", "openvino"]
-    terms: Terms
+    limits: ParityLimits
     make: Callable[[Path, Path, Sequence[PaddedBatch]], None]
 
 
 def make_int8(fp32: Path, file: Path, _calibration: Sequence[PaddedBatch] = ()) -> None:
-    """Quantise the weights of matrix products to int8 per channel, and activations as they come, per tensor.
+    """Quantise to int8 dynamically: weights of matrix products per channel, activations per tensor.
 
-    Embeddings stay fp32: they cost no arithmetic, and int8 tables moved more labels.
+    Embeddings stay fp32: they involve no arithmetic, and int8 embeddings changed more labels.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -52,10 +57,40 @@ def make_int8(fp32: Path, file: Path, _calibration: Sequence[PaddedBatch] = ()) 
         )
 
 
+def make_int8_static(fp32: Path, file: Path, calibration: Sequence[PaddedBatch]) -> None:
+    """Quantise weights and activations to int8 with NNCF's post-training quantisation for transformers.
+
+    The result is one ONNX file with QuantizeLinear and DequantizeLinear nodes. OpenVINO runs it in int8; ONNX
+    Runtime also runs it, about as fast as fp32. NNCF smooths activations (SmoothQuant, Xiao et al. 2022) and
+    corrects biases.
+
+    Args:
+        fp32: the fp32 graph.
+        file: the file to write.
+        calibration: graph inputs of representative texts, one row each; 300 rows are enough.
+
+    Raises:
+        ValueError: there are no calibration inputs.
+        ModuleNotFoundError: nncf is not installed.
+    """
+    if not calibration:
+        raise ValueError("there are no calibration texts")
+    import onnx
+
+    with no_output():
+        try:
+            quantised = _quantise(onnx.load(fp32), calibration, smooth=True)
+        except AttributeError:
+            # With smoothing, NNCF 3.4 does not find weights that two matrix products share, as in DeBERTa.
+            quantised = _quantise(onnx.load(fp32), calibration, smooth=False)
+        onnx.save(quantised, file)
+
+
 def make_fp16(fp32: Path, file: Path, _calibration: Sequence[PaddedBatch] = ()) -> None:
     """Convert weights and arithmetic to fp16; token ids stay int64, metadata and logits float32.
 
-    What is rounded to an index stays float32: MPNet's buckets of positions would shift.
+    Arithmetic whose result is cast to an index stays float32: fp16 rounding would shift the relative position
+    buckets of MPNet.
     """
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -66,85 +101,102 @@ def make_fp16(fp32: Path, file: Path, _calibration: Sequence[PaddedBatch] = ()) 
         onnx.save(convert_float_to_float16(graph, keep_io_types=True, node_block_list=kept), file)
 
 
-# One standard deviation of the model's own logits: far enough for int8 rounding, not for a broken graph.
-INT8_TERMS = Terms(1.0, 0.98, max_metric_loss=0.01, in_spreads=True)
-INT8 = VariantRecipe("int8", "onnx/model_int8.onnx", "int8", "cpu", INT8_TERMS, make_int8)
+def index_arithmetic(model: Any) -> set[str]:
+    """Return the names of the element-wise nodes whose results are cast to integers.
+
+    Args:
+        model: an onnx.ModelProto.
+    """
+    producers = {name: node for node in model.graph.node for name in node.output}
+    pending = [
+        node
+        for node in model.graph.node
+        if node.op_type == "Cast" and any(a.name == "to" and a.i in INTEGER_TYPES for a in node.attribute)
+    ]
+    found: set[str] = set()
+    while pending:
+        node = pending.pop()
+        if node.name in found or node.op_type not in ELEMENTWISE:
+            continue
+        found.add(node.name)
+        pending += [producers[name] for name in node.input if name in producers]
+    return found
+
+
+# One standard deviation of the logits accepts int8 rounding and rejects a broken graph.
+INT8_LIMITS = ParityLimits(1.0, 0.98, max_metric_loss=0.01, relative_to_spread=True)
+INT8 = VariantRecipe("int8", "onnx/model_int8.onnx", "int8", "cpu", INT8_LIMITS, make_int8)
 INT8_STATIC = VariantRecipe(
-    "int8-static", "onnx/model_int8_static.onnx", "int8", "openvino", INT8_TERMS, make_int8_static
+    "int8-static", "onnx/model_int8_static.onnx", "int8", "openvino", INT8_LIMITS, make_int8_static
 )
-FP16_TERMS = Terms(0.05, 0.99, max_metric_loss=0.01)
-FP16 = VariantRecipe("fp16", "onnx/model_fp16.onnx", "fp16", "cuda", FP16_TERMS, make_fp16)
+FP16_LIMITS = ParityLimits(0.05, 0.99, max_metric_loss=0.01)
+FP16 = VariantRecipe("fp16", "onnx/model_fp16.onnx", "fp16", "cuda", FP16_LIMITS, make_fp16)
 
 
 def available_variants() -> tuple[VariantRecipe, ...]:
-    """What can be made with the libraries that are installed."""
+    """Return the recipes whose libraries are installed."""
     return (INT8, INT8_STATIC, FP16) if can_calibrate() else (INT8, FP16)
 
 
-def add_variants(
-    staging: Path,
-    proven: Manifest,
-    recipes: Sequence[VariantRecipe],
-    stage: Callable[[str, int], Callable[[int], None]],
-    warn: Callable[[str], None],
-    calibration: Sequence[PaddedBatch] = (),
-    validation: Validation | None = None,
-    rows: int = 1,
-) -> Manifest:
-    """Make variants beside the fp32 graph and keep those that are within their terms.
+def can_calibrate() -> bool:
+    """Return whether nncf is installed, without importing it."""
+    return importlib.util.find_spec("nncf") is not None
+
+
+def make_variant(
+    draft: Bundle,
+    recipe: VariantRecipe,
+    calibration: Sequence[PaddedBatch],
+    validation: ValidationRows | None,
+    progress: Progress,
+) -> tuple[VariantEntry | None, str]:
+    """Make a variant next to the fp32 graph and check its parity.
 
     Args:
-        staging: the bundle's folder, with tokenizer, reference and fp32 graph.
-        proven: its manifest, with the fp32 variant.
-        recipes: what to make.
-        stage: opens a stage of so many units and returns what is told of the units done.
-        warn: told in one line of a variant that was left out; its file is removed.
-        calibration: graph inputs of training texts, a row each.
-        validation: which rows of the reference are real, and the task's metric.
-        rows: rows of the reference, the units of a stage.
+        draft: the unpublished bundle, with tokenizer, reference and fp32 graph.
+        recipe: the variant to make.
+        calibration: graph inputs of training texts, one row each.
+        validation: the real rows of the reference, and the task's metric.
+        progress: receives the number of measured rows.
 
     Returns:
-        The manifest with the variants that were kept.
+        The manifest entry and "", or None and the reason why the variant is unusable, in one line.
     """
-    manifest = proven
-    for recipe in recipes:
-        told = stage(f"verify {recipe.name}", rows)
-        entry, left_out = _make(staging, proven, recipe, told, calibration, validation)
-        if entry is None:
-            (staging / recipe.file).unlink(missing_ok=True)
-            warn(f"variant {recipe.name} is left out: {left_out}")
-        else:
-            manifest = _with(manifest, recipe.name, entry)
-    return manifest
-
-
-def _make(
-    staging: Path,
-    proven: Manifest,
-    recipe: VariantRecipe,
-    told: Callable[[int], None],
-    calibration: Sequence[PaddedBatch],
-    validation: Validation | None,
-) -> tuple[VariantEntry | None, str]:
-    fp32 = proven.variants["fp32"]
+    file = draft.path / recipe.file
     try:
-        recipe.make(staging / fp32.file, staging / recipe.file, calibration)
-    except Exception as exc:  # noqa: BLE001 - the converters raise what they like; fp32 does without them
-        return None, f"it cannot be made: {type(exc).__name__}: {(str(exc).strip() or '-').splitlines()[0]}"
+        recipe.make(draft.path / draft.manifest.variants["fp32"].file, file, calibration)
+    except Exception as exc:  # noqa: BLE001 - converters raise arbitrary errors; the bundle still has fp32
+        return None, f"conversion failed: {type(exc).__name__}: {(str(exc).strip() or '-').splitlines()[0]}"
     entry = VariantEntry(
         file=recipe.file,
         precision=recipe.precision,
         device=recipe.device,
-        size_bytes=(staging / recipe.file).stat().st_size,
-        parity=unproven(),
+        size_bytes=file.stat().st_size,
+        parity=unmeasured_parity(),
     )
+    variants = {**draft.manifest.variants, recipe.name: entry}
+    extended = Bundle(draft.path, draft.manifest.model_copy(update={"variants": variants}), digest="")
     try:
-        draft = Bundle(staging, _with(proven, recipe.name, entry), digest="")
-        parity, over = measure(draft, recipe.name, recipe.terms, validation, told)
+        parity, failure = measure_parity(extended, recipe.name, recipe.limits, validation, progress)
     except DeviceError as exc:
-        return None, f"it cannot be loaded: {exc.cause}"
-    return (None, over) if over else (entry.model_copy(update={"parity": parity}), "")
+        return None, f"the runtime cannot load the graph: {exc.cause}"
+    return (None, failure) if failure else (entry.model_copy(update={"parity": parity}), "")
 
 
-def _with(manifest: Manifest, name: str, entry: VariantEntry) -> Manifest:
-    return manifest.model_copy(update={"variants": {**manifest.variants, name: entry}})
+def _quantise(graph: Any, calibration: Sequence[PaddedBatch], *, smooth: bool) -> Any:
+    disable_openvino_telemetry()
+    import nncf
+    from nncf.quantization.advanced_parameters import (
+        AdvancedQuantizationParameters,
+        AdvancedSmoothQuantParameters,
+    )
+
+    # A negative strength disables smoothing.
+    disabled = AdvancedQuantizationParameters(smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=-1))
+    return nncf.quantize(
+        graph,
+        nncf.Dataset([dict(row) for row in calibration]),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(calibration),
+        advanced_parameters=None if smooth else disabled,
+    )

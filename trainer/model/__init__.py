@@ -1,1 +1,1 @@
-"""The network: its heads, its losses, and how it is trained."""
+"""The classifier: tokenisation, heads, losses and training."""

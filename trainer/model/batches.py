@@ -1,4 +1,4 @@
-"""Training rows as the Hugging Face Trainer takes them: windows of tokens, targets, metadata; not padded."""
+"""Training data for the Hugging Face Trainer: a dataset of windows, and the collator that pads them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,30 +7,29 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from stream.bundle import HeadKind, MetadataColumn, TargetScale
-from stream.classify import MetadataEncoder
-from trainer.data.read import Example
-from trainer.model.encoding import Encoded
+from stream.bundle import HeadKind, TargetScale
+from trainer.data.examples import Example
+from trainer.model.encoding import EncodedWindows, Preprocessing, encode
 from trainer.model.losses import IGNORED
-from trainer.model.truth import targets
+from trainer.model.targets import row_targets
 
 Item = dict[str, Any]
 
 
-class Rows:
-    """Windows of rows with their targets; each window has the target of its row."""
+class WindowDataset:
+    """A dataset whose items are windows of rows, without padding, with targets and metadata."""
 
     def __init__(
         self,
-        encoded: Encoded,
+        encoded: EncodedWindows,
         labels: Sequence[Any],
         metadata: npt.NDArray[np.float32] | None = None,
     ) -> None:
         """
         Args:
             encoded: the windows.
-            labels: of each window: a label's number, 0 and 1 for each label, a standardised number, or a
-                number for each token.
+            labels: the target of each window: a label number, 0 and 1 for each label, a standardised number,
+                or a number for each token.
             metadata: float32 [rows, graph columns].
         """
         self._encoded = encoded
@@ -48,59 +47,55 @@ class Rows:
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each window."""
+        """The number of tokens of each window."""
         return self._encoded.lengths
 
-    @property
-    def owners(self) -> list[int]:
-        """The row of each window."""
-        return self._encoded.owners
 
-
-def labelled_rows(
-    encoded: Encoded,
+def row_dataset(
+    tokenizer: Any,
     examples: Sequence[Example],
     labels: Sequence[str],
     head: HeadKind,
-    *,
+    preprocessing: Preprocessing,
     target: TargetScale | None = None,
-    metadata: Sequence[MetadataColumn] | None = None,
-) -> Rows:
-    """Rows for every head over one vector a row; for token classification see `tagged_rows`.
+) -> WindowDataset:
+    """Return a training dataset for any head except token classification (see `trainer.model.tags`).
+
+    Each window has the target of its row.
 
     Args:
-        encoded: the examples' windows.
-        examples: the rows.
-        labels: in the order of the logits.
-        head: says what targets are.
-        target: what a regression's logits mean.
-        metadata: the columns that the model reads.
+        tokenizer: the fast tokenizer of the model.
+        examples: the training rows.
+        labels: the labels in the order of the logits.
+        head: the head, which determines the form of the targets.
+        preprocessing: maximum length, windows and metadata.
+        target: the scale of regression targets.
     """
-    truth = targets(examples, labels, head)
+    inputs = [example.input for example in examples]
+    encoded = encode(tokenizer, inputs, preprocessing)
+    targets = row_targets(examples, labels, head)
     if target is not None:
-        truth = (truth - target.mean) / target.std
+        targets = (targets - target.mean) / target.std
     if head != "single-label":
-        truth = truth.astype(np.float32)
-    of_windows = [truth[owner] for owner in encoded.owners]
-    return Rows(encoded, of_windows, encoded_metadata(examples, metadata))
-
-
-def encoded_metadata(
-    examples: Sequence[Example], columns: Sequence[MetadataColumn] | None
-) -> npt.NDArray[np.float32] | None:
-    """float32 [rows, graph columns], or None where a model reads no metadata."""
-    return MetadataEncoder(columns).encode([e.metadata for e in examples]) if columns else None
+        targets = targets.astype(np.float32)
+    of_windows = [targets[owner] for owner in encoded.owners]
+    return WindowDataset(encoded, of_windows, preprocessing.encode_metadata(inputs))
 
 
 class Collator:
-    """Pads windows to the longest of a batch, on the right."""
+    """A collator that pads the windows of a batch on the right, to the longest window."""
 
     def __init__(self, tokenizer: Any, *, token: bool = False) -> None:
+        """
+        Args:
+            tokenizer: the fast tokenizer of the model.
+            token: whether each token has a target; the targets are then padded too.
+        """
         self._tokenizer = tokenizer
         self._token = token
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
-        """Tensors of a batch: int64 [windows, tokens] for the model's inputs, `labels`, `metadata`."""
+        """Return tensors: the model inputs, int64 [windows, tokens], `labels` and, if present, `metadata`."""
         names = [name for name in items[0] if name not in ("labels", "metadata")]
         batch = dict(
             self._tokenizer.pad(

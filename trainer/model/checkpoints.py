@@ -1,25 +1,29 @@
-"""The folder that checkpoints are kept in: of one training, and of no other."""
+"""The checkpoint folder: it belongs to one training, and a training can resume from it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
+from transformers.trainer_utils import get_last_checkpoint
 
 from stream.errors import UsageError
-from trainer.request import Checkpoints
+from trainer.config import Checkpoints
 
-ASKED = "labelstream-training.json"
+SETTINGS_FILE = "labelstream-training.json"
 
 
-def claim(checkpoints: Checkpoints, asked: Mapping[str, Any]) -> None:
-    """Note what is trained beside its checkpoints, or see that what is resumed is the same.
+def claim_folder(checkpoints: Checkpoints, settings: Mapping[str, Any]) -> None:
+    """Record the settings of a training in its checkpoint folder, or check them when the training resumes.
 
-    A checkpoint of other data, or of another learning-rate schedule, would go on without a complaint, and to
-    no good.
+    A training that resumes with other data or another learning-rate schedule would run without an error and
+    give a wrong result.
 
     Args:
-        checkpoints: where; nothing is done where none are kept.
-        asked: everything that decides what a checkpoint is worth, JSON-ready.
+        checkpoints: the folder; without one the function does nothing.
+        settings: all settings that affect the result, JSON-serialisable.
 
     Raises:
         UsageError: the folder holds checkpoints of another training.
@@ -27,23 +31,53 @@ def claim(checkpoints: Checkpoints, asked: Mapping[str, Any]) -> None:
     folder = checkpoints.folder
     if folder is None:
         return
-    file = folder / ASKED
-    wanted = orjson.loads(orjson.dumps(asked))
+    file = folder / SETTINGS_FILE
+    requested = orjson.loads(orjson.dumps(settings))
     if not checkpoints.resume:
         if folder.is_dir() and any(folder.glob("checkpoint-*")):
             raise UsageError(
-                f"{folder} holds checkpoints already",
-                cause="those of two trainings could not be told apart",
-                fix=f"--resume {folder} to go on from them, or another folder",
+                f"{folder} already holds checkpoints",
+                cause="the checkpoints of two trainings in one folder cannot be distinguished",
+                fix=f"use --resume {folder} to continue that training, or choose another folder",
             )
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(orjson.dumps(wanted, option=orjson.OPT_INDENT_2))
+        file.write_bytes(orjson.dumps(requested, option=orjson.OPT_INDENT_2))
         return
-    found = orjson.loads(file.read_bytes()) if file.is_file() else wanted
-    other = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
-    if other:
+    recorded = orjson.loads(file.read_bytes()) if file.is_file() else requested
+    names = {*recorded, *requested}
+    different = sorted(name for name in names if recorded.get(name) != requested.get(name))
+    if different:
         raise UsageError(
-            f"the checkpoints in {folder} are of another training",
-            cause=f"different are: {', '.join(other)}",
-            fix="resume with the flags and the data that it was begun with, or start anew",
+            f"the checkpoints in {folder} belong to another training",
+            cause=f"these settings differ: {', '.join(different)}",
+            fix="resume with the original flags and data, or start a new training in another folder",
         )
+
+
+@contextmanager
+def open_folder(checkpoints: Checkpoints) -> Iterator[Path]:
+    """Yield the checkpoint folder, or a temporary folder that is removed at the end."""
+    if checkpoints.folder is not None:
+        yield checkpoints.folder
+        return
+    with TemporaryDirectory(prefix="labelstream-train-") as folder:
+        yield Path(folder)
+
+
+def checkpoint_to_resume(checkpoints: Checkpoints) -> str | None:
+    """Return the path of the last checkpoint, or None for a training that does not resume.
+
+    Raises:
+        UsageError: the folder holds no checkpoint.
+    """
+    folder = checkpoints.folder
+    if folder is None or not checkpoints.resume:
+        return None
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if found is None:
+        raise UsageError(
+            f"there is no checkpoint to resume from in {folder}",
+            cause="the first checkpoint is written at the end of the first epoch",
+            fix=f"start a new training with --checkpoints {folder} instead of --resume",
+        )
+    return str(found)

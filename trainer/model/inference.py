@@ -1,116 +1,114 @@
-"""PyTorch's own answer: the logits that every export is held against."""
+"""Inference with PyTorch: the reference logits for every export, and their probabilities."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from stream.bundle import MetadataColumn, Windows
-from stream.classify import MetadataEncoder, TextInput, plan_batches
+from stream.bundle import HeadKind
+from stream.classify import TextInput, plan_batches, sigmoid, softmax
 from stream.runtime import Logits
-from trainer.model.encoding import Encoded, encode
-from trainer.model.windows import join_windows, pool_windows
+from trainer.model.encoding import EncodedWindows, Preprocessing, encode, join_windows, pool_windows
 
 BATCH_ROWS = 32
 BATCH_TOKENS = 4096
 
+ModelOutput = Logits | list[Logits]
+"""float32 [rows, labels], or for token classification float32 [tokens, labels] of each row."""
 
-@overload
-def torch_logits(
-    model: Any,
-    tokenizer: Any,
-    rows: Sequence[TextInput],
-    *,
-    max_length: int,
-    metadata: Sequence[MetadataColumn] | None = None,
-    windows: Windows | None = None,
-    token: Literal[False] = False,
-    progress: Callable[[int], None] = ...,
-) -> Logits: ...
-
-
-@overload
-def torch_logits(
-    model: Any,
-    tokenizer: Any,
-    rows: Sequence[TextInput],
-    *,
-    max_length: int,
-    metadata: Sequence[MetadataColumn] | None = None,
-    windows: Windows | None = None,
-    token: Literal[True],
-    progress: Callable[[int], None] = ...,
-) -> list[Logits]: ...
-
-
-@overload
-def torch_logits(
-    model: Any,
-    tokenizer: Any,
-    rows: Sequence[TextInput],
-    *,
-    max_length: int,
-    metadata: Sequence[MetadataColumn] | None = None,
-    windows: Windows | None = None,
-    token: bool,
-    progress: Callable[[int], None] = ...,
-) -> Logits | list[Logits]: ...
+Progress = Callable[[int], None]
+"""A callback that receives the number of rows that have been processed since its last call."""
 
 
 def torch_logits(
     model: Any,
     tokenizer: Any,
     rows: Sequence[TextInput],
-    *,
-    max_length: int,
-    metadata: Sequence[MetadataColumn] | None = None,
-    windows: Windows | None = None,
-    token: bool = False,
-    progress: Callable[[int], None] = lambda _: None,
-) -> Logits | list[Logits]:
-    """Logits of many rows, in their order.
+    preprocessing: Preprocessing,
+    progress: Progress = lambda _: None,
+) -> Logits:
+    """Return the logits of rows, in the order of the rows.
 
-    Tokens come from the Hugging Face tokenizer, so a comparison with the worker's covers the tokens too.
+    The Hugging Face tokenizer makes the tokens, so a comparison with the worker's logits also covers the
+    worker's tokenisation.
 
     Args:
-        model: a classifier; it is put into eval mode. Its arithmetic is that of its weights.
-        tokenizer: its fast tokenizer.
+        model: a classifier with one vector of logits per row; it is switched to eval mode and computes in the
+            precision of its weights.
+        tokenizer: the fast tokenizer of the model.
         rows: any number of rows.
-        max_length: tokens after which a row is cut, or the length of its windows.
-        metadata: columns that the model reads, with their encoders' state.
-        windows: how rows longer than `max_length` are read; their windows' logits are pooled.
-        token: whether each token has logits of its own.
-        progress: told how many rows were done.
+        preprocessing: maximum length, windows and metadata. The logits of the windows of a row are pooled.
+        progress: receives the number of processed rows after each batch.
 
     Returns:
-        float32 [rows, labels]; with `token` a list of float32 [tokens of the row, labels], special tokens
-        included, and those of a row's windows one behind the other.
+        float32 [rows, labels].
     """
-    model.eval()
-    encoded = encode(tokenizer, rows, max_length, windows)
-    read = MetadataEncoder(metadata).encode([row.metadata for row in rows]) if metadata else None
-    found: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(encoded.owners)
-    for batch in plan_batches(encoded.lengths, max_rows=BATCH_ROWS, max_tokens=BATCH_TOKENS):
-        logits = _batch(model, tokenizer, encoded, batch, read)
-        for at, window in zip(batch, logits, strict=True):
-            found[at] = window[: encoded.lengths[at]] if token else window
-        progress(_finished(encoded, batch))
-    if token:
-        return join_windows(found, encoded.owners, len(rows))
+    encoded, found = _window_logits(model, tokenizer, rows, preprocessing, progress)
     stacked = np.stack(found) if found else np.zeros((0, model.config.num_labels), np.float32)
-    return pool_windows(stacked, encoded.owners, len(rows), windows)
+    return pool_windows(stacked, encoded.owners, len(rows), preprocessing.windows)
 
 
-def _batch(
+def torch_token_logits(
     model: Any,
     tokenizer: Any,
-    encoded: Encoded,
+    rows: Sequence[TextInput],
+    preprocessing: Preprocessing,
+    progress: Progress = lambda _: None,
+) -> list[Logits]:
+    """Return the token logits of rows; the arguments are those of `torch_logits`.
+
+    Returns:
+        float32 [tokens, labels] of each row, special tokens included. The logits of the windows of a row are
+        concatenated.
+    """
+    encoded, found = _window_logits(model, tokenizer, rows, preprocessing, progress)
+    trimmed = [logits[:length] for logits, length in zip(found, encoded.lengths, strict=True)]
+    return join_windows(trimmed, encoded.owners, len(rows))
+
+
+def probabilities(logits: Logits, head: HeadKind, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+    """Return the softmax over the last axis of logits / temperature, or the sigmoid for multi-label.
+
+    The functions are the worker's own.
+
+    Raises:
+        ValueError: the head is a regression, which has no probabilities.
+    """
+    if head == "regression":
+        raise ValueError("a regression has no probabilities")
+    scaled = logits / temperature
+    return sigmoid(scaled) if head == "multi-label" else softmax(scaled)
+
+
+def _window_logits(
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[TextInput],
+    preprocessing: Preprocessing,
+    progress: Progress,
+) -> tuple[EncodedWindows, list[Logits]]:
+    """Return the windows of rows and the logits of each: [labels], or [padded tokens, labels] for tokens."""
+    model.eval()
+    encoded = encode(tokenizer, rows, preprocessing)
+    metadata = preprocessing.encode_metadata(rows)
+    found: list[Logits] = [np.empty(0, np.float32)] * len(encoded.owners)
+    for batch in plan_batches(encoded.lengths, max_rows=BATCH_ROWS, max_tokens=BATCH_TOKENS):
+        for at, logits in zip(batch, _batch_logits(model, tokenizer, encoded, batch, metadata), strict=True):
+            found[at] = logits
+        progress(_count_rows(encoded, batch))
+    return encoded, found
+
+
+def _batch_logits(
+    model: Any,
+    tokenizer: Any,
+    encoded: EncodedWindows,
     batch: Sequence[int],
     metadata: npt.NDArray[np.float32] | None,
 ) -> Logits:
-    """Logits of some windows, float32 [windows, labels] or [windows, padded tokens, labels]."""
+    """Return the logits of some windows, float32 [windows, labels] or [windows, padded tokens, labels]."""
     columns = {name: [values[at] for at in batch] for name, values in encoded.columns.items()}
     padded = dict(tokenizer.pad(columns, padding="longest", return_tensors="pt").to(model.device))
     if metadata is not None:
@@ -121,6 +119,6 @@ def _batch(
     return logits
 
 
-def _finished(encoded: Encoded, batch: Sequence[int]) -> int:
-    """Rows whose first window is in a batch, so that each row is counted once."""
+def _count_rows(encoded: EncodedWindows, batch: Sequence[int]) -> int:
+    """Count the rows whose first window is in a batch, so that each row counts once."""
     return sum(at == 0 or encoded.owners[at - 1] != encoded.owners[at] for at in batch)

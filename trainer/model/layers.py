@@ -1,38 +1,40 @@
-"""An encoder's layers from the bottom up: which are frozen, and how fast each of them learns."""
+"""Encoder layers: frozen layers, layer-wise learning rates and low-rank adapters."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
-from stream.errors import UsageError
+from stream.errors import UsageError, install_hint
+from trainer.config import Lora
 
 NO_DECAY_DIMENSIONS = 1
-"""Biases and norms, which have one dimension at most, are not decayed."""
+"""Biases and norms have at most one dimension and get no weight decay."""
 
 
 def encoder_of(model: Any) -> Any:
-    """A classifier's encoder: of ours, or of one of transformers' own (its `base_model`)."""
+    """Return the encoder of a `TextClassifier` or of a classifier of transformers (its `base_model`)."""
     own = getattr(model, "encoder", None)
     return own if own is not None else model.base_model
 
 
 def depths(model: Any) -> dict[str, int]:
-    """How deep each parameter lies.
+    """Return the depth of each parameter.
 
     Args:
-        model: a classifier whose encoder keeps its layers in one list, as nearly all in transformers do.
+        model: a classifier whose encoder keeps its layers in one `ModuleList`, as nearly all architectures of
+            transformers do.
 
     Returns:
-        By parameter name: 0 for embeddings, 1 for the lowest layer, up to n for the highest of n layers, and
-        n + 1 for what comes after them: pooler, last norm, head.
+        The depth by parameter name: 0 for embeddings, 1 for the lowest of n layers, n for the highest, and
+        n + 1 for the pooler, the last norm and the head.
 
     Raises:
-        UsageError: the encoder has no such list (ALBERT uses one layer again and again).
+        UsageError: the encoder has no such list. ALBERT, for example, applies one layer repeatedly.
     """
     encoder = encoder_of(model)
     prefix, layers = _layer_list(encoder)
-    # Identity, since a name alone does not say whether it is the encoder's.
+    # Parameters are matched by identity, because names do not show which parameters belong to the encoder.
     in_encoder = {id(parameter): name for name, parameter in encoder.named_parameters()}
     found = {}
     for name, parameter in model.named_parameters():
@@ -47,10 +49,10 @@ def depths(model: Any) -> dict[str, int]:
 
 
 def freeze_layers(model: Any, count: int) -> None:
-    """Stop the embeddings and the lowest `count` layers from learning; 0 freezes nothing.
+    """Freeze the embeddings and the lowest `count` layers; 0 freezes nothing.
 
     Raises:
-        UsageError: the encoder has fewer layers, or no list of them.
+        UsageError: the encoder has fewer layers, or no list of layers.
     """
     if not count:
         return
@@ -58,9 +60,9 @@ def freeze_layers(model: Any, count: int) -> None:
     layers = max(depth.values()) - 1
     if count > layers:
         raise UsageError(
-            f"--freeze-layers {count} is not possible",
+            f"--freeze-layers {count} is not valid",
             cause=f"the base model has {layers} layers",
-            fix=f"freeze at most {layers}, which trains the head alone",
+            fix=f"freeze at most {layers} layers, which trains only the head",
         )
     for name, parameter in model.named_parameters():
         if depth[name] <= count:
@@ -70,16 +72,17 @@ def freeze_layers(model: Any, count: int) -> None:
 def parameter_groups(
     model: Any, learning_rate: float, weight_decay: float, layer_decay: float
 ) -> list[dict[str, Any]]:
-    """Groups for an optimiser in which every layer learns slower than the one above it.
+    """Return optimiser parameter groups with a lower learning rate for each layer than for the layer above.
 
-    Layer-wise learning-rate decay (Howard and Ruder 2018, "Universal Language Model Fine-tuning"; Sun et al.
-    2019, "How to Fine-Tune BERT"): depth d of n + 1 learns at `learning_rate` x `layer_decay` ** (n + 1 - d).
+    Implements layer-wise learning-rate decay (Howard and Ruder 2018, "Universal Language Model Fine-tuning";
+    Sun et al. 2019, "How to Fine-Tune BERT"): the learning rate at depth d of n + 1 is `learning_rate` x
+    `layer_decay` ** (n + 1 - d).
 
     Args:
         model: a classifier.
-        learning_rate: of the head.
-        weight_decay: of parameters that are neither biases nor norms.
-        layer_decay: in (0, 1].
+        learning_rate: the learning rate of the head.
+        weight_decay: the weight decay of all parameters except biases and norms.
+        layer_decay: the factor between neighbouring layers, in (0, 1].
 
     Raises:
         UsageError: the encoder has no list of layers.
@@ -104,24 +107,72 @@ def parameter_groups(
 
 
 def trainable_parameters(model: Any) -> tuple[int, int]:
-    """How many numbers are trained, and how many there are."""
+    """Return the number of trainable parameters and the number of all parameters."""
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)
 
 
-def linear_names(module: Any) -> Iterator[str]:
-    """Names of the linear layers within a module."""
+def check_lora() -> None:
+    """Check that peft is installed, without loading a model.
+
+    Raises:
+        UsageError: peft is missing; the error names the extra to install.
+    """
+    try:
+        import peft  # noqa: F401 - imported only to check that it is installed
+    except ModuleNotFoundError:
+        raise UsageError(
+            "--lora needs the package peft",
+            cause="peft belongs to the optional extra `lora`, which is not installed",
+            fix=install_hint("trainer", "lora"),
+        ) from None
+
+
+def add_adapters(model: Any, lora: Lora) -> Any:
+    """Wrap a classifier so that training updates only low-rank adapters of its encoder, and its head.
+
+    Implements LoRA (Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models") on every linear
+    layer of the encoder.
+
+    Returns:
+        A peft model; `merge_adapters` restores a plain classifier.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    encoder = encoder_of(model)
+    prefix = next(name for name, module in model.named_modules() if module is encoder)
+    heads = [name for name, _ in model.named_children() if name != prefix and _has_weights(model, name)]
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=[f"{prefix}.{name}" for name in _linear_layers(encoder)],
+        modules_to_save=heads,
+    )
+    return get_peft_model(model, config)
+
+
+def merge_adapters(model: Any) -> Any:
+    """Return the plain classifier with the adapters merged into its weights, without modules of peft."""
+    return model.merge_and_unload()
+
+
+def _linear_layers(module: Any) -> Iterator[str]:
     return (name for name, inner in module.named_modules() if isinstance(inner, nn.Linear))
 
 
+def _has_weights(model: Any, name: str) -> bool:
+    return any(True for _ in getattr(model, name).parameters())
+
+
 def _layer_list(encoder: Any) -> tuple[str, int]:
-    """Name and length of the list that holds the encoder's layers."""
+    """Return the name and the length of the list that holds the layers of the encoder."""
     layers = getattr(encoder.config, "num_hidden_layers", None)
     for name, module in encoder.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == layers:
             return name, len(module)
     raise UsageError(
-        f"the layers of a {encoder.config.model_type} model cannot be told apart",
-        cause="its encoder holds no list of as many layers as its configuration says",
-        fix="leave --freeze-layers and --layer-decay out, or use another --base-model",
+        f"the layers of a {encoder.config.model_type} model cannot be identified",
+        cause="the encoder has no ModuleList with as many layers as its configuration states",
+        fix="remove --freeze-layers and --layer-decay, or use another --base-model",
     )

@@ -1,4 +1,4 @@
-"""Keeps the libraries' own prints, bars and warnings off the terminal."""
+"""Suppression of the libraries' own prints, progress bars and warnings."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 def silence_libraries() -> None:
-    """Turn off the libraries' warnings, log lines and progress bars, for the whole process."""
+    """Turn off the libraries' warnings, log lines and progress bars for the whole process."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
@@ -18,7 +18,7 @@ def silence_libraries() -> None:
 
 @contextlib.contextmanager
 def no_output() -> Iterator[None]:
-    """Swallow warnings, log lines below critical, and everything that Python code prints in this block."""
+    """Suppress warnings, log lines below critical, and everything that Python code prints in this block."""
     before = logging.root.manager.disable
     with (
         warnings.catch_warnings(),

@@ -1,5 +1,0 @@
-"""`python -m trainer` is `labelstream`."""
-
-from stream.cli import main
-
-main()

@@ -1,0 +1,34 @@
+"""The titles of the evaluation metrics, and their text on one line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+METRIC_TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "entity_f1": "entity F1",
+    "word_accuracy": "word accuracy",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "quadratic_kappa": "quadratic kappa",
+    "answered": "answered",
+    "accuracy_answered": "accuracy of the answered",
+}
+"""The title of each metric that output and model card show, by its name in metrics.json."""
+
+
+def format_metrics(metrics: Mapping[str, Any]) -> str:
+    """Return the metrics of one split on one line, with their 95% intervals."""
+    parts = []
+    for name, title in METRIC_TITLES.items():
+        if metrics.get(name) is None:
+            continue
+        ends = metrics.get("intervals", {}).get(name)
+        interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
+        parts.append(f"{title} {metrics[name]:.3f}{interval}")
+    if at_half := metrics.get("at_half"):
+        parts.append(f"macro-F1 with thresholds of 0.5 {at_half['macro_f1']:.3f}")
+    return ", ".join(parts)
