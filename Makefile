@@ -1,4 +1,4 @@
-# Targets name the job. `make demo` and `make test` install what they need into .venv first.
+# Each target names a task. Targets install what they need into .venv first.
 PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?=
@@ -10,48 +10,48 @@ native := $(wildcard stream/codec/src/*)
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench quality kafka compose-test compose-log sanitize docs format clean
 
-help: ## show this
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
-demo: $(VENV)/installed-demo ## train on the sample, start broker and worker, watch labels arrive
+demo: $(VENV)/installed-demo ## train on the sample data, start a broker and a worker, watch labels arrive
 	@$(bin)/labelstream demo
 
-test: $(VENV)/installed-dev ## all tests but those of the compose stack, on real Apache Kafka and Redis
+test: $(VENV)/installed-dev ## run all tests but those of the Compose stack, against a real Apache Kafka and Redis
 	@$(bin)/python -m pytest -m "not compose"
 
-check: $(VENV)/installed-dev ## lint, types, import arrows, fast tests
+check: $(VENV)/installed-dev ## lint, check types and imports, run the fast tests
 	$(bin)/ruff check stream trainer tests benchmarks
 	$(bin)/ruff format --check stream trainer tests benchmarks
 	$(bin)/mypy
 	$(bin)/lint-imports --no-cache
 	$(bin)/python -m pytest -q tests/unit tests/property -m "not slow and not apache and not redis" --cov --cov-report=term
 
-bench: $(VENV)/installed-dev ## ours and its rivals side by side on Apache Kafka; DATA=folder, BENCH="free --quick"
+bench: $(VENV)/installed-dev ## run benchmarks beside the alternatives on Apache Kafka; DATA=folder, BENCH="free --quick"
 	@$(bin)/python -m benchmarks.speed $(if $(DATA),--data $(DATA)) $(BENCH)
 
-quality: $(VENV)/installed-dev ## train on published data and judge it; DATA=folder, SET="banking77 sick" (default: all)
+quality: $(VENV)/installed-dev ## train on published data and evaluate; DATA=folder, SET="banking77 sick" (default: all)
 	@$(bin)/python -m benchmarks.quality $(if $(DATA),--data $(DATA)) $(SET)
 
-kafka: $(VENV)/installed-dev ## a real Apache Kafka on 127.0.0.1:9092, until Ctrl-C
+kafka: $(VENV)/installed-dev ## run a real Apache Kafka on 127.0.0.1:9092 until Ctrl-C
 	@$(bin)/python -m tests.kafka
 
-compose-test: $(VENV)/installed-dev ## build the images, bring the compose stack up, test, scale, kill, down
+compose-test: $(VENV)/installed-dev ## build the images; start, test, scale, kill and stop the Compose stack
 	@$(bin)/python -m pytest tests/compose
 
-compose-log: $(VENV)/installed-dev ## the same, and put what it took and found into docs/compose.md
+compose-log: $(VENV)/installed-dev ## the same, and write durations and results to docs/compose.md
 	@LABELSTREAM_TEST_COMPOSE_LOG=docs/compose.md $(bin)/python -m pytest tests/compose
 
-sanitize: $(VENV)/installed-dev ## the tests of the compiled record path with gcc's sanitizers
+sanitize: $(VENV)/installed-dev ## run the codec's tests with gcc's sanitizers
 	@PYTHON=$(bin)/python tests/native/sanitize
 
 docs: $(VENV)/installed-dev ## write the table of flags into docs/training.md
 	$(bin)/python -m trainer.config docs/training.md
 
-format: $(VENV)/installed-dev ## put the code into its format
+format: $(VENV)/installed-dev ## apply ruff's fixes and its format
 	$(bin)/ruff check --fix stream trainer tests benchmarks
 	$(bin)/ruff format stream trainer tests benchmarks
 
-clean: ## remove the environment, the demo's folder and all caches
+clean: ## remove the environment, build outputs, the demo's folder and all caches
 	rm -rf $(VENV) .demo .bench .quality build *.egg-info stream/codec/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

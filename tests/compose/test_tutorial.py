@@ -19,7 +19,7 @@ STEPS_S = 2400.0
 
 
 # The others of docs/compose.md are run by test_run.py, or need a GPU, Grafana's image or a bridge network.
-MANUAL = ("Up", "Scale", "Volumes")
+MANUAL = ("Start", "Scale", "Volumes")
 
 
 def commands(text: str) -> list[str]:

@@ -59,12 +59,12 @@ def test_the_runbooks_table_lists_each_alert_with_its_severity() -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_a_section_says_what_it_means_how_to_look_and_how_to_mend(name: str) -> None:
+def test_a_section_has_a_meaning_a_diagnosis_and_a_remediation(name: str) -> None:
     section = TEXT.split(f"\n## {name}\n")[1].split("\n## ")[0]
     assert re.findall(r"^\*\*(.*?)\*\*", section, re.MULTILINE) == [
         "What it means.",
-        "How to look.",
-        "How to mend.",
+        "Diagnosis.",
+        "Remediation.",
     ]
     assert "```promql" in section
 

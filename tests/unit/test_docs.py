@@ -1,4 +1,4 @@
-"""What the documentation shows is what the code does."""
+"""The documentation matches the code."""
 
 import re
 import tomllib
@@ -17,16 +17,25 @@ from stream.settings import load_settings
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (PROJECT / "docs").glob("*.md"))]
+PAGES = [
+    str(page.relative_to(PROJECT))
+    for page in sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
+]
 RECORDS = (PROJECT / "docs" / "records.md").read_text(encoding="utf-8")
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The fenced blocks of one language."""
+    """Return the fenced blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def test_the_examples_of_the_record_contract_fit_their_schemas() -> None:
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that a Markdown renderer gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_examples_of_the_record_contract_match_their_schemas() -> None:
     event, label = (orjson.loads(block) for block in blocks(README, "json"))
     jsonschema.validate(event, load_schema("event.v1"))
     label["model"]["digest"] = label["model"]["digest"].replace("…", "0" * 64)
@@ -34,7 +43,7 @@ def test_the_examples_of_the_record_contract_fit_their_schemas() -> None:
     assert label["id"] == event["id"]
 
 
-def test_the_examples_of_every_head_fit_the_schema() -> None:
+def test_the_examples_of_every_head_match_the_schema() -> None:
     (label,) = blocks(README, "json")[1:]
     common = {name: orjson.loads(label)[name] for name in ("id", "cached", "source", "time", "labelled_at")}
     model = {"name": "n", "version": "1", "digest": "sha256:" + "0" * 64, "variant": "fp32"}
@@ -75,7 +84,10 @@ def test_the_documented_reasons_are_the_closed_list() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
+def test_links_and_anchors_exist(page: str) -> None:
     text = (PROJECT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert ((PROJECT / page).parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", text):
+        linked = (PROJECT / page).parent / target if target else PROJECT / page
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in anchors(linked), f"{target}#{anchor}"

@@ -12,7 +12,7 @@ from tests.compose.stack import run
 pytestmark = pytest.mark.compose
 
 PROJECT = Path(__file__).parents[3]
-SECTION = "## With your own data and broker"
+SECTION = "## Use your own data and broker"
 # These run for ever, or need the trainer's image: the tutorial's test runs them in their containers.
 ELSEWHERE = ("labelstream train", "labelstream worker")
 BUNDLE = os.environ.get("LABELSTREAM_BUNDLE") or "support"
@@ -36,7 +36,7 @@ def test_the_readme_s_commands(command: str, addresses: dict[str, str], tmp_path
     (tmp_path / "events.jsonl").write_text('{"id": "t-42", "text": "My card was charged twice"}\n')
     words = command.replace("kafka:9092", addresses[BROKER]).replace("tickets", BUNDLE).split()
     if words[1] == "tail":
-        words += ["--from-beginning", "--count", "1"]
+        words += ["--count", "1"]
     if words[1] == "doctor":
         words += ["--bundle-store", str(PROJECT / "bundles"), "--web-port", "0"]
     done = run(words, folder=tmp_path, check=False, timeout_s=120, environment={})
