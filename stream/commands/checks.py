@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from stream.codec import codec
+from stream.codec import load_codec
 from stream.errors import BrokerError, LabelstreamError, UsageError
 from stream.kafka.connection import parse_servers, security_options
 from stream.kafka.topics.check import check_topics
@@ -182,14 +182,14 @@ def _device(settings: Settings) -> Iterator[Finding]:
 
 
 def _codec(_settings: Settings) -> Iterator[Finding]:
-    if codec is not None:
-        yield Finding("codec", "ok", "records are read and written by compiled code")
+    if load_codec().name == "compiled":
+        yield Finding("codec", "ok", "the compiled codec reads and writes records")
     else:
         yield Finding(
             "codec",
             "warn",
-            "records are read and written by Python, at more than twice the cost",
-            "install a C compiler and Python's headers (apt-get install gcc python3-dev), then this again",
+            "the codec in Python reads and writes records, at more than twice the cost",
+            "install a C compiler and Python's headers (apt-get install gcc python3-dev), then labelstream again",
         )
 
 

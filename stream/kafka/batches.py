@@ -1,15 +1,14 @@
-"""What an agent receives: the records of one partition that were read together."""
+"""Record batches: the records of one partition that an agent receives together."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from stream.codec import codec
 from stream.kafka.ranges import OffsetRange
 from stream.records import Record, Source
 
 
 class Owner(Protocol):
-    """Who handed a batch out and wants it back."""
+    """The consumer that hands out a batch and receives its acknowledgement."""
 
     def take(self, batch: "RecordBatch") -> bool: ...
     def acknowledge(self, batch: "RecordBatch") -> bool: ...
@@ -17,7 +16,7 @@ class Owner(Protocol):
 
 
 class RecordBatch:
-    """Records of one partition in offset order, and the offset range they stand for."""
+    """Records of one partition in offset order, and the offset range that they cover."""
 
     __slots__ = ("__weakref__", "_owner", "delivered_at", "epoch", "records", "size_bytes", "source", "span")
 
@@ -32,12 +31,12 @@ class RecordBatch:
     ) -> None:
         """
         Args:
-            source: where the records were read.
-            records: in offset order, at least one.
-            span: the offsets they stand for.
-            epoch: the assignment that they were read in.
-            owner: takes the acknowledgement.
-            delivered_at: monotonic seconds.
+            source: the topic and partition of the records.
+            records: the records in offset order, at least one.
+            span: the offsets that the batch covers; compaction and control records leave gaps.
+            epoch: the number of the assignment in which the records were read.
+            owner: the consumer that receives the acknowledgement.
+            delivered_at: the time of delivery, monotonic seconds.
         """
         self.source = source
         self.records = records
@@ -60,35 +59,33 @@ class RecordBatch:
 
     @property
     def released(self) -> bool:
-        """Whether the partition was given back meanwhile: its next owner reads these records again."""
+        """Whether the partition has been revoked since; its next owner reads these records again."""
         return self._owner.is_released(self)
 
     def take(self) -> bool:
-        """Begin work on the batch; False when it was released, or flow was stopped, while it waited."""
+        """Begin work on the batch; return False if it was released, or flow was stopped, while it waited."""
         return self._owner.take(self)
 
     def acknowledge(self) -> bool:
-        """Say that everything the batch led to is confirmed by the broker, so that it may be committed.
+        """Report that the broker has confirmed all output of the batch, so that its offsets may be committed.
 
         Returns:
-            False when the batch was released meanwhile; then nothing is committed for it.
+            False if the batch has been released; then nothing is committed for it.
         """
         return self._owner.acknowledge(self)
 
 
-def size_bytes(records: Sequence[Any]) -> int:
-    """Bytes of all keys and values."""
-    if codec is not None and type(records[0]) is codec.Record:
-        return codec.size_bytes([*records])
-    return sum([len(r.value or b"") + len(r.key or b"") for r in records])
+def size_bytes(records: Sequence[Record]) -> int:
+    """Return the bytes of all keys and values."""
+    return sum([len(record.value or b"") + len(record.key or b"") for record in records])
 
 
 async def live_batches(stream: Any, room: Callable[[], Awaitable[None]]) -> AsyncIterator[RecordBatch]:
-    """The batches of a Faust stream that are still ours to work on, each when there is room for it.
+    """Yield the batches of a Faust stream that are not released, each when there is room for it.
 
-    What waits for room is not in flight yet, so nobody waits for it when a partition is taken away. Faust
-    acknowledges an event in a `finally` of its stream, also when the agent raised; that is switched off here,
-    a batch is acknowledged by `RecordBatch.acknowledge` alone.
+    A batch that waits for room is not in flight, so a revoked partition need not wait for it. Faust
+    acknowledges an event in a `finally` of its stream, even when the agent raises. This function switches
+    that off: only `RecordBatch.acknowledge` acknowledges a batch.
     """
     stream.enable_acks = False
     async for batch in stream:

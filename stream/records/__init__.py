@@ -1,4 +1,4 @@
-"""Bytes to events and back: the record contract in code."""
+"""The record contract: bytes to events, predictions to label records."""
 
 from stream.records.dead_letters import dead_letter
 from stream.records.decode import Decoder

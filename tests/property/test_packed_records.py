@@ -12,7 +12,7 @@ from stream.codec import codec
 from stream.kafka.faust.unpack import RECORDS_AT
 from stream.records import Event
 from tests.real.parts import unavailable
-from tests.unit.records import FakeRecord, as_read, told
+from tests.unit.records import FakeRecord, as_read, contents
 
 HEADERS = st.lists(st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=3)), max_size=3)
 RECORD = st.tuples(st.none() | st.binary(max_size=9), st.none() | st.binary(max_size=300), HEADERS)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
+from stream.codec.python import PythonCodec
 from stream.commands.checks import Finding, examine
 from stream.commands.event_source import Event, EventSource, Form
 from stream.commands.tail import dead_cells, label_cells
@@ -229,7 +230,7 @@ def test_doctor_names_the_devices_that_can_be_used(tmp_path: Path) -> None:
 
 
 def test_a_codec_that_was_not_built_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.commands.checks.codec", None)
+    monkeypatch.setattr("stream.commands.checks.load_codec", PythonCodec)
     codec = found(bundle_store=tmp_path)["codec"]
     assert (codec.verdict, "gcc" in codec.fix) == ("warn", True)
 

@@ -240,8 +240,6 @@ def test_the_short_way_never_reads_a_record_differently(
     reader = decoder(input_format, max_event_bytes=350, max_text_chars=100)
     record = FakeRecord(value, headers=headers)
     thorough = reader._slow_path(SOURCE, record)
-    usual = reader._fast_path(record)
-    assert usual is None or plain(usual) == plain(thorough)
     read = as_read(record)
     found = reader.decode_all(SOURCE, [read, as_read(FakeRecord(USUAL)), read])
     assert [*map(plain, found[::2])] == [plain(thorough)] * 2
@@ -257,4 +255,5 @@ def test_the_short_way_never_reads_a_record_differently(
     ],
 )
 def test_what_is_usual_takes_the_short_way(value: bytes, headers: Headers) -> None:
-    assert decoder()._fast_path(FakeRecord(value, headers=headers)) is not None
+    (event,) = decoder()._fast_path(SOURCE, [as_read(FakeRecord(value, headers=headers))])
+    assert event is not None

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream import __version__
+from stream.codec.rfc3339 import LATEST_MS, Rfc3339
 from stream.errors import Reason
 from stream.records import (
     DeadLetter,
@@ -21,10 +22,9 @@ from stream.records import (
     dead_letter,
     tombstone,
 )
-from stream.records.encode import Rfc3339
 from stream.schemas import load_schema
 from tests.unit.record_path import record_path
-from tests.unit.records import SOURCE, FakeRecord, as_read, told
+from tests.unit.records import SOURCE, FakeRecord, as_read, contents
 
 __all__ = ["record_path"]
 pytestmark = pytest.mark.usefixtures("record_path")
@@ -32,7 +32,6 @@ pytestmark = pytest.mark.usefixtures("record_path")
 NOW = datetime(2026, 11, 20, 10, 0, 1, 234567, UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
 DIGEST = "sha256:" + "a" * 64
-ENCODER = LabelEncoder(name="support", version="3", digest=DIGEST, variant="fp32")
 FIELDS = {"label": "billing", "score": 0.981, "scores": {"billing": 0.981, "refund": 0.019}}
 MEMBERS = orjson.dumps(FIELDS)[1:-1]
 OURS = [
@@ -43,12 +42,15 @@ OURS = [
 ]
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-LAST_MS = 253_402_300_799_999
+
+
+def encoder() -> LabelEncoder:
+    return LabelEncoder(name="support", version="3", digest=DIGEST, variant="fp32")
 
 
 def label_of(event: Event, cached: bool = True, source: Source = SOURCE) -> Outgoing:
     read = event._replace(record=as_read(event.record))  # type: ignore[arg-type]
-    (label,) = ENCODER.write(source, NOW_MS, [read], [(MEMBERS, b"", cached)])
+    (label,) = encoder().write(source, NOW_MS, [read], [(MEMBERS, b"", cached)])
     return label
 
 
@@ -85,7 +87,7 @@ def test_a_label_event_fits_its_schema(cached: bool) -> None:
     st.none() | TEXT,
     st.integers(0, 10_000),
     st.integers(0, 2**62),
-    st.integers(-5, LAST_MS),
+    st.integers(-5, LATEST_MS),
     st.booleans(),
 )
 @example("100%", "texts%b", "%d", 0, 0, 0, False)
@@ -116,7 +118,7 @@ def test_a_writer_of_a_batch_mixes_up_nothing() -> None:
     ]
     events = [Event(as_read(record), f"t-{at}", "hi") for at, record in enumerate(records)]
     answers = [(MEMBERS, b"", bool(at % 2)) for at in range(6)]
-    found = [orjson.loads(label.value or b"") for label in ENCODER.write(SOURCE, NOW_MS, events, answers)]
+    found = [orjson.loads(label.value or b"") for label in encoder().write(SOURCE, NOW_MS, events, answers)]
     assert [value["id"] for value in found] == [f"t-{at}" for at in range(6)]
     assert [value["source"]["offset"] for value in found] == list(range(6))
     assert [value["cached"] for value in found] == [False, True] * 3
@@ -131,7 +133,7 @@ def test_without_a_time_the_record_timestamp_stands_in() -> None:
 def test_times_are_those_of_the_standard_library(timestamps: list[int]) -> None:
     time = Rfc3339()
     for timestamp in timestamps:
-        wanted = rfc3339(min(max(timestamp, 0), LAST_MS))
+        wanted = rfc3339(min(max(timestamp, 0), LATEST_MS))
         assert [orjson.loads(time.json(timestamp)) for _ in range(2)] == [wanted, wanted]
 
 
@@ -222,7 +224,7 @@ RECORDS = st.builds(
     st.none() | st.binary(max_size=9),
     st.lists(st.tuples(st.text(max_size=3), st.binary(max_size=3)), max_size=3).map(tuple),
     st.integers(0, 2**62),
-    st.integers(-5, LAST_MS),
+    st.integers(-5, LATEST_MS),
 )
 
 
@@ -231,6 +233,6 @@ def test_both_ways_write_the_same_bytes(rows: list[tuple[FakeRecord, str, str | 
     answers = [(MEMBERS, b"", cached) for _, _, _, cached in rows]
     plain = [Event(record, own, "hi", time=time) for record, own, time, _ in rows]
     packed = [event._replace(record=as_read(event.record)) for event in plain]  # type: ignore[arg-type]
-    one, other = (ENCODER.write(SOURCE, NOW_MS, events, answers) for events in (plain, packed))
-    assert [*map(told, one)] == [*map(told, other)]
+    one, other = (encoder().write(SOURCE, NOW_MS, events, answers) for events in (plain, packed))
+    assert [*map(contents, one)] == [*map(contents, other)]
     assert [label.timestamp for label in other] == [record.timestamp for record, _, _, _ in rows]

@@ -90,7 +90,7 @@ def unread(
     return PartitionRecords(TP, IndexedMemoryRecords(data), aborted, position, None, None, True, isolation)
 
 
-def told(record: Any) -> Any:
+def contents(record: Any) -> Any:
     return record.offset, record.timestamp, record.key, record.value, [*record.headers]
 
 
@@ -103,8 +103,8 @@ def test_they_are_aiokafkas_own_records(batches: list[Any], position: int, isola
     data, aborted = response(batches)
     theirs = PartitionRecords(TP, MemoryRecords(data), aborted, position, None, None, True, isolation)
     ours = PackedPartitionRecords.instead_of(unread(data, aborted, position, isolation))
-    places = [(told(record), theirs.next_fetch_offset) for record in theirs]
-    assert [(told(record), ours.next_fetch_offset) for record in ours] == places
+    places = [(contents(record), theirs.next_fetch_offset) for record in theirs]
+    assert [(contents(record), ours.next_fetch_offset) for record in ours] == places
     assert ours.next_fetch_offset == theirs.next_fetch_offset
 
 
@@ -128,7 +128,7 @@ async def test_they_are_read_in_parts_as_aiokafka_reads_its_own(
     assert fetches[TP] is ours
     for most in [*parts, None]:
         wanted, found = theirs.getall(most), ours.getall(most)
-        assert [*map(told, found)] == [*map(told, wanted)]
+        assert [*map(contents, found)] == [*map(contents, wanted)]
         if not theirs.has_more():
             break
         at = [assignment.state_value(TP).position for assignment in assignments]
@@ -150,7 +150,7 @@ def test_reading_goes_on_where_it_stopped() -> None:
 def test_records_are_packed_where_there_is_a_codec(record_path: str) -> None:
     data = encoded("plain", -1, 100, [(b"k", b"value", [("h", b"1")])])
     (record,) = PackedPartitionRecords.instead_of(unread(data, [], 100)).take()
-    assert type(record).__name__ == {"codec": "Record", "python": "DefaultRecord"}[record_path]
+    assert type(record).__name__ == {"compiled": "Record", "python": "DefaultRecord"}[record_path]
 
 
 @pytest.mark.parametrize("lost", [1, 2, 5])

@@ -9,16 +9,10 @@ import numpy.typing as npt
 import orjson
 
 from stream.bundle import Manifest
-from stream.classify.heads.single_label import (
-    MILLIONTHS,
-    SCORE_BYTES,
-    Millionths,
-    replace_non_finite,
-    row_bytes,
-    softmax,
-)
+from stream.classify.heads.single_label import replace_non_finite, softmax
 from stream.classify.inputs import ModelInput, Prediction
 from stream.classify.tokenise import Tokens
+from stream.codec import MILLIONTHS, SCORE_BYTES, Scores, row_bytes
 from stream.errors import Poison
 from stream.runtime.base import Logits
 
@@ -70,7 +64,7 @@ class ScoredLabels(ABC):
         scores = np.frombuffer(b"".join(stored), dtype="<u4").reshape(len(stored), len(self._labels))
         return self._encoded(scores, True)
 
-    def _encoded(self, scores: Millionths, cached: bool) -> list[Prediction]:
+    def _encoded(self, scores: Scores, cached: bool) -> list[Prediction]:
         order = np.argsort(-scores.astype(np.int64), axis=1, kind="stable").tolist()
         return [
             Prediction(orjson.dumps(self._members(row, best))[1:-1], stored, cached)

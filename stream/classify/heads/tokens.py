@@ -7,10 +7,11 @@ import numpy as np
 import orjson
 
 from stream.bundle import Manifest, SpanRules
-from stream.classify.heads.single_label import MILLIONTHS, softmax
+from stream.classify.heads.single_label import softmax
 from stream.classify.heads.spans import Piece, Span, each_piece, join_tags, pieces
 from stream.classify.inputs import ModelInput, Prediction, texts_of
 from stream.classify.tokenise import TextTokens, Tokens
+from stream.codec import MILLIONTHS
 from stream.errors import Poison, Reason
 from stream.runtime.base import Logits
 
