@@ -41,8 +41,8 @@ compose-test: $(VENV)/installed-dev ## build the images, bring the compose stack
 compose-log: $(VENV)/installed-dev ## the same, and put what it took and found into docs/compose.md
 	@LABELSTREAM_TEST_COMPOSE_LOG=docs/compose.md $(bin)/python -m pytest tests/compose
 
-sanitize: $(VENV)/installed-dev ## the tests of the compiled record path with gcc's sanitizers
-	@PYTHON=$(bin)/python tests/native/sanitize
+sanitize: $(VENV)/installed-dev ## build the compiled codec with gcc's sanitizers and -Werror, and test it
+	@PYTHON=$(bin)/python tests/codec/sanitize
 
 format: $(VENV)/installed-dev ## put the code into its format
 	$(bin)/ruff check --fix stream trainer tests benchmarks

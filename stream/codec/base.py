@@ -53,7 +53,7 @@ class EncodedRecords(NamedTuple):
         data: bytes that hold the records between `start` and `stop`.
         start: the position of the first record in `data`.
         stop: the position behind the last record in `data`.
-        count: the number of records.
+        record_count: the number of records.
         base_offset: the number that the records' offsets are relative to.
         base_timestamp: the number that the records' timestamps are relative to, milliseconds.
         log_append_time: whether `base_timestamp` is the timestamp of every record.
@@ -62,7 +62,7 @@ class EncodedRecords(NamedTuple):
     data: bytes
     start: int
     stop: int
-    count: int
+    record_count: int
     base_offset: int
     base_timestamp: int
     log_append_time: bool
@@ -81,7 +81,7 @@ class FetchedBatch(Protocol):
 class Appended(NamedTuple):
     """The records that `Codec.append` has appended; timestamps in milliseconds since the epoch."""
 
-    count: int
+    record_count: int
     first_timestamp: int
     latest_timestamp: int
 

@@ -1,6 +1,6 @@
 """Varints, headers and record bodies of Kafka's record format 2 (KIP-98)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 NULL = b"\1"
@@ -38,8 +38,6 @@ def encode_headers(headers: Iterable[tuple[str, bytes | None]]) -> bytes:
     return b"".join([encode_name(name) + encode_bytes(value) for name, value in headers])
 
 
-def encode_body(
-    key: bytes | None, value: bytes | None, headers: "list[tuple[str, bytes]] | tuple[tuple[str, bytes], ...]"
-) -> bytes:
+def encode_body(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> bytes:
     """Encode the part of a record that does not depend on its batch."""
     return b"".join((encode_bytes(key), encode_bytes(value), varint(len(headers)), encode_headers(headers)))

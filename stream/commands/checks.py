@@ -189,7 +189,7 @@ def _codec(_settings: Settings) -> Iterator[Finding]:
             "codec",
             "warn",
             "the codec in Python reads and writes records, at more than twice the cost",
-            "install a C compiler and Python's headers (apt-get install gcc python3-dev), then labelstream again",
+            "install a C compiler and Python's headers (apt-get install gcc python3-dev), and reinstall",
         )
 
 
