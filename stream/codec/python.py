@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import islice, repeat
+from struct import Struct
 from typing import Generic, NamedTuple
 
 import numpy as np
@@ -25,8 +26,9 @@ from stream.codec.base import (
     row_bytes,
 )
 from stream.codec.rfc3339 import Rfc3339
-from stream.codec.wire import encode_body, varint
 
+# The first and the latest timestamp in the header of a batch.
+TIMESTAMPS, TIMESTAMPS_AT = Struct(">qq"), 27
 MAX_DEPTH = 100
 _UNUSUAL_NUMBER = re.compile(r"[0-9][eE]|[0-9.]{300}")
 # Templates of this many orders of labels are kept; models with many labels have more, and few of these recur.
@@ -47,6 +49,9 @@ class PythonCodec:
 
     name = "python"
 
+    def __init__(self) -> None:
+        self._time = Rfc3339()
+
     def unpack(self, batch: FetchedBatch, from_offset: int) -> list[Record]:
         """See `Codec.unpack`."""
         return [record for record in batch if record.offset >= from_offset]
@@ -59,21 +64,21 @@ class PythonCodec:
         self, buffer: bytearray, records: Sequence[Outgoing], start: int, limit: int, now: int
     ) -> Appended:
         """See `Codec.append`."""
-        count = first = latest = 0
+        # Imported here because classification uses the codec too, and knows nothing of Kafka.
+        from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+        builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, limit)
+        append, count = builder.append, 0
         for record in islice(records, start, None):
-            timestamp = record.timestamp if record.timestamp >= 0 else now
-            if not count:
-                first = latest = timestamp
-            body = encode_body(record.key, record.value, record.headers)
-            # The attributes of a record are one byte that Kafka does not use yet.
-            head = b"\0" + varint(timestamp - first) + varint(count)
-            length = varint(len(head) + len(body))
-            if count and len(buffer) + len(length) + len(head) + len(body) > limit:
+            timestamp = record.timestamp
+            if timestamp < 0:
+                timestamp = now
+            if append(count, timestamp, record.key, record.value, record.headers) is None:
                 break
-            buffer += length + head + body
-            latest = max(latest, timestamp)
             count += 1
-        return Appended(count, first, latest)
+        batch = builder.build()
+        buffer += memoryview(batch)[len(buffer) :]
+        return Appended(count, *TIMESTAMPS.unpack_from(batch, TIMESTAMPS_AT))
 
     def json_texts(
         self, records: Sequence[Record], headers: frozenset[str], max_bytes: int
@@ -94,7 +99,7 @@ class PythonCodec:
             b'{"id":%b,%b' + middle.replace(b"%", b"%%") + b'%d},"time":%b' + form.end.replace(b"%", b"%%")
             for middle in (form.inferred, form.cached)
         ]
-        pack, dumps, to_json = self.pack, orjson.dumps, Rfc3339().json
+        pack, dumps, to_json = self.pack, orjson.dumps, self._time.json
         id_header, ours, replaced = form.id_header, form.headers, form.replaced
 
         def write(event: LabelledEvent, prediction: EncodedPrediction) -> Outgoing:

@@ -10,7 +10,7 @@ _ONE_BYTE = [bytes([2 * number]) for number in range(64)]
 
 def varint(number: int) -> bytes:
     """Encode a number of 64 bits as a zigzag varint."""
-    if 0 <= number < len(_ONE_BYTE):
+    if 0 <= number < 64:
         return _ONE_BYTE[number]
     raw = number << 1 if number >= 0 else (-number << 1) - 1
     encoded = bytearray()
@@ -26,7 +26,7 @@ def encode_bytes(data: bytes | None) -> bytes:
     return NULL if data is None else varint(len(data)) + data
 
 
-# Records mostly repeat the few header names of a topic.
+# The records of a topic repeat few header names.
 @lru_cache(256)
 def encode_name(name: str) -> bytes:
     """Encode a header's name with the length in front."""
@@ -35,7 +35,14 @@ def encode_name(name: str) -> bytes:
 
 def encode_headers(headers: Iterable[tuple[str, bytes | None]]) -> bytes:
     """Encode headers without their number in front."""
-    return b"".join([encode_name(name) + encode_bytes(value) for name, value in headers])
+    parts: list[bytes] = []
+    for name, value in headers:
+        parts += (
+            (encode_name(name), NULL, b"")
+            if value is None
+            else (encode_name(name), varint(len(value)), value)
+        )
+    return b"".join(parts)
 
 
 def encode_body(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> bytes:

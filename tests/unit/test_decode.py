@@ -224,6 +224,32 @@ def test_escapes_are_read_as_a_parser_reads_them(text: str, other: str, third: s
     assert plain(found) == plain(decoder()._slow_path(SOURCE, FakeRecord(value)))
 
 
+TOKENS = [
+    *'{}[]:,"\\ -.0',
+    "1",
+    "e5",
+    "E",
+    "e400",
+    "9" * 320,
+    "true",
+    "null",
+    '"a"',
+    '""',
+    r'"\ud800"',
+    "é",
+    "\0",
+    "\t",
+]
+JUMBLED = st.lists(st.sampled_from(TOKENS), max_size=8).map("".join)
+
+
+@given(JUMBLED, st.sampled_from(['"x":{}', '"metadata":{}', '"metadata":{{"m":{}}}', '"id":{}', "{}"]))
+def test_members_of_any_tokens_are_read_as_a_parser_reads_them(tokens: str, member: str) -> None:
+    value = b'{"text":"hi",%b}' % member.format(tokens).encode()
+    (found,) = decoder().decode_all(SOURCE, [as_read(FakeRecord(value))])
+    assert plain(found) == plain(decoder()._slow_path(SOURCE, FakeRecord(value)))
+
+
 @given(values(), st.lists(HEADER, max_size=4).map(tuple), st.sampled_from(["json", "text"]))
 @example(USUAL, BINARY[:1], "json")
 @example(USUAL, (("content-type", b"text/plain"),), "json")
@@ -234,6 +260,8 @@ def test_escapes_are_read_as_a_parser_reads_them(text: str, other: str, third: s
 @example(b'{"id":"t-1","text":"hi","text_pair":7}', (), "json")
 @example(b'{"id":"t-1","text":"hi","text_pair":"ho"}', (), "json")
 @example(b'{"id":"","text":"hi"}', (), "json")
+@example(b'{"text":"\xff","text":"ok"}', (), "json")
+@example(b'{"text":"\xed\xa0\x80","text":"ok"}', (), "json")
 def test_the_short_way_never_reads_a_record_differently(
     value: bytes | None, headers: Headers, input_format: str
 ) -> None:
