@@ -136,9 +136,12 @@ def _json_text(record: Record, headers: frozenset[str], max_bytes: int) -> str |
         return None
     # Without a parser, escapes hide where strings end. Then the check covers the strings as well.
     outside = text if "\\" in text else "".join(text.split('"')[::2])
-    if _UNUSUAL_NUMBER.search(outside) or outside.count("{") + outside.count("[") > MAX_DEPTH:
-        return None
-    return text
+    short = len(outside) <= MAX_DEPTH and "e" not in outside and "E" not in outside
+    return text if short or _within_limits(outside) else None
+
+
+def _within_limits(outside: str) -> bool:
+    return not _UNUSUAL_NUMBER.search(outside) and outside.count("{") + outside.count("[") <= MAX_DEPTH
 
 
 class PythonScoreEncoder(Generic[P]):

@@ -1,4 +1,4 @@
-"""What is published for a record: values that fit the schemas, headers as they came with ours added."""
+"""Label records, dead letters and tombstones: values fit the schemas, headers are kept and ours added."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -64,7 +64,7 @@ def label_headers(event: Event) -> Headers:
 
 
 def rfc3339(ms: int) -> str:
-    """The standard library's spelling."""
+    """Format a time with the standard library."""
     time = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -91,7 +91,7 @@ def test_a_label_event_fits_its_schema(cached: bool) -> None:
     st.booleans(),
 )
 @example("100%", "texts%b", "%d", 0, 0, 0, False)
-def test_a_value_put_together_from_parts_is_the_contracts_object(
+def test_a_value_equals_the_object_of_the_contract(
     event_id: str, topic: str, time: str | None, partition: int, offset: int, timestamp: int, cached: bool
 ) -> None:
     record = FakeRecord(b"{}", offset=offset, timestamp=timestamp)
@@ -108,8 +108,8 @@ def test_a_value_put_together_from_parts_is_the_contracts_object(
     jsonschema.validate(value, load_schema("label.v1"))
 
 
-def test_a_writer_of_a_batch_mixes_up_nothing() -> None:
-    # The fourth goes another way, since it has a header that ours replaces.
+def test_labels_of_a_batch_are_in_order() -> None:
+    # The fourth takes the fallback, since it has a header that ours replaces.
     records = [
         FakeRecord(
             b"{}", offset=at, timestamp=1000 * (at // 2), headers=(("labelstream-id", b""),) * (at == 3)
@@ -141,7 +141,7 @@ def test_times_are_those_of_the_standard_library(timestamps: list[int]) -> None:
     ("timestamp", "wanted"),
     [(-1, "1970-01-01T00:00:00.000Z"), (1_763_632_800_000_000, "9999-12-31T23:59:59.999Z")],
 )
-def test_a_timestamp_that_cannot_be_written_stops_nobody(timestamp: int, wanted: str) -> None:
+def test_a_timestamp_out_of_range_is_clamped(timestamp: int, wanted: str) -> None:
     assert label_value(Event(FakeRecord(b"{}", timestamp=timestamp), "t", "hi"))["time"] == wanted
 
 
@@ -172,13 +172,13 @@ def test_every_namesake_is_replaced(name: str) -> None:
     assert found == [("h", b"1"), *OURS]
 
 
-def test_an_events_headers_are_its_own() -> None:
+def test_events_do_not_share_headers() -> None:
     one = label_headers(Event(FakeRecord(b"{}"), "t-1", "hi"))
     two = label_headers(Event(FakeRecord(b"{}"), "t-2", "hi"))
     assert (one[0], two[0]) == (("labelstream-id", b"t-1"), ("labelstream-id", b"t-2"))
 
 
-def test_a_trace_is_continued_with_a_span_of_our_own() -> None:
+def test_a_trace_is_continued_with_a_new_span() -> None:
     headers = label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", TRACE),)), "t", "hi"))
     found = dict(headers)
     assert type(headers) is list
@@ -188,7 +188,7 @@ def test_a_trace_is_continued_with_a_span_of_our_own() -> None:
     assert len(found["traceparent"]) == len(TRACE)
 
 
-def test_a_broken_traceparent_is_passed_on_untouched() -> None:
+def test_a_malformed_traceparent_is_kept() -> None:
     found = dict(label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", b"??"),)), "t", "hi")))
     assert found["traceparent"] == b"??"
 
@@ -229,7 +229,9 @@ RECORDS = st.builds(
 
 
 @given(st.lists(st.tuples(RECORDS, TEXT, st.none() | TEXT, st.booleans()), max_size=5))
-def test_both_ways_write_the_same_bytes(rows: list[tuple[FakeRecord, str, str | None, bool]]) -> None:
+def test_packed_and_plain_records_give_the_same_label(
+    rows: list[tuple[FakeRecord, str, str | None, bool]],
+) -> None:
     answers = [(MEMBERS, b"", cached) for _, _, _, cached in rows]
     plain = [Event(record, own, "hi", time=time) for record, own, time, _ in rows]
     packed = [event._replace(record=as_read(event.record)) for event in plain]  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Logits to predictions: stable, finite, best first, and the same again from a cache."""
+"""Logits to predictions: stable, finite, best first, and the same when restored from a cache."""
 
 import numpy as np
 import orjson
@@ -31,8 +31,8 @@ def manifest(labels: list[str] = NAMES, temperature: float = 1.0) -> Manifest:
     )
 
 
-def predicted(postprocessor: SingleLabelHead, logits: object) -> list[Prediction]:
-    found = postprocessor.predictions(np.array(logits, dtype=np.float32))
+def predicted(head: SingleLabelHead, logits: object) -> list[Prediction]:
+    found = head.predictions(np.array(logits, dtype=np.float32))
     assert all(isinstance(result, Prediction) for result in found)
     return [result for result in found if isinstance(result, Prediction)]
 
@@ -67,10 +67,10 @@ def test_scores_are_the_softmax_in_six_digits_best_first_and_ties_in_the_labels_
 
 
 @given(FINITE, st.integers(1, len(NAMES)))
-def test_what_a_cache_gives_back_says_the_same(logits: np.ndarray, top_k: int) -> None:
-    postprocessor = SingleLabelHead(manifest(), top_k)
-    found = predicted(postprocessor, logits)
-    again = postprocessor.restored([prediction.scores for prediction in found])
+def test_restored_predictions_equal_the_original_ones(logits: np.ndarray, top_k: int) -> None:
+    head = SingleLabelHead(manifest(), top_k)
+    found = predicted(head, logits)
+    again = head.restored([prediction.scores for prediction in found])
     assert [prediction.members for prediction in again] == [prediction.members for prediction in found]
     assert [prediction.scores for prediction in again] == [prediction.scores for prediction in found]
     assert {prediction.cached for prediction in found} == {False}
@@ -86,7 +86,7 @@ def test_stored_scores_do_not_depend_on_how_many_are_shown() -> None:
     assert len(few.scores) == 4 * len(NAMES)
 
 
-def test_of_nothing_nothing_is_restored() -> None:
+def test_no_stored_forms_give_no_predictions() -> None:
     assert SingleLabelHead(manifest(), 5).restored([]) == []
 
 
@@ -113,7 +113,7 @@ def test_a_row_with_a_logit_that_is_not_finite_is_poison_alone(bad: float, at: i
     assert found == wanted
 
 
-def test_fields_name_the_best_labels_first_and_no_more_than_top_k() -> None:
+def test_fields_name_at_most_top_k_labels_best_first() -> None:
     (prediction,) = predicted(SingleLabelHead(manifest(["a", "b", "c"]), 2), np.log([[0.1, 0.7, 0.2]]))
     assert prediction.members == b'"label":"b","score":0.7,"scores":{"b":0.7,"c":0.2}'
 
@@ -124,7 +124,7 @@ def test_of_equal_scores_the_first_label_wins() -> None:
 
 
 def test_every_score_is_written_as_orjson_writes_it() -> None:
-    """All that six digits can say, two labels a row."""
+    """All scores of six digits, with two labels per row."""
     scores = np.arange(1_000_002, dtype="<u4").reshape(-1, 2)
     found = SingleLabelHead(manifest(["a", "b"]), 2).restored([row.tobytes() for row in scores])
     wanted = orjson.dumps(scores[:, ::-1] / 1e6, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
