@@ -21,9 +21,9 @@ from stream.codec.base import (
     ScoreEncoder,
     Scores,
 )
-from stream.codec.python import PythonCodec
+from stream.codec.python import HEADER_SIZE, PythonCodec, new_builder
 from stream.codec.rfc3339 import LATEST_MS
-from stream.codec.wire import encode_body, encode_headers, encode_name, varint
+from stream.codec.wire import encode_headers, encode_name
 
 if _records.MILLIONTHS != MILLIONTHS:
     raise ImportError("stream.codec._records was built from other sources")
@@ -44,10 +44,10 @@ class CompiledCodec(PythonCodec):
 
     def pack(self, key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
         """See `Codec.pack`."""
-        # Attributes, timestamp delta and offset delta are zero.
-        record = b"\0\0\0" + encode_body(key, value, headers)
-        data = varint(len(record)) + record
-        (packed,) = _records.unpack(data, 0, len(data), 1, -1, timestamp, True, -1)
+        builder = new_builder(0)
+        builder.append(0, 0, key, value, headers)
+        data = bytes(builder.build())
+        (packed,) = _records.unpack(data, HEADER_SIZE, len(data), 1, -1, timestamp, True, -1)
         return packed
 
     def append(

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice, repeat
 from struct import Struct
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 import orjson
@@ -27,7 +27,8 @@ from stream.codec.base import (
 )
 from stream.codec.rfc3339 import Rfc3339
 
-# The first and the latest timestamp in the header of a batch.
+# The header of a batch, and the first and the latest timestamp in it.
+HEADER_SIZE = 61
 TIMESTAMPS, TIMESTAMPS_AT = Struct(">qq"), 27
 MAX_DEPTH = 100
 _UNUSUAL_NUMBER = re.compile(r"[0-9][eE]|[0-9.]{300}")
@@ -64,10 +65,7 @@ class PythonCodec:
         self, buffer: bytearray, records: Sequence[Outgoing], start: int, limit: int, now: int
     ) -> Appended:
         """See `Codec.append`."""
-        # Imported here because classification uses the codec too, and knows nothing of Kafka.
-        from aiokafka.record.default_records import DefaultRecordBatchBuilder
-
-        builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, limit)
+        builder = new_builder(limit)
         append, count = builder.append, 0
         for record in islice(records, start, None):
             timestamp = record.timestamp
@@ -77,7 +75,7 @@ class PythonCodec:
                 break
             count += 1
         batch = builder.build()
-        buffer += memoryview(batch)[len(buffer) :]
+        buffer += memoryview(batch)[HEADER_SIZE:]
         return Appended(count, *TIMESTAMPS.unpack_from(batch, TIMESTAMPS_AT))
 
     def json_texts(
@@ -121,6 +119,19 @@ class PythonCodec:
     def score_encoder(self, labels: Sequence[str], shown: int, kind: type[P]) -> ScoreEncoder[P]:
         """See `Codec.score_encoder`."""
         return PythonScoreEncoder(labels, shown, kind)
+
+
+def new_builder(max_bytes: int) -> Any:
+    """Return aiokafka's encoder for an uncompressed batch; it accepts a first record of any size."""
+    return _builder_type()(2, 0, 0, -1, -1, 0, max_bytes)
+
+
+@cache
+def _builder_type() -> Any:
+    # Imported here because classification uses the codec too, and knows nothing of Kafka.
+    from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+    return DefaultRecordBatchBuilder
 
 
 def _json_text(record: Record, headers: frozenset[str], max_bytes: int) -> str | None:

@@ -89,7 +89,7 @@ def test_any_value_is_its_text_or_left_to_the_slow_path(value: bytes) -> None:
     assert text is None or text.encode() == value
 
 
-@given(st.integers(-(2**63), 2**63 - 1))
+@given(st.integers(0, 2**31 - 1))
 def test_varints_are_aiokafkas(number: int) -> None:
     from aiokafka.record.util import encode_varint_py
 
