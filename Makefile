@@ -5,7 +5,7 @@ DATA   ?=
 BENCH  ?=
 SET    ?=
 bin    := $(VENV)/bin
-native := $(wildcard stream/codec/src/*)
+sources := $(wildcard stream/codec/src/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench quality kafka compose-test compose-log sanitize format clean
@@ -58,12 +58,12 @@ $(bin)/python:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "error: the venv module is incomplete; on Debian: apt-get install python3-venv"; exit 2; }
 
-$(VENV)/installed-demo: pyproject.toml constraints.txt $(native) | $(bin)/python
+$(VENV)/installed-demo: pyproject.toml constraints.txt $(sources) | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
 	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,trainer,demo]'
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml constraints.txt $(native) | $(bin)/python
+$(VENV)/installed-dev: pyproject.toml constraints.txt $(sources) | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
 	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,openvino,trainer,int8-static,lora,demo,dev]'
 	@touch $@ $(VENV)/installed-demo

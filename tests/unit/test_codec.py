@@ -8,8 +8,10 @@ import stream.codec
 from stream.codec import load_codec
 from stream.codec.python import PythonCodec
 from stream.codec.wire import varint
+from stream.kafka.batches import size_bytes
+from stream.records import timestamps
 from tests.unit.record_path import record_path
-from tests.unit.records import FakeRecord, as_read
+from tests.unit.records import FakeRecord, as_read, contents
 
 __all__ = ["record_path"]
 pytestmark = pytest.mark.usefixtures("record_path")
@@ -96,3 +98,19 @@ def test_varints_are_aiokafkas(number: int) -> None:
     wanted = bytearray()
     encode_varint_py(number, wanted.append)
     assert varint(number) == bytes(wanted)
+
+
+def test_the_size_of_records_counts_keys_and_values() -> None:
+    records = [as_read(FakeRecord(b"12345", b"k")), as_read(FakeRecord(None)), as_read(FakeRecord(b""))]
+    assert size_bytes(records) == 6
+
+
+def test_timestamps_are_those_of_the_records() -> None:
+    records = [as_read(FakeRecord(b"", timestamp=timestamp)) for timestamp in (5, 0, 2**40)]
+    assert timestamps(records).tolist() == [5, 0, 2**40]
+
+
+@pytest.mark.parametrize("timestamp", [-1, 0, 2**62])
+def test_a_packed_record_keeps_its_parts(timestamp: int) -> None:
+    record = load_codec().pack(None, b"value", [("h", b"1"), ("h", b"")], timestamp)
+    assert contents(record) == (None, b"value", [("h", b"1"), ("h", b"")], timestamp)

@@ -1,6 +1,6 @@
 /* Write label records: the key and headers of the event as received, and a JSON value around the bytes that all
  * records of a batch share. */
-#include "native.h"
+#include "records.h"
 
 /* A control character becomes \u00XX. */
 #define MAX_ESCAPE_SIZE 6

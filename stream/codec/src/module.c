@@ -1,5 +1,5 @@
 /* The module stream.codec._records. */
-#include "native.h"
+#include "records.h"
 
 static PyMethodDef methods[] = {
     {"unpack", unpack, METH_VARARGS, NULL},

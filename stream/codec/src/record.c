@@ -1,5 +1,5 @@
 /* Records in Kafka's record format 2: unpack a fetched batch, append records to a batch of the producer. */
-#include "native.h"
+#include "records.h"
 
 Record *new_record(PyTypeObject *type, PyObject *owner)
 {
@@ -271,7 +271,8 @@ PyObject *append(PyObject *module, PyObject *args)
         }
         int64_t timestamp = record->timestamp >= 0 ? record->timestamp : now;
         first = count ? first : timestamp;
-        Py_ssize_t length = 1 + varint_size(wrapping_add(timestamp, -first)) + varint_size(count) + (record->end - record->body);
+        int64_t delta = wrapping_add(timestamp, -first);
+        Py_ssize_t length = 1 + varint_size(delta) + varint_size(count) + (record->end - record->body);
         length += varint_size(length);
         if (count && size + length > limit) {
             break;

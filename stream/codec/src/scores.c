@@ -1,5 +1,5 @@
 /* Encode predictions of a single-label model as JSON members: label, score, and scores with the best first. */
-#include "native.h"
+#include "records.h"
 
 /* The length of 4294.967295, the largest number of millionths in 32 bits. */
 #define MAX_SCORE_SIZE 11
@@ -143,7 +143,8 @@ PyObject *encode_scores(PyObject *Py_UNUSED(module), PyObject *args)
     uint32_t *row = NULL;
     if (columns < 1 || shown < 1 || given.len % width != 0 ||
         !PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type)) {
-        PyErr_SetString(PyExc_ValueError, "the scores are not [rows, labels], or no label is shown, or the type is no tuple");
+        PyErr_SetString(PyExc_ValueError,
+                        "the scores are not [rows, labels], no label is shown, or the type is not a tuple");
         goto done;
     }
     shown = shown < columns ? shown : columns;

@@ -1,8 +1,8 @@
 /* Select the values that the JSON fast path may read. */
-#include "native.h"
+#include "records.h"
 
-/* JSON parsers agree on every value within these limits. Beyond them one may refuse what another accepts: deep nesting,
- * and numbers that do not fit a double. */
+/* Within these limits JSON parsers agree on every value. Beyond them one may refuse what another accepts: deep
+ * nesting, and numbers that do not fit a double. */
 #define MAX_DEPTH 100
 #define MAX_DIGITS 300
 

@@ -1,7 +1,7 @@
 /* Declarations that the files of stream.codec._records share. The code uses only the stable ABI of Python 3.11, so
  * one wheel serves every later version. */
-#ifndef LABELSTREAM_NATIVE_H
-#define LABELSTREAM_NATIVE_H
+#ifndef LABELSTREAM_RECORDS_H
+#define LABELSTREAM_RECORDS_H
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
