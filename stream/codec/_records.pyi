@@ -1,6 +1,6 @@
 """The compiled functions. `stream.codec.base.Codec` describes their arguments and results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar, final
 
 from typing_extensions import Buffer
@@ -43,7 +43,7 @@ def unpack(
     """
 
 def append(
-    buffer: bytearray, records: Sequence[Any], start: int, limit: int, now: int, /
+    buffer: bytearray, records: list[Any], start: int, limit: int, now: int, /
 ) -> tuple[int, int, int]:
     """Append records, a list of `Record`.
 

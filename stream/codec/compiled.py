@@ -54,7 +54,8 @@ class CompiledCodec(PythonCodec):
         self, buffer: bytearray, records: Sequence[Outgoing], start: int, limit: int, now: int
     ) -> Appended:
         """See `Codec.append`."""
-        return Appended(*_records.append(buffer, records, start, limit, now))
+        listed = records if isinstance(records, list) else [*records]
+        return Appended(*_records.append(buffer, listed, start, limit, now))
 
     def json_texts(
         self, records: Sequence[Record], headers: frozenset[str], max_bytes: int
