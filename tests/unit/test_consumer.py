@@ -388,5 +388,5 @@ async def test_records_of_batch_topics_alone_are_fetched_bare(consumer: Any) -> 
     for _ in range(2):
         await thread._fetch_records(SimpleNamespace(_fetcher=fetcher), {PARTITION}, timeout=0.0)
     assert type(fetcher._records) is FetchBuffer
-    assert fetcher._records._bare(TopicPartition(*PARTITION))
-    assert not fetcher._records._bare(TopicPartition("of-faust-itself", 0))
+    assert fetcher._records._packed(TopicPartition(*PARTITION))
+    assert not fetcher._records._packed(TopicPartition("of-faust-itself", 0))
