@@ -5,7 +5,7 @@ DATA   ?=
 BENCH  ?=
 SET    ?=
 bin    := $(VENV)/bin
-native := $(wildcard stream/codec/src/*)
+sources := $(wildcard stream/codec/src/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench quality kafka compose-test compose-log sanitize docs format clean
@@ -41,8 +41,8 @@ compose-test: $(VENV)/installed-dev ## build the images; start, test, scale, kil
 compose-log: $(VENV)/installed-dev ## the same, and write durations and results to docs/compose.md
 	@LABELSTREAM_TEST_COMPOSE_LOG=docs/compose.md $(bin)/python -m pytest tests/compose
 
-sanitize: $(VENV)/installed-dev ## run the codec's tests with gcc's sanitizers
-	@PYTHON=$(bin)/python tests/native/sanitize
+sanitize: $(VENV)/installed-dev ## build the compiled codec with gcc's sanitizers and -Werror, and test it
+	@PYTHON=$(bin)/python tests/codec/sanitize
 
 docs: $(VENV)/installed-dev ## write the table of flags into docs/training.md
 	$(bin)/python -m trainer.config docs/training.md
@@ -61,12 +61,12 @@ $(bin)/python:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "error: the venv module is incomplete; on Debian: apt-get install python3-venv"; exit 2; }
 
-$(VENV)/installed-demo: pyproject.toml constraints.txt $(native) | $(bin)/python
+$(VENV)/installed-demo: pyproject.toml constraints.txt $(sources) | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
 	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,trainer,demo]'
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml constraints.txt $(native) | $(bin)/python
+$(VENV)/installed-dev: pyproject.toml constraints.txt $(sources) | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
 	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,openvino,trainer,int8-static,lora,demo,dev]'
 	@touch $@ $(VENV)/installed-demo

@@ -1,23 +1,58 @@
-"""The compiled part of the record path, where it could be built.
-
-`codec` is the module `stream.codec._records`, or None: then everything that it does is done in Python, to
-the same bytes, at more than twice the cost (docs/adr/0011). Building needs a C compiler and Python's headers.
-"""
+"""The bytes of records: one interface, a compiled implementation and one in Python (docs/adr/0011)."""
 
 import os
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING
+from functools import cache
 
-if TYPE_CHECKING:
-    from stream.codec import _records as codec
-else:
-    codec: ModuleType | None = None
-    # Scores are laid out in the machine's byte order, and kept as little-endian numbers.
-    if sys.byteorder == "little" and not os.environ.get("LABELSTREAM_TEST_INTERPRETED"):
+from stream.codec.base import (
+    MILLIONTHS,
+    SCORE_BYTES,
+    Appended,
+    Codec,
+    EncodedPrediction,
+    EncodedRecords,
+    FetchedBatch,
+    Headers,
+    LabelForm,
+    Outgoing,
+    Record,
+    Scores,
+    row_bytes,
+)
+
+__all__ = [
+    "MILLIONTHS",
+    "PYTHON_ONLY",
+    "SCORE_BYTES",
+    "Appended",
+    "Codec",
+    "EncodedPrediction",
+    "EncodedRecords",
+    "FetchedBatch",
+    "Headers",
+    "LabelForm",
+    "Outgoing",
+    "Record",
+    "Scores",
+    "load_codec",
+    "row_bytes",
+]
+
+PYTHON_ONLY = "LABELSTREAM_TEST_INTERPRETED"
+"""The environment variable that makes tests run on the codec in Python."""
+
+
+@cache
+def load_codec() -> Codec:
+    """Return the codec of this process: the compiled one, or the one in Python where that was not built."""
+    # The compiled codec reads scores in the machine's byte order, and caches store them as little-endian.
+    if sys.byteorder == "little" and not os.environ.get(PYTHON_ONLY):
         try:
-            from stream.codec import _records as codec
+            from stream.codec.compiled import CompiledCodec
         except ImportError:
-            codec = None
+            pass
+        else:
+            return CompiledCodec()
+    from stream.codec.python import PythonCodec
 
-__all__ = ["codec"]
+    return PythonCodec()

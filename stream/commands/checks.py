@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from stream.codec import codec
+from stream.codec import load_codec
 from stream.errors import BrokerError, LabelstreamError, UsageError, install_hint
 from stream.kafka.connection import parse_servers, security_options
 from stream.kafka.topics.check import check_topics
@@ -182,7 +182,7 @@ def _device(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _codec(_settings: Settings) -> Iterator[CheckResult]:
-    if codec is not None:
+    if load_codec().name == "compiled":
         yield CheckResult("codec", "ok", "the compiled codec is in use")
     else:
         yield CheckResult(

@@ -1,15 +1,14 @@
-"""What an agent receives: the records of one partition that were read together."""
+"""Record batches: the records of one partition that an agent receives together."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from stream.codec import codec
 from stream.kafka.ranges import OffsetRange
 from stream.records import Record, Source
 
 
 class Owner(Protocol):
-    """Who handed a batch out and wants it back."""
+    """The consumer that hands out a batch and receives its acknowledgement."""
 
     def take(self, batch: "RecordBatch") -> bool: ...
     def acknowledge(self, batch: "RecordBatch") -> bool: ...
@@ -17,7 +16,7 @@ class Owner(Protocol):
 
 
 class RecordBatch:
-    """Records of one partition in offset order, and the offset range they stand for."""
+    """Records of one partition in offset order, and the offset range that they cover."""
 
     __slots__ = (
         "__weakref__",
@@ -69,24 +68,22 @@ class RecordBatch:
 
     @property
     def released(self) -> bool:
-        """Whether the partition was given back meanwhile: its next owner reads these records again."""
+        """Whether the partition has been revoked since; its next owner reads these records again."""
         return self._owner.is_released(self)
 
     def take(self) -> bool:
-        """Begin work on the batch; False when it was released, or flow was stopped, while it waited."""
+        """Begin work on the batch; return False if it was released, or flow was stopped, while it waited."""
         return self._owner.take(self)
 
     def acknowledge(self) -> bool:
-        """Say that everything the batch led to is confirmed by the broker, so that it may be committed.
+        """Report that the broker has confirmed all output of the batch, so that its offsets may be committed.
 
         Returns:
-            False when the batch was released meanwhile; then nothing is committed for it.
+            False if the batch has been released; then nothing is committed for it.
         """
         return self._owner.acknowledge(self)
 
 
-def size_bytes(records: Sequence[Any]) -> int:
-    """Bytes of all keys and values."""
-    if codec is not None and type(records[0]) is codec.Record:
-        return codec.size_bytes([*records])
-    return sum([len(r.value or b"") + len(r.key or b"") for r in records])
+def size_bytes(records: Sequence[Record]) -> int:
+    """Return the bytes of all keys and values."""
+    return sum([len(record.value or b"") + len(record.key or b"") for record in records])

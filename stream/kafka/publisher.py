@@ -3,15 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 from aiokafka.partitioner import DefaultPartitioner
 
-from stream.codec import codec
 from stream.errors import BrokerError, Fatal, FencedError
-from stream.kafka.faust.packed_batch import PackedBatch
+from stream.kafka.faust.packed_batch import next_batch
 from stream.records import Outgoing
 
 
@@ -89,36 +87,12 @@ class Publisher:
         try:
             written = 0
             while written < len(records):
-                batch, count = filled(producer, records, written)
+                batch, count = next_batch(producer, records, written)
                 written += count
                 confirmations.append(await producer.send_batch(batch, topic, partition=partition))
             await _all_confirmed(confirmations)
         except KafkaError as exc:
             raise refusal(exc, topic) from exc
-
-
-def filled(producer: Any, records: Sequence[Outgoing], start: int) -> tuple[Any, int]:
-    """A batch for the producer with records from `start` on, as many as fit, and how many these are."""
-    if codec is None:
-        builder = producer.create_batch()
-        return builder, fill(builder, records, start)
-    batch = PackedBatch.of(producer)
-    return batch, batch.fill(records, start)
-
-
-def fill(builder: Any, records: Sequence[Outgoing], start: int) -> int:
-    """Append records from `start` on to an aiokafka batch, as many as fit, and say how many.
-
-    Goes to the encoder below `BatchBuilder.append`, which spends half as much again on each record.
-    """
-    append, count = builder._builder.append, 0
-    for record in islice(records, start, None):
-        timestamp = record.timestamp if record.timestamp >= 0 else None
-        if append(count, timestamp, record.key, record.value, record.headers) is None:
-            break
-        count += 1
-    builder._relative_offset = count
-    return count
 
 
 async def _all_confirmed(confirmations: Iterable[Any]) -> None:

@@ -1,5 +1,6 @@
-"""Bytes to events and back: the record contract in code."""
+"""The record contract: bytes to events, predictions to label records."""
 
+from stream.codec import Headers, Outgoing, Record
 from stream.records.dead_letters import dead_letter
 from stream.records.decode import Decoder
 from stream.records.encode import LabelEncoder, tombstone
@@ -7,9 +8,6 @@ from stream.records.events import (
     DeadLetter,
     Decoded,
     Event,
-    Headers,
-    Outgoing,
-    Record,
     Source,
     Tombstone,
     event_id,

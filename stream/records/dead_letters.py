@@ -1,16 +1,17 @@
-"""Dead letters: the record as it came, with headers that say what was wrong."""
+"""Dead letters: the record as received, with headers that describe the error."""
 
 from stream import __version__
-from stream.records.events import DeadLetter, Headers, header
+from stream.codec import Headers
+from stream.records.events import DeadLetter, header
 from stream.records.headers import with_ours
 
 ATTEMPT = "labelstream-error-attempt"
 
 
 def dead_letter(dead: DeadLetter, group: str) -> Headers:
-    """The headers of a dead letter, named after Kafka Streams' (KIP-1034); key and value stay as read."""
+    """Return the headers of a dead letter, named as in Kafka Streams (KIP-1034)."""
     record = dead.record
-    raw_metadata = {
+    described = {
         "labelstream-id": dead.id,
         "labelstream-error-reason": dead.reason,
         "labelstream-error-message": dead.message,
@@ -22,9 +23,7 @@ def dead_letter(dead: DeadLetter, group: str) -> Headers:
         ATTEMPT: str(_attempts_before(dead) + 1),
         "labelstream-error-version": __version__,
     }
-    return with_ours(
-        record, [(name, value.encode("utf-8", "replace")) for name, value in raw_metadata.items()]
-    )
+    return with_ours(record, [(name, value.encode("utf-8", "replace")) for name, value in described.items()])
 
 
 def _attempts_before(dead: DeadLetter) -> int:

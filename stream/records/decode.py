@@ -1,21 +1,22 @@
-"""Bytes to events: JSON, bare text, CloudEvents. Nothing raises; what cannot be read is a dead letter."""
+"""Bytes to events: JSON, plain text, CloudEvents. A record that cannot be read becomes a dead letter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import orjson
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, from_structured_event
 from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 
-from stream.codec import codec
+from stream.codec import Record, load_codec
 from stream.errors import Poison, Reason
 from stream.records.events import (
     DeadLetter,
     Decoded,
     Event,
-    Record,
+    SkippedMetadata,
     Source,
     Tombstone,
     event_id,
@@ -24,12 +25,13 @@ from stream.records.events import (
 )
 
 CLOUD_EVENT = "application/cloudevents"
-TELLING_HEADERS = frozenset(("labelstream-id", "content-type", "ce_specversion"))
+# Headers that set the id, or how the value is read.
+READ_HEADERS = frozenset(("labelstream-id", "content-type", "ce_specversion"))
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """An event's fields before they are checked."""
+    """The fields of an event before they are checked."""
 
     id: Any = None
     text: Any = None
@@ -38,8 +40,18 @@ class Fields:
     time: Any = None
 
 
+class PlainEvent(msgspec.Struct, gc=False):
+    """The JSON events that the fast path reads. Members that are not fields are ignored."""
+
+    text: str
+    id: str | None = None
+    text_pair: None = None
+    metadata: SkippedMetadata | None = None
+    time: str | None = None
+
+
 class Decoder:
-    """Reads the records of one route."""
+    """Decodes the records of one route."""
 
     def __init__(
         self,
@@ -51,72 +63,58 @@ class Decoder:
     ) -> None:
         """
         Args:
-            input_format: how a value without content-type is read.
-            max_event_bytes: larger values are not looked into.
-            max_text_chars: longer texts (characters, both texts of a pair together) are not labelled.
-            takes_pair: whether the route's bundle reads two texts, so that an event has to have both.
+            input_format: the format of a value without the header `content-type`.
+            max_event_bytes: the maximum length of a value in bytes; longer values are not read.
+            max_text_chars: the maximum length of a text in characters, of both texts together for a pair.
+            takes_pair: whether the route's bundle reads two texts, so that an event must have both.
         """
+        self._codec = load_codec()
         self._plain = input_format == "text"
         self._max_event_bytes = max_event_bytes
         self._max_text_chars = max_text_chars
         self._takes_pair = takes_pair
-        self._unusual = self._plain or takes_pair
+        self._parse = msgspec.json.Decoder(PlainEvent).decode
 
     def decode_all(self, source: Source, records: Sequence[Record]) -> Sequence[Decoded]:
-        """Find out what each record of a partition is, in order."""
-        usual, closer = self._fast_path, self._slow_path
-        if codec is None or self._unusual:
-            return [usual(record) or closer(source, record) for record in records]
-        events, unclear = codec.read_events(
-            [*records], Event, id_stem(source), self._max_event_bytes, self._max_text_chars
-        )
-        if not unclear:
-            return events  # type: ignore[return-value]
-        return [
-            event or usual(record) or closer(source, record)
-            for event, record in zip(events, records, strict=True)
-        ]
+        """Decode the records of one partition, in order."""
+        if self._plain or self._takes_pair:
+            return [self._slow_path(source, record) for record in records]
+        decoded = self._fast_path(source, records)
+        for at, item in enumerate(decoded):
+            if item is None:
+                decoded[at] = self._slow_path(source, records[at])
+        return decoded  # type: ignore[return-value]
 
-    def _fast_path(self, record: Record) -> Event | None:
-        """A plain JSON event without surprises, as nearly all are; None asks for a closer look.
+    def _fast_path(self, source: Source, records: Sequence[Record]) -> list[Decoded | None]:
+        """Decode plain JSON events, as nearly all are; None stands for a record that the slow path decodes.
 
-        Every record passes here, so this spends no call and no object that it can do without. It accepts
-        nothing that `_slow_path` would read differently.
+        The fast path accepts no record that the slow path decodes differently. Its body runs once an event,
+        so it makes no call and no object that it can do without.
         """
-        value = record.value
-        if self._unusual or value is None or len(value) > self._max_event_bytes:
-            return None
-        for name, _ in record.headers:
-            if name in TELLING_HEADERS:
-                return None
-        try:
-            found = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return None
-        if type(found) is not dict:
-            return None
-        text, own = found.get("text"), found.get("id")
-        if (
-            type(text) is not str
-            or not text
-            or text.isspace()
-            or len(text) > self._max_text_chars
-            or type(own) is not str
-            or not own
-        ):
-            return None
-        if len(found) == len(("id", "text")):
-            return Event(record, own, text)
-        pair, metadata, time = found.get("text_pair"), found.get("metadata"), found.get("time")
-        if (
-            pair is not None
-            or (metadata is not None and type(metadata) is not dict)
-            or (time is not None and type(time) is not str)
-        ):
-            return None
-        return Event(record, own, text, None, metadata, time)
+        stem, max_chars = id_stem(source), self._max_text_chars
+        parse, new = self._parse, tuple.__new__
+        decoded: list[Decoded | None] = []
+        append = decoded.append
+        texts = self._codec.json_texts(records, READ_HEADERS, self._max_event_bytes)
+        for record, value in zip(records, texts, strict=True):
+            if value is None:
+                append(None)
+                continue
+            try:
+                event = parse(value)
+            except msgspec.DecodeError:
+                append(None)
+                continue
+            text = event.text
+            if not text or len(text) > max_chars or text.isspace():
+                append(None)
+                continue
+            event_id = event.id or f"{stem}{record.offset}"
+            append(new(Event, (record, event_id, text, None, event.metadata, event.time)))
+        return decoded
 
     def _slow_path(self, source: Source, record: Record) -> Decoded:
+        """Decode any record."""
         if record.value is None:
             return Tombstone(record, event_id(source, record))
         fields = Fields()
@@ -229,7 +227,7 @@ def _from_cloud_event(record: Record, value: bytes) -> Fields:
         text=fields.text,
         text_pair=fields.text_pair,
         metadata=fields.metadata,
-        # The library puts the present where the envelope has no time.
+        # The library sets the current time when the envelope has none.
         time=happened.isoformat() if fields.time is None and dated and happened else fields.time,
     )
 

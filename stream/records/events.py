@@ -1,84 +1,59 @@
-"""What an input record turns out to be."""
+"""Events, tombstones and dead letters: the results of decoding a record."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import orjson
+from msgspec import Struct
 
-from stream.codec import codec
+from stream.codec import Headers, Outgoing, Record, load_codec
 from stream.errors import Reason
-
-Headers = Sequence[tuple[str, bytes]]
-
-
-class Outgoing(Protocol):
-    """A Kafka record to be written: raw bytes; timestamp in milliseconds since the epoch."""
-
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Headers: ...
-    @property
-    def timestamp(self) -> int: ...
-
-
-class Record(Outgoing, Protocol):
-    """A Kafka record that was read.
-
-    Where that was is not part of it: records come by partition, and that is said once for all of them.
-    """
-
-    @property
-    def offset(self) -> int: ...
-
-
-class PlainRecord(NamedTuple):
-    """A record to be written where nothing packs it."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    timestamp: int
 
 
 def outgoing(key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
-    """A record to be written, as the publisher wants it."""
-    if codec is None:
-        return PlainRecord(key, value, headers, timestamp)
-    return codec.pack(key, value, headers, timestamp)
+    """Return a record for the publisher."""
+    return load_codec().pack(key, value, headers, timestamp)
 
 
 class Source(NamedTuple):
-    """Where records were read."""
+    """The topic and partition that records were read from."""
 
     topic: str
     partition: int
 
 
+class SkippedMetadata(Struct, gc=False):
+    """Metadata that the decoder has checked to be a JSON object, and has not read."""
+
+
 class Event(NamedTuple):
-    """A text to be labelled. `raw_metadata` is its metadata, or the JSON of that: few models read it."""
+    """A text to be labelled.
+
+    `raw_metadata` is the metadata as decoded. Few models use metadata, so the fast path only skips it.
+    """
 
     record: Record
     id: str
     text: str
     text_pair: str | None = None
-    raw_metadata: Mapping[str, Any] | bytes | None = None
+    raw_metadata: Mapping[str, Any] | SkippedMetadata | None = None
     time: str | None = None
 
     @property
     def metadata(self) -> Mapping[str, Any] | None:
-        """What the producer says of the text."""
-        return orjson.loads(self.raw_metadata) if type(self.raw_metadata) is bytes else self.raw_metadata  # type: ignore[return-value]
+        """The metadata that the producer sent with the text."""
+        if type(self.raw_metadata) is SkippedMetadata:
+            found: Mapping[str, Any] = orjson.loads(self.record.value or b"")["metadata"]
+            return found
+        return self.raw_metadata  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """A null value: passed on, so that compacted label topics forget what the producer deleted."""
+    """A null value, passed on so that a compacted label topic deletes the key as well."""
 
     record: Record
     id: str
@@ -86,7 +61,7 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that cannot be labelled, and why; `message` never holds the text."""
+    """A record that cannot be labelled, with the reason; `message` never holds the text."""
 
     record: Record
     source: Source
@@ -99,14 +74,12 @@ Decoded = Event | Tombstone | DeadLetter
 
 
 def timestamps(records: Sequence[Outgoing]) -> npt.NDArray[np.int64]:
-    """Of records that are packed where there is a codec: milliseconds since the epoch, [records]."""
-    if codec is None:
-        return np.array([record.timestamp for record in records], dtype=np.int64)
-    return np.frombuffer(codec.timestamps([*records]), dtype=np.int64)
+    """Return the records' timestamps, milliseconds since the epoch, [records]."""
+    return np.array([record.timestamp for record in records], dtype=np.int64)
 
 
 def header(record: Record, name: str) -> bytes | None:
-    """The last header of that name."""
+    """Return the value of the last header with this name."""
     for key, value in reversed(record.headers):
         if key == name:
             return value
@@ -114,7 +87,7 @@ def header(record: Record, name: str) -> bytes | None:
 
 
 def event_id(source: Source, record: Record, own: object = None) -> str:
-    """Header `labelstream-id`, else the event's own id, else topic-partition-offset."""
+    """Return the header `labelstream-id`, else the event's own id, else topic-partition-offset."""
     named = header(record, "labelstream-id") if record.headers else None
     if named:
         return named.decode("utf-8", "replace")
@@ -124,5 +97,5 @@ def event_id(source: Source, record: Record, own: object = None) -> str:
 
 
 def id_stem(source: Source) -> str:
-    """What an event that has no id is called, before its offset."""
+    """Return the id of an event without an id, up to its offset."""
     return f"{source.topic}-{source.partition}-"

@@ -11,7 +11,7 @@ import structlog
 
 from stream import __version__
 from stream.classify.redis_cache import RedisCache, connect_redis
-from stream.codec import codec
+from stream.codec import load_codec
 from stream.kafka.topics.cluster import wait_for_topics
 from stream.observe.metrics import Metrics
 from stream.observe.summary import IntervalSummary, log_intervals
@@ -73,7 +73,7 @@ async def run_worker(
             version=__version__,
             group=settings.group,
             broker=settings.broker,
-            codec="python" if codec is None else "compiled",
+            codec=load_codec().name,
         )
         if settings.log_interval_s:
             summary = IntervalSummary(status.metrics.registry, monotonic)

@@ -8,13 +8,14 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from stream.bundle import Bundle
-from stream.codec import codec
+from stream.codec import PYTHON_ONLY, load_codec
 from stream.schemas import load_schema
 from tests.pipeline import StartWorker, event, make_route, offline_labels, start_worker, tiny_bundle
 from tests.real.client import BrokerClient
 from tests.real.components import unavailable
 from tests.real.reconcile import dead_ids, label_ids
 from tests.real.wait import until
+from tests.unit.record_path import NOT_BUILT
 
 __all__ = ["start_worker", "tiny_bundle"]
 
@@ -25,9 +26,9 @@ RECOVERY_S = 60.0
 def record_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Select the record codec of the workers that the test starts."""
     if request.param == "python":
-        monkeypatch.setenv("LABELSTREAM_TEST_INTERPRETED", "1")
-    elif codec is None:
-        unavailable("stream.codec._records is not built: it needs a C compiler and Python's headers")
+        monkeypatch.setenv(PYTHON_ONLY, "1")
+    elif load_codec().name != "compiled":
+        unavailable(NOT_BUILT)
     path: str = request.param
     return path
 

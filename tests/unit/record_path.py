@@ -1,27 +1,23 @@
-"""The record path is tested twice: with the compiled codec and without it."""
+"""The fixture that runs a test module twice: with the compiled codec and with the codec in Python."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from stream.classify.heads import single_label
-from stream.codec import codec
-from stream.kafka import batches, publisher
-from stream.kafka.faust import unpack
-from stream.records import decode, encode, events
+from stream.codec import PYTHON_ONLY, load_codec
 from tests.real.components import unavailable
 
-USERS = (batches, decode, encode, events, single_label, publisher, unpack)
-"""Modules that ask for the codec."""
+NOT_BUILT = "stream.codec._records is not built: it needs a C compiler and Python's headers"
 
 
-@pytest.fixture(scope="module", params=["codec", "python"])
+@pytest.fixture(scope="module", params=["compiled", "python"])
 def record_path(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Which of the two a module's tests go through."""
+    """The name of the codec that the module's tests use."""
     with pytest.MonkeyPatch.context() as patched:
         if request.param == "python":
-            for user in USERS:
-                patched.setattr(user, "codec", None)
-        elif codec is None:
-            unavailable("stream.codec._records is not built: it needs a C compiler and Python's headers")
+            patched.setenv(PYTHON_ONLY, "1")
+        load_codec.cache_clear()
+        if load_codec().name != request.param:
+            unavailable(NOT_BUILT)
         yield request.param
+    load_codec.cache_clear()

@@ -1,12 +1,14 @@
-"""A stand-in for aiokafka's record, for tests that need no broker, and the record that a worker reads."""
+"""A stand-in for aiokafka's record, for tests without a broker, and the record that a worker reads."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from stream.codec import EncodedRecords, load_codec
 from stream.kafka.faust.unpack import RECORDS_AT
-from stream.records import Record, Source, events
+from stream.records import Record, Source
 
 SOURCE = Source("texts", 3)
 
@@ -20,19 +22,29 @@ class FakeRecord:
     timestamp: int = 1_763_632_800_000
 
 
+@dataclass(frozen=True)
+class FakeBatch:
+    """A fetched batch of one record."""
+
+    record: FakeRecord
+
+    def __iter__(self) -> Iterator[Record]:
+        yield self.record
+
+    def encoded(self) -> EncodedRecords:
+        record = self.record
+        builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
+        builder.append(0, record.timestamp, record.key, record.value, [*record.headers])
+        data = bytes(builder.build())
+        return EncodedRecords(data, RECORDS_AT, len(data), 1, record.offset, record.timestamp, False)
+
+
 def as_read(record: FakeRecord) -> Record:
-    """What a worker makes of such a record in the log: a packed one where there is a codec."""
-    if events.codec is None:
-        return record
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
-    builder.append(0, record.timestamp, record.key, record.value, [*record.headers])
-    batch = bytes(builder.build())
-    (read,) = events.codec.unpack(
-        batch, RECORDS_AT, len(batch), 1, record.offset, record.timestamp, False, record.offset
-    )
+    """Return the record that a worker reads for such a record in the log."""
+    (read,) = load_codec().unpack(FakeBatch(record), record.offset)
     return read
 
 
-def told(record: Any) -> tuple[object, ...]:
-    """All that a record says; packed ones are compared by it."""
+def contents(record: Any) -> tuple[object, ...]:
+    """Return the contents of a record, which tests compare."""
     return record.key, record.value, [*record.headers], record.timestamp

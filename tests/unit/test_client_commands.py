@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
+from stream.codec.python import PythonCodec
 from stream.commands.checks import CheckResult, run_checks
 from stream.commands.record_reader import FileFormat, ProducerRecord, RecordReader
 from stream.commands.tail_cells import dead_cells, label_cells
@@ -229,7 +230,7 @@ def test_doctor_lists_the_available_devices(tmp_path: Path) -> None:
 
 
 def test_a_codec_that_is_not_compiled_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.commands.checks.codec", None)
+    monkeypatch.setattr("stream.commands.checks.load_codec", PythonCodec)
     codec = results(bundle_store=tmp_path)["codec"]
     assert (codec.status, "gcc" in codec.fix) == ("warn", True)
 

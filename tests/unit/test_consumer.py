@@ -459,5 +459,5 @@ async def test_only_records_of_batch_topics_stay_packed(consumer: Any, setup: Se
     for _ in range(2):
         await thread._fetch_records(SimpleNamespace(_fetcher=fetcher), {PARTITION}, timeout=0.0)
     assert type(fetcher._records) is FetchBuffer
-    assert fetcher._records._bare(TopicPartition(*PARTITION))
-    assert not fetcher._records._bare(TopicPartition("of-faust-itself", 0))
+    assert fetcher._records._packed(TopicPartition(*PARTITION))
+    assert not fetcher._records._packed(TopicPartition("of-faust-itself", 0))

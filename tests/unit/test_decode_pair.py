@@ -1,4 +1,4 @@
-"""What a route whose model compares two texts asks of its events."""
+"""Events of a route whose model compares two texts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is published for a record: values that fit the schemas, headers as they came with ours added."""
+"""Label records, dead letters and tombstones: values fit the schemas, headers are kept and ours added."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream import __version__
+from stream.codec.rfc3339 import LATEST_MS, Rfc3339
 from stream.errors import Reason
 from stream.records import (
     DeadLetter,
@@ -21,10 +22,9 @@ from stream.records import (
     dead_letter,
     tombstone,
 )
-from stream.records.encode import Rfc3339
 from stream.schemas import load_schema
 from tests.unit.record_path import record_path
-from tests.unit.records import SOURCE, FakeRecord, as_read, told
+from tests.unit.records import SOURCE, FakeRecord, as_read, contents
 
 __all__ = ["record_path"]
 pytestmark = pytest.mark.usefixtures("record_path")
@@ -32,7 +32,6 @@ pytestmark = pytest.mark.usefixtures("record_path")
 NOW = datetime(2026, 11, 20, 10, 0, 1, 234567, UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
 DIGEST = "sha256:" + "a" * 64
-ENCODER = LabelEncoder(name="support", version="3", digest=DIGEST, variant="fp32")
 FIELDS = {"label": "billing", "score": 0.981, "scores": {"billing": 0.981, "refund": 0.019}}
 MEMBERS = orjson.dumps(FIELDS)[1:-1]
 OURS = [
@@ -43,12 +42,15 @@ OURS = [
 ]
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-LAST_MS = 253_402_300_799_999
+
+
+def encoder() -> LabelEncoder:
+    return LabelEncoder(name="support", version="3", digest=DIGEST, variant="fp32")
 
 
 def label_of(event: Event, cached: bool = True, source: Source = SOURCE) -> Outgoing:
     read = event._replace(record=as_read(event.record))  # type: ignore[arg-type]
-    (label,) = ENCODER.write(source, NOW_MS, [read], [(MEMBERS, b"", cached)])
+    (label,) = encoder().write(source, NOW_MS, [read], [(MEMBERS, b"", cached)])
     return label
 
 
@@ -62,7 +64,7 @@ def label_headers(event: Event) -> Headers:
 
 
 def rfc3339(ms: int) -> str:
-    """The standard library's spelling."""
+    """Format a time with the standard library."""
     time = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -85,11 +87,11 @@ def test_a_label_event_fits_its_schema(cached: bool) -> None:
     st.none() | TEXT,
     st.integers(0, 10_000),
     st.integers(0, 2**62),
-    st.integers(-5, LAST_MS),
+    st.integers(-5, LATEST_MS),
     st.booleans(),
 )
 @example("100%", "texts%b", "%d", 0, 0, 0, False)
-def test_a_value_put_together_from_parts_is_the_contracts_object(
+def test_a_value_equals_the_object_of_the_contract(
     event_id: str, topic: str, time: str | None, partition: int, offset: int, timestamp: int, cached: bool
 ) -> None:
     record = FakeRecord(b"{}", offset=offset, timestamp=timestamp)
@@ -106,8 +108,8 @@ def test_a_value_put_together_from_parts_is_the_contracts_object(
     jsonschema.validate(value, load_schema("label.v1"))
 
 
-def test_a_writer_of_a_batch_mixes_up_nothing() -> None:
-    # The fourth goes another way, since it has a header that ours replaces.
+def test_labels_of_a_batch_are_in_order() -> None:
+    # The fourth takes the fallback, since it has a header that ours replaces.
     records = [
         FakeRecord(
             b"{}", offset=at, timestamp=1000 * (at // 2), headers=(("labelstream-id", b""),) * (at == 3)
@@ -116,7 +118,7 @@ def test_a_writer_of_a_batch_mixes_up_nothing() -> None:
     ]
     events = [Event(as_read(record), f"t-{at}", "hi") for at, record in enumerate(records)]
     answers = [(MEMBERS, b"", bool(at % 2)) for at in range(6)]
-    found = [orjson.loads(label.value or b"") for label in ENCODER.write(SOURCE, NOW_MS, events, answers)]
+    found = [orjson.loads(label.value or b"") for label in encoder().write(SOURCE, NOW_MS, events, answers)]
     assert [value["id"] for value in found] == [f"t-{at}" for at in range(6)]
     assert [value["source"]["offset"] for value in found] == list(range(6))
     assert [value["cached"] for value in found] == [False, True] * 3
@@ -131,7 +133,7 @@ def test_without_a_time_the_record_timestamp_stands_in() -> None:
 def test_times_are_those_of_the_standard_library(timestamps: list[int]) -> None:
     time = Rfc3339()
     for timestamp in timestamps:
-        wanted = rfc3339(min(max(timestamp, 0), LAST_MS))
+        wanted = rfc3339(min(max(timestamp, 0), LATEST_MS))
         assert [orjson.loads(time.json(timestamp)) for _ in range(2)] == [wanted, wanted]
 
 
@@ -139,7 +141,7 @@ def test_times_are_those_of_the_standard_library(timestamps: list[int]) -> None:
     ("timestamp", "wanted"),
     [(-1, "1970-01-01T00:00:00.000Z"), (1_763_632_800_000_000, "9999-12-31T23:59:59.999Z")],
 )
-def test_a_timestamp_that_cannot_be_written_stops_nobody(timestamp: int, wanted: str) -> None:
+def test_a_timestamp_out_of_range_is_clamped(timestamp: int, wanted: str) -> None:
     assert label_value(Event(FakeRecord(b"{}", timestamp=timestamp), "t", "hi"))["time"] == wanted
 
 
@@ -170,13 +172,13 @@ def test_every_namesake_is_replaced(name: str) -> None:
     assert found == [("h", b"1"), *OURS]
 
 
-def test_an_events_headers_are_its_own() -> None:
+def test_events_do_not_share_headers() -> None:
     one = label_headers(Event(FakeRecord(b"{}"), "t-1", "hi"))
     two = label_headers(Event(FakeRecord(b"{}"), "t-2", "hi"))
     assert (one[0], two[0]) == (("labelstream-id", b"t-1"), ("labelstream-id", b"t-2"))
 
 
-def test_a_trace_is_continued_with_a_span_of_our_own() -> None:
+def test_a_trace_is_continued_with_a_new_span() -> None:
     headers = label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", TRACE),)), "t", "hi"))
     found = dict(headers)
     assert type(headers) is list
@@ -186,7 +188,7 @@ def test_a_trace_is_continued_with_a_span_of_our_own() -> None:
     assert len(found["traceparent"]) == len(TRACE)
 
 
-def test_a_broken_traceparent_is_passed_on_untouched() -> None:
+def test_a_malformed_traceparent_is_kept() -> None:
     found = dict(label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", b"??"),)), "t", "hi")))
     assert found["traceparent"] == b"??"
 
@@ -222,15 +224,17 @@ RECORDS = st.builds(
     st.none() | st.binary(max_size=9),
     st.lists(st.tuples(st.text(max_size=3), st.binary(max_size=3)), max_size=3).map(tuple),
     st.integers(0, 2**62),
-    st.integers(-5, LAST_MS),
+    st.integers(-5, LATEST_MS),
 )
 
 
 @given(st.lists(st.tuples(RECORDS, TEXT, st.none() | TEXT, st.booleans()), max_size=5))
-def test_both_ways_write_the_same_bytes(rows: list[tuple[FakeRecord, str, str | None, bool]]) -> None:
+def test_packed_and_plain_records_give_the_same_label(
+    rows: list[tuple[FakeRecord, str, str | None, bool]],
+) -> None:
     answers = [(MEMBERS, b"", cached) for _, _, _, cached in rows]
     plain = [Event(record, own, "hi", time=time) for record, own, time, _ in rows]
     packed = [event._replace(record=as_read(event.record)) for event in plain]  # type: ignore[arg-type]
-    one, other = (ENCODER.write(SOURCE, NOW_MS, events, answers) for events in (plain, packed))
-    assert [*map(told, one)] == [*map(told, other)]
+    one, other = (encoder().write(SOURCE, NOW_MS, events, answers) for events in (plain, packed))
+    assert [*map(contents, one)] == [*map(contents, other)]
     assert [label.timestamp for label in other] == [record.timestamp for record, _, _, _ in rows]

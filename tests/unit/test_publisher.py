@@ -10,13 +10,13 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.codec import codec
+from stream.codec import load_codec
 from stream.errors import BrokerError, Fatal, FencedError
-from stream.kafka.faust.packed_batch import PackedBatch
-from stream.kafka.publisher import Publisher, fill, filled
+from stream.kafka.faust.packed_batch import PackedBatch, next_batch
+from stream.kafka.publisher import Publisher
 from stream.records import Outgoing, outgoing
 from tests.unit.record_path import record_path
-from tests.unit.records import told
+from tests.unit.records import contents
 
 __all__ = ["record_path"]
 pytestmark = pytest.mark.usefixtures("record_path")
@@ -157,22 +157,22 @@ def test_batches_are_filled_in_order(
     records = [record(*row) for row in rows]
     written, sizes, found = 0, [], []
     while written < len(records):
-        batch, count = filled(producer, records, written)
+        batch, count = next_batch(producer, records, written)
         assert count > 0
         assert batch.record_count() == count
         sizes.append((batch.size(), count))
         found.extend(read(batch))
         written += count
     assert written == len(records)
-    assert [*map(told, found)] == [*map(told, records)]
+    assert [*map(contents, found)] == [*map(contents, records)]
     assert all(size <= batch_bytes or count == 1 for size, count in sizes)
 
 
 def test_a_batch_is_written_as_its_own_append_would() -> None:
     records = [record(n=n) for n in range(5)]
-    ours: Any = BatchBuilder(1_000, 0)
+    ours = PackedBatch(load_codec(), 1_000, 0)
     theirs: Any = BatchBuilder(1_000, 0)
-    assert fill(ours, records, 2) == 3
+    assert ours.fill(records, 2) == 3
     for one in records[2:]:
         theirs.append(timestamp=one.timestamp, key=one.key, value=one.value, headers=one.headers)
     assert ours.record_count() == theirs.record_count() == 3
@@ -196,13 +196,13 @@ class InTransaction:
 def test_a_packed_batch_is_the_batch_that_aiokafka_would_send(
     rows: list[tuple[bytes | None, int, int]], compression: int, transactional: bool, idempotent: bool
 ) -> None:
-    packed: list[Any] = [codec.pack(*told(record(*row))) for row in rows]
+    packed: list[Any] = [load_codec().pack(*contents(record(*row))) for row in rows]
     producer = FakeProducer({}, 1 << 20, compression)
     producer._message_accumulator._txn_manager = InTransaction() if transactional else None
     ours = PackedBatch.of(producer)
     theirs: Any = BatchBuilder(1 << 20, compression, is_transactional=transactional)
     assert ours.fill(packed, 0) == len(rows)
-    for key, value, headers, timestamp in map(told, packed):
+    for key, value, headers, timestamp in map(contents, packed):
         theirs.append(timestamp=timestamp, key=key, value=value, headers=headers)
     if idempotent:
         for batch in (ours, theirs):
@@ -215,7 +215,7 @@ def test_a_packed_batch_is_the_batch_that_aiokafka_would_send(
     for field in HEADER_FIELDS:
         assert getattr(mine, field) == getattr(other, field)
     assert mine.attributes in (other.attributes, other.attributes & ~CODEC_MASK), "what grows stays plain"
-    assert [*map(told, mine)] == [*map(told, other)]
+    assert [*map(contents, mine)] == [*map(contents, other)]
 
 
 async def test_publish_waits_for_the_confirmation() -> None:

@@ -1,4 +1,4 @@
-"""Bare records are the very records that aiokafka hands out, and what it passes over they pass over."""
+"""Unpacked records equal those of aiokafka, and the same records are skipped."""
 
 import gc
 import weakref
@@ -47,7 +47,7 @@ BATCH = st.tuples(
 
 
 def encoded(kind: str, producer: int, first: int, records: list[Any], compression: int = 0) -> bytes:
-    """A record batch of the log's format, from this offset on."""
+    """Return a record batch whose records begin at this offset."""
     marker = kind in ("abort", "commit")
     in_transaction = kind not in ("plain", "appended")
     compression = 0 if marker else compression  # brokers write their markers plainly
@@ -66,7 +66,7 @@ def encoded(kind: str, producer: int, first: int, records: list[Any], compressio
 
 
 def response(batches: list[Any]) -> tuple[bytes, list[tuple[int, int]]]:
-    """Batches with gaps between them, and the aborted transactions as the broker lists them."""
+    """Return batches with gaps between them, and the aborted transactions as the broker lists them."""
     written, aborted, at = b"", [], 100
     began: dict[int, int] = {}
     for kind, producer, records, gap, compression in batches:
@@ -90,7 +90,7 @@ def unread(
     return PartitionRecords(TP, IndexedMemoryRecords(data), aborted, position, None, None, True, isolation)
 
 
-def told(record: Any) -> Any:
+def contents(record: Any) -> Any:
     return record.offset, record.timestamp, record.key, record.value, [*record.headers]
 
 
@@ -99,12 +99,12 @@ def told(record: Any) -> Any:
     st.integers(95, 110),
     st.sampled_from([READ_UNCOMMITTED, READ_COMMITTED]),
 )
-def test_they_are_aiokafkas_own_records(batches: list[Any], position: int, isolation: int) -> None:
+def test_unpacked_records_equal_aiokafkas(batches: list[Any], position: int, isolation: int) -> None:
     data, aborted = response(batches)
     theirs = PartitionRecords(TP, MemoryRecords(data), aborted, position, None, None, True, isolation)
     ours = PackedPartitionRecords.instead_of(unread(data, aborted, position, isolation))
-    places = [(told(record), theirs.next_fetch_offset) for record in theirs]
-    assert [(told(record), ours.next_fetch_offset) for record in ours] == places
+    places = [(contents(record), theirs.next_fetch_offset) for record in theirs]
+    assert [(contents(record), ours.next_fetch_offset) for record in ours] == places
     assert ours.next_fetch_offset == theirs.next_fetch_offset
 
 
@@ -113,7 +113,7 @@ def test_they_are_aiokafkas_own_records(batches: list[Any], position: int, isola
     st.integers(95, 110),
     st.lists(st.none() | st.integers(1, 9), max_size=9),
 )
-async def test_they_are_read_in_parts_as_aiokafka_reads_its_own(
+async def test_partial_reads_equal_aiokafkas(
     batches: list[Any], position: int, parts: list[int | None]
 ) -> None:
     data, aborted = response(batches)
@@ -128,16 +128,16 @@ async def test_they_are_read_in_parts_as_aiokafka_reads_its_own(
     assert fetches[TP] is ours
     for most in [*parts, None]:
         wanted, found = theirs.getall(most), ours.getall(most)
-        assert [*map(told, found)] == [*map(told, wanted)]
+        assert [*map(contents, found)] == [*map(contents, wanted)]
         if not theirs.has_more():
             break
         at = [assignment.state_value(TP).position for assignment in assignments]
-        assert at[0] <= at[1], "what is behind the last record read may be passed over at once"
+        assert at[0] <= at[1], "records to skip after the last one may be skipped at once"
         assert not found or at[1] > found[-1].offset
     assert not ours.has_more() or not theirs.has_more()
 
 
-def test_reading_goes_on_where_it_stopped() -> None:
+def test_reading_continues_where_it_stopped() -> None:
     data = encoded("plain", -1, 100, [(None, b"%d" % at, []) for at in range(5)])
     records = PackedPartitionRecords.instead_of(unread(data, [], 100))
     first = [record.value for record, _ in zip(records, range(2), strict=False)]
@@ -147,15 +147,15 @@ def test_reading_goes_on_where_it_stopped() -> None:
     assert [*records] == []
 
 
-def test_records_are_packed_where_there_is_a_codec(record_path: str) -> None:
+def test_the_codec_unpacks_the_records(record_path: str) -> None:
     data = encoded("plain", -1, 100, [(b"k", b"value", [("h", b"1")])])
     (record,) = PackedPartitionRecords.instead_of(unread(data, [], 100)).take()
-    assert type(record).__name__ == {"codec": "Record", "python": "DefaultRecord"}[record_path]
+    assert type(record).__name__ == {"compiled": "Record", "python": "DefaultRecord"}[record_path]
 
 
 @pytest.mark.parametrize("lost", [1, 2, 5])
-def test_records_that_do_not_fill_their_batch_are_refused(lost: int) -> None:
-    """The checksum is right: whoever wrote the batch wrote it wrong."""
+def test_records_that_do_not_fill_their_batch_are_corrupt(lost: int) -> None:
+    """The checksum is correct: the producer has written the batch wrongly."""
     whole = encoded("plain", -1, 100, [(b"k", b"value", [("h", b"1")])] * 2)
     data = bytearray(whole[:-lost])
     data[8:12] = (len(data) - 12).to_bytes(4, "big")
@@ -164,7 +164,7 @@ def test_records_that_do_not_fill_their_batch_are_refused(lost: int) -> None:
         PackedPartitionRecords.instead_of(unread(bytes(data), [], 100)).take()
 
 
-def test_a_response_is_freed_when_it_was_read_and_not_when_garbage_is_collected() -> None:
+def test_a_response_is_freed_once_read_without_the_garbage_collector() -> None:
     theirs = unread(encoded("plain", -1, 100, [(None, b"value", [])]), [], 100)
     ours = PackedPartitionRecords.instead_of(theirs)
     left = [weakref.ref(theirs), weakref.ref(ours)]
@@ -179,14 +179,14 @@ def test_a_response_is_freed_when_it_was_read_and_not_when_garbage_is_collected(
         gc.enable()
 
 
-def test_a_damaged_batch_is_refused() -> None:
+def test_a_damaged_batch_is_corrupt() -> None:
     data = bytearray(encoded("plain", -1, 100, [(None, b"value", [])]))
     data[-3] ^= 1
     with pytest.raises(CorruptRecordException, match="texts"):
         list(PackedPartitionRecords.instead_of(unread(bytes(data), [], 100)))
 
 
-async def test_only_what_may_be_bare_is_made_so() -> None:
+async def test_only_the_chosen_partitions_are_unpacked_by_the_codec() -> None:
     data = encoded("plain", -1, 100, [(b"k", b"v", [])])
 
     def result(tp: TopicPartition) -> FetchResult:
@@ -197,7 +197,7 @@ async def test_only_what_may_be_bare_is_made_so() -> None:
     other = TopicPartition("leader", 0)
     before = result(TP)
     fetches = FetchBuffer(lambda tp: tp == TP, {TP: before})
-    assert type(before._partition_records) is PackedPartitionRecords, "what was received already"
+    assert type(before._partition_records) is PackedPartitionRecords, "a response that was received earlier"
     for tp, expected in ((TP, PackedPartitionRecords), (other, PartitionRecords)):
         fetches[tp] = result(tp)
         assert type(fetches[tp]._partition_records) is expected
@@ -206,7 +206,7 @@ async def test_only_what_may_be_bare_is_made_so() -> None:
     assert fetches[TP] is failed
 
 
-def test_what_aiokafka_fetches_keeps_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetched_data_keeps_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetcher, "MemoryRecords", MemoryRecords)
     keep_fetched_bytes()
     assert fetcher.MemoryRecords(b"12345678").data == b"12345678"

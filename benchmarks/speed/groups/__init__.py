@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from benchmarks.speed.context import Bench
-from benchmarks.speed.groups import cache, free, gpu, latency, memory, minilm
+from benchmarks.speed.groups import cache, codec, free, gpu, latency, memory, minilm
 from benchmarks.speed.report import Section
 
 Group = Callable[[Bench], Section]
 
 GROUPS: dict[str, Group] = {
     "free": free.run,
+    "codec": codec.run,
     "cache": cache.run,
     "minilm": minilm.run,
     "latency": latency.run,
@@ -20,6 +21,7 @@ GROUPS: dict[str, Group] = {
 
 TITLES = {
     "free": free.TITLE,
+    "codec": codec.TITLE,
     "cache": cache.TITLE,
     "minilm": minilm.TITLE,
     "latency": latency.TITLE,

@@ -11,10 +11,7 @@ from stream.classify.tokenise import Tokens
 from stream.errors import Poison, Reason
 from stream.runtime.base import Logits
 
-MILLIONTHS = 1_000_000
-SCORE_BYTES = 4
 VALUE_DIGITS = 6
-Millionths = npt.NDArray[np.uint32]
 
 
 class Head(Protocol):
@@ -74,8 +71,3 @@ def replace_non_finite(predictions: Sequence[Prediction], finite: npt.NDArray[np
 def non_finite_logits() -> Poison:
     """Return the result of a row whose logits are not finite."""
     return Poison(Reason.MODEL, "the model's logits for this text are not finite")
-
-
-def row_bytes(scores: Millionths) -> list[bytes]:
-    """Return the bytes of each row."""
-    return np.ascontiguousarray(scores).view(f"V{SCORE_BYTES * scores.shape[1]}").ravel().tolist()

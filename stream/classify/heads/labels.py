@@ -10,17 +10,14 @@ import orjson
 
 from stream.bundle import Manifest
 from stream.classify.heads.base import (
-    MILLIONTHS,
-    SCORE_BYTES,
     VALUE_DIGITS,
-    Millionths,
     replace_non_finite,
-    row_bytes,
     sigmoid,
     softmax,
 )
 from stream.classify.inputs import ModelInput, Prediction, RowResult
 from stream.classify.tokenise import Tokens
+from stream.codec import MILLIONTHS, SCORE_BYTES, Scores, row_bytes
 from stream.runtime.base import Logits
 
 DEFAULT_THRESHOLD = 0.5
@@ -63,7 +60,7 @@ class ScoredLabelsHead(ABC):
         scores = np.frombuffer(b"".join(stored), dtype="<u4").reshape(len(stored), len(self._labels))
         return self._encode(scores, True)
 
-    def _encode(self, scores: Millionths, cached: bool) -> list[Prediction]:
+    def _encode(self, scores: Scores, cached: bool) -> list[Prediction]:
         order = np.argsort(-scores.astype(np.int64), axis=1, kind="stable").tolist()
         return [
             Prediction(orjson.dumps(self._members(row, best))[1:-1], stored, cached)

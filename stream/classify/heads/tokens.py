@@ -7,10 +7,11 @@ import numpy as np
 import orjson
 
 from stream.bundle import Manifest, SpanRules
-from stream.classify.heads.base import MILLIONTHS, non_finite_logits, softmax
+from stream.classify.heads.base import non_finite_logits, softmax
 from stream.classify.heads.spans import Piece, Span, bio_spans, split_pieces, word_spans
 from stream.classify.inputs import ModelInput, Prediction, RowResult, texts_of
 from stream.classify.tokenise import TextTokens, Tokens
+from stream.codec import MILLIONTHS
 from stream.runtime.base import Logits
 
 MakeSpans = Callable[[Iterable[tuple[Piece, str, float]]], list[Span]]

@@ -1,12 +1,11 @@
-/* Label records: an event's key and headers as they came, a JSON value filled into what a batch has in common. */
-#include "native.h"
+/* Write label records: the key and headers of the event as received, and a JSON value around the bytes that all
+ * records of a batch share. */
+#include "records.h"
 
 /* A control character becomes \u00XX. */
-#define ESCAPED_MOST 6
-#define NUMBER_MOST 20
+#define MAX_ESCAPE_SIZE 6
+#define MAX_NUMBER_SIZE 20
 #define TIME_SIZE 26
-/* 9999-12-31T23:59:59.999Z */
-#define LATEST_MS 253402300799999
 
 typedef struct {
     byte *data;
@@ -33,7 +32,7 @@ static byte *write_raw(byte *at, const void *data, Py_ssize_t size)
     return at + size;
 }
 
-/* Escapes what orjson escapes, as it does. */
+/* Write a JSON string with the escapes that orjson writes. */
 static byte *write_string(byte *at, const char *text, Py_ssize_t length)
 {
     static const char hex[] = "0123456789abcdef";
@@ -93,17 +92,17 @@ static byte *write_number(byte *at, int64_t number)
     return write_digits(at, number, digits);
 }
 
-/* The last second that was written: neighbours share it. */
+/* The second that was written last, without its milliseconds. Neighbouring records mostly share it. */
 typedef struct {
     int64_t second;
     byte text[TIME_SIZE];
 } Clock;
 
-/* Milliseconds since the epoch as RFC 3339, quoted. Years and days after Howard Hinnant's `civil_from_days`
+/* Write milliseconds since the epoch as a JSON string in RFC 3339. The calendar is Howard Hinnant's `civil_from_days`
  * (howardhinnant.github.io/date_algorithms.html). */
-static byte *write_time(byte *at, int64_t ms, Clock *clock)
+static byte *write_time(byte *at, int64_t ms, int64_t latest_ms, Clock *clock)
 {
-    ms = ms < 0 ? 0 : ms > LATEST_MS ? LATEST_MS : ms;
+    ms = ms < 0 ? 0 : ms > latest_ms ? latest_ms : ms;
     int64_t second = ms / 1000;
     if (second != clock->second) {
         int64_t days = second / 86400 + 719468, of_day = second % 86400;
@@ -139,42 +138,18 @@ typedef struct {
     Py_ssize_t size;
 } Bytes;
 
-/* What the events of a batch have in common. */
+/* The parts that all label records of a batch share. */
 typedef struct {
-    Bytes inferred; /* what follows the members: model, cached, source, up to the offset */
-    Bytes known;    /* the same for predictions out of a cache */
-    Bytes end;      /* what follows the time */
-    Bytes id_name;  /* of the header that holds the id, as Kafka writes it */
-    Bytes ours;     /* our other headers, as Kafka writes them */
+    Bytes inferred; /* the JSON between the members and the offset: model, cached, source */
+    Bytes cached;   /* the same for a prediction from a cache */
+    Bytes end;      /* the JSON behind the time */
+    Bytes id_name;  /* the name of the header with the event's id, encoded */
+    Bytes ours;     /* our other headers, encoded */
     Py_ssize_t header_count;
-    PyObject *replaced;
-    PyObject *closer;
+    PyObject *replaced; /* names of the headers that ours replace */
+    long long latest_ms;
+    PyObject *fallback;
 } Common;
-
-/* Whether a header is there in place of which ours is written. */
-static int has_replaced_header(const Record *record, PyObject *replaced)
-{
-    const byte *at = record->headers;
-    int64_t count = lengthy(&at, record->end);
-    Py_ssize_t names = PyTuple_Size(replaced);
-    while (count-- > 0) {
-        int64_t length = lengthy(&at, record->end);
-        for (Py_ssize_t i = 0; i < names; i++) {
-            char *name;
-            Py_ssize_t name_length;
-            if (PyBytes_AsStringAndSize(PyTuple_GetItem(replaced, i), &name, &name_length) < 0) {
-                return -1;
-            }
-            if (name_length == length && memcmp(at, name, (size_t)length) == 0) {
-                return 1;
-            }
-        }
-        at += length;
-        int64_t value_length = lengthy(&at, record->end);
-        at += value_length > 0 ? value_length : 0;
-    }
-    return 0;
-}
 
 typedef struct {
     const char *id, *time;
@@ -183,12 +158,12 @@ typedef struct {
     int cached;
 } Label;
 
-/* Looks into an event and its prediction, which keep what is found. */
+/* Read an event and its prediction. The pointers in `label` stay valid as long as both live. */
 static int read_label(PyObject *event, PyObject *prediction, Label *label)
 {
     if (!PyTuple_Check(event) || PyTuple_Size(event) != 6 || !PyTuple_Check(prediction) ||
         PyTuple_Size(prediction) != 3) {
-        PyErr_SetString(PyExc_TypeError, "an event and its prediction are wanted");
+        PyErr_SetString(PyExc_TypeError, "an event has six fields and a prediction has three");
         return -1;
     }
     label->id = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(event, 1), &label->id_length);
@@ -210,9 +185,9 @@ static int read_label(PyObject *event, PyObject *prediction, Label *label)
 static Py_ssize_t write_value(const Label *label, const Record *record, const Common *common, Scratch *scratch,
                               Clock *clock)
 {
-    const Bytes *middle = label->cached ? &common->known : &common->inferred;
-    Py_ssize_t most = 64 + ESCAPED_MOST * (label->id_length + label->time_length) + label->members.size +
-                      middle->size + common->end.size + NUMBER_MOST + TIME_SIZE;
+    const Bytes *middle = label->cached ? &common->cached : &common->inferred;
+    Py_ssize_t most = 64 + MAX_ESCAPE_SIZE * (label->id_length + label->time_length) + label->members.size +
+                      middle->size + common->end.size + MAX_NUMBER_SIZE + TIME_SIZE;
     if (make_room(scratch, most) < 0) {
         return -1;
     }
@@ -224,7 +199,7 @@ static Py_ssize_t write_value(const Label *label, const Record *record, const Co
     at = write_number(at, record->offset);
     at = write_raw(at, "},\"time\":", 9);
     at = label->time_length ? write_string(at, label->time, label->time_length)
-                            : write_time(at, record->timestamp, clock);
+                            : write_time(at, record->timestamp, common->latest_ms, clock);
     at = write_raw(at, common->end.data, common->end.size);
     return at - scratch->data;
 }
@@ -237,18 +212,18 @@ static PyObject *write_label(State *state, PyObject *event, PyObject *prediction
         return NULL;
     }
     Record *record = (Record *)PyTuple_GetItem(event, 0);
-    int closer = Py_TYPE((PyObject *)record) != state->record_type ? 1 : has_replaced_header(record, common->replaced);
-    if (closer) {
-        return closer < 0 ? NULL : PyObject_CallFunctionObjArgs(common->closer, event, prediction, NULL);
+    int found = Py_TYPE((PyObject *)record) != state->record_type ? 1 : has_header(record, common->replaced);
+    if (found) {
+        return found < 0 ? NULL : PyObject_CallFunctionObjArgs(common->fallback, event, prediction, NULL);
     }
     Py_ssize_t value_size = write_value(&label, record, common, scratch, clock);
     if (value_size < 0) {
         return NULL;
     }
-    const byte *carried = record->headers;
-    int64_t count = lengthy(&carried, record->end) + 1 + common->header_count;
+    const byte *kept = record->headers;
+    int64_t count = read_length(&kept, record->end) + 1 + common->header_count;
     Py_ssize_t size = (record->value - record->body) + varint_size(value_size) + value_size + varint_size(count) +
-                      (record->end - carried) + common->id_name.size + varint_size(label.id_length) +
+                      (record->end - kept) + common->id_name.size + varint_size(label.id_length) +
                       label.id_length + common->ours.size;
     PyObject *body = PyBytes_FromStringAndSize(NULL, size);
     Record *written = body != NULL ? new_record(state->record_type, body) : NULL;
@@ -259,7 +234,7 @@ static PyObject *write_label(State *state, PyObject *event, PyObject *prediction
         at = write_varint(at, value_size);
         written->headers = at = write_raw(at, scratch->data, value_size);
         at = write_varint(at, count);
-        at = write_raw(at, carried, record->end - carried);
+        at = write_raw(at, kept, record->end - kept);
         at = write_raw(at, common->id_name.data, common->id_name.size);
         at = write_varint(at, label.id_length);
         at = write_raw(at, label.id, label.id_length);
@@ -277,16 +252,16 @@ PyObject *write_labels(PyObject *module, PyObject *args)
     State *state = PyModule_GetState(module);
     PyObject *events, *predictions;
     Common common;
-    if (!PyArg_ParseTuple(args, "O!O!y#y#y#y#y#nO!O", &PyList_Type, &events, &PyList_Type, &predictions,
-                          &common.inferred.data, &common.inferred.size, &common.known.data, &common.known.size,
+    if (!PyArg_ParseTuple(args, "O!O!y#y#y#y#y#nO!LO", &PyList_Type, &events, &PyList_Type, &predictions,
+                          &common.inferred.data, &common.inferred.size, &common.cached.data, &common.cached.size,
                           &common.end.data, &common.end.size, &common.id_name.data, &common.id_name.size,
                           &common.ours.data, &common.ours.size, &common.header_count, &PyTuple_Type,
-                          &common.replaced, &common.closer)) {
+                          &common.replaced, &common.latest_ms, &common.fallback)) {
         return NULL;
     }
     Py_ssize_t count = PyList_Size(events);
     if (PyList_Size(predictions) != count) {
-        PyErr_SetString(PyExc_ValueError, "every event has one prediction");
+        PyErr_SetString(PyExc_ValueError, "events and predictions differ in number");
         return NULL;
     }
     Scratch scratch = {NULL, 0};

@@ -1,13 +1,10 @@
 /* The module stream.codec._records. */
-#include "native.h"
+#include "records.h"
 
 static PyMethodDef methods[] = {
-    {"pack", pack, METH_VARARGS, NULL},
     {"unpack", unpack, METH_VARARGS, NULL},
     {"append", append, METH_VARARGS, NULL},
-    {"size_bytes", size_bytes, METH_O, NULL},
-    {"timestamps", timestamps, METH_O, NULL},
-    {"read_events", read_events, METH_VARARGS, NULL},
+    {"json_texts", json_texts, METH_VARARGS, NULL},
     {"write_labels", write_labels, METH_VARARGS, NULL},
     {"encode_scores", encode_scores, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -18,6 +15,9 @@ static int fill_module(PyObject *module)
     State *state = PyModule_GetState(module);
     state->record_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &record_spec, NULL);
     if (state->record_type == NULL) {
+        return -1;
+    }
+    if (PyModule_AddIntMacro(module, MILLIONTHS) < 0) {
         return -1;
     }
     return PyModule_AddObjectRef(module, "Record", (PyObject *)state->record_type);

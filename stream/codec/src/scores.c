@@ -1,19 +1,25 @@
-/* The members that a label event gets of a single-label model: label, score, and scores with the best first. */
-#include "native.h"
+/* Encode predictions of a single-label model as JSON members: label, score, and scores with the best first. */
+#include "records.h"
 
-#define MILLION 1000000u
-/* 4294.967295, or 9e-6 */
-#define SCORE_MOST 11
+/* The length of 4294.967295, the largest number of millionths in 32 bits. */
+#define MAX_SCORE_SIZE 11
+
+/* Create an instance of a subclass of tuple with empty places. */
+static PyObject *new_tuple(PyTypeObject *type, Py_ssize_t places)
+{
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    return alloc(type, places);
+}
 
 typedef struct {
-    const char *data; /* a label as JSON, quotes included */
+    const char *data; /* a label as a JSON string, with its quotes */
     Py_ssize_t size;
 } Name;
 
-/* Millionths as orjson writes the float: the shortest form, with an exponent below 1e-5. */
+/* Write millionths as orjson writes the float: in the shortest form, with an exponent below 1e-5. */
 static char *write_score(char *at, uint32_t millionths)
 {
-    uint32_t whole = millionths / MILLION, rest = millionths % MILLION;
+    uint32_t whole = millionths / MILLIONTHS, rest = millionths % MILLIONTHS;
     if (whole == 0 && rest > 0 && rest < 10) {
         *at++ = (char)('0' + rest);
         memcpy(at, "e-6", 3);
@@ -29,7 +35,7 @@ static char *write_score(char *at, uint32_t millionths)
         *at++ = digits[--count];
     }
     *at++ = '.';
-    uint32_t unit = MILLION;
+    uint32_t unit = MILLIONTHS;
     do {
         unit /= 10;
         *at++ = (char)('0' + rest / unit);
@@ -38,7 +44,7 @@ static char *write_score(char *at, uint32_t millionths)
     return at;
 }
 
-/* The best `shown` labels of a row, best first; of equal ones the earlier. */
+/* Find the `shown` labels with the highest scores, best first; of equal scores the earlier label comes first. */
 static void find_best(const uint32_t *scores, Py_ssize_t labels, Py_ssize_t *best, Py_ssize_t shown)
 {
     Py_ssize_t found = 0;
@@ -64,7 +70,7 @@ static char *write_text(char *at, const char *text, Py_ssize_t size)
 static Py_ssize_t write_members(char *buffer, const uint32_t *scores, const Name *names, const Py_ssize_t *best,
                                 Py_ssize_t shown)
 {
-    char score[SCORE_MOST];
+    char score[MAX_SCORE_SIZE];
     Py_ssize_t size = write_score(score, scores[best[0]]) - score;
     char *at = write_text(buffer, "\"label\":", 8);
     at = write_text(at, names[best[0]].data, names[best[0]].size);
@@ -98,8 +104,8 @@ static PyObject *predict(PyTypeObject *type, const char *members, Py_ssize_t siz
     return prediction;
 }
 
-/* The names, and into `most` the longest members that they can lead to. */
-static Name *read_names(PyObject *given, Py_ssize_t shown, Py_ssize_t *most)
+/* Read the labels, and store the largest possible size of a prediction's members in `max_size`. */
+static Name *read_names(PyObject *given, Py_ssize_t shown, Py_ssize_t *max_size)
 {
     Py_ssize_t labels = PyTuple_Size(given), longest = 0;
     Name *names = PyMem_Calloc((size_t)labels, sizeof(Name));
@@ -116,11 +122,11 @@ static Name *read_names(PyObject *given, Py_ssize_t shown, Py_ssize_t *most)
         names[i].data = data;
         longest = names[i].size > longest ? names[i].size : longest;
     }
-    *most = 32 + (shown + 1) * (longest + SCORE_MOST + 2);
+    *max_size = 32 + (shown + 1) * (longest + MAX_SCORE_SIZE + 2);
     return names;
 }
 
-PyObject *encode_scores(PyObject *module, PyObject *args)
+PyObject *encode_scores(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer given;
     PyObject *labels, *type, *cached;
@@ -128,7 +134,7 @@ PyObject *encode_scores(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "y*O!nO!O", &given, &PyTuple_Type, &labels, &shown, &PyType_Type, &type, &cached)) {
         return NULL;
     }
-    Py_ssize_t columns = PyTuple_Size(labels), most = 0;
+    Py_ssize_t columns = PyTuple_Size(labels), max_size = 0;
     Py_ssize_t width = columns * (Py_ssize_t)sizeof(uint32_t);
     PyObject *predictions = NULL;
     Name *names = NULL;
@@ -137,15 +143,16 @@ PyObject *encode_scores(PyObject *module, PyObject *args)
     uint32_t *row = NULL;
     if (columns < 1 || shown < 1 || given.len % width != 0 ||
         !PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type)) {
-        PyErr_SetString(PyExc_ValueError, "a score for each label, at least one shown, and tuples are wanted");
+        PyErr_SetString(PyExc_ValueError,
+                        "the scores are not [rows, labels], no label is shown, or the type is not a tuple");
         goto done;
     }
     shown = shown < columns ? shown : columns;
-    if ((names = read_names(labels, shown, &most)) == NULL) {
+    if ((names = read_names(labels, shown, &max_size)) == NULL) {
         goto done;
     }
     best = PyMem_Calloc((size_t)shown, sizeof(Py_ssize_t));
-    buffer = PyMem_Malloc((size_t)most);
+    buffer = PyMem_Malloc((size_t)max_size);
     row = PyMem_Malloc((size_t)width);
     if (best == NULL || buffer == NULL || row == NULL) {
         PyErr_NoMemory();

@@ -1,4 +1,4 @@
-"""Record batches of packed records, which aiokafka's producer sends like its own."""
+"""Record batches that the codec fills and aiokafka's producer sends like its own."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,11 +9,10 @@ from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import calc_crc32c
 
-from stream.codec import codec
-from stream.records import Outgoing
+from stream.codec import Codec, Outgoing, load_codec
 
-# Of Kafka's record format 2: base offset, length, leader epoch, magic, CRC; attributes, last offset, first
-# and latest timestamp, producer id and epoch, first sequence number, count.
+# The header of record format 2: base offset, length, leader epoch, magic, CRC; attributes, last offset delta,
+# first and latest timestamp, producer id and epoch, first sequence number, count.
 HEADER = Struct(">qiibIhiqqqhii")
 LENGTH_COUNTS_FROM = 12
 CRC = Struct(">I")
@@ -23,7 +22,8 @@ NO_LEADER_EPOCH = -1
 MAGIC = 2
 TRANSACTIONAL = 0x10
 
-# aiokafka's lz4 takes level 9, which costs twelve times as much for label events and saves 2% of their bytes.
+# aiokafka compresses lz4 at level 9, which costs twelve times as much for label events and saves 2% of the
+# bytes.
 COMPRESS: dict[int, Callable[[bytes], bytes]] = {
     DefaultRecordBatch.CODEC_GZIP: gzip_encode,
     DefaultRecordBatch.CODEC_SNAPPY: snappy_encode,
@@ -33,16 +33,20 @@ COMPRESS: dict[int, Callable[[bytes], bytes]] = {
 
 
 class PackedBatch:
-    """In place of aiokafka's `BatchBuilder`: what the producer asks of that it has too."""
+    """Stands in for aiokafka's `BatchBuilder`: it has every attribute that the producer uses."""
 
-    def __init__(self, most_bytes: int, compression: int, *, transactional: bool = False) -> None:
+    def __init__(
+        self, codec: Codec, max_bytes: int, compression: int, *, transactional: bool = False
+    ) -> None:
         """
         Args:
-            most_bytes: of the batch before compression; a record that is larger gets one of its own.
-            compression: the codec's number in Kafka's format; 0: none.
+            codec: encodes the records.
+            max_bytes: the maximum size before compression; a record that exceeds it gets a batch of its own.
+            compression: the number of the compression type in record format 2; 0 for none.
             transactional: whether the batch belongs to a transaction.
         """
-        self._most_bytes = most_bytes
+        self._codec = codec
+        self._max_bytes = max_bytes
         self._compression = compression
         self._attributes = TRANSACTIONAL if transactional else 0
         self._buffer = bytearray(HEADER.size)
@@ -53,24 +57,25 @@ class PackedBatch:
 
     @classmethod
     def of(cls, producer: Any) -> "PackedBatch":
-        """An empty batch with the settings of an aiokafka producer."""
+        """Return an empty batch with the settings of an aiokafka producer."""
         accumulator = producer._message_accumulator
         transactions = accumulator._txn_manager
         return cls(
+            load_codec(),
             accumulator._batch_size,
             accumulator._compression_type,
             transactional=transactions is not None and transactions.transactional_id is not None,
         )
 
     def fill(self, records: Sequence[Outgoing], start: int) -> int:
-        """Append records from `start` on, as many as fit, and say how many; once for each batch."""
+        """Append records from `start` on, as many as fit, and return their number. Call this once."""
         now = int(time.time() * 1000)
-        self._count, *timestamps = codec.append(self._buffer, records, start, self._most_bytes, now)  # type: ignore[arg-type]
+        self._count, *timestamps = self._codec.append(self._buffer, records, start, self._max_bytes, now)
         self._timestamps = (timestamps[0], timestamps[1])
         return self._count
 
     def close(self) -> None:
-        """Nothing more is appended anyway."""
+        """Do nothing: a filled batch takes no further records."""
 
     def closed(self) -> bool:
         return True
@@ -79,7 +84,7 @@ class PackedBatch:
         return self._count
 
     def size(self) -> int:
-        """Bytes, before compression if it was not built yet."""
+        """Return the size in bytes, before compression until the batch is built."""
         return len(self._buffer if self._built is None else self._built)
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
@@ -107,7 +112,7 @@ class PackedBatch:
         return self._built
 
     def _compress(self) -> int:
-        """Compress the records if that makes them smaller, and say with which codec."""
+        """Compress the records if that makes them smaller, and return the compression type."""
         if self._compression:
             records = bytes(memoryview(self._buffer)[HEADER.size :])
             compressed = COMPRESS[self._compression](records)
@@ -115,3 +120,9 @@ class PackedBatch:
                 self._buffer[HEADER.size :] = compressed
                 return self._compression
         return 0
+
+
+def next_batch(producer: Any, records: Sequence[Outgoing], start: int) -> tuple[PackedBatch, int]:
+    """Return a batch for an aiokafka producer with the records from `start` on that fit, and their number."""
+    batch = PackedBatch.of(producer)
+    return batch, batch.fill(records, start)

@@ -1,4 +1,4 @@
-"""Records out of a fetched response without aiokafka's object for each."""
+"""Fetched records, unpacked by the codec in place of aiokafka."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +14,9 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from stream.codec import codec
+from stream.codec import EncodedRecords, Record, load_codec
 
-# Where a batch of the log's format says how long it is, and where its records begin (record format 2).
+# Positions in the header of a batch in record format 2.
 LENGTH = Struct(">i")
 LENGTH_AT, LENGTH_COUNTS_FROM = 8, 12
 COUNT_AT, RECORDS_AT = 57, 61
@@ -33,12 +33,12 @@ DECOMPRESS: dict[int, Callable[[bytes], bytes]] = {
 
 
 class IndexedMemoryRecords:
-    """aiokafka's `MemoryRecords`, with the bytes that it was made of and the place of each batch in them."""
+    """aiokafka's `MemoryRecords` that keeps its bytes and the position of the current batch in them."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.start = self.stop = 0
-        """Where the batch lies that was given out last."""
+        """The position of the batch that `next_batch` returned last."""
         self._records = MemoryRecords(data)
 
     def size_in_bytes(self) -> int:
@@ -56,30 +56,62 @@ class IndexedMemoryRecords:
         return self._records.next_batch()
 
 
+class IndexedBatch:
+    """A batch of a fetch response: the `stream.codec.FetchedBatch` of aiokafka's objects."""
+
+    def __init__(self, batch: Any, records: Any) -> None:
+        """
+        Args:
+            batch: aiokafka's batch.
+            records: the memory records that the batch comes from.
+        """
+        self._batch = batch
+        self._records = records
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._batch)
+
+    def encoded(self) -> EncodedRecords | None:
+        """See `FetchedBatch.encoded`."""
+        batch, records = self._batch, self._records
+        # aiokafka may have received a response before it was made to keep the bytes.
+        if type(records) is not IndexedMemoryRecords or batch.magic != MAGIC:
+            return None
+        start, stop, data = records.start + RECORDS_AT, records.stop, records.data
+        if batch.compression_type != DefaultRecordBatch.CODEC_NONE:
+            data = bytes(DECOMPRESS[batch.compression_type](data[start:stop]))
+            start, stop = 0, len(data)
+        (count,) = LENGTH.unpack_from(records.data, records.start + COUNT_AT)
+        log_append_time = batch.timestamp_type == LOG_APPEND_TIME
+        timestamp = batch.max_timestamp if log_append_time else batch.first_timestamp
+        return EncodedRecords(data, start, stop, count, batch.base_offset, timestamp, log_append_time)
+
+
 def keep_fetched_bytes() -> None:
-    """Let aiokafka's consumers in this process make `IndexedMemoryRecords` of what they fetch."""
+    """Make aiokafka's consumers in this process create `IndexedMemoryRecords` for fetched data."""
     fetcher.MemoryRecords = IndexedMemoryRecords
 
 
 class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
-    """A partition's records of one response: offset, timestamp, key, value, headers.
+    """The records of one partition in a fetch response, unpacked by the codec.
 
-    aiokafka makes a `ConsumerRecord` of each, in three calls; that is two thirds of what reading costs. What
-    is passed over is the same: markers, aborted transactions, and what lies before the position.
+    aiokafka creates a `ConsumerRecord` for each record in three calls, two thirds of the cost of reading.
+    This class skips the same records: control records, aborted transactions, and records before the position.
     """
 
     next_fetch_offset: int
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._codec = load_codec()
         self._ready: list[Any] = []
         self._behind = self.next_fetch_offset
-        """The position when all that is ready was taken."""
+        """The position after the last ready record."""
 
     @classmethod
     def instead_of(cls, unread: PartitionRecords) -> "PackedPartitionRecords":
-        """The same records, none of which was read yet; they cannot be read from where they were any more."""
-        # Its iterator holds it and so the response, a cycle: garbage is collected far too seldom for that.
+        """Take over the records of aiokafka's object, which must be unread and cannot be used afterwards."""
+        # Its iterator refers back to it. This cycle would keep the response until the garbage collector runs.
         unread._records_iterator = None
         return cls(
             unread._tp,
@@ -97,17 +129,17 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
             return record
         raise StopIteration
 
-    def take(self, most: int | None = None) -> list[Any]:
-        """The next records, fewer than `most` only at the end; all when it is None.
+    def take(self, count: int | None = None) -> list[Any]:
+        """Return the next records: `count` of them, fewer at the end, all if it is None.
 
         Raises:
             CorruptRecordException: a batch is damaged.
         """
         taken: list[Any] = []
-        while most is None or len(taken) < most:
+        while count is None or len(taken) < count:
             if not self._ready and not self._read_on():
                 break
-            part = self._ready if most is None else self._ready[: most - len(taken)]
+            part = self._ready if count is None else self._ready[: count - len(taken)]
             self._ready = self._ready[len(part) :]
             taken += part
             # Compaction may have removed a batch's last records, and markers are offsets too.
@@ -115,12 +147,12 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
         return taken
 
     def _read_on(self) -> bool:
-        """Get the next batch ready that has something to read; False at the end."""
+        """Unpack the next batch that has records to return; return False at the end."""
         while not self._ready and self._records.has_next():
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-            if not self._passes_over(batch):
+            if not self._skips(batch):
                 self._ready = self._unpacked(batch)
             self._behind = batch.next_offset
             if not self._ready:
@@ -128,34 +160,16 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
         return bool(self._ready)
 
     def _unpacked(self, batch: Any) -> list[Any]:
-        kept = self._records
-        if codec is None or type(kept) is not IndexedMemoryRecords or batch.magic != MAGIC:
-            return [record for record in batch if record.offset >= self.next_fetch_offset]
-        appended = batch.timestamp_type == LOG_APPEND_TIME
-        start, stop, data = kept.start + RECORDS_AT, kept.stop, kept.data
-        if batch.compression_type != DefaultRecordBatch.CODEC_NONE:
-            data = bytes(DECOMPRESS[batch.compression_type](data[start:stop]))
-            start, stop = 0, len(data)
-        (count,) = LENGTH.unpack_from(kept.data, kept.start + COUNT_AT)
         try:
-            return codec.unpack(
-                data,
-                start,
-                stop,
-                count,
-                batch.base_offset,
-                batch.max_timestamp if appended else batch.first_timestamp,
-                appended,
-                self.next_fetch_offset,
-            )
+            return self._codec.unpack(IndexedBatch(batch, self._records), self.next_fetch_offset)
         except ValueError as exc:
             raise CorruptRecordException(f"{exc} - {self._tp}") from None
 
     def _unpack_records(self) -> Iterator[Any]:
-        """Of aiokafka's constructor; a generator of ours would hold us in a cycle."""
+        """Return the iterator that aiokafka's constructor asks for; a generator would form a cycle."""
         return iter(())
 
-    def _passes_over(self, batch: Any) -> bool:
+    def _skips(self, batch: Any) -> bool:
         if self._isolation_level == READ_COMMITTED and batch.producer_id is not None:
             self._consume_aborted_up_to(batch.base_offset)
             if batch.is_control_batch:
@@ -167,33 +181,33 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
 
 
 class FetchBuffer(OrderedDict[TopicPartition, Any]):
-    """What aiokafka's fetcher has received and nobody has read: bare records where they are wanted."""
+    """The fetch responses that aiokafka holds, with the records of chosen partitions left to the codec."""
 
     def __init__(
-        self, bare: Callable[[TopicPartition], bool], received: Mapping[TopicPartition, Any] | None = None
+        self, packed: Callable[[TopicPartition], bool], received: Mapping[TopicPartition, Any] | None = None
     ) -> None:
         """
         Args:
-            bare: whether a partition's records may be bare.
-            received: what the fetcher has by now.
+            packed: returns whether the codec may unpack a partition's records.
+            received: the responses that the fetcher holds already.
         """
         super().__init__()
-        self._bare = bare
+        self._packed = packed
         for tp, response in (received or {}).items():
             self[tp] = response
 
     def __setitem__(self, tp: TopicPartition, received: Any) -> None:
-        if type(received) is FetchResult and self._bare(tp):
+        if type(received) is FetchResult and self._packed(tp):
             unread = received._partition_records
             if type(unread) is PartitionRecords:
                 received._partition_records = PackedPartitionRecords.instead_of(unread)
-                # The fetcher asks for this very class, so one of our own would not be read.
+                # The fetcher compares the exact class, so a subclass would not be read.
                 received.getall = _getall(ref(received))
         super().__setitem__(tp, received)
 
 
 def _getall(result: Callable[[], Any]) -> Callable[[int | None], list[Any]]:
-    """`FetchResult.getall`, many records at a time. It holds no result: that would be a cycle."""
+    """Return a `FetchResult.getall` that takes many records at a time. A weak reference avoids a cycle."""
 
     def getall(max_records: int | None = None) -> list[Any]:
         received = result()

@@ -1,7 +1,7 @@
-/* What the files of stream.codec._records share. Only the stable ABI of Python 3.11 is used, so that one
- * wheel serves every later version. */
-#ifndef LABELSTREAM_NATIVE_H
-#define LABELSTREAM_NATIVE_H
+/* Declarations that the files of stream.codec._records share. The code uses only the stable ABI of Python 3.11, so
+ * one wheel serves every later version. */
+#ifndef LABELSTREAM_RECORDS_H
+#define LABELSTREAM_RECORDS_H
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -12,17 +12,17 @@
 
 typedef unsigned char byte;
 
-/* A record whose key, value and headers lie in `owner` as Kafka writes them (KIP-98, record format 2):
+/* A record whose key, value and headers stay encoded in `owner` (KIP-98, record format 2):
  *
  *     key length, key, value length, value, number of headers, headers: name length, name, length, value
  *
- * Every length is a zigzag varint, -1 for null. Bytes objects are made when they are asked for. */
+ * Every length is a zigzag varint, -1 for null. The getters create Python objects on demand. */
 typedef struct {
     PyObject_HEAD
     PyObject *owner;
-    const byte *body;    /* the key's length */
-    const byte *value;   /* the value's length */
-    const byte *headers; /* the number of headers */
+    const byte *body;    /* points to the key length */
+    const byte *value;   /* points to the value length */
+    const byte *headers; /* points to the number of headers */
     const byte *end;
     int64_t offset;
     int64_t timestamp;
@@ -32,10 +32,10 @@ typedef struct {
     PyTypeObject *record_type;
 } State;
 
-/* Zigzag varints. */
-#define VARINT_MOST 10
+/* The bytes of the longest zigzag varint of 64 bits. */
+#define MAX_VARINT_SIZE 10
 
-/* Returns where the varint ends, NULL when it does not end before `end` or is no 64-bit number. */
+/* Return the end of the varint, NULL when it does not end before `end` or does not fit 64 bits. */
 static inline const byte *read_varint(const byte *at, const byte *end, int64_t *number)
 {
     uint64_t raw = 0;
@@ -63,12 +63,12 @@ static inline byte *write_varint(byte *at, int64_t number)
 
 static inline Py_ssize_t varint_size(int64_t number)
 {
-    byte buffer[VARINT_MOST];
+    byte buffer[MAX_VARINT_SIZE];
     return write_varint(buffer, number) - buffer;
 }
 
-/* The bytes that follow a length which was checked before; returns -1 for null. */
-static inline int64_t lengthy(const byte **at, const byte *end)
+/* Read a length that find_parts has validated, and move `at` behind it. Return -1 for null. */
+static inline int64_t read_length(const byte **at, const byte *end)
 {
     int64_t length = -1;
     *at = read_varint(*at, end, &length);
@@ -78,26 +78,19 @@ static inline int64_t lengthy(const byte **at, const byte *end)
 /* record.c */
 extern PyType_Spec record_spec;
 Record *new_record(PyTypeObject *type, PyObject *owner);
-PyObject *pack(PyObject *module, PyObject *args);
+/* Return 1 if one of the headers has a name in `names`, a tuple of bytes; 0 if none; -1 with an error set. */
+int has_header(const Record *record, PyObject *names);
 PyObject *unpack(PyObject *module, PyObject *args);
 PyObject *append(PyObject *module, PyObject *args);
-PyObject *size_bytes(PyObject *module, PyObject *records);
-PyObject *timestamps(PyObject *module, PyObject *records);
 
-/* events.c */
-PyObject *read_events(PyObject *module, PyObject *args);
+/* values.c */
+PyObject *json_texts(PyObject *module, PyObject *args);
 
 /* labels.c */
 PyObject *write_labels(PyObject *module, PyObject *args);
 
-/* scores.c */
+/* scores.c: scores are integers that count millionths. */
+#define MILLIONTHS 1000000
 PyObject *encode_scores(PyObject *module, PyObject *args);
-
-/* An instance of a subclass of tuple, its places still empty. */
-static inline PyObject *new_tuple(PyTypeObject *type, Py_ssize_t places)
-{
-    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    return alloc(type, places);
-}
 
 #endif

@@ -1,0 +1,101 @@
+"""The compiled codec: `stream.codec._records` behind the interface that it shares with Python's."""
+
+from collections.abc import Sequence
+from typing import Generic
+
+import numpy as np
+import orjson
+
+from stream.codec import _records
+from stream.codec.base import (
+    MILLIONTHS,
+    Appended,
+    EncodedPrediction,
+    FetchedBatch,
+    Headers,
+    LabelForm,
+    LabelledEvent,
+    Outgoing,
+    P,
+    Record,
+    ScoreEncoder,
+    Scores,
+)
+from stream.codec.python import HEADER_SIZE, PythonCodec, new_builder
+from stream.codec.rfc3339 import LATEST_MS
+from stream.codec.wire import encode_headers, encode_name
+
+if _records.MILLIONTHS != MILLIONTHS:
+    raise ImportError("stream.codec._records was built from other sources")
+
+
+class CompiledCodec(PythonCodec):
+    """The codec whose functions for every record are written in C."""
+
+    name = "compiled"
+
+    def unpack(self, batch: FetchedBatch, from_offset: int) -> list[Record]:
+        """See `Codec.unpack`."""
+        encoded = batch.encoded()
+        if encoded is None:
+            # Brokers convert no batches any more; one of an older format is as old as the topic.
+            return super().unpack(batch, from_offset)
+        return [*_records.unpack(*encoded, from_offset)]
+
+    def pack(self, key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
+        """See `Codec.pack`."""
+        builder = new_builder(0)
+        builder.append(0, 0, key, value, headers)
+        data = bytes(builder.build())
+        (packed,) = _records.unpack(data, HEADER_SIZE, len(data), 1, -1, timestamp, True, -1)
+        return packed
+
+    def append(
+        self, buffer: bytearray, records: Sequence[Outgoing], start: int, limit: int, now: int
+    ) -> Appended:
+        """See `Codec.append`."""
+        listed = records if isinstance(records, list) else [*records]
+        return Appended(*_records.append(buffer, listed, start, limit, now))
+
+    def json_texts(
+        self, records: Sequence[Record], headers: frozenset[str], max_bytes: int
+    ) -> list[str | None]:
+        """See `Codec.json_texts`."""
+        return _records.json_texts([*records], tuple(name.encode() for name in headers), max_bytes)
+
+    def write_labels(
+        self, form: LabelForm, events: Sequence[LabelledEvent], predictions: Sequence[EncodedPrediction]
+    ) -> list[Outgoing]:
+        """See `Codec.write_labels`."""
+        return _records.write_labels(
+            [*events],
+            [*predictions],
+            form.inferred,
+            form.cached,
+            form.end,
+            encode_name(form.id_header),
+            encode_headers(form.headers),
+            len(form.headers),
+            tuple(name.encode() for name in form.replaced),
+            LATEST_MS,
+            self.label_writer(form),
+        )
+
+    def score_encoder(self, labels: Sequence[str], shown: int, kind: type[P]) -> ScoreEncoder[P]:
+        """See `Codec.score_encoder`."""
+        return CompiledScoreEncoder(labels, shown, kind)
+
+
+class CompiledScoreEncoder(Generic[P]):
+    """Encodes predictions in C."""
+
+    def __init__(self, labels: Sequence[str], shown: int, kind: type[P]) -> None:
+        """See `Codec.score_encoder`."""
+        self._names = tuple(orjson.dumps(label) for label in labels)
+        self._shown = shown
+        self._kind = kind
+
+    def __call__(self, scores: Scores, *, cached: bool) -> list[P]:
+        """See `ScoreEncoder`."""
+        data = np.ascontiguousarray(scores).data
+        return _records.encode_scores(data, self._names, self._shown, self._kind, cached)
