@@ -127,8 +127,8 @@ def test_verify_refuses_a_graph_with_different_tags(tmp_path: Path, monkeypatch:
     make_bundle_of(BY_NAME["token"], tmp_path)
     app = typer.Typer()
     app.command()(verify)
-    with pytest.raises(BundleError, match="does not match the trained model") as told:
+    with pytest.raises(BundleError, match="does not match the trained model") as raised:
         CliRunner().invoke(
             app, ["token", "--bundle-store", str(tmp_path)], standalone_mode=False, catch_exceptions=False
         )
-    assert "the logits of row 1 differ by 1" in told.value.cause
+    assert "the logits of row 1 differ by 1" in raised.value.cause
