@@ -180,7 +180,7 @@ class PredictionCache:
         """Store a new prediction in the process."""
         self._local.put(key, prediction)
 
-    async def share(self, predictions: Mapping[Key, Prediction]) -> None:
+    async def store_shared(self, predictions: Mapping[Key, Prediction]) -> None:
         """Write new predictions to the shared tier in at most one round trip."""
         if self._shared is not None and predictions:
             shared_key = self._keys.shared_key

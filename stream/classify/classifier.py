@@ -195,9 +195,9 @@ class Classifier:
         complete = [result for result in results if result is not None]
         return ClassifiedBatch(complete, self._remember(keys, complete))
 
-    async def share(self, batch: ClassifiedBatch) -> None:
+    async def store_shared(self, batch: ClassifiedBatch) -> None:
         """Write the new predictions of a batch to the shared cache."""
-        await self._cache.share(batch.new_predictions)
+        await self._cache.store_shared(batch.new_predictions)
 
     def _remember(self, keys: list[Key], results: list[RowResult]) -> dict[Key, Prediction]:
         new = {

@@ -1,7 +1,8 @@
-"""The processing of record batches: decode, classify, publish, acknowledge, in this order.
+"""The processing loop: decode, classify, encode, publish and acknowledge record batches, in this order.
 
-Faust runs the consumer group and owns the Kafka clients. `stream.worker.faust_app` gives each route a
-`LabelAgent`, to which Faust passes the record batches of the route's input topic.
+Faust runs the consumer group and owns the Kafka clients. `stream.worker.faust_app` creates a `LabelAgent` for
+each route, and passes it the record batches of the route's input topic. The glossary in docs/architecture.md
+defines the terms.
 """
 
 import asyncio
@@ -25,15 +26,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RoutePipeline:
-    """The parts of one route, in the order in which they process an event.
+    """The name, the processing steps in their order, and the log setting of one route.
 
     Attributes:
         route: the name of the route.
         decoder: parses records into events, dead letters and tombstones.
-        reader: turns events into model inputs; None if the model reads only the text.
+        reader: turns events into model inputs; None if the model reads only `Event.text`.
         classifier: turns model inputs into predictions.
-        writer: turns predictions, dead letters and tombstones into output records.
-        delivery: publishes output records and acknowledges their batches.
+        writer: encodes label events, dead letters and tombstones as output records.
+        delivery: publishes output records and acknowledges their record batches.
         log_texts: whether the debug line of a record batch shows the first characters of some texts.
     """
 
@@ -49,12 +50,16 @@ class RoutePipeline:
 class LabelAgent:
     """Labels the record batches of one route.
 
-    Every record has exactly one outcome: the agent publishes its label, publishes it as a dead letter, passes
-    on its tombstone, or releases it. The next owner of the partition reads a released record again.
+    Each record of a batch leads to one output record: a label event, a dead letter if the record cannot be
+    labelled, or a tombstone if its value is null. A batch is acknowledged after the broker has confirmed all
+    its output records, and only the offsets of acknowledged batches are committed.
 
-    The agent acknowledges a batch only after the broker has confirmed all output records of the batch; only
-    then may its offsets be committed. A record that cannot be labelled becomes a dead letter. Any other error
-    ends the worker and leaves the batch unacknowledged.
+    A batch is released instead if its partition was revoked or the worker failed. The offsets of a released
+    batch are not committed, so the next owner of the partition reads its records again; their output is
+    published a second time if the broker had already received it.
+
+    An error that does not concern a single record ends the worker. If it occurs before the acknowledgement of
+    a batch, the batch stays unacknowledged.
     """
 
     def __init__(
@@ -64,7 +69,7 @@ class LabelAgent:
         Args:
             pipeline: the parts of the route.
             metrics: the metrics of the worker.
-            fail: ends the worker with an error.
+            fail: called once, with the error that ends the worker.
         """
         self._pipeline = pipeline
         self._metrics = metrics
@@ -72,20 +77,27 @@ class LabelAgent:
         self._fail = fail
         self._failed = False
         self._sequencer = PartitionSequencer(self._deliver)
+        # asyncio keeps only weak references to tasks. Nothing awaits these: a drain of the consumer waits for
+        # the acknowledgement of their batches.
         self._running: set[asyncio.Task[None]] = set()
-        self._unfinished = 0
+        self._records_in_flight = 0
         self._capacity = asyncio.Event()
 
     async def wait_for_capacity(self) -> None:
-        """Wait until the unfinished events leave room for another batch."""
-        while self._unfinished >= self._pipeline.classifier.window_events:
+        """Wait until fewer records are in flight than the in-flight limit, `Classifier.window_events`."""
+        while self._records_in_flight >= self._pipeline.classifier.window_events:
             self._capacity.clear()
             await self._capacity.wait()
 
     async def run(self, batches: AsyncIterator[RecordBatch]) -> None:
-        """Process batches concurrently. The batches of a partition are published in offset order."""
+        """Start a task for each batch, and publish the batches of a partition in offset order.
+
+        Args:
+            batches: the batches to process. `live_batches` awaits `wait_for_capacity` before it yields one,
+                which bounds the number of tasks.
+        """
         async for batch in batches:
-            self._unfinished += len(batch)
+            self._records_in_flight += len(batch)
             ticket = self._sequencer.reserve((batch.topic, batch.partition))
             task = asyncio.create_task(self._process(batch, ticket))
             self._running.add(task)
@@ -97,21 +109,24 @@ class LabelAgent:
         except Exception as exc:  # noqa: BLE001 - any error ends the worker
             self._stop(exc)
         finally:
+            # A batch that failed before `submit` must not hold up later batches. After `submit` this has no
+            # effect.
             self._sequencer.cancel(ticket)
-            self._unfinished -= len(batch)
+            self._records_in_flight -= len(batch)
             self._capacity.set()
 
     async def _label(self, batch: RecordBatch, ticket: Ticket[FinishedBatch]) -> None:
-        """Decode and classify a batch, publish and acknowledge it in its turn, then count its outcomes."""
+        """Decode, classify and encode a batch, publish and acknowledge it in its turn, then count it."""
         began, parts = monotonic(), self._pipeline
         self._events_in.inc(len(batch))
         with self._metrics.timed("decode"):
             decoded = parts.decoder.decode_all(batch.source, batch.records)
         classified = await parts.classifier.classify(self._model_inputs(decoded))
         output = parts.writer.write(batch.source, decoded, classified.results)
-        if await self._sequencer.submit(ticket, FinishedBatch(batch, output.records)):
+        acknowledged = await self._sequencer.submit(ticket, FinishedBatch(batch, output.records))
+        if acknowledged:
             parts.writer.count(output)
-            await parts.classifier.share(classified)
+            await parts.classifier.store_shared(classified)
         if debug_enabled(__name__):
             texts = decoded if parts.log_texts else ()
             log.debug(
@@ -125,17 +140,25 @@ class LabelAgent:
         return reader.read(item for item in decoded if type(item) is Event)
 
     async def _deliver(self, group: Sequence[FinishedBatch]) -> Sequence[bool]:
-        """Publish and acknowledge consecutive batches of a partition, unless the agent has failed."""
+        """Publish and acknowledge consecutive batches of a partition.
+
+        Returns:
+            For each batch, True if it was acknowledged, False if it was released. After a failure of the
+            agent every batch is released.
+        """
         if self._failed:
             return [False] * len(group)
         try:
             with self._metrics.timed("publish"):
                 return await self._pipeline.delivery.deliver(group)
         except Exception as exc:
+            # The sequencer sends the next group before `_process` receives this error, so `_process` alone
+            # would stop too late.
             self._stop(exc)
             raise
 
     def _stop(self, exc: Exception) -> None:
+        """Publish nothing more, and end the worker with the first error."""
         if not self._failed:
             self._failed = True
             self._fail(exc)

@@ -66,7 +66,7 @@ class LengthClassifier:
         results = [Poison(Reason.MODEL, "failed") if t == "poison" else prediction(t) for t in texts]
         return ClassifiedBatch(results, {b"key": prediction("fresh")})
 
-    async def share(self, answers: ClassifiedBatch) -> None:
+    async def store_shared(self, answers: ClassifiedBatch) -> None:
         self.shared.append(answers)
 
 

@@ -198,7 +198,7 @@ async def test_one_round_trip_for_reading_and_one_for_writing() -> None:
     keys = KEYS.keys(["a", "b", "c"])
     assert await tiers.get_many(keys[:2], ["a", "b"]) == [None, None]
     one, two = predictions(2)
-    await tiers.share({keys[0]: one, keys[1]: two})
+    await tiers.store_shared({keys[0]: one, keys[1]: two})
     assert shared.trips == 2
     assert await tiers.get_many([keys[1], keys[2], keys[0]], ["b", "c", "a"]) == [
         as_cached(two),
@@ -218,7 +218,7 @@ async def test_a_local_hit_and_an_empty_write_need_no_round_trip() -> None:
     (one,) = predictions()
     tiers.remember(keys[0], one)
     assert await tiers.get_many(keys, ["a", "b"][: len(keys)]) == [as_cached(one)]
-    await tiers.share({})
+    await tiers.store_shared({})
     assert shared.trips == 0
     assert counted == {"local hit": 1}
 
@@ -229,7 +229,7 @@ async def test_a_disabled_local_tier_counts_nothing() -> None:
     keys = KEYS.keys(["a"])
     (one,) = predictions()
     tiers.remember(keys[0], one)
-    await tiers.share({keys[0]: one})
+    await tiers.store_shared({keys[0]: one})
     for _ in range(2):
         assert await tiers.get_many(keys, ["a", "b"][: len(keys)]) == [as_cached(one)]
     assert counted == {"redis hit": 2}

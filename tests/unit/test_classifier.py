@@ -228,8 +228,8 @@ async def test_another_worker_does_not_infer_shared_predictions(tmp_path: Path) 
     shared = FakeShared()
     one, other = Setup(tmp_path, shared=shared), Setup(tmp_path, shared=shared)
     batch = await one.classifier.classify(["good", "bad"])
-    assert shared.values == {}, "nothing is shared before `share` is called"
-    await one.classifier.share(batch)
+    assert shared.values == {}, "nothing is shared before `store_shared` is called"
+    await one.classifier.store_shared(batch)
     assert await other.cached("good", "bad", "word") == [True, True, False]
     assert other.observer.rows == 1
 
