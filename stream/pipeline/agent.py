@@ -109,8 +109,8 @@ class LabelAgent:
         except Exception as exc:  # noqa: BLE001 - any error ends the worker
             self._stop(exc)
         finally:
-            # A batch that failed before `submit` must not hold up later batches. After `submit` this has no
-            # effect.
+            # A batch that failed before `submit` would block the later batches of its partition. After
+            # `submit` this has no effect.
             self._sequencer.cancel(ticket)
             self._records_in_flight -= len(batch)
             self._capacity.set()
