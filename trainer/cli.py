@@ -62,8 +62,8 @@ def train(
     examples = read_data(path if path.exists() else data, config.data)
     stay_offline(base)
     with _heavy_imports("train", console):
-        from trainer.data.report import show_data
         from trainer.model.layers import check_lora
+        from trainer.report import show_data
         from trainer.run import run
     if config.recipe.lora is not None:
         check_lora()

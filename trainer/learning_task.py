@@ -1,21 +1,18 @@
 """The task that a model learns, as training, evaluation and export need it: labels, scales and encoders."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from stream.bundle import HeadKind, MetadataColumn, SpanRules, TargetScale, Task, Windows
+from stream.bundle import HeadKind, MetadataColumn, SpanRules, TargetScale
 from trainer.config import TrainingConfig
-from trainer.data.examples import Data, Example
+from trainer.data.examples import Data, Example, fit_metadata
 from trainer.data.labels import ordinal_values, tag_scheme
-from trainer.data.metadata import fit_metadata
 from trainer.evaluation.evaluator import DecisionRule, Evaluator
 from trainer.export.bundle_source import InferenceConfig
-from trainer.model.batches import Collator, WindowDataset, row_dataset
-from trainer.model.encoding import Preprocessing
+from trainer.model.encoding import Collator, Preprocessing, WindowDataset
 from trainer.model.inference import ModelOutput, Progress, torch_logits, torch_token_logits
-from trainer.model.tags import TaggedExamples, token_dataset
-from trainer.model.targets import fit_target_scale
+from trainer.model.targets import TaggedExamples, fit_target_scale, row_dataset, token_dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,44 +20,39 @@ class LearningTask:
     """A task on given data, with everything that was fitted on the training rows.
 
     Attributes:
-        task: the kind of target.
-        labels: the label names in the order of the logits.
-        max_length: the tokens after which a row is truncated, or the length of its windows.
-        text_pair: whether a row has a second text.
-        values: the number that each ordinal label stands for.
-        target: the scale of a regression's logit.
-        metadata: the metadata columns, with the state of their encoders.
-        windows: the windows of longer texts; None truncates them.
-        spans: the rules that join tags to spans.
+        inference: the manifest fields that are known before training; all but the decision rule.
         seed: the seed of the bootstrap.
     """
 
-    task: Task
-    labels: list[str]
-    max_length: int
-    text_pair: bool = False
-    values: list[float] | None = None
-    target: TargetScale | None = None
-    metadata: list[MetadataColumn] | None = None
-    windows: Windows | None = None
-    spans: SpanRules | None = None
-    seed: int = 0
+    inference: InferenceConfig
+    seed: int
+
+    @property
+    def labels(self) -> list[str]:
+        """The label names in the order of the logits."""
+        return self.inference.labels
+
+    @property
+    def metadata(self) -> Sequence[MetadataColumn]:
+        """The metadata columns that the model reads, with the state of their encoders."""
+        return self.inference.metadata or ()
 
     @property
     def head(self) -> HeadKind:
         """The task, with a pair counted as single-label."""
-        return "single-label" if self.task == "pair" else self.task
+        return "single-label" if self.inference.task == "pair" else self.inference.task
 
     @property
     def preprocessing(self) -> Preprocessing:
         """The settings that turn rows into model inputs."""
-        return Preprocessing(self.max_length, self.windows, self.metadata)
+        return self.inference.preprocessing
 
     def dataset(self, tokenizer: Any, examples: Sequence[Example]) -> WindowDataset:
         """Return the examples as a training dataset."""
-        if self.spans is not None:
-            return token_dataset(tokenizer, examples, self.labels, self.spans, self.preprocessing)
-        return row_dataset(tokenizer, examples, self.labels, self.head, self.preprocessing, self.target)
+        spans, target = self.inference.spans, self.inference.target
+        if spans is not None:
+            return token_dataset(tokenizer, examples, self.labels, spans, self.preprocessing)
+        return row_dataset(tokenizer, examples, self.labels, self.head, self.preprocessing, target)
 
     def collator(self, tokenizer: Any) -> Collator:
         """Return the function that pads items of the dataset to a batch."""
@@ -80,34 +72,26 @@ class LearningTask:
 
     def evaluator(self, tokenizer: Any, examples: Sequence[Example]) -> Evaluator:
         """Return an evaluator of model outputs for these examples."""
-        tagged = None
-        if self.spans is not None:
-            tagged = TaggedExamples(tokenizer, examples, self.labels, self.spans, self.preprocessing)
+        tagged, spans = None, self.inference.spans
+        if spans is not None:
+            tagged = TaggedExamples(tokenizer, examples, self.labels, spans, self.preprocessing)
         return Evaluator(
             self.head,
             self.labels,
             examples,
-            values=self.values,
-            target=self.target or TargetScale(),
+            values=self.inference.values,
+            target=self.inference.target or TargetScale(),
             tagged=tagged,
             seed=self.seed,
         )
 
     def inference_config(self, rule: DecisionRule) -> InferenceConfig:
-        """Return the task as the bundle's manifest describes it."""
-        return InferenceConfig(
-            task=self.task,
-            labels=self.labels,
-            max_length=self.max_length,
-            text_pair=self.text_pair,
-            values=self.values,
+        """Return the manifest fields with the decision rule."""
+        return replace(
+            self.inference,
             thresholds=rule.thresholds,
             abstain_below=rule.abstain_below,
             temperature=rule.temperature,
-            target=self.target,
-            metadata=self.metadata,
-            windows=self.windows,
-            spans=self.spans,
         )
 
 
@@ -119,7 +103,7 @@ def define_task(data: Data, train: Sequence[Example], config: TrainingConfig) ->
         train: the training split, on which target scale and metadata encoders are fitted.
         config: the configuration, with a maximum length that the model can read.
     """
-    return LearningTask(
+    inference = InferenceConfig(
         task=data.task,
         labels=data.labels,
         max_length=config.recipe.max_length,
@@ -131,5 +115,5 @@ def define_task(data: Data, train: Sequence[Example], config: TrainingConfig) ->
         spans=SpanRules(scheme=tag_scheme(data.labels), subwords=config.subwords)
         if data.task == "token"
         else None,
-        seed=config.recipe.seed,
     )
+    return LearningTask(inference, config.recipe.seed)

@@ -1,6 +1,13 @@
-"""Progress bars of a training: one for each stage, with steps, loss and remaining time."""
+"""Terminal output during a run: one progress bar for each stage, and nothing from the libraries.
 
-from collections.abc import Callable
+The libraries print, warn and draw progress bars of their own, which would break the bars of this module.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -53,3 +60,29 @@ class Stages:
     def set(self, task: TaskID, done: int, note: str = "", total: int | None = None) -> None:
         """Set the position of a bar and the note beside it."""
         self._bars.update(task, completed=done, total=total, note=note)
+
+
+def silence_libraries() -> None:
+    """Turn off the libraries' warnings, log lines and progress bars for the whole process."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", module=r"(torch|transformers|accelerate|optimum|sklearn)\b.*")
+
+
+@contextlib.contextmanager
+def no_output() -> Iterator[None]:
+    """Suppress warnings, log lines below critical, and everything that Python code prints in this block."""
+    before = logging.root.manager.disable
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.disable(before)

@@ -10,13 +10,12 @@ from transformers import set_seed
 
 from stream.bundle import Bundle
 from stream.classify import TextInput
-from trainer.config import BaseModel, TrainingConfig, bundle_name
+from trainer.config import ModelLocation, TrainingConfig, bundle_name
 from trainer.data.duplicates import find_leaks
-from trainer.data.examples import Data, Example
+from trainer.data.examples import SHARES, Data, Example, Splits
 from trainer.data.imbalance import balance, balance_metrics, loss_weights
 from trainer.data.read import data_digest
-from trainer.data.report import show_leaks, show_lengths, show_metadata, show_splits
-from trainer.data.splits import SHARES, Splits, split_examples
+from trainer.data.splits import split_examples
 from trainer.evaluation.evaluator import DecisionRule, Evaluator
 from trainer.evaluation.metrics import SELECTION_METRIC
 from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource
@@ -25,25 +24,31 @@ from trainer.export.package import ONNX_FILE, build_bundle, staging_folder, writ
 from trainer.learning_task import define_task
 from trainer.metric_titles import METRIC_TITLES
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
-from trainer.model.checkpoints import claim_folder
 from trainer.model.encoding import token_counts
-from trainer.model.finetune import TrainingResult, finetune
+from trainer.model.finetune import TrainingResult, claim_checkpoint_folder, finetune
 from trainer.model.inference import ModelOutput
 from trainer.model.layers import add_adapters, freeze_layers, merge_adapters, trainable_parameters
-from trainer.model.losses import make_loss
 from trainer.model.training_plan import (
     Objective,
     TrainingPlan,
     choose_precision,
     device_name,
     estimate_seconds,
+    make_loss,
 )
-from trainer.progress import Stages
-from trainer.report import show_cost, show_per_label, show_result
-from trainer.silence import silence_libraries
+from trainer.progress import Stages, silence_libraries
+from trainer.report import (
+    show_cost,
+    show_leaks,
+    show_lengths,
+    show_metadata,
+    show_per_label,
+    show_result,
+    show_splits,
+)
 
 
-def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -> Bundle:
+def run(data: Data, config: TrainingConfig, base: ModelLocation, console: Console) -> Bundle:
     """Split, balance, fine-tune, calibrate, evaluate, export, verify and publish.
 
     Args:
@@ -73,7 +78,7 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
     leaks = find_leaks(splits)
     show_leaks(console, leaks)
     task = define_task(data, splits.train, config)
-    show_metadata(console, splits, task.metadata or [])
+    show_metadata(console, splits, task.metadata)
     show_lengths(console, token_counts(tokenizer, _inputs(data.examples)), recipe.max_length)
 
     # Balance the training split; validation and test keep their label frequencies.
@@ -81,7 +86,7 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
     weights = loss_weights(training, task.labels, task.head, config.imbalance)
     imbalance = balance_metrics(len(splits.train), len(training), task.labels, weights, config.imbalance)
     settings = _config_metrics(config, base, imbalance)
-    claim_folder(config.checkpoints, {**settings, "data": data_digest(data)})
+    claim_checkpoint_folder(config.checkpoints, {**settings, "data": data_digest(data)})
 
     with staging_folder(config.bundle_store, name) as staging:
         # Add a new head to the base model, and try the export before the time-consuming training.
@@ -93,7 +98,7 @@ def run(data: Data, config: TrainingConfig, base: BaseModel, console: Console) -
                 task.labels,
                 head=task.head,
                 classifier=recipe.head,
-                metadata=task.metadata or [],
+                metadata=task.metadata,
             )
         with console.status("trying the export before training"):
             export_onnx(
@@ -189,7 +194,9 @@ def _calibrate(
     return DecisionRule(fitted.temperature, thresholds, abstain_below), calibration
 
 
-def _config_metrics(config: TrainingConfig, base: BaseModel, imbalance: Mapping[str, Any]) -> dict[str, Any]:
+def _config_metrics(
+    config: TrainingConfig, base: ModelLocation, imbalance: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the settings that affect the result, for metrics.json and the checkpoint folder."""
     return {
         "base_model": base.name,

@@ -131,7 +131,7 @@ def _build(name: str, store: Path, model: Any, tokenizer: Any, texts: list[str],
     from stream.classify import TextInput
     from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
     from trainer.export.package import build_bundle, staging_folder
-    from trainer.silence import silence_libraries
+    from trainer.progress import silence_libraries
 
     silence_libraries()
     with staging_folder(store, name) as staging:

@@ -12,7 +12,7 @@ from tests.real.tiny_bundle import LABELS, TEXTS
 from tests.unit.lenient import LENIENT_VARIANTS
 from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource, InferenceConfig
 from trainer.export.package import build_bundle, staging_folder
-from trainer.silence import silence_libraries
+from trainer.progress import silence_libraries
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from stream.classify import TextInput
     from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
     from trainer.export.package import build_bundle, staging_folder, write_splits
-    from trainer.silence import silence_libraries
+    from trainer.progress import silence_libraries
 
     silence_libraries()
     folder = tmp_path_factory.mktemp("demo")

@@ -66,7 +66,7 @@ def make_tiny_bundle(store: Path, name: str = "tiny") -> Bundle:
     from stream.classify import TextInput
     from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
     from trainer.export.package import build_bundle, staging_folder
-    from trainer.silence import silence_libraries
+    from trainer.progress import silence_libraries
 
     silence_libraries()
     with TemporaryDirectory() as base, staging_folder(store, name) as staging:

@@ -11,10 +11,16 @@ from stream.bundle import SpanRules, Windows
 from stream.classify import Piece, RowTokens
 from tests.real.tiny_bundle import save_tiny_base
 from trainer.data.examples import Example
-from trainer.model.encoding import Preprocessing, encode
-from trainer.model.losses import IGNORED
-from trainer.model.tags import TaggedExamples, tagged_pieces, token_dataset
-from trainer.model.targets import continuation_labels, first_pieces, piece_targets, token_targets
+from trainer.model.encoding import IGNORED, Preprocessing, encode
+from trainer.model.targets import (
+    TaggedExamples,
+    continuation_labels,
+    first_pieces,
+    piece_targets,
+    tagged_pieces,
+    token_dataset,
+    token_targets,
+)
 
 TAGS = ["O", "B-loc", "B-per", "I-loc", "I-per"]
 CONTINUATION = continuation_labels(TAGS)

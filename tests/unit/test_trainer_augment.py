@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.config import METHODS
-from trainer.data.augment import augment_examples
+from trainer.config import AUGMENTATIONS
 from trainer.data.examples import Example
+from trainer.data.imbalance import augment_examples
 
 texts = st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=6)
 
@@ -17,7 +17,7 @@ texts = st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1,
 @given(texts, st.integers(0, 999))
 def test_copies_are_altered_complete_and_reproducible(drawn: list[str], seed: int) -> None:
     examples = [Example(row, text, ("a", "b"), text_pair=text) for row, text in enumerate(drawn)]
-    augmented = augment_examples(examples, seed, METHODS)
+    augmented = augment_examples(examples, seed, AUGMENTATIONS)
     assert augmented[: len(examples)] == examples
     assert len(augmented) <= len(examples) * 2
     for example in augmented[len(examples) :]:
@@ -27,14 +27,14 @@ def test_copies_are_altered_complete_and_reproducible(drawn: list[str], seed: in
         assert example.text_pair is not None
         assert example.text_pair.strip()
         assert (example.text, example.text_pair) != (original.text, original.text_pair)
-    assert augmented == augment_examples(examples, seed, METHODS)
+    assert augmented == augment_examples(examples, seed, AUGMENTATIONS)
 
 
 def test_other_rows_do_not_change_the_copy_of_a_row() -> None:
     examples = [Example(row, f"the parcel {row} came a day too late", "a") for row in range(20)]
-    alone = augment_examples(examples[3:4], 5, METHODS)[1]
-    assert alone in augment_examples(examples, 5, METHODS)
-    assert augment_examples(examples, 5, METHODS) != augment_examples(examples, 6, METHODS)
+    alone = augment_examples(examples[3:4], 5, AUGMENTATIONS)[1]
+    assert alone in augment_examples(examples, 5, AUGMENTATIONS)
+    assert augment_examples(examples, 5, AUGMENTATIONS) != augment_examples(examples, 6, AUGMENTATIONS)
 
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -77,4 +77,4 @@ def test_a_single_word_is_never_dropped() -> None:
 
 def test_tagged_words_cannot_be_augmented() -> None:
     with pytest.raises(UsageError, match="tagged words"):
-        augment_examples([Example(1, "a", ("O",), word_spans=((0, 1),))], 1, METHODS)
+        augment_examples([Example(1, "a", ("O",), word_spans=((0, 1),))], 1, AUGMENTATIONS)

@@ -109,7 +109,7 @@ def test_a_missing_library_names_the_module_and_the_package_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data.csv").write_text(CSV)
-    for module in ("trainer.run", "trainer.data.report"):
+    for module in ("trainer.run", "trainer.report"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UsageError) as refused:

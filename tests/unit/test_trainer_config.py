@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from stream.errors import UsageError
-from trainer.config import METHODS, DataConfig, Imbalance, Recipe, TrainingConfig, WindowSettings
+from trainer.config import AUGMENTATIONS, DataConfig, Imbalance, Recipe, TrainingConfig, WindowSettings
 from trainer.config.__main__ import rewritten
 from trainer.config.conflicts import DATA_CONFLICTS, TRAINING_CONFLICTS
 from trainer.config.options import help_text, with_settings
@@ -76,7 +76,7 @@ def test_lists_are_separated_by_commas_or_repeated() -> None:
     )
     assert config.data.metadata_columns == ("age", "shop", "city")
     assert config.imbalance.augment == ("swap", "noise")
-    assert parsed("--augment", "all").imbalance.augment == METHODS
+    assert parsed("--augment", "all").imbalance.augment == AUGMENTATIONS
 
 
 @pytest.mark.parametrize(

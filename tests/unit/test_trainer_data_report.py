@@ -8,10 +8,9 @@ from rich.console import Console
 from stream.bundle import CategoricalColumn, NumericColumn
 from trainer.data.columns import Columns
 from trainer.data.duplicates import find_leaks
-from trainer.data.examples import Data, Example, Target
+from trainer.data.examples import Data, Example, Splits, Target
 from trainer.data.read import read_data
-from trainer.data.report import show_data, show_leaks, show_lengths, show_metadata, show_splits
-from trainer.data.splits import Splits
+from trainer.report import show_data, show_leaks, show_lengths, show_metadata, show_splits
 
 
 @pytest.fixture

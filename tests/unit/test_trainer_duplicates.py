@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.duplicates import find_leaks
-from trainer.data.examples import Example
-from trainer.data.near_duplicates import MIN_SIMILARITY, SHINGLE_LENGTH, near_duplicate_pairs
-from trainer.data.splits import Splits
+from trainer.data.duplicates import MIN_SIMILARITY, SHINGLE_LENGTH, find_leaks, near_duplicate_pairs
+from trainer.data.examples import Example, Splits
 
 WORDS = ["card", "refund", "parcel", "late", "order", "price", "bill", "login", "reset", "address", "café"]
 

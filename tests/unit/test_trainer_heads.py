@@ -19,7 +19,7 @@ from trainer.model.base_model import load_classifier, load_tokenizer, longest_in
 from trainer.model.encoding import Preprocessing, encode
 from trainer.model.heads import MetadataEmbedding, TextClassifier
 from trainer.model.inference import torch_logits, torch_token_logits
-from trainer.model.losses import make_loss
+from trainer.model.training_plan import make_loss
 
 AGE = NumericColumn(name="age", mean=40, std=10)
 CHANNEL = CategoricalColumn(name="channel", values=["mail", "web"])

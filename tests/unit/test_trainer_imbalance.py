@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.config import Sampling, Strategy
+from trainer.config import Sampling, WeightFormula
 from trainer.data.examples import Example
 from trainer.data.imbalance import class_weights, positive_weights, resample
 
 COUNTS = {"often": 9000, "seldom": 800, "rare": 200}
-STRATEGIES: list[Strategy] = ["inverse", "sqrt_inverse", "effective"]
+FORMULAS: list[WeightFormula] = ["inverse", "sqrt_inverse", "effective"]
 
 counts = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 10**6), min_size=1)
 
@@ -40,9 +40,11 @@ def test_weights_of_inverse_and_of_effective() -> None:
         assert weights[label] * effective[label] == pytest.approx(weights["rare"] * effective["rare"])
 
 
-@given(counts, st.sampled_from(STRATEGIES))
-def test_the_mean_is_one_and_rarer_labels_never_weigh_less(drawn: dict[str, int], strategy: Strategy) -> None:
-    weights = class_weights(drawn, strategy)
+@given(counts, st.sampled_from(FORMULAS))
+def test_the_mean_is_one_and_rarer_labels_never_weigh_less(
+    drawn: dict[str, int], formula: WeightFormula
+) -> None:
+    weights = class_weights(drawn, formula)
     assert sum(weights.values()) / len(weights) == pytest.approx(1)
     order = sorted(drawn, key=lambda label: drawn[label])
     for rarer, other in itertools.pairwise(order):

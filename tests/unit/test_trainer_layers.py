@@ -9,7 +9,7 @@ from transformers import AlbertConfig, AlbertForSequenceClassification
 
 from stream.errors import UsageError
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
-from trainer.config import BaseModel, Lora
+from trainer.config import Lora, ModelLocation
 from trainer.model.base_model import load_classifier, load_tokenizer
 from trainer.model.heads import TextClassifier
 from trainer.model.layers import (
@@ -28,7 +28,7 @@ RATE, DECAY = 1e-3, 0.5
 def loaded(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Any, Any]:
     """A classifier of transformers and a `TextClassifier`."""
     save_tiny_base(tmp_path)
-    base = BaseModel(str(tmp_path), "tiny", local=True)
+    base = ModelLocation(str(tmp_path), "tiny", local=True)
     _, tokenizer = load_tokenizer(base)
     model = load_classifier(base, tokenizer, LABELS, classifier=request.param)
     assert isinstance(model, TextClassifier) == (request.param == "mlp")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainer.model.losses import IGNORED, make_loss
+from trainer.model.encoding import IGNORED
+from trainer.model.training_plan import make_loss
 
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3], [-2.0, 3.0, 0.0]])
 TRUTH = torch.tensor([0, 2, 0])

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.errors import UsageError
-from trainer.data.examples import Example, Target
-from trainer.data.splits import SHARES, Splits, split_examples
+from trainer.data.examples import SHARES, Example, Splits, Target
+from trainer.data.splits import split_examples
 
 
 def examples_with(counts: dict[str, int]) -> list[Example]:

@@ -13,9 +13,8 @@ from stream.bundle import CategoricalColumn, NumericColumn
 from stream.classify import MetadataEncoder
 from stream.errors import UsageError
 from trainer.config import DataConfig
-from trainer.data.examples import Data, Example
+from trainer.data.examples import Data, Example, fit_metadata, missing_shares
 from trainer.data.labels import ordinal_values, repair_bio, tag_order, tag_scheme
-from trainer.data.metadata import fit_metadata, missing_shares
 from trainer.data.read import read_data
 
 

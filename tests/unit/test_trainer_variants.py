@@ -28,7 +28,7 @@ from trainer.export.variants import (
     available_variants,
     index_arithmetic,
 )
-from trainer.silence import silence_libraries
+from trainer.progress import silence_libraries
 
 ROWS = [TextInput(text) for text in TEXTS]
 

@@ -28,7 +28,7 @@ class Flag:
     """The command-line option of a setting.
 
     Attributes:
-        panel: the heading that the option stands under, one of `PANELS`.
+        panel: the heading of the option, one of `PANELS`.
         name: the option's name; an empty string derives it from the name of the setting.
         aliases: further spellings, such as those of Hugging Face's example scripts.
         default: the text that help and documentation show as the default instead of the value.

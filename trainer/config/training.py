@@ -26,19 +26,19 @@ from trainer.config.settings import (
 
 HeadName = Literal["linear", "mlp"]
 LossName = Literal["default", "focal"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+RequestedPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 Subwords = Literal["first", "all"]
-Strategy = Literal["inverse", "sqrt_inverse", "effective"]
+WeightFormula = Literal["inverse", "sqrt_inverse", "effective"]
 Sampling = Literal["over", "under"]
-Method = Literal["dropout", "swap", "noise"]
-METHODS: tuple[Method, ...] = get_args(Method)
+Augmentation = Literal["dropout", "swap", "noise"]
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
 @dataclass(frozen=True, slots=True)
-class BaseModel:
+class ModelLocation:
     """The location of a pretrained model.
 
     Attributes:
@@ -97,7 +97,7 @@ class Recipe(SettingsGroup):
     scheduler: Annotated[Scheduler, Flag(TRAINING, aliases=("--lr_scheduler_type",))] = Field(
         "linear", description="Schedule of the learning rate after the warm-up."
     )
-    precision: Annotated[Precision, Flag(TRAINING, shorthands=("bf16", "fp16"))] = Field(
+    precision: Annotated[RequestedPrecision, Flag(TRAINING, shorthands=("bf16", "fp16"))] = Field(
         "auto", description="Precision of the arithmetic; auto takes bf16 or fp16 where that is faster."
     )
     label_smoothing: Annotated[float, Flag(TRAINING, aliases=("--label_smoothing_factor",))] = Field(
@@ -133,13 +133,13 @@ class Recipe(SettingsGroup):
 class Imbalance(SettingsGroup):
     """The measures against classes of unequal size; they change the training split only."""
 
-    class_weights: Annotated[Strategy | None, Flag(IMBALANCE)] = Field(
+    class_weights: Annotated[WeightFormula | None, Flag(IMBALANCE)] = Field(
         None, description="Formula of the labels' weights in the loss; rare labels get more weight."
     )
     sampling: Annotated[Sampling | None, Flag(IMBALANCE)] = Field(
         None, description="over repeats rows of rare labels; under drops rows of frequent labels."
     )
-    augment: Annotated[tuple[Method, ...], Flag(IMBALANCE)] = Field(
+    augment: Annotated[tuple[Augmentation, ...], Flag(IMBALANCE)] = Field(
         (), description="Add altered copies of the rows; all selects every method."
     )
 
@@ -147,8 +147,8 @@ class Imbalance(SettingsGroup):
     @classmethod
     def _expand_all(cls, value: Any) -> Any:
         if tuple(value) == ("all",):
-            return METHODS
-        return tuple(one_of("--augment", name, (*METHODS, "all")) for name in value)
+            return AUGMENTATIONS
+        return tuple(one_of("--augment", name, (*AUGMENTATIONS, "all")) for name in value)
 
 
 class Checkpoints(SettingsGroup):

@@ -34,7 +34,7 @@ class Columns:
         label: the column of the label; if each label has its own column of 0 and 1, their comma-separated
             names.
         text_pair: the column of the second text.
-        metadata: the columns that the model reads beside the text.
+        metadata: the columns that the model reads in addition to the text.
         id: the column of the row's id, which is copied to `splits.csv`.
         time: the column of the row's time, whose range is shown in the data report.
         group: the column whose equal values stay in one split.

@@ -1,13 +1,31 @@
-"""Duplicate texts within the data, and leaks: validation and test texts that also occur in another split."""
+"""Duplicate texts in the data, and leaks: validation and test texts that also occur in another split.
+
+Near duplicates are found with MinHash and locality-sensitive hashing. Texts are compared as sets of
+five-character shingles; two texts are near duplicates if the Jaccard similarity of their sets is at least
+`MIN_SIMILARITY`. MinHash signatures follow Broder (1997, "On the resemblance and containment of documents"),
+and banding follows Indyk and Motwani (1998); each candidate pair is then verified. With 20 bands of 7 values,
+a pair of similarity 0.8 is found with a probability of 0.99, and a pair of similarity 0.9 with more than
+0.9999.
+"""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from trainer.data.examples import Example, Target
-from trainer.data.near_duplicates import near_duplicate_pairs
-from trainer.data.splits import SHARES, Splits
+import numpy as np
+import numpy.typing as npt
+
+from trainer.data.examples import SHARES, Example, Splits, Target
+
+MIN_SIMILARITY = 0.8
+SHINGLE_LENGTH = 5
+BANDS = 20
+BAND_VALUES = 7
+CHUNK_SHINGLES = 1 << 16
+"""The number of shingles that are hashed at a time; they fit into the cache of a core."""
+
+Hashes = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +73,7 @@ def count_repeats(examples: Sequence[Example]) -> tuple[int, int]:
 def find_leaks(splits: Splits) -> LeakReport:
     """Find validation and test texts that occur in an earlier split, equal or near duplicates.
 
-    `trainer.data.near_duplicates` defines near duplicates; finding them takes seconds for 50,000 short texts.
+    The search for near duplicates takes seconds for 50,000 short texts.
     """
     order = {name: index for index, name in enumerate(SHARES)}
     occurrences: dict[str, list[tuple[Example, str]]] = defaultdict(list)
@@ -81,3 +99,91 @@ def find_leaks(splits: Splits) -> LeakReport:
             elif first_near is not None and order[first_near[1]] < order[name]:
                 leaks.append(Leak("near", example, name, *first_near))
     return LeakReport(sorted(leaks, key=lambda leak: (order[leak.split], leak.example.row)))
+
+
+def near_duplicate_pairs(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Return pairs (i, j), i < j, of near-duplicate texts, sorted.
+
+    In a large cluster of near duplicates not every pair is listed, but each text is paired with the first.
+
+    Args:
+        texts: distinct, normalised texts; texts under five characters have no near duplicates.
+    """
+    rows = [row for row, text in enumerate(texts) if len(text) >= SHINGLE_LENGTH]
+    if len(rows) < 2:
+        return []
+    shingles = [_shingle_hashes(texts[row]) for row in rows]
+    signatures = _signatures(shingles)
+    candidates = {pair for keys in _band_keys(signatures) for pair in _bucket_pairs(keys)}
+    return sorted((rows[a], rows[b]) for a, b in candidates if _similar(shingles[a], shingles[b]))
+
+
+def _shingle_hashes(text: str) -> Hashes:
+    """Return the sorted, distinct hashes of the shingles of a text; uint32 [shingles]."""
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    shingles = len(points) - SHINGLE_LENGTH + 1
+    hashes = np.zeros(shingles, dtype=np.uint32)
+    for offset in range(SHINGLE_LENGTH):
+        hashes *= np.uint32(0x01000193)
+        hashes ^= points[offset : offset + shingles]
+    # Murmur3's finaliser spreads the low bits to the high bits, which determine the minima.
+    hashes ^= hashes >> np.uint32(16)
+    hashes *= np.uint32(0x85EBCA6B)
+    hashes ^= hashes >> np.uint32(13)
+    hashes *= np.uint32(0xC2B2AE35)
+    hashes ^= hashes >> np.uint32(16)
+    return np.unique(hashes)
+
+
+def _signatures(shingles: Sequence[Hashes]) -> Hashes:
+    """Return the minimum hash of each text under each of 140 hash functions; uint32 [texts, 140]."""
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 1 << 32, BANDS * BAND_VALUES, dtype=np.uint32) | np.uint32(1)
+    offsets = rng.integers(0, 1 << 32, BANDS * BAND_VALUES, dtype=np.uint32)
+    signatures = np.empty((len(shingles), len(factors)), dtype=np.uint32)
+    for start, end in _chunks([len(row) for row in shingles]):
+        hashes = np.concatenate(shingles[start:end])
+        starts = np.cumsum([0, *(len(row) for row in shingles[start : end - 1])])
+        for function, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
+            signatures[start:end, function] = np.minimum.reduceat(hashes * factor + offset, starts)
+    return signatures
+
+
+def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the start and end rows of chunks of about `CHUNK_SHINGLES` shingles."""
+    start, total = 0, 0
+    for row, length in enumerate(lengths):
+        total += length
+        if total >= CHUNK_SHINGLES or row == len(lengths) - 1:
+            yield start, row + 1
+            start, total = row + 1, 0
+
+
+def _band_keys(signatures: Hashes) -> Iterator[npt.NDArray[np.uint64]]:
+    """Yield one key per text for each band; texts with equal keys are candidates."""
+    for band in range(BANDS):
+        keys = np.zeros(len(signatures), dtype=np.uint64)
+        for column in range(band * BAND_VALUES, (band + 1) * BAND_VALUES):
+            keys = (keys ^ signatures[:, column]) * np.uint64(0x9E3779B97F4A7C15)
+            keys ^= keys >> np.uint64(29)
+        yield keys
+
+
+def _bucket_pairs(keys: npt.NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
+    """Yield each text of a bucket with the first and with the previous text: linear in the bucket's size."""
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    first = 0
+    for index in np.flatnonzero(same) + 1:
+        if index == 1 or not same[index - 2]:
+            first = int(order[index - 1])
+        yield first, int(order[index])
+        if int(order[index - 1]) != first:
+            yield int(order[index - 1]), int(order[index])
+
+
+def _similar(a: Hashes, b: Hashes) -> bool:
+    if min(len(a), len(b)) < MIN_SIMILARITY * max(len(a), len(b)):
+        return False
+    common = len(np.intersect1d(a, b, assume_unique=True))
+    return common >= MIN_SIMILARITY * (len(a) + len(b) - common)

@@ -1,19 +1,31 @@
-"""Balance classes of unequal size: class weights, and resampling and augmentation of training rows."""
+"""Balance classes of unequal size: class weights, and resampling and augmentation of training rows.
+
+Augmentation adds altered copies of texts. Word dropout and swaps are two of the operations of Wei and Zou
+2019, "EDA: Easy Data Augmentation Techniques for Boosting Performance on Text Classification Tasks"; mistyped
+characters are the noise of Belinkov and Bisk 2018, "Synthetic and Natural Noise Both Break Neural Machine
+Translation".
+"""
 
 import random
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from stream.bundle import HeadKind
 from stream.errors import UsageError
-from trainer.config import Imbalance, Sampling, Strategy
-from trainer.data.augment import augment_examples
+from trainer.config import Augmentation, Imbalance, Sampling, WeightFormula
 from trainer.data.examples import Example
 from trainer.data.labels import OUTSIDE
 
 BETA = 0.9999
 """The hyper-parameter of `effective`: at 0 all labels weigh the same; towards 1 it approaches `inverse`."""
+
+ALTERED_SHARE = 0.1
+"""The share of the words of a text that augmentation alters; at least one word is."""
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def balance(examples: Sequence[Example], imbalance: Imbalance, seed: int) -> list[Example]:
@@ -56,7 +68,7 @@ def balance_metrics(
     }
 
 
-def class_weights(counts: Mapping[str, int], strategy: Strategy) -> dict[str, float]:
+def class_weights(counts: Mapping[str, int], formula: WeightFormula) -> dict[str, float]:
     """Return a weight for each label; rarer labels have larger weights, and the mean weight is 1.
 
     With 9,000, 800 and 200 rows, `inverse` gives 0.05, 0.59 and 2.36, `sqrt_inverse` 0.27, 0.91 and 1.82.
@@ -65,7 +77,7 @@ def class_weights(counts: Mapping[str, int], strategy: Strategy) -> dict[str, fl
 
     Args:
         counts: the number of rows of each label.
-        strategy: how the weight of a label depends on its number of rows.
+        formula: the formula of a weight from a number of rows.
 
     Returns:
         The weights in the order of `counts`. A label without rows has the weight 1 and is not part of the
@@ -74,14 +86,14 @@ def class_weights(counts: Mapping[str, int], strategy: Strategy) -> dict[str, fl
     Raises:
         UsageError: no label has rows.
     """
-    sizes = {label: _size(count, strategy) for label, count in counts.items() if count > 0}
+    sizes = {label: _size(count, formula) for label, count in counts.items() if count > 0}
     if not sizes:
         raise UsageError("no class weights", cause="there are no labelled rows", fix="check the data")
     mean = sum(1 / size for size in sizes.values()) / len(sizes)
     return {label: 1 / sizes[label] / mean if label in sizes else 1.0 for label in counts}
 
 
-def positive_weights(counts: Mapping[str, int], rows: int, strategy: Strategy) -> dict[str, float]:
+def positive_weights(counts: Mapping[str, int], rows: int, formula: WeightFormula) -> dict[str, float]:
     """Return for each label of a multi-label task the weight of rows with the label against rows without it.
 
     This is the `pos_weight` of PyTorch's BCEWithLogitsLoss: with `inverse` the rows without the label divided
@@ -91,10 +103,10 @@ def positive_weights(counts: Mapping[str, int], rows: int, strategy: Strategy) -
     Args:
         counts: the number of rows with each label.
         rows: the number of all rows.
-        strategy: how the weight of a label depends on its number of rows.
+        formula: the formula of a weight from a number of rows.
     """
     return {
-        label: _size(rows - count, strategy) / _size(count, strategy) if 0 < count < rows else 1.0
+        label: _size(rows - count, formula) / _size(count, formula) if 0 < count < rows else 1.0
         for label, count in counts.items()
     }
 
@@ -131,11 +143,11 @@ def resample(examples: Sequence[Example], sampling: Sampling, seed: int) -> list
     return [*range(len(examples)), *repeated]
 
 
-def _size(count: int, strategy: Strategy) -> float:
+def _size(count: int, formula: WeightFormula) -> float:
     """Return the size of a class of `count` rows; its weight is inversely proportional to this size."""
-    if strategy == "inverse":
+    if formula == "inverse":
         return float(count)
-    if strategy == "sqrt_inverse":
+    if formula == "sqrt_inverse":
         return float(count**0.5)
     return float((1 - BETA**count) / (1 - BETA))
 
@@ -154,3 +166,88 @@ def _classes(examples: Sequence[Example]) -> list[str]:
     ]
     counts = Counter(label for row in labels for label in row)
     return [min(row, key=lambda label: (counts[label], label), default="") for row in labels]
+
+
+def augment_examples(
+    examples: Sequence[Example], seed: int, methods: Sequence[Augmentation]
+) -> list[Example]:
+    """Return the examples, followed by an altered copy of each with the same target and row number.
+
+    A randomly chosen method alters both texts of an example. The random choices depend on the seed and the
+    row alone, so other rows do not change them. A text keeps at least one word: a single word is altered only
+    by `noise`. A text that is not altered is not copied.
+
+    Args:
+        examples: the training examples; augmented validation or test texts would distort the metrics.
+        seed: the seed of the random choices.
+        methods: the methods to choose from: `dropout` drops words, `swap` swaps a word with the next one, and
+            `noise` drops, repeats, swaps or replaces a character in a word.
+
+    Raises:
+        UsageError: the examples have tagged words, which must not be dropped or moved.
+    """
+    if any(example.word_spans for example in examples):
+        raise UsageError(
+            "texts with tagged words cannot be augmented",
+            cause="dropped or swapped words would lose their tags",
+            fix="leave the augmentation out for --task token",
+        )
+    copies = []
+    for example in examples:
+        # The suffix keeps the copies that earlier versions made from the same seed.
+        rng = random.Random(f"{seed} {example.row} 0")
+        alter = AUGMENTERS[rng.choice(list(methods))]
+        text = alter(example.text, rng)
+        pair = None if example.text_pair is None else alter(example.text_pair, rng)
+        if (text, pair) != (example.text, example.text_pair):
+            copies.append(replace(example, text=text, text_pair=pair))
+    return [*examples, *copies]
+
+
+def _drop_words(text: str, rng: random.Random) -> str:
+    words = text.split()
+    if len(words) < 2:
+        return text
+    dropped = set(rng.sample(range(len(words)), _altered_count(len(words))))
+    return " ".join(word for index, word in enumerate(words) if index not in dropped)
+
+
+def _swap_words(text: str, rng: random.Random) -> str:
+    words = text.split()
+    if len(words) < 2:
+        return text
+    for _ in range(_altered_count(len(words))):
+        index = rng.randrange(len(words) - 1)
+        words[index : index + 2] = words[index + 1], words[index]
+    return " ".join(words)
+
+
+def _add_noise(text: str, rng: random.Random) -> str:
+    # Words are replaced in place, which keeps the white space between them.
+    spans = [match.span() for match in re.finditer(r"\S+", text)]
+    chosen = rng.sample(spans, min(len(spans), _altered_count(len(spans))))
+    for start, end in sorted(chosen, reverse=True):
+        text = text[:start] + _mistype(text[start:end], rng) + text[end:]
+    return text
+
+
+def _mistype(word: str, rng: random.Random) -> str:
+    index = rng.randrange(len(word))
+    letter = rng.choice(LETTERS)
+    variants = [word[: index + 1] + word[index:], word[:index] + letter + word[index + 1 :]]
+    if len(word) > 1:
+        variants.append(word[:index] + word[index + 1 :])
+        first = min(index, len(word) - 2)
+        variants.append(word[:first] + word[first + 1] + word[first] + word[first + 2 :])
+    return rng.choice(variants)
+
+
+def _altered_count(words: int) -> int:
+    return max(1, round(ALTERED_SHARE * words))
+
+
+AUGMENTERS: dict[Augmentation, Callable[[str, random.Random], str]] = {
+    "dropout": _drop_words,
+    "swap": _swap_words,
+    "noise": _add_noise,
+}

@@ -9,16 +9,14 @@ row and no groups the result is ordinary stratification.
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from stream.errors import UsageError
-from trainer.data.examples import Example
+from trainer.data.duplicates import near_duplicate_pairs
+from trainer.data.examples import SHARES, Example, Splits
 from trainer.data.labels import OUTSIDE, tag_scheme
-from trainer.data.near_duplicates import near_duplicate_pairs
 
-SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MAX_NEAR_CLUSTER_SHARE = 0.01
 MIN_NEAR_CLUSTER_LIMIT = 10
 
@@ -33,28 +31,6 @@ Strata = tuple[str, ...]
 
 RowGroup = list[tuple[Example, Strata]]
 """Rows that must stay in one split, each with its strata."""
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """Three disjoint splits, each in the order of the data.
-
-    Attributes:
-        train: the examples that the model is trained on.
-        validation: the examples that select the checkpoint.
-        test: the examples that the final metrics are computed on.
-        dropped: extra training rows whose text occurs in validation or test.
-    """
-
-    train: list[Example]
-    validation: list[Example]
-    test: list[Example]
-    dropped: list[Example] = field(default_factory=list)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The number of examples of each split."""
-        return {name: len(getattr(self, name)) for name in SHARES}
 
 
 def split_examples(examples: Sequence[Example], seed: int) -> Splits:

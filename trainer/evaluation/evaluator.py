@@ -19,8 +19,7 @@ from trainer.evaluation.calibration import (
 from trainer.evaluation.metrics import evaluate_multi, evaluate_regression, evaluate_single, evaluate_spans
 from trainer.evaluation.statistics import RESAMPLES
 from trainer.model.inference import ModelOutput, probabilities
-from trainer.model.tags import TaggedExamples
-from trainer.model.targets import row_targets
+from trainer.model.targets import TaggedExamples, row_targets
 
 
 @dataclass(frozen=True, slots=True)

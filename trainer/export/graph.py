@@ -10,14 +10,12 @@ from optimum.exporters.tasks import TasksManager
 from optimum.utils.input_generators import DummyInputGenerator
 
 from stream.errors import BundleError, UsageError
-from trainer.export.deberta import MODULES as DEBERTA_TYPES
-from trainer.export.deberta import deberta_config
-from trainer.export.longformer import longformer_config
-from trainer.silence import no_output
+from trainer.export.architectures import corrected_config
+from trainer.progress import no_output
 
 KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "metadata", "global_attention_mask")
-SEQUENCE = "text-classification"
-TOKEN = "token-classification"
+SEQUENCE_TASK = "text-classification"
+TOKEN_TASK = "token-classification"
 
 
 def check_exportable(model_type: str, *, token: bool = False) -> None:
@@ -108,7 +106,7 @@ def with_metadata(config: Any, columns: int) -> Any:
 
 
 def _task(token: bool) -> str:
-    return TOKEN if token else SEQUENCE
+    return TOKEN_TASK if token else SEQUENCE_TASK
 
 
 def _supported_tasks(model_type: str) -> Any:
@@ -125,11 +123,7 @@ def _configuration(model: Any, token: bool, metadata_columns: int) -> Any:
     constructor = TasksManager.get_exporter_config_constructor(
         "onnx", model_type=model_type, task=_task(token), library_name="transformers"
     )
-    kind = constructor.func
-    if model_type == "longformer":
-        kind = longformer_config(kind)
-    elif model_type in DEBERTA_TYPES:
-        kind = deberta_config(kind, model_type)
+    kind = corrected_config(constructor.func, model_type)
     if metadata_columns:
         kind = with_metadata(kind, metadata_columns)
     return kind(model.config, **constructor.keywords)

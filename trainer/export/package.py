@@ -28,7 +28,7 @@ from trainer.model.inference import ModelOutput, Progress, torch_logits, torch_t
 
 MAX_REFERENCE_ROWS = 1000
 ONNX_FILE = "onnx/model.onnx"
-VARIANT = "fp32"
+REQUIRED_VARIANT = "fp32"
 LIBRARIES = (
     "torch",
     "transformers",
@@ -99,9 +99,12 @@ def build_bundle(
     metric = source.metric
     score = None if metric is None else lambda output: metric(kept, output)
     validation = ValidationRows(len(kept), score)
-    parity = check_parity(draft, VARIANT, validation=validation, progress=progress)
-    entry = draft.manifest.variants[VARIANT].model_copy(update={"parity": parity})
-    variants = {VARIANT: entry, **_make_variants(source, draft, len(reference), validation, observer)}
+    parity = check_parity(draft, REQUIRED_VARIANT, validation=validation, progress=progress)
+    entry = draft.manifest.variants[REQUIRED_VARIANT].model_copy(update={"parity": parity})
+    variants = {
+        REQUIRED_VARIANT: entry,
+        **_make_variants(source, draft, len(reference), validation, observer),
+    }
     manifest = draft.manifest.model_copy(update={"variants": variants})
     metrics = source.info.metrics
     (staging / "metrics.json").write_bytes(orjson.dumps(metrics, option=orjson.OPT_INDENT_2) + b"\n")
@@ -144,7 +147,7 @@ def _draft_manifest(source: BundleSource, staging: Path) -> Manifest:
         inputs=inputs,
         pad_token_id=source.tokenizer.pad_token_id,
         variants={
-            VARIANT: VariantEntry(
+            REQUIRED_VARIANT: VariantEntry(
                 file=ONNX_FILE,
                 precision="fp32",
                 size_bytes=(staging / ONNX_FILE).stat().st_size,

@@ -11,19 +11,18 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 
 from stream.bundle import Bundle, SpanRules, Task
 from stream.errors import UsageError
-from trainer.config import BaseModel
+from trainer.config import ModelLocation
 from trainer.data.labels import OUTSIDE
 from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource, InferenceConfig
 from trainer.export.graph import check_exportable
 from trainer.export.package import build_bundle, staging_folder
 from trainer.export.reference import read_texts, sample_texts
 from trainer.export.variants import INT8_STATIC, available_variants
-from trainer.model.base_model import load_tokenizer, longest_input
-from trainer.progress import Stages
-from trainer.silence import silence_libraries
+from trainer.model.base_model import load_tokenizer, longest_input, not_loaded_error
+from trainer.progress import Stages, silence_libraries
 
-SEQUENCE = "ForSequenceClassification"
-TOKEN = "ForTokenClassification"
+SEQUENCE_CLASS = "ForSequenceClassification"
+TOKEN_CLASS = "ForTokenClassification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class PretrainedClassifier:
 
 
 def export_pretrained(
-    source: BaseModel, request: ExportRequest, console: Console, warn: Callable[[str], None]
+    source: ModelLocation, request: ExportRequest, console: Console, warn: Callable[[str], None]
 ) -> Bundle:
     """Load a classifier, export it, check its parity and publish the bundle.
 
@@ -105,7 +104,7 @@ def export_pretrained(
     return bundle
 
 
-def load_pretrained(source: BaseModel) -> PretrainedClassifier:
+def load_pretrained(source: ModelLocation) -> PretrainedClassifier:
     """Load a classifier from a folder or the Hub, with weights from safetensors only.
 
     Raises:
@@ -125,7 +124,7 @@ def load_pretrained(source: BaseModel) -> PretrainedClassifier:
             output_loading_info=True,
         )
     except (OSError, ValueError) as exc:
-        raise _not_loaded(source, exc) from None
+        raise not_loaded_error(source, exc) from None
     _check_trained(loading_info, source)
     task = task_of(config, token=token)
     labels = [str(config.id2label[at]) for at in range(config.num_labels)]
@@ -151,18 +150,18 @@ def span_rules(labels: list[str]) -> SpanRules:
     return SpanRules(scheme="bio" if bio else "word")
 
 
-def _has_token_head(config: Any, source: BaseModel) -> bool:
+def _has_token_head(config: Any, source: ModelLocation) -> bool:
     named = " ".join(config.architectures or ["no class"])
-    if TOKEN in named or SEQUENCE in named:
-        return TOKEN in named
+    if TOKEN_CLASS in named or SEQUENCE_CLASS in named:
+        return TOKEN_CLASS in named
     raise UsageError(
         f"{source.name} is not a classifier",
-        cause=f"its config.json names {named}, not a class that ends with {SEQUENCE} or {TOKEN}",
+        cause=f"its config.json names {named}, not a class that ends with {SEQUENCE_CLASS} or {TOKEN_CLASS}",
         fix=f"fine-tune it: labelstream train DATA --base-model {source.name}",
     )
 
 
-def _check_trained(loading_info: dict[str, Any], source: BaseModel) -> None:
+def _check_trained(loading_info: dict[str, Any], source: ModelLocation) -> None:
     """Check that transformers did not initialise any weights randomly."""
     random = [*loading_info["missing_keys"], *(entry[0] for entry in loading_info["mismatched_keys"])]
     if random:
@@ -173,7 +172,7 @@ def _check_trained(loading_info: dict[str, Any], source: BaseModel) -> None:
         )
 
 
-def _check_labels(labels: list[str], task: Task, source: BaseModel) -> None:
+def _check_labels(labels: list[str], task: Task, source: ModelLocation) -> None:
     cause = ""
     if len(set(labels)) != len(labels):
         cause = "two of its labels have the same name"
@@ -187,23 +186,6 @@ def _check_labels(labels: list[str], task: Task, source: BaseModel) -> None:
             cause=cause,
             fix="correct id2label and problem_type in its config.json",
         )
-
-
-def _not_loaded(source: BaseModel, exc: Exception) -> UsageError:
-    message = (str(exc).strip() or type(exc).__name__).splitlines()[0]
-    if "safetensors" in message:
-        return UsageError(
-            f"the weights of {source.name} cannot be loaded safely",
-            cause="there is no model.safetensors, and loading a pickled pytorch_model.bin can execute code",
-            fix="convert it in a trusted environment: model.save_pretrained(folder, safe_serialization=True)",
-        )
-    return UsageError(
-        f"{source.name} cannot be loaded",
-        cause=message,
-        fix="pass a folder written by save_pretrained"
-        if source.local
-        else "check the Hub id and the network connection",
-    )
 
 
 def _task(classifier: PretrainedClassifier, request: ExportRequest) -> Task:

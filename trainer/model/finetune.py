@@ -1,25 +1,32 @@
-"""Fine-tuning with the Hugging Face Trainer; the epoch with the best validation metric is kept."""
+"""Fine-tuning with the Hugging Face Trainer, which keeps the epoch with the best validation metric.
+
+A checkpoint folder belongs to one training, which can resume from it.
+"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import orjson
 import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
+from stream.errors import UsageError
 from stream.runtime import usable_cores
-from trainer.config import Recipe
+from trainer.config import Checkpoints, Recipe
 from trainer.metric_titles import format_metrics
-from trainer.model.batches import WindowDataset
-from trainer.model.checkpoints import checkpoint_to_resume, open_folder
+from trainer.model.encoding import IGNORED, WindowDataset
 from trainer.model.layers import parameter_groups
-from trainer.model.losses import IGNORED, Loss
-from trainer.model.training_plan import Objective, TrainingPlan, Validate, device_name
+from trainer.model.training_plan import Loss, Objective, TrainingPlan, Validate, device_name
 from trainer.progress import Stages
 
 LOGS_PER_EPOCH = 10
+SETTINGS_FILE = "labelstream-training.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,45 @@ class StageCallback(TrainerCallback):  # type: ignore[misc] # transformers has n
         self._stages.set(self._task, state.global_step, self._loss, state.global_step)
 
 
+def claim_checkpoint_folder(checkpoints: Checkpoints, settings: Mapping[str, Any]) -> None:
+    """Record the settings of a training in its checkpoint folder, or check them when the training resumes.
+
+    A training that resumes with other data or another learning-rate schedule would run without an error and
+    give a wrong result.
+
+    Args:
+        checkpoints: the folder; without one the function does nothing.
+        settings: all settings that affect the result, JSON-serialisable.
+
+    Raises:
+        UsageError: the folder holds checkpoints of another training.
+    """
+    folder = checkpoints.folder
+    if folder is None:
+        return
+    file = folder / SETTINGS_FILE
+    requested = orjson.loads(orjson.dumps(settings))
+    if not checkpoints.resume:
+        if folder.is_dir() and any(folder.glob("checkpoint-*")):
+            raise UsageError(
+                f"{folder} already holds checkpoints",
+                cause="the checkpoints of two trainings in one folder cannot be distinguished",
+                fix=f"use --resume {folder} to continue that training, or choose another folder",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(orjson.dumps(requested, option=orjson.OPT_INDENT_2))
+        return
+    recorded = orjson.loads(file.read_bytes()) if file.is_file() else requested
+    names = {*recorded, *requested}
+    different = sorted(name for name in names if recorded.get(name) != requested.get(name))
+    if different:
+        raise UsageError(
+            f"the checkpoints in {folder} belong to another training",
+            cause=f"these settings differ: {', '.join(different)}",
+            fix="resume with the original flags and data, or start a new training in another folder",
+        )
+
+
 def finetune(
     model: Any, train: WindowDataset, objective: Objective, plan: TrainingPlan, stages: Stages
 ) -> TrainingResult:
@@ -103,7 +149,7 @@ def finetune(
         model: a classifier with float32 weights.
         train: the training dataset.
         objective: the loss and the validation metric.
-        plan: hyperparameters, precision and checkpoints.
+        plan: hyper-parameters, precision and checkpoints.
         stages: the progress display.
 
     Raises:
@@ -112,7 +158,7 @@ def finetune(
     torch.set_num_threads(usable_cores())
     recipe = plan.recipe
     steps = recipe.steps_per_epoch(len(train))
-    with open_folder(plan.checkpoints) as folder:
+    with _checkpoint_folder(plan.checkpoints) as folder:
         trainer = FineTuner(
             objective.validate,
             model=model,
@@ -129,13 +175,42 @@ def finetune(
             ],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=checkpoint_to_resume(plan.checkpoints))
+        trainer.train(resume_from_checkpoint=_checkpoint_to_resume(plan.checkpoints))
         state = trainer.state
         _unwrap(trainer, model)
     name = f"eval_{objective.metric}"
     evaluations = [entry for entry in state.log_history if name in entry]
     best = max(evaluations, key=lambda entry: entry[name])
     return TrainingResult(round(best["epoch"]), len(evaluations))
+
+
+@contextmanager
+def _checkpoint_folder(checkpoints: Checkpoints) -> Iterator[Path]:
+    """Yield the checkpoint folder, or a temporary folder that is removed at the end."""
+    if checkpoints.folder is not None:
+        yield checkpoints.folder
+        return
+    with TemporaryDirectory(prefix="labelstream-train-") as folder:
+        yield Path(folder)
+
+
+def _checkpoint_to_resume(checkpoints: Checkpoints) -> str | None:
+    """Return the path of the last checkpoint, or None for a training that does not resume.
+
+    Raises:
+        UsageError: the folder holds no checkpoint.
+    """
+    folder = checkpoints.folder
+    if folder is None or not checkpoints.resume:
+        return None
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if found is None:
+        raise UsageError(
+            f"there is no checkpoint to resume from in {folder}",
+            cause="the first checkpoint is written at the end of the first epoch",
+            fix=f"start a new training with --checkpoints {folder} instead of --resume",
+        )
+    return str(found)
 
 
 def _arguments(folder: Path, plan: TrainingPlan, steps: int, metric: str) -> TrainingArguments:

@@ -112,7 +112,7 @@ class TextClassifier(nn.Module):  # type: ignore[misc] # torch is not followed
 class MetadataEmbedding(nn.Module):  # type: ignore[misc] # torch is not followed
     """A layer that turns the metadata columns of a row into one vector.
 
-    The input is the output of `stream.classify.metadata.MetadataEncoder`. A numeric column contributes its
+    The input is the output of `stream.classify.MetadataEncoder`. A numeric column contributes its
     two graph columns, clipped to `MAX_DEVIATIONS`. A categorical column is an index that the ONNX graph
     receives as float32; the layer casts it to int64 and looks it up in an embedding (as in Guo and Berkhahn
     2016, "Entity Embeddings of Categorical Variables") with about as many dimensions as the square root of

@@ -1,4 +1,7 @@
-"""Training targets: the numbers that a model learns to output, per row and per token."""
+"""The targets of rows and of tokens: the numbers that a model learns to output.
+
+In token classification the data tag words and the worker tags pieces of words, so the functions align both.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,10 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.bundle import HeadKind, TargetScale
-from stream.classify import Piece
+from stream.bundle import HeadKind, SpanRules, TargetScale
+from stream.classify import Piece, RowTokens, Span, TextTokens, bio_spans, split_pieces, word_spans
+from stream.runtime import Logits
 from trainer.data.examples import Example
-from trainer.model.losses import IGNORED
+from trainer.data.labels import OUTSIDE
+from trainer.model.encoding import IGNORED, Preprocessing, WindowDataset, encode, tokens_of_rows
+from trainer.model.inference import probabilities
+
+JOIN = {"bio": bio_spans, "word": word_spans}
+"""The function that joins tagged pieces to spans, by tagging scheme."""
 
 Word = tuple[int, int]
 """The start and the end of a word, in characters."""
@@ -23,8 +32,7 @@ def row_targets(examples: Sequence[Example], labels: Sequence[str], head: HeadKi
         [rows].
 
     Raises:
-        ValueError: the head is token classification, whose targets depend on the tokens; see
-            `trainer.model.tags`.
+        ValueError: the head is token classification, whose targets depend on the tokens (`token_dataset`).
     """
     number = {label: at for at, label in enumerate(labels)}
     if head == "token":
@@ -44,6 +52,162 @@ def fit_target_scale(examples: Sequence[Example]) -> TargetScale:
     numbers = row_targets(examples, [], "regression")
     std = float(numbers.std())
     return TargetScale(mean=float(numbers.mean()), std=std if std > 0 else 1.0)
+
+
+def row_dataset(
+    tokenizer: Any,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    head: HeadKind,
+    preprocessing: Preprocessing,
+    target: TargetScale | None = None,
+) -> WindowDataset:
+    """Return a training dataset whose windows have the targets of their rows, for any head but token.
+
+    Args:
+        tokenizer: the fast tokenizer of the model.
+        examples: the training rows.
+        labels: the labels in the order of the logits.
+        head: the head, which determines the form of the targets.
+        preprocessing: maximum length, windows and metadata.
+        target: the scale of regression targets.
+    """
+    inputs = [example.input for example in examples]
+    encoded = encode(tokenizer, inputs, preprocessing)
+    targets = row_targets(examples, labels, head)
+    if target is not None:
+        targets = (targets - target.mean) / target.std
+    if head != "single-label":
+        targets = targets.astype(np.float32)
+    of_windows = [targets[owner] for owner in encoded.owners]
+    return WindowDataset(encoded, of_windows, preprocessing.encode_metadata(inputs))
+
+
+class TaggedExamples:
+    """Labelled rows for token classification that token logits are evaluated against."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        examples: Sequence[Example],
+        tags: Sequence[str],
+        rules: SpanRules,
+        preprocessing: Preprocessing,
+    ) -> None:
+        """
+        Args:
+            tokenizer: the fast tokenizer of the model.
+            examples: rows with `word_spans` and one tag per word.
+            tags: the tags in the order of the logits.
+            rules: how tags become spans.
+            preprocessing: maximum length and windows.
+        """
+        self._examples = examples
+        self._tags = tags
+        self._join = JOIN[rules.scheme]
+        number = {tag: at for at, tag in enumerate(tags)}
+        continuation = continuation_labels(tags)
+        texts = [example.text for example in examples]
+        encoded = encode(tokenizer, [example.input for example in examples], preprocessing)
+        self._pieces = [
+            [piece._replace(at=positions[piece.at]) for piece in tagged_pieces(tokens, rules)]
+            for tokens, positions in tokens_of_rows(encoded, texts, preprocessing.windows)
+        ]
+        self._targets = [
+            piece_targets(found, example.word_spans, [number[tag] for tag in example.labels], continuation)
+            for example, found in zip(examples, self._pieces, strict=True)
+        ]
+
+    def true_spans(self) -> list[list[Span]]:
+        """Return the spans of the word tags of the data, per row."""
+        return [
+            self._join(
+                (Piece(at, start, end), tag, 1.0)
+                for at, ((start, end), tag) in enumerate(zip(example.word_spans, example.labels, strict=True))
+            )
+            for example in self._examples
+        ]
+
+    def predicted_spans(
+        self, output: Sequence[Logits], temperature: float = 1.0, min_score: float = 0.0
+    ) -> list[list[Span]]:
+        """Return the predicted spans, per row.
+
+        Args:
+            output: float32 [tokens, labels] of each row.
+            temperature: the divisor of the logits.
+            min_score: the lowest score of a returned span.
+        """
+        found = []
+        for row_pieces, logits in zip(self._pieces, output, strict=True):
+            scores = probabilities(_select(logits, row_pieces), "token", temperature)
+            best = scores.argmax(axis=1).tolist()
+            tagged = zip(
+                row_pieces, [self._tags[at] for at in best], scores.max(axis=1).tolist(), strict=True
+            )
+            found.append([span for span in self._join(tagged) if span.score >= min_score])
+        return found
+
+    def piece_logits(self, output: Sequence[Logits]) -> tuple[Logits, npt.NDArray[np.int64]]:
+        """Return the logits [pieces, labels] and label numbers [pieces] of all pieces that belong to words.
+
+        Args:
+            output: float32 [tokens, labels] of each row.
+        """
+        logits = np.concatenate(
+            [_select(row, found) for row, found in zip(output, self._pieces, strict=True)]
+        )
+        targets = np.array([target for row in self._targets for target in row], dtype=np.int64)
+        labelled = targets != IGNORED
+        return logits[labelled], targets[labelled]
+
+    def word_accuracy(self, output: Sequence[Logits]) -> float:
+        """Return the share of words whose first piece has their tag; truncated words count as predicted O.
+
+        Args:
+            output: float32 [tokens, labels] of each row.
+        """
+        right = words = 0
+        for example, row_pieces, logits in zip(self._examples, self._pieces, output, strict=True):
+            best = _select(logits, row_pieces).argmax(axis=1)
+            first = first_pieces(row_pieces, example.word_spans)
+            for word, tag in enumerate(example.labels):
+                right += tag == (self._tags[best[first[word]]] if word in first else OUTSIDE)
+            words += len(example.labels)
+        return right / max(1, words)
+
+
+def tagged_pieces(tokens: TextTokens, rules: SpanRules) -> list[Piece]:
+    """Return the pieces of a text that the worker tags."""
+    return split_pieces(
+        tokens.text, tokens.offsets, tokens.word_ids, tokens.special_tokens_mask, rules.subwords
+    )
+
+
+def token_dataset(
+    tokenizer: Any,
+    examples: Sequence[Example],
+    tags: Sequence[str],
+    rules: SpanRules,
+    preprocessing: Preprocessing,
+) -> WindowDataset:
+    """Return a training dataset for token classification; each window has the targets of its own tokens.
+
+    The arguments are those of `TaggedExamples`; metadata of `preprocessing` becomes part of the items.
+    """
+    number = {tag: at for at, tag in enumerate(tags)}
+    continuation = continuation_labels(tags)
+    inputs = [example.input for example in examples]
+    encoded = encode(tokenizer, inputs, preprocessing)
+    labels = []
+    for owner, tokens in zip(encoded.owners, encoded.encodings, strict=True):
+        example = examples[owner]
+        found = tagged_pieces(RowTokens(tokens, example.text, None), rules)
+        targets = piece_targets(
+            found, example.word_spans, [number[tag] for tag in example.labels], continuation
+        )
+        labels.append(token_targets(found, targets, len(tokens)))
+    return WindowDataset(encoded, labels, preprocessing.encode_metadata(inputs))
 
 
 def words_of_pieces(pieces: Sequence[Piece], words: Sequence[Word]) -> list[int | None]:
@@ -107,3 +271,8 @@ def continuation_labels(tags: Sequence[str]) -> dict[int, int]:
     """Map each tag number to the tag that continues it: B-X to an existing I-X, other tags to themselves."""
     number = {tag: at for at, tag in enumerate(tags)}
     return {at: number.get(f"I-{tag[2:]}", at) if tag.startswith("B-") else at for at, tag in enumerate(tags)}
+
+
+def _select(logits: Logits, row_pieces: Sequence[Piece]) -> Logits:
+    """Return the logits of the first token of each piece."""
+    return logits[[piece.at for piece in row_pieces]]

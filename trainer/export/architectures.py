@@ -1,16 +1,77 @@
-"""The ONNX export of Longformer for every input length, with global attention."""
+"""The ONNX export of two architectures that optimum exports incorrectly: Longformer and DeBERTa.
+
+optimum exports Longformer for one input length and without global attention, and DeBERTa with branches that
+OpenVINO and NNCF do not support.
+"""
 
 import math
 from typing import Any
 
 import torch
-from optimum.exporters.onnx.model_patcher import ModelPatcher
+from optimum.exporters.onnx.model_patcher import ModelPatcher, PatchingSpec
 from optimum.utils.input_generators import DummyTextInputGenerator
 from torch import nn
+from transformers.models.deberta import modeling_deberta
+from transformers.models.deberta_v2 import modeling_deberta_v2
 from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
+
+DEBERTA_MODULES = {"deberta": modeling_deberta, "deberta-v2": modeling_deberta_v2}
+"""The module of transformers for each model type of DeBERTa."""
 
 # Attention windows are even, so an odd length makes the trace include the padding to a full window.
 EXAMPLE_TOKENS = 15
+
+
+def corrected_config(config: Any, model_type: str) -> Any:
+    """Return optimum's export configuration, corrected if the architecture needs a correction.
+
+    Args:
+        config: optimum's configuration class for the model type.
+        model_type: `model_type` of the model's config.json.
+
+    Returns:
+        `config`, or a subclass of it.
+    """
+    if model_type == "longformer":
+        return longformer_config(config)
+    if model_type in DEBERTA_MODULES:
+        return deberta_config(config, DEBERTA_MODULES[model_type])
+    return config
+
+
+def deberta_config(config: Any, module: Any) -> Any:
+    """Return optimum's export configuration of DeBERTa for equal numbers of queries and keys.
+
+    Scripted functions of the model compare the number of keys with the number of queries, which leaves an
+    `If` in the graph. In a classifier both numbers are always equal.
+
+    Args:
+        config: optimum's configuration class for the model type.
+        module: the module of the model in transformers.
+
+    Returns:
+        A subclass of `config`.
+    """
+
+    class EqualLengthConfig(config):  # type: ignore[misc] # optimum has no types
+        PATCHING_SPECS = _deberta_patches(module)
+
+    return EqualLengthConfig
+
+
+def _deberta_patches(module: Any) -> list[Any]:
+    found = [PatchingSpec(module, "build_rpos", custom_op=_equal_length_positions)]
+    if hasattr(module, "uneven_size_corrected"):
+        found.append(PatchingSpec(module, "uneven_size_corrected", custom_op=_equal_length_scores))
+    return found
+
+
+def _equal_length_positions(_query: Any, _key: Any, relative_pos: Any, *_: Any) -> Any:
+    return relative_pos
+
+
+def _equal_length_scores(p2c_att: Any, *_: Any) -> Any:
+    return p2c_att
 
 
 def longformer_config(config: Any) -> Any:
