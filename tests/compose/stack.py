@@ -82,10 +82,6 @@ class StackBroker(BrokerClient):
         # The limit of the topics, which is higher than the default of the client.
         return super()._config(**{"message.max.bytes": 2 * 2**20}, **more)
 
-    def reconnect(self) -> None:
-        """Close the connections before the broker stops."""
-        self._forget()
-
 
 class Stack:
     """A Compose project with its own ports, names and volumes."""

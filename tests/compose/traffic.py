@@ -95,7 +95,7 @@ class Traffic:
             AssertionError: an id that the broker had confirmed led to no label.
         """
         assert not self._refused, f"{len(self._refused)} events not confirmed: {self._refused[0]}"
-        self._broker.reconnect()
+        self._broker.drop_connections()
         await_committed(self._broker)
         found = label_ids(self._broker.records(LABELS))
         ours = Counter({name: n for name, n in found.items() if name.startswith(f"{self.stem}-")})

@@ -130,8 +130,8 @@ def test_tail_prints_the_produced_records(broker: Broker, name: str) -> None:
     assert keys == {b"0", b"1", b"2"}
     assert len({(record.key, record.partition) for record in records if record.key}) == 3
 
-    words = ("tail", "--topic", name, "--from-beginning", "--json", "--count", 2002)
-    code, out, _ = run(*words, address=broker.address)
+    tail_words = ("tail", "--topic", name, "--from-beginning", "--json", "--count", 2002)
+    code, out, _ = run(*tail_words, address=broker.address)
     assert code == 0
     shown = [line.encode(errors="surrogateescape") for line in out.removesuffix("\n").split("\n")]
     assert sorted(shown) == sorted(lines)

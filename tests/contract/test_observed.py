@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_a_signal_switches_debug_lines_on_and_off(
 
     for number, level in enumerate(("debug", "info")):
         worker.toggle_debug()
-        until(lambda level=level: switched(level), BACK_S, f"the log at {level}")
+        until(partial(switched, level), BACK_S, f"the log at {level}")
         embedded_broker.produce(route, event(number)[1], partition=0)
         await_outcomes(embedded_broker, worker, number + 1)
     assert worker.stop() == 0

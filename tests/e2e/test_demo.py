@@ -28,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     model, tokenizer = save_tiny_base(folder / "base")
     with staging_folder(folder / "bundles", "support") as staging:
-        rows = [(n, f"t-{n:04}", "test" if n % 10 == 0 else "train") for n in range(1, 961)]
-        write_splits(staging / "splits.csv", rows)
+        assignments = [(n, f"t-{n:04}", "test" if n % 10 == 0 else "train") for n in range(1, 961)]
+        write_splits(staging / "splits.csv", assignments)
         info = BundleInfo("support", data={"sha256": file_digest(sample_path())})
         inference = InferenceConfig("single-label", LABELS, 64)
         rows = [TextInput(text) for text in TEXTS]

@@ -8,12 +8,13 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.bundle import Manifest, SpanRules
+from stream.bundle import SpanRules
 from stream.classify import Piece, Prediction, bio_spans, split_pieces, word_spans
 from stream.classify.heads.spans import split_tag
 from stream.classify.heads.tokens import TokenHead
 from stream.classify.windows import MergedTokens, central_positions
 from tests.real.kinds import make_tokenizer
+from tests.unit.small_bundle import partial_manifest
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
 TEXT = st.text("ab é_1.-😀 \n\u0947क", max_size=30)
@@ -89,7 +90,7 @@ def test_spans_of_a_real_tokenizer_lie_in_the_original_text(
         encoding.word_ids,
         encoding.special_tokens_mask,
     )
-    head = TokenHead(Manifest.model_construct(labels=TAGS, spans=SpanRules(scheme=scheme, subwords=subwords)))
+    head = TokenHead(partial_manifest(labels=TAGS, spans=SpanRules(scheme=scheme, subwords=subwords)))
     seed = data.draw(st.integers(0, 2**16))
     logits = np.random.default_rng(seed).normal(0, 3, (len(tokens), len(TAGS))).astype(np.float32)
     (found,) = head.predict([logits], [tokens])
@@ -139,7 +140,7 @@ NEARLY_SPANS = st.lists(st.tuples(st.just("PER") | SCALARS, SCALARS, SCALARS, SC
 
 @given(st.binary(max_size=40) | NEARLY_SPANS.map(orjson.dumps))
 def test_any_bytes_are_refused_or_restored(stored: bytes) -> None:
-    head = TokenHead(Manifest.model_construct(labels=TAGS))
+    head = TokenHead(partial_manifest(labels=TAGS))
     if head.accepts(stored):
         (found,) = head.restore([stored], ["text"])
         spans = found.fields()["spans"]

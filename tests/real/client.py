@@ -4,7 +4,6 @@ All answers come from the broker and nothing is cached, so that tests which reco
 read a group's committed offsets, check the state of the broker.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from tests.real.retry import DEADLINE_S, TRANSIENT_ERRORS, retry_transient
 from tests.real.wait import until
@@ -41,7 +40,7 @@ class Record:
     """The timestamp in milliseconds since 1970, or -1 if the record has none."""
 
 
-class BrokerClient(ABC):
+class BrokerClient:
     """The client; subclasses start and stop a broker and set its address."""
 
     address: str
@@ -50,9 +49,25 @@ class BrokerClient(ABC):
     _admin: AdminClient | None = None
     _producer: Producer | None = None
 
-    @abstractmethod
     def create_topic(self, name: str, partitions: int = 4, **config: object) -> str:
-        """Create a topic and return its name when every partition has a leader."""
+        """Create a topic and return its name when every partition has a leader.
+
+        Args:
+            name: the name of the topic, usually from `components.unique`.
+            partitions: the number of partitions.
+            config: the settings of the topic with _ in place of dots: `cleanup_policy="compact"`.
+        """
+        settings = {key.replace("_", "."): str(value) for key, value in config.items()}
+        topic = NewTopic(name, partitions, 1, config=settings)
+        self._admin_client().create_topics([topic], operation_timeout=DEADLINE_S)[name].result(DEADLINE_S)
+
+        def has_leaders() -> bool:
+            metadata = self._admin_client().list_topics(name, timeout=DEADLINE_S).topics[name]
+            leaders = [partition.leader for partition in metadata.partitions.values()]
+            return metadata.error is None and len(leaders) == partitions and min(leaders) >= 0
+
+        until(has_leaders, DEADLINE_S, f"leaders of the {partitions} partitions of {name}")
+        return name
 
     def partitions(self, topic: str) -> list[int]:
         """Return the partition numbers of a topic; on the embedded broker this creates the topic."""
@@ -190,7 +205,7 @@ class BrokerClient(ABC):
         what = f"metadata from the broker on {self.address}"
         until(has_brokers, deadline_s, what, ignoring=(KafkaException,))
 
-    def _drop_connections(self) -> None:
+    def drop_connections(self) -> None:
         """Drop connections before the broker stops, so that none of them blocks."""
         self._admin = self._producer = None
 

@@ -53,12 +53,12 @@ class EmbeddedBroker(BrokerClient):
 
     def stop(self) -> None:
         """Send SIGTERM."""
-        self._drop_connections()
+        self.drop_connections()
         self._child.stop()
 
     def kill(self) -> None:
         """Send SIGKILL."""
-        self._drop_connections()
+        self.drop_connections()
         self._child.kill()
 
     def restart(self) -> None:
@@ -83,7 +83,7 @@ class EmbeddedBroker(BrokerClient):
 
     def close(self) -> None:
         """Stop the broker and remove its folder."""
-        self._drop_connections()
+        self.drop_connections()
         self._child.kill()
         self._folder.remove()
 

@@ -1,14 +1,11 @@
 """A real Apache Kafka with one node that tests stop, kill, pause and restart on the same data and port."""
 
-from confluent_kafka.admin import NewTopic
-
 from tests.real.api_versions import release
 from tests.real.client import BrokerClient
 from tests.real.components import Notify, unavailable
 from tests.real.kafka_sources import Container, Existing, Jars, KafkaSource, Runner, find_kafka
 from tests.real.process import EndedError, Folder, free_ports
 from tests.real.retry import DEADLINE_S
-from tests.real.wait import until
 
 START_S = 60.0
 
@@ -78,12 +75,12 @@ class ApacheKafka(BrokerClient):
 
     def stop(self) -> None:
         """Send SIGTERM for an orderly shutdown."""
-        self._drop_connections()
+        self.drop_connections()
         self._owned_runner().stop()
 
     def kill(self) -> None:
         """Send SIGKILL: like a power failure, except that the operating system still flushes its cache."""
-        self._drop_connections()
+        self.drop_connections()
         self._owned_runner().kill()
 
     def restart(self) -> None:
@@ -111,33 +108,13 @@ class ApacheKafka(BrokerClient):
 
     def close(self) -> None:
         """Stop the broker and remove its data."""
-        self._drop_connections()
+        self.drop_connections()
         if self._runner is not None:
             self._runner.remove()
             self._runner = None
         if self._folder is not None:
             self._folder.remove()
             self._folder = None
-
-    def create_topic(self, name: str, partitions: int = 4, **config: object) -> str:
-        """Create a topic and return its name when every partition has a leader.
-
-        Args:
-            name: the name of the topic, usually from `components.unique`.
-            partitions: the number of partitions.
-            config: the settings of the topic with _ in place of dots: `cleanup_policy="compact"`.
-        """
-        settings = {key.replace("_", "."): str(value) for key, value in config.items()}
-        topic = NewTopic(name, partitions, 1, config=settings)
-        self._admin_client().create_topics([topic], operation_timeout=DEADLINE_S)[name].result(DEADLINE_S)
-
-        def has_leaders() -> bool:
-            metadata = self._admin_client().list_topics(name, timeout=DEADLINE_S).topics[name]
-            leaders = [partition.leader for partition in metadata.partitions.values()]
-            return metadata.error is None and len(leaders) == partitions and min(leaders) >= 0
-
-        until(has_leaders, DEADLINE_S, f"leaders of the {partitions} partitions of {name}")
-        return name
 
     def delete_topics(self, *names: str) -> None:
         """Delete topics; the broker frees their space a little later."""

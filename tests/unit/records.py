@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from stream.codec import EncodedRecords, load_codec
+from stream.codec import EncodedRecords, Outgoing, load_codec
 from stream.kafka.faust.unpack import RECORDS_AT
 from stream.records import Record, Source
 
@@ -45,6 +44,6 @@ def as_read(record: FakeRecord) -> Record:
     return read
 
 
-def contents(record: Any) -> tuple[object, ...]:
+def contents(record: Outgoing) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]], int]:
     """Return the contents of a record, which tests compare."""
     return record.key, record.value, [*record.headers], record.timestamp

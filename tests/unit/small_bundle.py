@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -30,3 +31,8 @@ def small_bundle(folder: Path, *, temperature: float = 1.0, max_length: int = 8)
         created_at=datetime.now(UTC),
     )
     return Bundle(folder, manifest, "sha256:" + "0" * 64)
+
+
+def partial_manifest(**fields: Any) -> Manifest:
+    """Return a manifest with only these fields, none of them validated."""
+    return Manifest.model_construct(**fields)

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from stream.classify import ClassifiedBatch, Prediction
+from stream.classify import ClassifiedBatch, Classifier, Prediction
 from stream.errors import BrokerError, DeviceError, Poison, Reason
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import AtLeastOnce
+from stream.kafka.publisher import Publisher
 from stream.kafka.ranges import OffsetRange
 from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
@@ -93,7 +94,7 @@ class RecordingPublisher:
 class Setup:
     def __init__(self, *, log_texts: bool = False) -> None:
         self.owner = OneOwner()
-        self.publisher: Any = RecordingPublisher()
+        self.publisher = RecordingPublisher()
         self.metrics = Metrics()
         self.failures: list[BaseException] = []
         self.classifier: Any = LengthClassifier()
@@ -102,9 +103,9 @@ class Setup:
             route="r",
             decoder=Decoder(input_format="json", max_event_bytes=1000, max_text_chars=1000),
             reader=None,
-            classifier=self.classifier,
+            classifier=cast(Classifier, self.classifier),
             writer=OutcomeWriter(ROUTE, "g", encoder, self.metrics),
-            delivery=AtLeastOnce(self.publisher),
+            delivery=AtLeastOnce(cast(Publisher, self.publisher)),
             log_texts=log_texts,
         )
         self.agent = LabelAgent(pipeline, self.metrics, self.failures.append)
@@ -137,6 +138,11 @@ class Setup:
         )
 
 
+def label_event(record: Outgoing) -> Any:
+    assert record.value is not None
+    return orjson.loads(record.value)
+
+
 async def test_every_record_has_exactly_one_outcome_and_offset_order_is_kept() -> None:
     setup = Setup()
     await setup.run(
@@ -147,8 +153,8 @@ async def test_every_record_has_exactly_one_outcome_and_offset_order_is_kept() -
     labels, dead = written["labels"], written["texts.dead"]
     assert written.keys() == {"labels", "texts.dead"}
     assert setup.publisher.sources == [("texts", 0)]
-    assert [orjson.loads(labels[at].value)["label"] for at in (0, 2)] == ["long", "short"]
-    assert [orjson.loads(labels[at].value)["source"]["offset"] for at in (0, 2)] == [0, 4]
+    assert [label_event(labels[at])["label"] for at in (0, 2)] == ["long", "short"]
+    assert [label_event(labels[at])["source"]["offset"] for at in (0, 2)] == [0, 4]
     assert labels[1].value is None
     assert [record.value for record in dead] == [b"{broken", b'{"text":"poison"}']
     assert [dict(record.headers)["labelstream-error-reason"] for record in dead] == [b"decode", b"model"]
@@ -261,7 +267,7 @@ async def test_batches_of_a_partition_are_published_in_order() -> None:
     await setup.run(*(setup.batch(b'{"text":"hello"}', first=at) for at in range(30)))
     await setup.settle()
     written = [record for records in setup.publisher.published for record in records["labels"]]
-    offsets = [orjson.loads(record.value)["source"]["offset"] for record in written]
+    offsets = [label_event(record)["source"]["offset"] for record in written]
     assert offsets == list(range(30))
 
 

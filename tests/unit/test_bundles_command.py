@@ -1,12 +1,12 @@
 """`labelstream bundles`: output, and changes of `latest` only."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from stream.bundle import Manifest, latest_version, read_bundle
 from stream.bundle.manifest import FILE_NAME
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(made: Path) -> Path:
+def store(made: Path) -> Iterator[Path]:
     yield made
     (made / "single" / "latest").write_text("2\n")
     (made / "single" / "history").write_text("1\n")

@@ -11,24 +11,23 @@ from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
-from stream.bundle import Bundle, Manifest
+from stream.bundle import Bundle
 from stream.classify import KeyMaker, LocalCache, ModelInput, Prediction, PredictionCache, SharedCache
 from stream.classify.cache import decode_stored, encode_stored
 from stream.classify.heads.single_label import SingleLabelHead
 from stream.classify.inputs import canonical_json
 from stream.classify.redis_cache import RedisCache
+from tests.unit.small_bundle import partial_manifest
 
-BUNDLE = Bundle(Path("unused"), Manifest.model_construct(name="support", version="3"), "sha256:" + "ab" * 32)
+BUNDLE = Bundle(Path("unused"), partial_manifest(name="support", version="3"), "sha256:" + "ab" * 32)
 KEYS = KeyMaker(BUNDLE, "fp32")
-HEAD = SingleLabelHead(
-    Manifest.model_construct(task="single-label", labels=["no", "yes"], temperature=1.0), 2
-)
+HEAD = SingleLabelHead(partial_manifest(task="single-label", labels=["no", "yes"], temperature=1.0), 2)
 
 
 def sized(labels: int) -> Callable[[bytes], bool]:
     """Return a check that accepts stored forms with a score for each of this many labels."""
     return SingleLabelHead(
-        Manifest.model_construct(labels=[str(at) for at in range(labels)], temperature=1.0), 1
+        partial_manifest(labels=[str(at) for at in range(labels)], temperature=1.0), 1
     ).accepts
 
 

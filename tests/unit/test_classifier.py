@@ -27,6 +27,7 @@ from stream.classify.cache import Key
 from stream.classify.heads.single_label import SingleLabelHead
 from stream.errors import DeviceError, Poison, Reason
 from stream.runtime import Logits, PaddedBatch
+from stream.runtime.base import PaddedCost
 from tests.unit.small_bundle import WORDS, small_bundle
 
 GOOD, BAD, POISON = WORDS.index("good"), WORDS.index("bad"), WORDS.index("poison")
@@ -38,8 +39,8 @@ class WordRuntime:
     device = "cpu"
     provider = "test"
     pad_multiple = 1
-    bucket_shapes = ()
-    padded_cost = np.multiply
+    bucket_shapes: Sequence[tuple[int, int]] = ()
+    padded_cost: PaddedCost = np.multiply
     max_same_shape_batches = 1
 
     def __init__(self) -> None:
@@ -220,7 +221,7 @@ async def test_new_predictions_are_those_that_the_model_made_for_this_call(tmp_p
 async def test_concurrent_calls_are_tokenised_together(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     found = await asyncio.gather(setup.labels("good"), setup.labels("bad"), setup.labels("good good"))
-    assert found == [["good"], ["bad"], ["good"]]
+    assert [*found] == [["good"], ["bad"], ["good"]]
     assert setup.observer.stages.count("tokenise") == 1
 
 
@@ -386,13 +387,12 @@ async def test_a_failed_inference_no_longer_counts_as_running(tmp_path: Path) ->
 
 
 async def test_each_inference_logs_a_debug_line_without_texts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     setup = Setup(tmp_path)
     with capture_logs() as silent:
         await setup.labels("bad")
-    monkeypatch.setattr(logging.getLogger("stream.classify.classifier"), "level", logging.DEBUG)
-    logging.getLogger("stream.classify.classifier").manager._clear_cache()
+    caplog.set_level(logging.DEBUG, "stream.classify.classifier")
     with capture_logs() as logs:
         await setup.labels("good", "bad good")
     assert silent == []

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ async def test_a_pipe_gives_lines_as_they_arrive_without_blocking_the_loop(tmp_p
     with RecordReader(str(pipe), FileFormat("json")) as reader:
         assert reader.size is None
         batches = reader.batches()
+        assert isinstance(batches, AsyncGenerator)
         waiting = asyncio.create_task(anext(batches))
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -178,7 +180,7 @@ async def test_a_refused_delivery_is_an_error_with_the_number_of_confirmed_event
 def test_a_label_event_is_printed_with_its_source() -> None:
     event = {"id": "t-1", "label": "billing", "score": 0.98123, "cached": True}
     source = {"source": {"topic": "texts", "partition": 2, "offset": 9}}
-    cells = label_cells(FakeRecord(json.dumps(event | source).encode()))  # type: ignore[arg-type]
+    cells = label_cells(FakeRecord(json.dumps(event | source).encode()))
     assert cells[1:] == ["t-1", "billing", "0.9812", "yes", "2@9"]
 
 
@@ -187,7 +189,7 @@ def test_a_label_event_is_printed_with_its_source() -> None:
     [(None, "(tombstone)"), (b"{", "(not JSON)"), (b"[1]", "(not a label event)"), (b'{"score": "x"}', "-")],
 )
 def test_records_that_are_not_label_events_are_printed_too(value: bytes | None, label: str) -> None:
-    assert label_cells(Consumed(value))[1:] == ["-", label, "-", "-", "3@1041"]  # type: ignore[arg-type]
+    assert label_cells(Consumed(value))[1:] == ["-", label, "-", "-", "3@1041"]
 
 
 def test_a_dead_letter_is_printed_with_reason_and_origin() -> None:
@@ -199,7 +201,7 @@ def test_a_dead_letter_is_printed_with_reason_and_origin() -> None:
         "message": b"not \xff",
     }
     headers = [("labelstream-id", b"t-9"), *((f"labelstream-error-{name}", v) for name, v in names.items())]
-    cells = dead_cells(FakeRecord(b"\xff", headers=tuple(headers)))  # type: ignore[arg-type]
+    cells = dead_cells(FakeRecord(b"\xff", headers=tuple(headers)))
     assert cells[1:] == ["t-9", "decode", "texts 3@7", "not \N{REPLACEMENT CHARACTER}"]
 
 

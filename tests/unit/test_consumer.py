@@ -34,7 +34,7 @@ PARTITION = TP("texts", 0)
 CONFIG = ConsumerConfig(max_events=20, max_bytes=1000)
 
 
-class FakeThread(Service):  # type: ignore[misc]
+class FakeThread(Service):
     """Stands in for the consumer thread: accepts or refuses commits and returns the fetches of the test."""
 
     def __init__(self) -> None:
@@ -385,7 +385,7 @@ async def test_ordinary_faust_topics_are_read_while_batches_wait(
 
 @pytest.mark.parametrize("change", ["seek", "not joined", "flow stopped"])
 async def test_records_read_before_a_change_are_put_back(
-    consumer: Any, topic: BatchTopic, change: str, thread: FakeThread
+    consumer: Any, topic: BatchTopic, change: str, thread: FakeThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stale = fetched(10, 4)
     thread.fetchable = [stale]
@@ -401,7 +401,7 @@ async def test_records_read_before_a_change_are_put_back(
             found: FetchedRecords = await getmany(active, timeout)
             return found
 
-        thread.getmany = stop_during_fetch
+        monkeypatch.setattr(thread, "getmany", stop_during_fetch)
     assert await read_once(consumer) == (None, None)
     assert thread.returned == [stale]
     assert queued(topic) == []

@@ -24,8 +24,8 @@ STRUCTURED = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
 ENVELOPE = {"specversion": "1.0", "id": "ce-7", "type": "t", "source": "/shop"}
 
 
-def decoder(input_format: Any = "json", **limits: int) -> Decoder:
-    return Decoder(input_format=input_format, **{"max_event_bytes": 4096, "max_text_chars": 1000, **limits})
+def decoder(input_format: Any = "json", max_event_bytes: int = 4096, max_text_chars: int = 1000) -> Decoder:
+    return Decoder(input_format=input_format, max_event_bytes=max_event_bytes, max_text_chars=max_text_chars)
 
 
 def decode(value: bytes | None, headers: Headers = (), input_format: Any = "json") -> Any:

@@ -12,7 +12,7 @@ from stream.kafka.ranges import OffsetRange
 from stream.records import Outgoing
 from tests.unit.records import SOURCE, FakeRecord
 
-RECORDS: Mapping[str, Sequence[Outgoing]] = {"labels": [(b"k", b"v", [], 1000)]}
+RECORDS: Mapping[str, Sequence[Outgoing]] = {"labels": [FakeRecord(b"v", b"k", timestamp=1000)]}
 
 
 class Setup:
@@ -78,9 +78,14 @@ async def test_unconfirmed_output_is_not_acknowledged() -> None:
 
 async def test_consecutive_batches_are_published_together_in_order() -> None:
     setup = Setup()
-    more: dict[str, list[Outgoing]] = {"labels": [(b"k", b"2", [], 1001)], "dead": [(b"k", b"3", [], 1002)]}
+    more: dict[str, list[Outgoing]] = {
+        "labels": [FakeRecord(b"2", b"k", timestamp=1001)],
+        "dead": [FakeRecord(b"3", b"k", timestamp=1002)],
+    }
     first, second = FinishedBatch(setup.batch, RECORDS), FinishedBatch(setup.batch, more)
     assert await setup.deliver_all(first, second) == [True, True]
     merged = {"labels": [*RECORDS["labels"], *more["labels"]], "dead": more["dead"]}
     assert setup.calls == [("published", "texts", 3, merged), "acknowledged", "acknowledged"]
-    assert [*RECORDS["labels"]] == [(b"k", b"v", [], 1000)], "the output of a batch is not modified"
+    assert [*RECORDS["labels"]] == [FakeRecord(b"v", b"k", timestamp=1000)], (
+        "the output of a batch is not modified"
+    )

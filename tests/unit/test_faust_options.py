@@ -1,6 +1,7 @@
 """The worker's settings as options of a Faust app."""
 
 from pathlib import Path
+from typing import Any
 
 import faust
 import pytest
@@ -29,15 +30,15 @@ def test_no_compression() -> None:
         ("SASL_SSL", faust.SASLCredentials),
     ],
 )
-def test_credentials(protocol: str, kind: type, tmp_path: Path) -> None:
+def test_credentials(protocol: str, kind: type[Any], tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("hunter2\n")
     flags = {"security_protocol": protocol, "sasl_username": "me", "sasl_password_file": str(password)}
-    found = faust_options(load_settings(flags))["broker_credentials"]
-    assert isinstance(found, kind)
-    assert found.protocol.value == protocol
+    credentials: Any = faust_options(load_settings(flags))["broker_credentials"]
+    assert isinstance(credentials, kind)
+    assert credentials.protocol.value == protocol
     if kind is faust.SASLCredentials:
-        assert (found.username, found.password) == ("me", "hunter2")
+        assert (credentials.username, credentials.password) == ("me", "hunter2")
 
 
 def test_plaintext_has_no_credentials() -> None:

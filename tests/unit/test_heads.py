@@ -21,10 +21,11 @@ from stream.classify import (
 from stream.classify.heads.single_label import SingleLabelHead
 from stream.classify.windows import MergedTokens
 from stream.errors import BundleError, Poison, Reason
+from tests.unit.small_bundle import partial_manifest
 
 
 def manifest(task: Any = "single-label", labels: tuple[str, ...] = ("a", "b", "c"), **more: Any) -> Manifest:
-    return Manifest.model_construct(
+    return partial_manifest(
         name="n", version="1", task=task, labels=list(labels), inputs=["input_ids"], **more
     )
 

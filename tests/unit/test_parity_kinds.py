@@ -23,10 +23,11 @@ from stream.verify import (
 )
 from tests.real import kinds
 from tests.real.kinds import BY_NAME, make_bundle_of
+from tests.unit.small_bundle import partial_manifest
 
 
 def manifest(task: Any, **more: Any) -> Manifest:
-    return Manifest.model_construct(task=task, labels=["a", "b"], **more)
+    return partial_manifest(task=task, labels=["a", "b"], **more)
 
 
 def test_every_label_of_a_multi_label_row_is_a_decision() -> None:
@@ -90,7 +91,11 @@ def test_a_reference_with_inconsistent_lengths_is_refused(token: Bundle, tmp_pat
     rows, logits = read_reference(token)
     lengths = read_lengths(token, len(rows))
     (tmp_path / "reference.jsonl").write_bytes((token.path / "reference.jsonl").read_bytes())
-    arrays = {"none": {}, "short": {"lengths": lengths[1:]}, "wrong": {"lengths": lengths + 1}}[broken]
+    arrays: dict[str, Any] = {
+        "none": {},
+        "short": {"lengths": lengths[1:]},
+        "wrong": {"lengths": lengths + 1},
+    }[broken]
     np.savez(tmp_path / "reference.npz", logits=logits, **arrays)
     with pytest.raises(BundleError, match="reference"):
         read_reference(replace(token, path=tmp_path))

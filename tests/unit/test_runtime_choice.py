@@ -50,7 +50,7 @@ def manifest(variants: dict[str, Made]) -> Manifest:
                 device=made,
                 size_bytes=1,
                 parity=parity,
-            )  # type: ignore[arg-type]
+            )
             for name, made in variants.items()
         },
         created_at=datetime.now(UTC),
@@ -157,7 +157,7 @@ def test_the_local_machine_has_a_cpu_and_names_the_fix_for_missing_providers(
 ) -> None:
     local = LocalMachine()
     assert local.obstacle("cpu") is None
-    monkeypatch.setattr(machine.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     obstacle = local.obstacle("cuda")
     assert obstacle is not None
     assert "CUDAExecutionProvider" in obstacle.cause
@@ -165,7 +165,7 @@ def test_the_local_machine_has_a_cpu_and_names_the_fix_for_missing_providers(
 
 
 def test_a_missing_driver_is_an_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(machine.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(machine, "DRIVER_FILES", (tmp_path / "nvidiactl",))
     obstacle = LocalMachine().obstacle("cuda")
     assert obstacle is not None
@@ -175,7 +175,7 @@ def test_a_missing_driver_is_an_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_missing_openvino_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     obstacle = LocalMachine().obstacle("openvino")
     assert obstacle is not None
     assert "'.[cpu,openvino]'" in obstacle.fix

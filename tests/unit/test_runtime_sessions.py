@@ -24,7 +24,6 @@ from stream.runtime import (
     opening,
     warm_up_shapes,
 )
-from stream.runtime import onnx as onnx_module
 from stream.runtime import openvino as openvino_module
 from stream.runtime.base import CPU_SAME_SHAPE_BATCHES
 from stream.runtime.machine import LocalMachine
@@ -106,7 +105,7 @@ class FakeCudaSession:
 @pytest.fixture
 def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> type[FakeCudaSession]:
     fake = type("Fake", (FakeCudaSession,), {"arguments": []})
-    monkeypatch.setattr(onnx_module.onnxruntime, "InferenceSession", fake)
+    monkeypatch.setattr("onnxruntime.InferenceSession", fake)
     return fake
 
 

@@ -12,6 +12,7 @@ from stream.classify import Prediction, softmax
 from stream.classify.heads.single_label import SingleLabelHead
 from stream.errors import Poison, Reason
 from tests.unit.record_path import record_path
+from tests.unit.small_bundle import partial_manifest
 
 __all__ = ["record_path"]
 pytestmark = pytest.mark.usefixtures("record_path")
@@ -26,7 +27,7 @@ FINITE = arrays(
 
 
 def manifest(labels: list[str] = NAMES, temperature: float = 1.0) -> Manifest:
-    return Manifest.model_construct(
+    return partial_manifest(
         name="n", version="1", task="single-label", labels=labels, temperature=temperature
     )
 

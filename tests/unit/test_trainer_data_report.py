@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from stream.bundle import CategoricalColumn, NumericColumn
+from stream.bundle import CategoricalColumn, MetadataColumn, NumericColumn
 from trainer.data.columns import Columns
 from trainer.data.duplicates import find_leaks
 from trainer.data.examples import Data, Example, Splits, Target
@@ -99,7 +99,10 @@ def test_types_and_missing_values_of_metadata(console: Console) -> None:
         Example(row, "t", "a", metadata={"age": age, "shop": "x"})
         for row, age in enumerate([1.5, None, "?", 2])
     ]
-    columns = [NumericColumn(name="age", mean=1.75, std=0.25), CategoricalColumn(name="shop", values=["x"])]
+    columns: list[MetadataColumn] = [
+        NumericColumn(name="age", mean=1.75, std=0.25),
+        CategoricalColumn(name="shop", values=["x"]),
+    ]
     show_metadata(console, Splits(rows, [], rows[:1]), columns)
     output = console.export_text()
     assert cells(output, "age") == ["numeric", "mean 1.75, std 0.25", "50.0%", "0.0%", "0.0%"]

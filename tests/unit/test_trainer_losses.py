@@ -30,7 +30,7 @@ def test_ignored_tokens_do_not_change_the_loss() -> None:
     targets = torch.tensor([[IGNORED, 2, IGNORED]])
     alone = make_loss("single-label")(LOGITS[1:2], TRUTH[1:2])
     for name in ("default", "focal"):
-        loss = make_loss("token", name, gamma=0.0)(logits, targets)  # type: ignore[arg-type]
+        loss = make_loss("token", name, gamma=0.0)(logits, targets)
         assert loss.item() == pytest.approx(alone.item())
     focal = make_loss("token", "focal", weights=[5.0, 5.0, 1.0])(logits, targets)
     assert focal.item() == pytest.approx(make_loss("single-label", "focal")(LOGITS[1:2], TRUTH[1:2]).item())

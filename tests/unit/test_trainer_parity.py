@@ -130,7 +130,7 @@ def perturbed(tiny: Bundle, folder: Path, by: float) -> Bundle:
     model = onnx.load(tiny.path / "onnx/model.onnx")
     for tensor in model.graph.initializer:
         if tensor.name == "classifier.bias":
-            moved = onnx.numpy_helper.to_array(tensor) + np.float32([by, 0, 0, 0, 0, 0])
+            moved = onnx.numpy_helper.to_array(tensor) + np.array([by, 0, 0, 0, 0, 0], dtype=np.float32)
             tensor.CopyFrom(onnx.numpy_helper.from_array(moved, tensor.name))
     (folder / "onnx").mkdir()
     onnx.save(model, folder / "onnx/model.onnx")
@@ -210,7 +210,7 @@ def test_a_batch_of_mixed_lengths_is_measured(tiny: Bundle, monkeypatch: pytest.
 
 
 def test_margins_depend_on_the_head(tiny: Bundle) -> None:
-    logits = np.float32([[2, 5, 4], [0, 0, 0]])
+    logits = np.array([[2, 5, 4], [0, 0, 0]], dtype=np.float32)
     manifest = tiny.manifest.model_copy(update={"labels": ["a", "b", "c"]})
     assert decision_margins(logits, manifest).tolist() == [1, 0]
     several = manifest.model_copy(

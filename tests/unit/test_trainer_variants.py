@@ -15,7 +15,6 @@ from stream.verify import infer_all, read_reference, within_tolerance
 from tests.real.architectures import make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from tests.unit.lenient import LENIENT, LENIENT_INT8, LENIENT_STATIC
-from trainer.export import variants as variants_module
 from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource, InferenceConfig
 from trainer.export.graph import export_onnx
 from trainer.export.package import build_bundle, staging_folder
@@ -190,7 +189,7 @@ def test_static_int8_without_calibration_texts_is_skipped(tmp_path: Path) -> Non
 
 
 def test_static_int8_needs_nncf(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(variants_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert [recipe.name for recipe in available_variants()] == ["int8", "fp16"]
 
 
