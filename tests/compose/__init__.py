@@ -1,1 +1,1 @@
-"""The stack of docker-compose.yml, really run: see docs/compose.md."""
+"""Tests that run the stack of docker-compose.yml: see docs/compose.md."""

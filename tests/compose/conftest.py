@@ -38,15 +38,15 @@ def images(compose: list[str], journal: Journal) -> dict[str, str]:
     stack = Stack(compose, "labelstream-build")
     with journal.step("`build`; what did not change comes from the engine's cache"):
         stack.compose("--profile", "test", "build", *SERVICES, timeout_s=BUILD_S)
-    found = {name: f"labelstream/{name}:0.1.0" for name in ("worker-cpu", "trainer", "tests")}
-    for name in found.values():
+    tags = {name: f"labelstream/{name}:0.1.0" for name in ("worker-cpu", "trainer", "tests")}
+    for name in tags.values():
         journal.sizes[name] = int(docker("image", "inspect", "--format", "{{.Size}}", name))
     journal.versions += [
         "engine " + docker("version", "--format", "{{.Server.Version}}").strip(),
         "Compose " + run([*compose, "version", "--short"]).stdout.strip(),
         *(os.environ[name] for name in BASES if name in os.environ),
     ]
-    return found
+    return tags
 
 
 @pytest.fixture(scope="session")
@@ -65,22 +65,22 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def stack(compose: list[str], images: dict[str, str], tiny_base: Path, journal: Journal) -> Iterator[Stack]:
     """The stack, started and healthy; removed with its volumes after the tests."""
-    made = Stack(compose, unique("labelstream-test"))
-    made.environment |= {
+    new_stack = Stack(compose, unique("labelstream-test"))
+    new_stack.environment |= {
         "STACK_DATA": str(tiny_base),
         "STACK_SAMPLE_FLAGS": "--base-model data/base --max-length 64 --epochs 1",
     }
     try:
         with journal.step("`up -d`, until worker, Kafka and Redis are healthy") as step:
-            made.compose("up", "-d", timeout_s=900)
-            made.await_ready()
-            step.found = "topics made, a tiny model trained on the sample, 1 worker ready"
-        yield made
+            new_stack.compose("up", "-d", timeout_s=900)
+            new_stack.await_ready()
+            step.result = "topics made, a tiny model trained on the sample, 1 worker ready"
+        yield new_stack
     finally:
         for service in (*ONE_SHOTS, "worker"):
-            for container in made.containers(service, ended=True):
-                print(f"--- the log of a container of {service} ends:\n{made.logs(container, '40')}")
-        made.compose(
+            for container in new_stack.containers(service, ended=True):
+                print(f"--- the log of a container of {service} ends:\n{new_stack.logs(container, '40')}")
+        new_stack.compose(
             "--profile", "observe", "--profile", "test", "down", "-v", "--remove-orphans", check=False
         )
 

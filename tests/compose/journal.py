@@ -23,7 +23,7 @@ class Step:
     section: str
     what: str
     seconds: float = 0.0
-    found: str = ""
+    result: str = ""
 
 
 @dataclass
@@ -42,16 +42,16 @@ class Journal:
     @contextmanager
     def step(self, what: str, section: str = "run") -> Iterator[Step]:
         """Time the step inside the context, and record it unless it fails."""
-        begun = time.monotonic()
+        started = time.monotonic()
         step = Step(section, what)
         yield step
-        step.seconds = time.monotonic() - begun
+        step.seconds = time.monotonic() - started
         self.steps.append(step)
 
     def markdown(self, section: str) -> str:
         """Return a section's table and the source of its figures."""
-        rows = [[s.what, f"{s.seconds:.1f} s", s.found] for s in self.steps if s.section == section]
-        tables = [Table("", ["step", "time", "found"], rows).markdown()]
+        rows = [[s.what, f"{s.seconds:.1f} s", s.result] for s in self.steps if s.section == section]
+        tables = [Table("", ["step", "time", "result"], rows).markdown()]
         if section == SECTIONS[0]:
             sizes = [[name, f"{size / 1e6:,.0f} MB"] for name, size in self.sizes.items()]
             tables.append(Table("", ["image", "size"], sizes).markdown())

@@ -32,8 +32,8 @@ def compose_command() -> list[str]:
     """
     if shutil.which("docker") is None or run(["docker", "info"], check=False).returncode:
         raise MissingComponentError("no container engine answers `docker info`")
-    if given := os.environ.get("LABELSTREAM_TEST_COMPOSE"):
-        return [given]
+    if configured := os.environ.get("LABELSTREAM_TEST_COMPOSE"):
+        return [configured]
     if shutil.which("docker-compose"):
         return ["docker-compose"]
     if run(["docker", "compose", "version"], check=False).returncode == 0:
@@ -144,24 +144,24 @@ class Stack:
         """Return the output of all runs of a container."""
         return docker("logs", "--tail", lines, container)
 
-    def web(self, container: str) -> str:
+    def web_address(self, container: str) -> str:
         """Return a worker's web address, the last one in its log."""
-        found = ""
+        address = ""
         for line in self.logs(container).splitlines():
             if '"listening"' in line:
-                found = json.loads(line)["url"]
-        if not found:
+                address = json.loads(line)["url"]
+        if not address:
             raise EndedError(f"worker {container} does not listen:\n{self.logs(container, '30')}")
-        return found
+        return address
 
-    def webs(self) -> list[str]:
+    def web_addresses(self) -> list[str]:
         """Return the web addresses of all workers."""
-        return [self.web(container) for container in self.containers("worker")]
+        return [self.web_address(container) for container in self.containers("worker")]
 
     def crash(self, container: str) -> None:
-        """Kill every process in the container except its init, with SIGKILL, so that nothing can be finished.
+        """Send SIGKILL to every process in the container except its init.
 
-        Unlike `docker kill` the engine does not take this for an operator's wish, so the restart policy acts.
+        The engine regards `docker kill` as a stop by the operator. After this crash the restart policy acts.
         """
         run(["docker", "exec", container, "sh", "-c", "kill -9 -1"], check=False)
 
@@ -173,8 +173,8 @@ def docker(*words: str) -> str:
 
 def get(url: str) -> str:
     """Return the body of a response; raise an error for any status but 2xx."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        body: str = answer.read().decode()
+    with urllib.request.urlopen(url, timeout=10) as response:
+        body: str = response.read().decode()
         return body
 
 

@@ -29,8 +29,8 @@ def test_no_torch_in_the_worker(images: dict[str, str]) -> None:
     names = {entry["name"].lower() for entry in listed}
     assert "labelstream" in names
     assert names.isdisjoint(NEVER_IN_A_WORKER)
-    asked = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('onnxruntime') is not None)"
-    assert inside(images["worker-cpu"], "python", "-c", asked).split() == ["None", "True"]
+    code = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('onnxruntime') is not None)"
+    assert inside(images["worker-cpu"], "python", "-c", code).split() == ["None", "True"]
 
 
 def test_the_worker_image_is_small(images: dict[str, str]) -> None:

@@ -29,7 +29,7 @@ def test_up_is_healthy(stack: Stack) -> None:
     for name in ONE_SHOTS:
         (container,) = stack.containers(name, ended=True)
         assert stack.state(container)["ExitCode"] == 0, stack.logs(container)
-    (worker,) = stack.webs()
+    (worker,) = stack.web_addresses()
     info = json.loads(get(f"{worker}/info"))
     assert info["routes"][0]["bundle"].startswith("support@")
     assert set(stack.broker.partitions(TEXTS)) == set(range(PARTITIONS))
@@ -51,10 +51,10 @@ def test_the_containers_are_confined(stack: Stack) -> None:
 
 def test_the_integration_tests_pass_inside(stack: Stack, journal: Journal) -> None:
     with journal.step("`run --rm tests`: the integration tests, inside the stack") as step:
-        web = ",".join(stack.webs())
+        web = ",".join(stack.web_addresses())
         output = stack.compose("run", "--rm", "-e", f"LABELSTREAM_TEST_WEB={web}", "tests", timeout_s=900)
-        step.found = next(line.strip("= ") for line in reversed(output.splitlines()) if " passed" in line)
-    assert "skipped" not in step.found
+        step.result = next(line.strip("= ") for line in reversed(output.splitlines()) if " passed" in line)
+    assert "skipped" not in step.result
 
 
 def test_up_again_changes_nothing(stack: Stack) -> None:
@@ -93,11 +93,11 @@ def test_a_restarted_worker_uses_the_results_in_redis(stack: Stack) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_restart_loses_nothing(stack: Stack, journal: Journal, service: str) -> None:
     with journal.step(f"`restart {service}` under load") as step, Traffic(stack.broker) as traffic:
-        traffic.more()
+        traffic.await_confirmed()
         stack.compose("restart", service)
         stack.await_ready()
-        traffic.more()
-    step.found = str(traffic.reconcile())
+        traffic.await_confirmed()
+    step.result = str(traffic.reconcile())
 
 
 def test_sigterm_ends_the_worker_with_0(stack: Stack, journal: Journal) -> None:
@@ -105,15 +105,15 @@ def test_sigterm_ends_the_worker_with_0(stack: Stack, journal: Journal) -> None:
         journal.step("`stop worker` under load, then `start worker`") as step,
         Traffic(stack.broker) as traffic,
     ):
-        traffic.more()
+        traffic.await_confirmed()
         (worker,) = stack.containers("worker")
         stack.compose("stop", "worker")
         state = stack.state(worker)
         assert state["ExitCode"] == 0, stack.logs(worker, "40")
         stack.compose("start", "worker")
         stack.await_ready()
-        traffic.more()
-    step.found = f"exit code 0; {traffic.reconcile()}"
+        traffic.await_confirmed()
+    step.result = f"exit code 0; {traffic.reconcile()}"
 
 
 def test_a_worker_as_pid_1_obeys_sigterm(stack: Stack, images: dict[str, str]) -> None:
@@ -141,19 +141,21 @@ def test_three_workers_share_the_partitions(stack: Stack, journal: Journal) -> N
         journal.step(f"`up -d --scale worker={WORKERS}` under load") as step,
         Traffic(stack.broker) as traffic,
     ):
-        traffic.more()
+        traffic.await_confirmed()
         stack.compose("up", "-d", "--scale", f"worker={WORKERS}", timeout_s=600)
         stack.await_ready(WORKERS)
         until(lambda: assigned(stack) == [2, 2, 2], SEEN_S, "two partitions each", ignoring=AWAY)
-        traffic.more(1000)
-        shares = [metric([web], "labelstream_events_total", outcome="labelled") for web in stack.webs()]
+        traffic.await_confirmed(1000)
+        shares = [
+            metric([web], "labelstream_events_total", outcome="labelled") for web in stack.web_addresses()
+        ]
         assert all(shares), shares
-    step.found = f"2 partitions each; {traffic.reconcile()}"
+    step.result = f"2 partitions each; {traffic.reconcile()}"
 
 
 def assigned(stack: Stack) -> list[float]:
     """Return the number of partitions of each worker."""
-    return [metric([web], "labelstream_partitions_assigned") for web in stack.webs()]
+    return [metric([web], "labelstream_partitions_assigned") for web in stack.web_addresses()]
 
 
 @pytest.mark.parametrize(
@@ -165,12 +167,12 @@ def test_a_kill_loses_nothing(stack: Stack, journal: Journal, service: str, whic
     name = f"{service} {which + 1}" if service == "worker" else service
     with journal.step(f"`kill -9` in {name} under load, {WORKERS} workers") as step:
         with Traffic(stack.broker) as traffic:
-            traffic.more()
+            traffic.await_confirmed()
             stack.crash(container)
             until(lambda: restarted(stack, container, restarts), HEALTHY_S, f"the engine starts {name} again")
             stack.await_ready(WORKERS)
-            traffic.more()
-        step.found = f"started again by the engine; {traffic.reconcile()}"
+            traffic.await_confirmed()
+        step.result = f"started again by the engine; {traffic.reconcile()}"
 
 
 def restarted(stack: Stack, container: str, before: int) -> bool:
@@ -180,18 +182,18 @@ def restarted(stack: Stack, container: str, before: int) -> bool:
 
 def test_fewer_workers_take_over(stack: Stack, journal: Journal) -> None:
     with journal.step("`up -d --scale worker=1` under load") as step, Traffic(stack.broker) as traffic:
-        traffic.more()
+        traffic.await_confirmed()
         stack.compose("up", "-d", "--scale", "worker=1", timeout_s=600)
         stack.await_ready()
         until(lambda: assigned(stack) == [PARTITIONS], SEEN_S, "all partitions on one", ignoring=AWAY)
-        traffic.more()
-    step.found = str(traffic.reconcile())
+        traffic.await_confirmed()
+    step.result = str(traffic.reconcile())
 
 
 @pytest.fixture
 def targets(stack: Stack, tmp_path: Path) -> Iterator[None]:
     """List the workers in a target file: Prometheus finds them by name only on the stack's own network."""
-    hosts = [web.removeprefix("http://") for web in stack.webs()]
+    hosts = [web.removeprefix("http://") for web in stack.web_addresses()]
     folder = tmp_path / "targets"
     folder.mkdir()
     (folder / "workers.yml").write_text(json.dumps([{"targets": hosts}]))
@@ -209,12 +211,12 @@ def test_prometheus_scrapes_the_workers(stack: Stack, journal: Journal, checkout
 
         def value() -> str:
             query = f"{stack.prometheus_url}/api/v1/query?query=labelstream_partitions_assigned"
-            found = json.loads(get(query))["data"]["result"]
-            return str(found[0]["value"][1]) if found else ""
+            series = json.loads(get(query))["data"]["result"]
+            return str(series[0]["value"][1]) if series else ""
 
         until(lambda: value() == str(PARTITIONS), SEEN_S, "the worker's metrics in Prometheus", ignoring=AWAY)
         rules = json.loads(get(f"{stack.prometheus_url}/api/v1/rules"))["data"]["groups"]
-        step.found = f"{sum(len(group['rules']) for group in rules)} rules loaded"
+        step.result = f"{sum(len(group['rules']) for group in rules)} rules loaded"
     assert rules
 
 
@@ -228,5 +230,5 @@ def test_down_leaves_nothing(stack: Stack, journal: Journal) -> None:
             docker(*words, "-q", "--filter", label)
             for words in (("ps", "-a"), ("volume", "ls"), ("network", "ls"))
         ]
-        step.found = f"no container, volume or network left; {ends} events in all"
+        step.result = f"no container, volume or network left; {ends} events in all"
     assert left == ["", "", ""]

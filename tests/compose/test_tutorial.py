@@ -69,7 +69,7 @@ def test_every_command_of_the_tutorial(clone: Stack, journal: Journal) -> None:
         execute(clone, manual())
         assert (clone.folder / "bundles.tar.gz").stat().st_size > 1_000_000
         execute(clone, [down])
-        step.found = (
+        step.result = (
             f"{sum(len(block.splitlines()) for block in blocks)} lines of shell; 3 labels, 1 dead letter"
         )
     assert clone.containers("worker", ended=True) == []

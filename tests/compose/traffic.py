@@ -56,10 +56,10 @@ class Traffic:
         self._ended.set()
         self._thread.join()
 
-    def more(self, events: int = 200) -> None:
+    def await_confirmed(self, events: int = 200) -> None:
         """Wait until the broker has confirmed this number of further events."""
-        wanted = len(self.confirmed) + events
-        until(lambda: len(self.confirmed) >= wanted, BACK_S, f"{events} more events confirmed")
+        target = len(self.confirmed) + events
+        until(lambda: len(self.confirmed) >= target, BACK_S, f"{events} more events confirmed")
 
     def _run(self) -> None:
         number = 0
@@ -97,8 +97,8 @@ class Traffic:
         assert not self._refused, f"{len(self._refused)} events not confirmed: {self._refused[0]}"
         self._broker.drop_connections()
         await_committed(self._broker)
-        found = label_ids(self._broker.records(LABELS))
-        ours = Counter({name: n for name, n in found.items() if name.startswith(f"{self.stem}-")})
+        counts = label_ids(self._broker.records(LABELS))
+        ours = Counter({name: n for name, n in counts.items() if name.startswith(f"{self.stem}-")})
         assert missing(self.confirmed, ours) == []
         return Account(len(self.confirmed), ours.total() - len(ours))
 

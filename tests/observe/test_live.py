@@ -20,7 +20,7 @@ from tests.real.worker import WorkerProcess
 
 __all__ = ["tiny_bundle"]
 
-# A first broker, worker and two waves, on a machine that has other things to do.
+# Enough to start a broker and a worker and to send two waves on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SEEN_S = 90.0
@@ -30,7 +30,7 @@ SKIPPED = 20
 ODD: tuple[bytes | None, ...] = (b"{broken", b"[1]", b'{"text": " "}', None)
 
 
-def outlive_retention(kafka: ApacheKafka, route: str, group: str) -> None:
+def delete_by_retention(kafka: ApacheKafka, route: str, group: str) -> None:
     """Let retention remove the next records of partition 0 of a group with committed offsets."""
     consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": group, "log_level": 0})
     consumer.commit(offsets=[TopicPartition(route, 0, 0)], asynchronous=False)
@@ -42,16 +42,16 @@ def outlive_retention(kafka: ApacheKafka, route: str, group: str) -> None:
 
 
 def send_wave(kafka: ApacheKafka, prometheus: PrometheusServer, route: str) -> None:
-    """Send the same texts and records of every other kind, and wait until Prometheus has seen them done."""
+    """Send the same texts and records of every other kind, and wait until Prometheus counts them all."""
     finished = sum(prometheus.values("sum(labelstream_events_total)"))
     values = [event(number)[1] for number in range(TEXTS)]
     for partition in range(4):
         kafka.produce(route, *values[partition::4], *ODD, key=b"k", partition=partition)
-    wanted = finished + TEXTS + 4 * len(ODD)
+    target = finished + TEXTS + 4 * len(ODD)
     until(
-        lambda: prometheus.values("sum(labelstream_events_total)") == [wanted],
+        lambda: prometheus.values("sum(labelstream_events_total)") == [target],
         SEEN_S,
-        f"{wanted:g} finished events in Prometheus",
+        f"{target:g} finished events in Prometheus",
     )
 
 
@@ -69,10 +69,10 @@ def scraped(
         tiny_bundle.path,
         route,
         redis_url=redis_server.url,
-        # So few that the second wave finds its texts in Redis.
+        # With so few entries, the second wave reads its texts from Redis.
         cache_local_entries=2,
     )
-    outlive_retention(apache_kafka, route, worker.group)
+    delete_by_retention(apache_kafka, route, worker.group)
     with worker:
         prometheus_server.scrape(f"127.0.0.1:{worker.port}")
         until(lambda: prometheus_server.values("labelstream_ready") == [1], SEEN_S, "a ready worker's scrape")
@@ -97,22 +97,24 @@ def test_every_query_returns_data(scraped: WorkerProcess, prometheus_server: Pro
     try:
         until(answered, SEEN_S, "data for every query")
     except AssertionError as error:
-        error.add_note("without data:\n" + "\n".join(f"{place}: {asked}" for place, asked in waiting))
+        error.add_note(
+            "without data:\n" + "\n".join(f"{place}: {unanswered}" for place, unanswered in waiting)
+        )
         raise
 
 
 def test_the_dashboards_variables_find_values(
     scraped: WorkerProcess, prometheus_server: PrometheusServer
 ) -> None:
-    found = {}
+    values = {}
     for variable in dashboard()["templating"]["list"]:
         if variable["type"] == "query":
-            asked = substituted(variable["query"]["query"])
-            series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", asked).groups()  # type: ignore[union-attr]
-            found[variable["name"]] = prometheus_server.ask(f"label/{label}/values", **{"match[]": series})
-    assert "labelstream" in found["job"]
-    assert f"127.0.0.1:{scraped.port}" in found["instance"]
-    assert "default" in found["route"]
+            query = substituted(variable["query"]["query"])
+            series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", query).groups()  # type: ignore[union-attr]
+            values[variable["name"]] = prometheus_server.ask(f"label/{label}/values", **{"match[]": series})
+    assert "labelstream" in values["job"]
+    assert f"127.0.0.1:{scraped.port}" in values["instance"]
+    assert "default" in values["route"]
 
 
 def test_the_metrics_match_the_traffic(scraped: WorkerProcess, prometheus_server: PrometheusServer) -> None:
@@ -134,12 +136,14 @@ def test_the_metrics_match_the_traffic(scraped: WorkerProcess, prometheus_server
 
 def test_prometheus_evaluates_all_rules(scraped: WorkerProcess, prometheus_server: PrometheusServer) -> None:
     def evaluated() -> list[dict[str, Any]]:
-        found = [rule for group in prometheus_server.ask("rules")["groups"] for rule in group["rules"]]
-        return found if all(rule["health"] != "unknown" for rule in found) else []
+        evaluated_rules = [
+            rule for group in prometheus_server.ask("rules")["groups"] for rule in group["rules"]
+        ]
+        return evaluated_rules if all(rule["health"] != "unknown" for rule in evaluated_rules) else []
 
-    found = until(evaluated, SEEN_S, "an evaluation of every rule")
-    assert len(found) == len(rules())
-    assert [(rule["name"], rule.get("lastError")) for rule in found if rule["health"] != "ok"] == []
+    evaluated_rules = until(evaluated, SEEN_S, "an evaluation of every rule")
+    assert len(evaluated_rules) == len(rules())
+    assert [(rule["name"], rule.get("lastError")) for rule in evaluated_rules if rule["health"] != "ok"] == []
 
 
 def test_offsets_removed_by_retention_fire_the_alert_at_once(

@@ -29,11 +29,11 @@ def find_chromium() -> str:
     Raises:
         MissingComponentError: no browser is installed.
     """
-    if given := os.environ.get(GIVEN):
-        return given
+    if configured := os.environ.get(GIVEN):
+        return configured
     for name in PROGRAMS:
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     raise MissingComponentError(f"none of {', '.join(PROGRAMS)} is on the PATH")
 
 

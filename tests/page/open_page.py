@@ -31,7 +31,7 @@ class Opened:
         )
         return cells
 
-    def awaiting(self, css: str, text: str) -> None:
+    def await_text(self, css: str, text: str) -> None:
         """Wait until an element contains a text."""
         self.page.wait_for_function(
             "([css, text]) => document.querySelector(css)?.textContent.includes(text)",
@@ -40,12 +40,12 @@ class Opened:
         )
 
     @property
-    def foreign(self) -> list[str]:
+    def foreign_requests(self) -> list[str]:
         """The requests to any host but the worker."""
         return [url for url in self.requests if not url.startswith(f"{self.origin}/")]
 
     @property
-    def sideways(self) -> int:
+    def overflow_px(self) -> int:
         """The pixels by which the page is wider than its window."""
         wider: int = self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -68,11 +68,11 @@ def main(
         time.sleep(seconds)
         browser = stack.enter_context(chromium())
         for name, (scheme, size) in SHOTS.items():
-            take(browser, worker.port, folder / name, scheme, size)
+            take_screenshot(browser, worker.port, folder / name, scheme, size)
             console.print(f"{folder / name}: {(folder / name).stat().st_size / 1000:.0f} kB")
 
 
-def take(browser: Browser, port: int, file: Path, scheme: str, size: tuple[int, int]) -> None:
+def take_screenshot(browser: Browser, port: int, file: Path, scheme: str, size: tuple[int, int]) -> None:
     """Take a screenshot of the whole page."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},

@@ -31,7 +31,7 @@ BROKEN = {
 
 
 def send_traffic(broker: EmbeddedBroker, worker: WorkerProcess) -> None:
-    """Sixty good events, twenty of them again, three broken ones, and a hostile one as the last."""
+    """Send 60 valid events, repeat 20 of them, then send three invalid ones and one with HTML in its text."""
     good = [event(number)[1] for number in range(60)]
     for number, value in enumerate(good):
         broker.produce(worker.route, value, partition=number % 4)
@@ -58,8 +58,8 @@ def test_the_page_matches_the_metrics_and_requests_nothing_from_elsewhere(
     worker = start_worker(embedded_broker, route)
     send_traffic(embedded_broker, worker)
     opened = open_page(chromium, worker.port)
-    opened.awaiting("#totals", "81 labelled, 3 dead letters, 0 tombstones")
-    opened.awaiting("#state-name", "Idle")
+    opened.await_text("#totals", "81 labelled, 3 dead letters, 0 tombstones")
+    opened.await_text("#state-name", "Idle")
     metric = worker.metric
     assert figure(opened.text("#dead-total")) == metric("labelstream_events_total", outcome="dead") == 3
     assert dict(row[::2] for row in opened.rows("#dead-reasons")) == dict.fromkeys(BROKEN, "1")
@@ -88,7 +88,7 @@ def test_the_page_matches_the_metrics_and_requests_nothing_from_elsewhere(
     model = opened.text("#routes")
     assert all(name in model for name in ("tiny@1", "fp32 on CPU", route, worker.labels, worker.dead))
     assert "Partitions assigned\n4" in opened.text("#work")
-    assert opened.foreign == []
+    assert opened.foreign_requests == []
     assert opened.errors == []
 
 
@@ -98,7 +98,7 @@ def test_event_content_is_escaped_and_texts_stay_hidden(
     worker = start_worker(embedded_broker, make_route(embedded_broker, "hidden"))
     send_traffic(embedded_broker, worker)
     opened = open_page(chromium, worker.port)
-    opened.awaiting("#events", HOSTILE)
+    opened.await_text("#events", HOSTILE)
     newest = opened.rows("#events")[0]
     assert newest[0].startswith(HOSTILE)
     assert newest[1] == "1"
@@ -114,7 +114,7 @@ def test_texts_are_shown_when_the_setting_allows_it(
     worker = start_worker(embedded_broker, make_route(embedded_broker, "shown"), web_show_texts="true")
     send_traffic(embedded_broker, worker)
     opened = open_page(chromium, worker.port)
-    opened.awaiting("#events", SECRET)
+    opened.await_text("#events", SECRET)
     shown = opened.rows("#events")[0][-1]
     assert shown.startswith(f"my card {SECRET} {HOSTILE}")
     assert shown.endswith("…")
@@ -128,11 +128,11 @@ def test_no_element_is_wider_than_the_window(
     worker = start_worker(embedded_broker, make_route(embedded_broker, "width"), web_show_texts="true")
     send_traffic(embedded_broker, worker)
     opened = open_page(chromium, worker.port)
-    opened.awaiting("#events", HOSTILE)
+    opened.await_text("#events", HOSTILE)
     wider = {}
     for width in WIDTHS:
         opened.page.set_viewport_size({"width": width, "height": 800})
-        wider[width] = opened.sideways
+        wider[width] = opened.overflow_px
     assert wider == dict.fromkeys(WIDTHS, 0)
 
 
@@ -142,18 +142,18 @@ def test_the_page_shows_a_disconnection_and_reconnects(
     worker = start_worker(embedded_broker, make_route(embedded_broker, "away"))
     send_traffic(embedded_broker, worker)
     opened = open_page(chromium, worker.port)
-    opened.awaiting("#totals", "81 labelled")
+    opened.await_text("#totals", "81 labelled")
     assert worker.stop() == 0
-    opened.awaiting("#link-text", "disconnected since")
+    opened.await_text("#link-text", "disconnected since")
     assert re.search(r"since \d\d:\d\d:\d\d", opened.text("#link-text"))
     assert opened.text("#state-name") == "Disconnected"
     assert "81 labelled" in opened.text("#totals"), "the last figures stay readable"
     worker.start()
-    opened.awaiting("#totals", "0 labelled")
-    opened.awaiting("#link-text", "live")
-    opened.awaiting("#state-name", "Idle")
+    opened.await_text("#totals", "0 labelled")
+    opened.await_text("#link-text", "live")
+    opened.await_text("#state-name", "Idle")
     embedded_broker.produce(worker.route, event(1)[1])
-    opened.awaiting("#totals", "1 labelled")
+    opened.await_text("#totals", "1 labelled")
 
 
 def test_a_worker_that_hangs_counts_as_disconnected(
@@ -163,10 +163,10 @@ def test_a_worker_that_hangs_counts_as_disconnected(
     opened = open_page(chromium, worker.port)
     worker.pause()
     try:
-        opened.awaiting("#link-text", "disconnected since")
+        opened.await_text("#link-text", "disconnected since")
     finally:
         worker.resume()
-    opened.awaiting("#link-text", "live")
+    opened.await_text("#link-text", "live")
 
 
 def test_the_browser_asks_for_the_token_as_a_password(
@@ -176,7 +176,7 @@ def test_the_browser_asks_for_the_token_as_a_password(
     file.write_text("open sesame\n")
     worker = start_worker(embedded_broker, make_route(embedded_broker, "token"), web_token_file=file)
     opened = open_page(chromium, worker.port, password="open sesame")
-    opened.awaiting("#state-name", "Idle")
+    opened.await_text("#state-name", "Idle")
     stranger = chromium.browser.new_page()
     with pytest.raises(Error, match="INVALID_AUTH_CREDENTIALS"):
         stranger.goto(opened.origin)

@@ -1,4 +1,4 @@
-"""The compiled functions on bytes from outside: they read what the bytes say, or refuse them."""
+"""The compiled functions read or refuse any bytes, and stay within their bounds."""
 
 from typing import Any
 
@@ -43,11 +43,11 @@ def unpacked(data: bytes, count: int) -> list[Any]:
 
 @given(st.lists(RECORD, max_size=5))
 def test_records_hold_what_was_written(records: list[Any]) -> None:
-    found = unpacked(written(records), len(records))
-    assert [contents(record) for record in found] == [
+    unpacked_records = unpacked(written(records), len(records))
+    assert [contents(record) for record in unpacked_records] == [
         (*record[:2], record[2], 1_000 + 7 * at) for at, record in enumerate(records)
     ]
-    assert [record.offset for record in found] == [100 + at for at in range(len(records))]
+    assert [record.offset for record in unpacked_records] == [100 + at for at in range(len(records))]
 
 
 @given(RECORD, TIMESTAMP)
@@ -66,11 +66,11 @@ def test_damaged_bytes_are_refused_or_read_in_bounds(records: list[Any], data: s
     del damaged[data.draw(st.integers(0, len(damaged))) :]
     count = data.draw(st.integers(0, 5))
     try:
-        found = unpacked(bytes(damaged), count)
+        unpacked_records = unpacked(bytes(damaged), count)
     except ValueError:
         return
-    assert len(found) <= count
-    for record in found:
+    assert len(unpacked_records) <= count
+    for record in unpacked_records:
         assert all(value is None or value in damaged for value in (record.key, record.value))
         assert contents(load_codec().pack(*contents(record))) == contents(record)
 
@@ -78,11 +78,11 @@ def test_damaged_bytes_are_refused_or_read_in_bounds(records: list[Any], data: s
 @given(st.binary(max_size=60), st.integers(0, 4))
 def test_any_bytes_are_refused_or_read(data: bytes, count: int) -> None:
     try:
-        found = unpacked(data, count)
+        unpacked_records = unpacked(data, count)
     except ValueError:
         return
-    again = [load_codec().pack(*contents(record)) for record in found]
-    assert [*map(contents, found)] == [*map(contents, again)]
+    again = [load_codec().pack(*contents(record)) for record in unpacked_records]
+    assert [*map(contents, unpacked_records)] == [*map(contents, again)]
 
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (2, 1), (0, 99)])

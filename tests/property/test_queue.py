@@ -56,7 +56,9 @@ def drain(lengths: list[int], limits: BatchLimits) -> list[list[int]]:
 
 
 @given(LENGTHS, LIMITS)
-def test_every_row_once_within_budget(lengths: list[int], limits: BatchLimits) -> None:
+def test_every_row_is_taken_once_in_batches_within_the_limits(
+    lengths: list[int], limits: BatchLimits
+) -> None:
     batches = drain(lengths, limits)
     assert sorted(at for batch in batches for at in batch) == list(range(len(lengths)))
     for batch in batches:

@@ -21,7 +21,9 @@ def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]], list[int]]:
 
 
 @given(histories())
-def test_base_is_the_contiguous_prefix(history: tuple[int, list[tuple[int, int]], list[int]]) -> None:
+def test_the_safe_offset_is_the_end_of_the_contiguous_prefix(
+    history: tuple[int, list[tuple[int, int]], list[int]],
+) -> None:
     base, ranges_read, order = history
     ranges = PartitionRanges(base, committed=base)
     opened = [ranges.open(first, after) for first, after in ranges_read]

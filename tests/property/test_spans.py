@@ -25,45 +25,45 @@ SUBWORDS: st.SearchStrategy[Literal["first", "all"]] = st.sampled_from(["first",
 @st.composite
 def tagged(draw: st.DrawFn) -> list[tuple[Piece, str, float]]:
     """Draw pieces in order, each with a tag and a score."""
-    at, found = 0, []
+    at, pieces = 0, []
     for number in range(draw(st.integers(0, 12))):
         start = at + draw(st.integers(0, 2))
         at = start + draw(st.integers(1, 4))
-        found.append((Piece(number, start, at), draw(st.sampled_from(TAGS)), draw(st.floats(0, 1))))
-    return found
+        pieces.append((Piece(number, start, at), draw(st.sampled_from(TAGS)), draw(st.floats(0, 1))))
+    return pieces
 
 
 @given(tagged())
-def test_bio_spans_cover_every_tagged_piece_and_no_other(given_: list[tuple[Piece, str, float]]) -> None:
-    spans = bio_spans(given_)
+def test_bio_spans_cover_every_tagged_piece_and_no_other(pieces: list[tuple[Piece, str, float]]) -> None:
+    spans = bio_spans(pieces)
     assert all(span.start < span.end for span in spans)
     assert all(one.end <= other.start for one, other in pairwise(spans))
-    for piece, tag, _ in given_:
+    for piece, tag, _ in pieces:
         _, kind = split_tag(tag)
         inside = [span for span in spans if span.start <= piece.start and piece.end <= span.end]
         assert [span.type for span in inside] == ([kind] if kind else [])
     assert all(0 <= span.score <= 1 + 1e-12 for span in spans)
-    assert len(spans) <= len(given_)
+    assert len(spans) <= len(pieces)
 
 
 @given(tagged())
 def test_a_span_begins_at_a_b_tag_or_after_another_type(
-    given_: list[tuple[Piece, str, float]],
+    pieces: list[tuple[Piece, str, float]],
 ) -> None:
     starts = []
     before = None
-    for piece, tag, _ in given_:
+    for piece, tag, _ in pieces:
         prefix, kind = split_tag(tag)
         if kind is not None and (prefix == "B" or kind != before):
             starts.append((piece.start, kind))
         before = kind
-    assert [(span.start, span.type) for span in bio_spans(given_)] == starts
+    assert [(span.start, span.type) for span in bio_spans(pieces)] == starts
 
 
 @given(tagged())
-def test_word_spans_makes_every_piece_a_span(given_: list[tuple[Piece, str, float]]) -> None:
-    assert [tuple(span) for span in word_spans(given_)] == [
-        (tag, piece.start, piece.end, score) for piece, tag, score in given_
+def test_word_spans_makes_every_piece_a_span(pieces: list[tuple[Piece, str, float]]) -> None:
+    assert [tuple(span) for span in word_spans(pieces)] == [
+        (tag, piece.start, piece.end, score) for piece, tag, score in pieces
     ]
 
 
@@ -71,10 +71,10 @@ def test_word_spans_makes_every_piece_a_span(given_: list[tuple[Piece, str, floa
 def test_pieces_are_disjoint_and_inside_the_text_for_any_offsets(
     text: str, offsets: list[tuple[int, int]], subwords: Literal["first", "all"]
 ) -> None:
-    found = split_pieces(text, offsets, [None] * len(offsets), [0] * len(offsets), subwords)
-    assert all(0 <= piece.start < piece.end <= len(text) for piece in found)
-    assert all(one.end <= other.start for one, other in pairwise(found))
-    assert not any(text[piece.start].isspace() or text[piece.end - 1].isspace() for piece in found)
+    pieces = split_pieces(text, offsets, [None] * len(offsets), [0] * len(offsets), subwords)
+    assert all(0 <= piece.start < piece.end <= len(text) for piece in pieces)
+    assert all(one.end <= other.start for one, other in pairwise(pieces))
+    assert not any(text[piece.start].isspace() or text[piece.end - 1].isspace() for piece in pieces)
 
 
 @given(TEXT, st.data(), SCHEMES, SUBWORDS)
@@ -93,18 +93,18 @@ def test_spans_of_a_real_tokenizer_lie_in_the_original_text(
     head = TokenHead(partial_manifest(labels=TAGS, spans=SpanRules(scheme=scheme, subwords=subwords)))
     seed = data.draw(st.integers(0, 2**16))
     logits = np.random.default_rng(seed).normal(0, 3, (len(tokens), len(TAGS))).astype(np.float32)
-    (found,) = head.predict([logits], [tokens])
-    assert isinstance(found, Prediction)
-    spans = found.fields()["spans"]
+    (prediction,) = head.predict([logits], [tokens])
+    assert isinstance(prediction, Prediction)
+    spans = prediction.fields()["spans"]
     end = 0
     for span in spans:
         assert end <= span["start"] < span["end"] <= len(text)
         assert span["text"] == text[span["start"] : span["end"]]
         assert 0 <= span["score"] <= 1
         end = span["end"]
-    assert head.accepts(found.stored)
-    (again,) = head.restore([found.stored], [text])
-    assert again == found._replace(cached=True)
+    assert head.accepts(prediction.stored)
+    (restored,) = head.restore([prediction.stored], [text])
+    assert restored == prediction._replace(cached=True)
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.data())
@@ -142,6 +142,6 @@ NEARLY_SPANS = st.lists(st.tuples(st.just("PER") | SCALARS, SCALARS, SCALARS, SC
 def test_any_bytes_are_refused_or_restored(stored: bytes) -> None:
     head = TokenHead(partial_manifest(labels=TAGS))
     if head.accepts(stored):
-        (found,) = head.restore([stored], ["text"])
-        spans = found.fields()["spans"]
+        (prediction,) = head.restore([stored], ["text"])
+        spans = prediction.fields()["spans"]
         assert [[s["type"], s["start"], s["end"]] for s in spans] == [s[:3] for s in orjson.loads(stored)]

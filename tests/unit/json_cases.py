@@ -341,10 +341,10 @@ LEFT_OPEN: dict[str, tuple[bytes, Any]] = {
 
 def nested(levels: int) -> list[Any]:
     """Return an empty list within as many lists as make this number of levels."""
-    found: list[Any] = []
+    document: list[Any] = []
     for _ in range(levels - 1):
-        found = [found]
-    return found
+        document = [document]
+    return document
 
 
 LEFT_OPEN["i_structure_500_nested_arrays"] = (LEFT_OPEN["i_structure_500_nested_arrays"][0], nested(500))

@@ -29,7 +29,7 @@ ROUTE = Route(name="r", input_topic="texts", output_topic="labels", bundle="b")
 
 
 class OneOwner:
-    """Owns batches; a test increments `epoch` to revoke their partitions."""
+    """An owner of batches; a test increments `epoch` to revoke their partitions."""
 
     def __init__(self) -> None:
         self.epoch = 1
@@ -55,7 +55,7 @@ def prediction(text: str) -> Prediction:
 
 
 class LengthClassifier:
-    """Predicts by length, fails for the text `poison`, and records the answers to share."""
+    """A classifier that predicts by length, fails for the text `poison`, and records the batches to share."""
 
     def __init__(self) -> None:
         self.window_events = 1_000
@@ -67,12 +67,12 @@ class LengthClassifier:
         results = [Poison(Reason.MODEL, "failed") if t == "poison" else prediction(t) for t in texts]
         return ClassifiedBatch(results, {b"key": prediction("fresh")})
 
-    async def store_shared(self, answers: ClassifiedBatch) -> None:
-        self.shared.append(answers)
+    async def store_shared(self, batch: ClassifiedBatch) -> None:
+        self.shared.append(batch)
 
 
 class RecordingPublisher:
-    """Records the published output; fails or waits when the test sets it."""
+    """A publisher that records its output, and fails or waits as the test sets it."""
 
     def __init__(self) -> None:
         self.published: list[Mapping[str, Sequence[Outgoing]]] = []
@@ -177,8 +177,8 @@ async def test_nothing_is_acknowledged_before_the_broker_has_confirmed() -> None
     await setup.settle()
     assert len(setup.owner.acknowledged) == 1
     assert setup.count("labelled") == 1
-    (answers,) = setup.classifier.shared
-    assert answers.new_predictions == {b"key": prediction("fresh")}
+    (batch,) = setup.classifier.shared
+    assert batch.new_predictions == {b"key": prediction("fresh")}
 
 
 @pytest.mark.parametrize("error", [BrokerError("refused"), RuntimeError("a bug")])
@@ -305,7 +305,7 @@ async def test_a_record_batch_logs_nothing_at_level_info() -> None:
 
 
 class EchoClassifier(LengthClassifier):
-    """Predicts the text itself as the label."""
+    """A classifier that predicts the text itself as the label."""
 
     async def classify(self, texts: Sequence[str]) -> ClassifiedBatch:
         return ClassifiedBatch([Prediction(b'"label":"%b","score":1.0' % t.encode(), b"") for t in texts], {})

@@ -28,8 +28,8 @@ def exposed() -> set[str]:
 
 def names(query: Query) -> set[str]:
     """Return the metrics in a query, without recorded series."""
-    found: list[str] = re.findall(r"(?<![:\w\"])(?:labelstream|process)_\w+", query.expression)
-    return {re.sub("_(bucket|sum|count)$", "", name) for name in found}
+    metrics: list[str] = re.findall(r"(?<![:\w\"])(?:labelstream|process)_\w+", query.expression)
+    return {re.sub("_(bucket|sum|count)$", "", name) for name in metrics}
 
 
 def slug(heading: str) -> str:
@@ -95,6 +95,6 @@ def test_a_query_selects_existing_series(query: Query) -> None:
 
 
 def test_alerts_and_dashboard_use_every_metric() -> None:
-    asked = {name for query in all_queries() for name in names(query)}
-    ours = {name for name in exposed() if name.startswith("labelstream_")}
-    assert ours - asked == set()
+    queried = {name for query in all_queries() for name in names(query)}
+    own_metrics = {name for name in exposed() if name.startswith("labelstream_")}
+    assert own_metrics - queried == set()

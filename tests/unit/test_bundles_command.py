@@ -16,7 +16,7 @@ from tests.real.kinds import BY_NAME, make_bundle_of
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("store")
     for name in ("single", "single", "token"):
         make_bundle_of(BY_NAME[name], store)
@@ -30,17 +30,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(made: Path) -> Iterator[Path]:
-    yield made
-    (made / "single" / "latest").write_text("2\n")
-    (made / "single" / "history").write_text("1\n")
+def store(built_store: Path) -> Iterator[Path]:
+    yield built_store
+    (built_store / "single" / "latest").write_text("2\n")
+    (built_store / "single" / "history").write_text("1\n")
 
 
 def run(store: Path, *arguments: str) -> Result:
-    found = CliRunner().invoke(app, [*arguments, "--bundle-store", str(store)], standalone_mode=False)
-    if found.exception is not None:
-        raise found.exception
-    return found
+    result = CliRunner().invoke(app, [*arguments, "--bundle-store", str(store)], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -81,15 +81,15 @@ def test_show_prints_labels_settings_variants_and_metrics(store: Path) -> None:
     for text in ("single@2", "latest", "billing, delivery, other", "temperature   1.5", "fp32", "100.00%"):
         assert text in shown
     assert "test macro_f1: 0.875" in shown
-    found = orjson.loads(run(store, "show", "single@1", "--json").stdout)
-    assert found["reference"] == "single@1"
-    assert found["digest"] == read_bundle("single@1", store).digest
+    summary = orjson.loads(run(store, "show", "single@1", "--json").stdout)
+    assert summary["reference"] == "single@1"
+    assert summary["digest"] == read_bundle("single@1", store).digest
     assert "latest" not in run(store, "show", "single@1").stdout
 
 
 def test_diff_prints_the_changes_only(store: Path) -> None:
-    found = orjson.loads(run(store, "diff", "single@1", "single", "--json").stdout)
-    assert found == {
+    changes = orjson.loads(run(store, "diff", "single@1", "single", "--json").stdout)
+    assert changes == {
         "before": "single@1",
         "after": "single@2",
         "labels": {"added": ["other"], "removed": ["refund"]},

@@ -24,7 +24,7 @@ KEYS = KeyMaker(BUNDLE, "fp32")
 HEAD = SingleLabelHead(partial_manifest(task="single-label", labels=["no", "yes"], temperature=1.0), 2)
 
 
-def sized(labels: int) -> Callable[[bytes], bool]:
+def score_check(labels: int) -> Callable[[bytes], bool]:
     """Return a check that accepts stored forms with a score for each of this many labels."""
     return SingleLabelHead(
         partial_manifest(labels=[str(at) for at in range(labels)], temperature=1.0), 1
@@ -156,11 +156,11 @@ def test_decoding_reverses_encoding(scores: bytes) -> None:
     stored = encode_stored(Prediction(b"", scores))
     labels = len(scores) // 4
     assert stored[0] == 2, "the version"
-    assert decode_stored(stored, sized(labels)) == scores
-    assert decode_stored(stored, sized(labels + 1)) is None
-    assert decode_stored(stored, sized(labels - 1)) is None
-    assert decode_stored(stored[:-1], sized(labels)) is None
-    assert decode_stored(stored + b"\0", sized(labels)) is None
+    assert decode_stored(stored, score_check(labels)) == scores
+    assert decode_stored(stored, score_check(labels + 1)) is None
+    assert decode_stored(stored, score_check(labels - 1)) is None
+    assert decode_stored(stored[:-1], score_check(labels)) is None
+    assert decode_stored(stored + b"\0", score_check(labels)) is None
 
 
 @given(st.data(), st.integers(1, 20))
@@ -168,13 +168,13 @@ def test_a_change_of_any_byte_is_detected(data: st.DataObject, labels: int) -> N
     scores = data.draw(st.binary(min_size=4 * labels, max_size=4 * labels))
     stored = bytearray(encode_stored(Prediction(b"", scores)))
     stored[data.draw(st.integers(0, len(stored) - 1))] ^= data.draw(st.integers(1, 255))
-    assert decode_stored(bytes(stored), sized(labels)) is None
+    assert decode_stored(bytes(stored), score_check(labels)) is None
 
 
 @given(st.binary(max_size=60))
 def test_decoding_never_raises(value: bytes) -> None:
-    found = decode_stored(value, sized(2))
-    assert found is None or encode_stored(Prediction(b"", found)) == value
+    decoded = decode_stored(value, score_check(2))
+    assert decoded is None or encode_stored(Prediction(b"", decoded)) == value
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ GOOD, BAD, POISON = WORDS.index("good"), WORDS.index("bad"), WORDS.index("poison
 
 
 class WordRuntime:
-    """Predicts good for texts with the word `good`; fails on a batch with the word `poison`."""
+    """A runtime that predicts good for the word `good`, and fails on a batch with the word `poison`."""
 
     device = "cpu"
     provider = "test"
@@ -179,8 +179,8 @@ async def test_a_faulty_row_is_found_among_batches_taken_at_once(tmp_path: Path,
     setup = Setup(tmp_path, local=0, max_same_shape_batches=2)
     texts = [f"good {number}" for number in range(64)]
     texts[at] = "poison 0"
-    found = await setup.labels(*texts)
-    assert found == ["model" if number == at else "good" for number in range(64)]
+    labels = await setup.labels(*texts)
+    assert labels == ["model" if number == at else "good" for number in range(64)]
 
 
 async def test_an_empty_call_infers_nothing(tmp_path: Path) -> None:
@@ -220,8 +220,8 @@ async def test_new_predictions_are_those_that_the_model_made_for_this_call(tmp_p
 
 async def test_concurrent_calls_are_tokenised_together(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
-    found = await asyncio.gather(setup.labels("good"), setup.labels("bad"), setup.labels("good good"))
-    assert [*found] == [["good"], ["bad"], ["good"]]
+    labels = await asyncio.gather(setup.labels("good"), setup.labels("bad"), setup.labels("good good"))
+    assert [*labels] == [["good"], ["bad"], ["good"]]
     assert setup.observer.stages.count("tokenise") == 1
 
 
@@ -285,9 +285,9 @@ async def test_a_row_that_makes_the_model_fail_is_isolated(tmp_path: Path, at: i
     setup = Setup(tmp_path)
     texts = ["good", "bad", "bad good", "bad bad", "word", "word good", "word word", "up"]
     texts.insert(at, "poison bad")
-    found = await setup.results(*texts)
-    assert [isinstance(r, Poison) for r in found] == [place == at for place in range(9)]
-    poison = found[at]
+    results = await setup.results(*texts)
+    assert [isinstance(r, Poison) for r in results] == [place == at for place in range(9)]
+    poison = results[at]
     assert isinstance(poison, Poison)
     assert poison.reason is Reason.MODEL
     assert "poison" not in str(poison), "the message of a dead letter never contains the text"
@@ -353,7 +353,7 @@ async def test_the_window_follows_the_models_throughput(tmp_path: Path) -> None:
 
 
 class HeldRuntime(WordRuntime):
-    """Starts an inference and ends it when the test sets an event."""
+    """A runtime whose inference ends when the test sets an event."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -149,11 +149,11 @@ class RefusingProducer(FakeProducer):
 
 
 async def test_every_confirmed_delivery_is_counted() -> None:
-    made: list[FakeProducer] = []
+    producers: list[FakeProducer] = []
 
     def make(**options: Any) -> FakeProducer:
-        made.append(FakeProducer(**options))
-        return made[0]
+        producers.append(FakeProducer(**options))
+        return producers[0]
 
     sender = Sender(load_settings(), "texts", [("h", b"v")], make)
     await sender.send(b"a", b"k")
@@ -161,9 +161,12 @@ async def test_every_confirmed_delivery_is_counted() -> None:
     assert (sender.sent, sender.confirmed) == (2, 0)
     await sender.finish()
     assert (sender.sent, sender.confirmed) == (2, 2)
-    assert made[0].records == [("texts", b"a", b"k", [("h", b"v")]), ("texts", b"b", None, [("h", b"v")])]
-    assert made[0].options["acks"] == "all"
-    assert made[0].options["enable_idempotence"] is True
+    assert producers[0].records == [
+        ("texts", b"a", b"k", [("h", b"v")]),
+        ("texts", b"b", None, [("h", b"v")]),
+    ]
+    assert producers[0].options["acks"] == "all"
+    assert producers[0].options["enable_idempotence"] is True
 
 
 async def test_a_refused_delivery_is_an_error_with_the_number_of_confirmed_events() -> None:

@@ -1,4 +1,4 @@
-"""The codec's functions, in C and in Python alike."""
+"""The codec's functions, in C and in Python."""
 
 import pytest
 from hypothesis import given
@@ -92,12 +92,12 @@ def test_any_value_is_its_text_or_left_to_the_slow_path(value: bytes) -> None:
 
 
 @given(st.integers(0, 2**31 - 1))
-def test_varints_are_aiokafkas(number: int) -> None:
+def test_varints_equal_those_of_aiokafka(number: int) -> None:
     from aiokafka.record.util import encode_varint_py
 
-    wanted = bytearray()
-    encode_varint_py(number, wanted.append)
-    assert varint(number) == bytes(wanted)
+    expected = bytearray()
+    encode_varint_py(number, expected.append)
+    assert varint(number) == bytes(expected)
 
 
 def test_the_size_of_records_counts_keys_and_values() -> None:

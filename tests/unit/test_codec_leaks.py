@@ -32,7 +32,7 @@ PREDICTION = (b'"label":"ham"', b"stored", True)
 
 
 class Prediction(NamedTuple):
-    """The free list of plain tuples would look like a leak."""
+    """A prediction of a type of its own, because the free list of plain tuples looks like a leak."""
 
     members: bytes
     stored: bytes
@@ -125,12 +125,12 @@ def call(case: Case) -> None:
 
 def objects(arguments: tuple[Any, ...]) -> list[Any]:
     """Return every object that a function may keep a reference to."""
-    found: list[Any] = [_records.Record, Prediction, list]
+    collected: list[Any] = [_records.Record, Prediction, list]
     for argument in arguments:
-        found.append(argument)
+        collected.append(argument)
         if isinstance(argument, list | tuple):
-            found += objects(tuple(argument))
-    return found
+            collected += objects(tuple(argument))
+    return collected
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -45,9 +45,9 @@ def test_the_file_contains_no_secret() -> None:
 def test_a_stop_may_take_as_long_as_the_worker_takes() -> None:
     needed = Settings.model_fields["drain_deadline_s"].default + EXIT_GRACE_S
     for name in ("worker", "worker-gpu"):
-        given = re.search(r":-(\d+)s", SERVICES[name]["stop_grace_period"])
-        assert given
-        assert int(given[1]) > needed
+        grace_period = re.search(r":-(\d+)s", SERVICES[name]["stop_grace_period"])
+        assert grace_period
+        assert int(grace_period[1]) > needed
 
 
 def test_the_worker_can_be_scaled() -> None:

@@ -121,7 +121,7 @@ def test_a_cause_is_one_line(error: Exception, cause: str) -> None:
     ],
 )
 def test_a_refused_login_differs_from_a_silent_broker(error: Exception, what: str, fix: str) -> None:
-    found = connection_error(load_settings({"broker": "b:1"}), error)
-    assert found.message == f"broker b:1 {what}"
-    assert fix in found.fix
-    assert found.exit_code == 4
+    broker_error = connection_error(load_settings({"broker": "b:1"}), error)
+    assert broker_error.message == f"broker b:1 {what}"
+    assert fix in broker_error.fix
+    assert broker_error.exit_code == 4

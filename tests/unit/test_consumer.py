@@ -35,7 +35,7 @@ CONFIG = ConsumerConfig(max_events=20, max_bytes=1000)
 
 
 class FakeThread(Service):
-    """Stands in for the consumer thread: accepts or refuses commits and returns the fetches of the test."""
+    """A consumer thread that accepts or refuses commits, and returns the fetches of the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -398,8 +398,8 @@ async def test_records_read_before_a_change_are_put_back(
 
         async def stop_during_fetch(active: set[TP], timeout: float) -> FetchedRecords:
             consumer.stop_flow()
-            found: FetchedRecords = await getmany(active, timeout)
-            return found
+            records: FetchedRecords = await getmany(active, timeout)
+            return records
 
         monkeypatch.setattr(thread, "getmany", stop_during_fetch)
     assert await read_once(consumer) == (None, None)
@@ -428,8 +428,8 @@ async def test_an_agent_gets_only_live_batches_and_only_with_capacity(consumer: 
     async def wait_for_capacity() -> None:
         in_flight.append(consumer.in_flight_events)
 
-    found = [batch.records[0].offset async for batch in live_batches(stream, wait_for_capacity)]
-    assert found == [10, 10]
+    first_offsets = [batch.records[0].offset async for batch in live_batches(stream, wait_for_capacity)]
+    assert first_offsets == [10, 10]
     assert in_flight == [0, 0, 0], "a batch that waits for capacity is not in flight yet"
     assert not stream.enable_acks
 

@@ -39,13 +39,13 @@ def test_ids_are_unique_and_the_model_is_of_grafana_10() -> None:
     assert (MODEL["id"], MODEL["uid"]) == (None, "labelstream"), "the id is local to a Grafana instance"
 
 
-def lost(ours: Any, theirs: Any, path: str = "") -> set[str]:
-    """Return the paths at which `theirs` lacks or changes a value of `ours`, without list positions."""
+def changed_paths(ours: Any, theirs: Any, path: str = "") -> set[str]:
+    """Return the paths, without list positions, of the values of `ours` that `theirs` lacks or changes."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         pairs = {name: (value, theirs.get(name, KeyError)) for name, value in ours.items()}
-        return set().union(*(lost(a, b, f"{path}/{name}") for name, (a, b) in pairs.items()))
+        return set().union(*(changed_paths(a, b, f"{path}/{name}") for name, (a, b) in pairs.items()))
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        return set().union(*(lost(a, b, path) for a, b in zip(ours, theirs, strict=True)))
+        return set().union(*(changed_paths(a, b, path) for a, b in zip(ours, theirs, strict=True)))
     return set() if ours == theirs else {path}
 
 
@@ -54,9 +54,13 @@ def test_grafanas_model_has_every_field() -> None:
     theirs = json.loads(JSONEncoder().encode(Dashboard.from_json(MODEL)))
     annotation = ("step", "tagKeys", "textFormat", "titleFormat", "useValueForTime")
     # Written by Grafana's export, read by its data source for Prometheus, and not in the common model.
-    beside = {"/id", "/templating/list/definition", *(f"/annotations/list/{name}" for name in annotation)}
-    assert lost(MODEL, theirs) == beside
-    assert lost({**MODEL, "refresh": "never", "colour": 1}, theirs) == {"/refresh", "/colour", *beside}
+    unmodelled = {"/id", "/templating/list/definition", *(f"/annotations/list/{name}" for name in annotation)}
+    assert changed_paths(MODEL, theirs) == unmodelled
+    assert changed_paths({**MODEL, "refresh": "never", "colour": 1}, theirs) == {
+        "/refresh",
+        "/colour",
+        *unmodelled,
+    }
 
 
 def test_panels_do_not_overlap() -> None:

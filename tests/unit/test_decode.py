@@ -63,7 +63,9 @@ def plain(decoded: Any) -> tuple[Any, ...]:
         (orjson.dumps({**ENVELOPE, "data_base64": "aGk="}), STRUCTURED, "json", "hi", "ce-7"),
     ],
 )
-def test_readable(value: bytes, headers: Headers, input_format: str, text: str, event_id: str) -> None:
+def test_a_valid_value_is_an_event(
+    value: bytes, headers: Headers, input_format: str, text: str, event_id: str
+) -> None:
     event = decode(value, headers, input_format)
     assert isinstance(event, Event), event
     assert (event.text, event.id) == (text, event_id)
@@ -100,7 +102,9 @@ def test_readable(value: bytes, headers: Headers, input_format: str, text: str, 
         (b'{"text":"hi"}', BINARY[:2], Reason.SCHEMA, "texts-3-1041"),
     ],
 )
-def test_broken(value: bytes, headers: Headers, reason: Reason, event_id: str) -> None:
+def test_an_invalid_value_is_a_dead_letter(
+    value: bytes, headers: Headers, reason: Reason, event_id: str
+) -> None:
     dead = decode(value, headers)
     assert isinstance(dead, DeadLetter), dead
     assert (dead.reason, dead.id) == (reason, event_id)
@@ -220,8 +224,8 @@ MEMBERS = ['"id":"{}",', '"id":"{}","id":null,', '"time":"{}",', '"x":["{}"],', 
 def test_both_paths_read_escapes_alike(text: str, other: str, third: str, member: str) -> None:
     members = f'{member.format(other)}"text":"{text}","metadata":{{"m":"{third}"}}'
     value = b"{%b}" % members.encode()
-    (found,) = decoder().decode_all(SOURCE, [as_read(FakeRecord(value))])
-    assert plain(found) == plain(decoder()._slow_path(SOURCE, FakeRecord(value)))
+    (decoded,) = decoder().decode_all(SOURCE, [as_read(FakeRecord(value))])
+    assert plain(decoded) == plain(decoder()._slow_path(SOURCE, FakeRecord(value)))
 
 
 TOKENS = [
@@ -246,8 +250,8 @@ JUMBLED = st.lists(st.sampled_from(TOKENS), max_size=8).map("".join)
 @given(JUMBLED, st.sampled_from(['"x":{}', '"metadata":{}', '"metadata":{{"m":{}}}', '"id":{}', "{}"]))
 def test_both_paths_read_any_tokens_alike(tokens: str, member: str) -> None:
     value = b'{"text":"hi",%b}' % member.format(tokens).encode()
-    (found,) = decoder().decode_all(SOURCE, [as_read(FakeRecord(value))])
-    assert plain(found) == plain(decoder()._slow_path(SOURCE, FakeRecord(value)))
+    (decoded,) = decoder().decode_all(SOURCE, [as_read(FakeRecord(value))])
+    assert plain(decoded) == plain(decoder()._slow_path(SOURCE, FakeRecord(value)))
 
 
 @given(values(), st.lists(HEADER, max_size=4).map(tuple), st.sampled_from(["json", "text"]))
@@ -269,9 +273,9 @@ def test_the_fast_path_reads_no_record_differently(
     record = FakeRecord(value, headers=headers)
     slow = reader._slow_path(SOURCE, record)
     read = as_read(record)
-    found = reader.decode_all(SOURCE, [read, as_read(FakeRecord(USUAL)), read])
-    assert [*map(plain, found[::2])] == [plain(slow)] * 2
-    assert all(decoded.record is read for decoded in found[::2])
+    results = reader.decode_all(SOURCE, [read, as_read(FakeRecord(USUAL)), read])
+    assert [*map(plain, results[::2])] == [plain(slow)] * 2
+    assert all(result.record is read for result in results[::2])
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_both_texts_make_an_event() -> None:
     ],
 )
 def test_a_pair_without_both_texts_is_a_dead_letter(value: bytes, reason: Reason, message: str) -> None:
-    (found,) = DECODER.decode_all(SOURCE, [FakeRecord(value)])
-    assert isinstance(found, DeadLetter)
-    assert found.reason is reason
-    assert message in found.message
+    (decoded,) = DECODER.decode_all(SOURCE, [FakeRecord(value)])
+    assert isinstance(decoded, DeadLetter)
+    assert decoded.reason is reason
+    assert message in decoded.message

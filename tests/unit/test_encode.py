@@ -55,8 +55,8 @@ def label_of(event: Event, cached: bool = True, source: Source = SOURCE) -> Outg
 
 
 def label_value(event: Event, cached: bool = True, source: Source = SOURCE) -> dict[str, object]:
-    found: dict[str, object] = orjson.loads(label_of(event, cached, source).value or b"")
-    return found
+    value: dict[str, object] = orjson.loads(label_of(event, cached, source).value or b"")
+    return value
 
 
 def label_headers(event: Event) -> Headers:
@@ -117,35 +117,37 @@ def test_labels_of_a_batch_are_in_order() -> None:
         for at in range(6)
     ]
     events = [Event(as_read(record), f"t-{at}", "hi") for at, record in enumerate(records)]
-    answers = [(MEMBERS, b"", bool(at % 2)) for at in range(6)]
-    found = [orjson.loads(label.value or b"") for label in encoder().write(SOURCE, NOW_MS, events, answers)]
-    assert [value["id"] for value in found] == [f"t-{at}" for at in range(6)]
-    assert [value["source"]["offset"] for value in found] == list(range(6))
-    assert [value["cached"] for value in found] == [False, True] * 3
-    assert [value["time"][17:] for value in found] == [f"0{at // 2}.000Z" for at in range(6)]
+    predictions = [(MEMBERS, b"", bool(at % 2)) for at in range(6)]
+    values = [
+        orjson.loads(label.value or b"") for label in encoder().write(SOURCE, NOW_MS, events, predictions)
+    ]
+    assert [value["id"] for value in values] == [f"t-{at}" for at in range(6)]
+    assert [value["source"]["offset"] for value in values] == list(range(6))
+    assert [value["cached"] for value in values] == [False, True] * 3
+    assert [value["time"][17:] for value in values] == [f"0{at // 2}.000Z" for at in range(6)]
 
 
-def test_without_a_time_the_record_timestamp_stands_in() -> None:
+def test_an_event_without_a_time_gets_the_record_timestamp() -> None:
     assert label_value(Event(FakeRecord(b"{}"), "t-42", "hi"))["time"] == "2025-11-20T10:00:00.000Z"
 
 
 @given(st.lists(st.integers(-10_000, 3_000) | st.integers(-(2**63), 2**63 - 1), max_size=20))
-def test_times_are_those_of_the_standard_library(timestamps: list[int]) -> None:
+def test_times_equal_those_of_the_standard_library(timestamps: list[int]) -> None:
     time = Rfc3339()
     for timestamp in timestamps:
-        wanted = rfc3339(min(max(timestamp, 0), LATEST_MS))
-        assert [orjson.loads(time.json(timestamp)) for _ in range(2)] == [wanted, wanted]
+        expected = rfc3339(min(max(timestamp, 0), LATEST_MS))
+        assert [orjson.loads(time.json(timestamp)) for _ in range(2)] == [expected, expected]
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "wanted"),
+    ("timestamp", "expected"),
     [(-1, "1970-01-01T00:00:00.000Z"), (1_763_632_800_000_000, "9999-12-31T23:59:59.999Z")],
 )
-def test_a_timestamp_out_of_range_is_clamped(timestamp: int, wanted: str) -> None:
-    assert label_value(Event(FakeRecord(b"{}", timestamp=timestamp), "t", "hi"))["time"] == wanted
+def test_a_timestamp_out_of_range_is_clamped(timestamp: int, expected: str) -> None:
+    assert label_value(Event(FakeRecord(b"{}", timestamp=timestamp), "t", "hi"))["time"] == expected
 
 
-def test_input_headers_are_kept_in_order_and_namesakes_replaced() -> None:
+def test_input_headers_keep_their_order_and_those_with_our_names_are_replaced() -> None:
     headers = (
         ("h", b"1"),
         ("content-type", b"text/plain"),
@@ -153,23 +155,23 @@ def test_input_headers_are_kept_in_order_and_namesakes_replaced() -> None:
         ("h", b"2"),
         ("labelstream-id", b"x"),
     )
-    found = label_headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
-    assert found == [("h", b"1"), ("other", b""), ("h", b"2"), *OURS]
+    output_headers = label_headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
+    assert output_headers == [("h", b"1"), ("other", b""), ("h", b"2"), *OURS]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["h", "other", "Content-Type"]), st.binary(max_size=3))))
-def test_headers_without_namesakes_are_kept_repeated_ones_too(headers: list[tuple[str, bytes]]) -> None:
-    found = label_headers(Event(FakeRecord(b"{}", headers=tuple(headers)), "t-42", "hi"))
-    assert type(found) is list, "aiokafka takes nothing else"
-    assert found == [*headers, *OURS]
+def test_other_input_headers_are_kept_including_repeated_ones(headers: list[tuple[str, bytes]]) -> None:
+    output_headers = label_headers(Event(FakeRecord(b"{}", headers=tuple(headers)), "t-42", "hi"))
+    assert type(output_headers) is list, "aiokafka accepts only a list"
+    assert output_headers == [*headers, *OURS]
 
 
 @pytest.mark.parametrize("name", [name for name, _ in OURS])
-def test_every_namesake_is_replaced(name: str) -> None:
+def test_every_input_header_with_our_name_is_replaced(name: str) -> None:
     headers = ((name, b"theirs"), ("h", b"1"), (name, b"theirs again"))
-    found = label_headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
-    assert type(found) is list
-    assert found == [("h", b"1"), *OURS]
+    output_headers = label_headers(Event(FakeRecord(b"{}", headers=headers), "t-42", "hi"))
+    assert type(output_headers) is list
+    assert output_headers == [("h", b"1"), *OURS]
 
 
 def test_events_do_not_share_headers() -> None:
@@ -180,25 +182,25 @@ def test_events_do_not_share_headers() -> None:
 
 def test_a_trace_is_continued_with_a_new_span() -> None:
     headers = label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", TRACE),)), "t", "hi"))
-    found = dict(headers)
+    by_name = dict(headers)
     assert type(headers) is list
-    assert len(found) == len(headers)
-    assert found["traceparent"] != TRACE
-    assert found["traceparent"].split(b"-")[1] == TRACE.split(b"-")[1]
-    assert len(found["traceparent"]) == len(TRACE)
+    assert len(by_name) == len(headers)
+    assert by_name["traceparent"] != TRACE
+    assert by_name["traceparent"].split(b"-")[1] == TRACE.split(b"-")[1]
+    assert len(by_name["traceparent"]) == len(TRACE)
 
 
 def test_a_malformed_traceparent_is_kept() -> None:
-    found = dict(label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", b"??"),)), "t", "hi")))
-    assert found["traceparent"] == b"??"
+    by_name = dict(label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", b"??"),)), "t", "hi")))
+    assert by_name["traceparent"] == b"??"
 
 
 def test_dead_letter_headers_fit_their_schema() -> None:
     record = FakeRecord(b"{broken", headers=(("h", b"1"), ("h", b"2")))
-    found = dead_letter(DeadLetter(record, SOURCE, "t-1", Reason.DECODE, "not JSON: at 1"), "group-a")
-    ours = {name: value.decode() for name, value in found if name.startswith("labelstream-")}
+    headers = dead_letter(DeadLetter(record, SOURCE, "t-1", Reason.DECODE, "not JSON: at 1"), "group-a")
+    ours = {name: value.decode() for name, value in headers if name.startswith("labelstream-")}
     jsonschema.validate(ours, load_schema("dead-letter-headers.v1"))
-    assert list(found)[:2] == [("h", b"1"), ("h", b"2")]
+    assert list(headers)[:2] == [("h", b"1"), ("h", b"2")]
     assert ours["labelstream-error-offset"] == "1041"
     assert ours["labelstream-error-attempt"] == "1"
     assert ours["labelstream-error-version"] == __version__
@@ -214,8 +216,8 @@ def test_a_replayed_dead_letter_counts_its_attempts() -> None:
 
 
 def test_a_tombstone_keeps_its_headers() -> None:
-    found = tombstone(Tombstone(FakeRecord(None, headers=(("h", b"1"),)), "t-1"))
-    assert list(found) == [("h", b"1"), ("labelstream-id", b"t-1")]
+    headers = tombstone(Tombstone(FakeRecord(None, headers=(("h", b"1"),)), "t-1"))
+    assert list(headers) == [("h", b"1"), ("labelstream-id", b"t-1")]
 
 
 RECORDS = st.builds(
@@ -232,9 +234,11 @@ RECORDS = st.builds(
 def test_packed_and_plain_records_give_the_same_label(
     rows: list[tuple[FakeRecord, str, str | None, bool]],
 ) -> None:
-    answers = [(MEMBERS, b"", cached) for _, _, _, cached in rows]
-    plain = [Event(record, own, "hi", time=time) for record, own, time, _ in rows]
+    predictions = [(MEMBERS, b"", cached) for _, _, _, cached in rows]
+    plain = [Event(record, event_id, "hi", time=time) for record, event_id, time, _ in rows]
     packed = [event._replace(record=as_read(event.record)) for event in plain]  # type: ignore[arg-type]
-    one, other = (encoder().write(SOURCE, NOW_MS, events, answers) for events in (plain, packed))
-    assert [*map(contents, one)] == [*map(contents, other)]
-    assert [label.timestamp for label in other] == [record.timestamp for record, _, _, _ in rows]
+    plain_labels, packed_labels = (
+        encoder().write(SOURCE, NOW_MS, events, predictions) for events in (plain, packed)
+    )
+    assert [*map(contents, plain_labels)] == [*map(contents, packed_labels)]
+    assert [label.timestamp for label in packed_labels] == [record.timestamp for record, _, _, _ in rows]

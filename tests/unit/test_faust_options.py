@@ -18,7 +18,7 @@ def test_faust_accepts_the_options() -> None:
     assert app.conf.web_enabled is False
 
 
-def test_no_compression() -> None:
+def test_compression_none_is_passed_as_none() -> None:
     assert faust_options(load_settings({"compression": "none"}))["producer_compression_type"] is None
 
 
@@ -30,7 +30,7 @@ def test_no_compression() -> None:
         ("SASL_SSL", faust.SASLCredentials),
     ],
 )
-def test_credentials(protocol: str, kind: type[Any], tmp_path: Path) -> None:
+def test_security_settings_become_credentials(protocol: str, kind: type[Any], tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("hunter2\n")
     flags = {"security_protocol": protocol, "sasl_username": "me", "sasl_password_file": str(password)}

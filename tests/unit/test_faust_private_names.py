@@ -113,11 +113,11 @@ OVERRIDDEN_OR_CALLED: dict[object, tuple[str, ...]] = {
 
 LISTED = {name for names in PRIVATE_NAMES.values() for name in names}
 LIBRARIES = ("faust", "mode", "aiokafka")
-ROOM = Path(stream.kafka.faust.__file__).parent
+PACKAGE = Path(stream.kafka.faust.__file__).parent
 
 
-def is_there(owner: object, name: str) -> bool:
-    """Whether a class has a name, as a class attribute or as an attribute that its methods use."""
+def has_name(owner: object, name: str) -> bool:
+    """Return whether a class has a name, as a class attribute or as an attribute that its methods use."""
     assert isinstance(owner, type)
     sources = (inspect.getsource(base) for base in owner.__mro__ if base.__module__.startswith(LIBRARIES))
     return hasattr(owner, name) or any(re.search(rf"\bself\.{name}\b", source) for source in sources)
@@ -133,7 +133,7 @@ def is_there(owner: object, name: str) -> bool:
     ],
 )
 def test_the_library_has_the_name(owner: type, name: str) -> None:
-    assert is_there(owner, name), f"{owner.__name__}.{name}: {UPGRADE}"
+    assert has_name(owner, name), f"{owner.__name__}.{name}: {UPGRADE}"
 
 
 # ---- the list is complete, and no other module uses a private name ---------------------------------------
@@ -173,7 +173,7 @@ def modules(*, inside: bool) -> Iterator[tuple[str, ast.Module]]:
     """Yield the path and the code of the modules of `stream` inside or outside `stream/kafka/faust`."""
     root = Path(stream.__file__).parent
     for path in sorted(root.rglob("*.py")):
-        if (ROOM in path.parents) == inside:
+        if (PACKAGE in path.parents) == inside:
             yield str(path.relative_to(root)), ast.parse(path.read_text(encoding="utf-8"))
 
 
@@ -184,7 +184,7 @@ def test_every_private_name_that_is_used_is_listed() -> None:
 
 def test_every_private_name_that_is_overridden_is_listed() -> None:
     overridden = set()
-    for info in pkgutil.iter_modules([str(ROOM)], "stream.kafka.faust."):
+    for info in pkgutil.iter_modules([str(PACKAGE)], "stream.kafka.faust."):
         for owner in vars(importlib.import_module(info.name)).values():
             if isinstance(owner, type) and owner.__module__ == info.name:
                 foreign = [base for base in owner.__mro__[1:] if base.__module__.split(".")[0] in LIBRARIES]
@@ -206,13 +206,13 @@ def test_no_listed_name_is_unused() -> None:
 
 
 def test_no_other_module_uses_a_private_name() -> None:
-    found = {
+    users = {
         f"{path}: {ast.unparse(node)}"
         for path, tree in modules(inside=False)
         for node in foreign_attributes(tree)
         if node.attr in LISTED
     }
-    assert not found, "move the code into stream/kafka/faust"
+    assert not users, "move the code into stream/kafka/faust"
 
 
 def imported_from(tree: ast.AST, packages: tuple[str, ...]) -> set[str]:
@@ -231,25 +231,25 @@ def imported_from(tree: ast.AST, packages: tuple[str, ...]) -> set[str]:
 
 
 def test_no_other_module_imports_faust_or_mode() -> None:
-    found = {path for path, tree in modules(inside=False) if imported_from(tree, ("faust", "mode"))}
-    assert not found, "move the code into stream/kafka/faust"
+    importers = {path for path, tree in modules(inside=False) if imported_from(tree, ("faust", "mode"))}
+    assert not importers, "move the code into stream/kafka/faust"
 
 
 def test_no_other_module_subclasses_or_patches_the_libraries() -> None:
-    found = set()
+    violations = set()
     for path, tree in modules(inside=False):
         foreign = imported_from(tree, LIBRARIES)
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 bases = {ast.unparse(base).split(".")[0] for base in node.bases}
-                found |= {f"{path}: class {node.name}({base})" for base in bases & foreign}
+                violations |= {f"{path}: class {node.name}({base})" for base in bases & foreign}
             elif (
                 isinstance(node, ast.Attribute)
                 and isinstance(node.ctx, ast.Store)
                 and ast.unparse(node.value).split(".")[0] in foreign
             ):
-                found.add(f"{path}: {ast.unparse(node)} = ...")
-    assert not found, "move the code into stream/kafka/faust"
+                violations.add(f"{path}: {ast.unparse(node)} = ...")
+    assert not violations, "move the code into stream/kafka/faust"
 
 
 def test_the_libraries_read_the_attributes_that_are_set() -> None:

@@ -31,9 +31,9 @@ def manifest(task: Any = "single-label", labels: tuple[str, ...] = ("a", "b", "c
 
 
 def predicted(of: Manifest, logits: object, top_k: int | None = None) -> dict[str, Any]:
-    (found,) = make_head(of, top_k).predict(np.array([logits], dtype=np.float32), ())
-    assert isinstance(found, Prediction)
-    return found.fields()
+    (prediction,) = make_head(of, top_k).predict(np.array([logits], dtype=np.float32), ())
+    assert isinstance(prediction, Prediction)
+    return prediction.fields()
 
 
 def test_a_single_label_bundle_without_options_gets_the_single_label_head() -> None:
@@ -98,8 +98,8 @@ def test_the_default_threshold_is_one_half() -> None:
 
 def test_a_multi_label_head_abstains_from_all_labels() -> None:
     multi = manifest("multi-label", abstain_below=0.7)
-    found = predicted(multi, [0.5, -1, -2])
-    assert (found["labels"], found["abstained"]) == ([], True)
+    fields = predicted(multi, [0.5, -1, -2])
+    assert (fields["labels"], fields["abstained"]) == ([], True)
     assert "abstained" not in predicted(multi, [2.0, -1, -2])
 
 
@@ -140,10 +140,10 @@ def test_only_rows_with_non_finite_logits_are_poison(of: Manifest, bad: float) -
     logits = np.ones(shape, dtype=np.float32)
     logits[1, -1] = bad
     tokens = MergedTokens("ab", [1, 2], [0, 0], [(0, 1), (1, 2)], [0, 0], [0, 0])
-    found = make_head(of).predict(logits, [tokens] * 3)
-    assert [isinstance(result, Poison) for result in found] == [False, True, False]
-    assert isinstance(found[1], Poison)
-    assert found[1].reason is Reason.MODEL
+    results = make_head(of).predict(logits, [tokens] * 3)
+    assert [isinstance(result, Poison) for result in results] == [False, True, False]
+    assert isinstance(results[1], Poison)
+    assert results[1].reason is Reason.MODEL
 
 
 def spans_of(text: str, spans: str, *words: tuple[str, int, int], **rules: Any) -> list[tuple[str, str]]:
@@ -158,9 +158,9 @@ def spans_of(text: str, spans: str, *words: tuple[str, int, int], **rules: Any) 
     ids = [*range(count)]
     word_ids = [None, *(int(c) for c in spans), None]
     tokens = MergedTokens(text, ids, [0] * count, offsets, word_ids, [1, *[0] * len(words), 1])
-    (found,) = make_head(of).predict(logits, [tokens])
-    assert isinstance(found, Prediction)
-    return [(span["type"], span["text"]) for span in found.fields()["spans"]]
+    (prediction,) = make_head(of).predict(logits, [tokens])
+    assert isinstance(prediction, Prediction)
+    return [(span["type"], span["text"]) for span in prediction.fields()["spans"]]
 
 
 def test_a_word_has_the_tag_of_its_first_sub_word() -> None:
@@ -199,9 +199,9 @@ def test_the_bytes_of_a_character_are_one_piece() -> None:
 def test_spans_below_the_threshold_are_omitted() -> None:
     of = manifest("token", ("O", "B-A"), abstain_below=0.9)
     tokens = MergedTokens("a b", [1, 2], [0, 0], [(0, 1), (2, 3)], [0, 1], [0, 0])
-    (found,) = make_head(of).predict(np.array([[[0, 1], [0, 9]]], dtype=np.float32), [tokens])
-    assert isinstance(found, Prediction)
-    assert [span["text"] for span in found.fields()["spans"]] == ["b"]
+    (prediction,) = make_head(of).predict(np.array([[[0, 1], [0, 9]]], dtype=np.float32), [tokens])
+    assert isinstance(prediction, Prediction)
+    assert [span["text"] for span in prediction.fields()["spans"]] == ["b"]
 
 
 def test_probabilities_use_the_activation_of_the_task() -> None:
@@ -226,5 +226,5 @@ def test_a_graph_with_an_unknown_input_is_refused() -> None:
 
 def test_an_extreme_number_is_clipped() -> None:
     encoder = MetadataEncoder([NumericColumn(name="n", mean=0.0, std=1e-3)])
-    found = encoder.encode([{"n": 1e300}, {"n": -1e300}, {"n": 0.002}])
-    assert found.tolist() == [[1e4, 0.0], [-1e4, 0.0], [2.0, 0.0]]
+    encoded = encoder.encode([{"n": 1e300}, {"n": -1e300}, {"n": 0.002}])
+    assert encoded.tolist() == [[1e4, 0.0], [-1e4, 0.0], [2.0, 0.0]]

@@ -43,7 +43,7 @@ def test_every_bundle_must_be_warm() -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "stopping", "ok", "found"),
+    ("member", "stopping", "ok", "message"),
     [
         (FakeMember(True, ("texts", 0), ("texts", 1)), False, True, "2 partitions assigned"),
         (FakeMember(True), False, True, "on standby: other workers have all partitions"),
@@ -52,17 +52,17 @@ def test_every_bundle_must_be_warm() -> None:
     ],
 )
 def test_the_group_check_needs_a_joined_member(
-    member: FakeMember, stopping: bool, ok: bool, found: str
+    member: FakeMember, stopping: bool, ok: bool, message: str
 ) -> None:
-    assert check_group(member, stopping) == (ok, found)
+    assert check_group(member, stopping) == (ok, message)
 
 
 def test_a_silent_broker_fails_with_the_reason() -> None:
     assert check_broker("kafka:9092", FakeProbe(14.9, "no answer in time")).ok, (
         "one missed answer is no outage"
     )
-    found = check_broker("kafka:9092", FakeProbe(20, "connection refused"))
-    assert found == (False, "kafka:9092 has not answered for 20 s: connection refused")
+    check = check_broker("kafka:9092", FakeProbe(20, "connection refused"))
+    assert check == (False, "kafka:9092 has not answered for 20 s: connection refused")
     assert check_broker("kafka:9092", FakeProbe(20)).found == "kafka:9092 has not answered for 20 s"
 
 

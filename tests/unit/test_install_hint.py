@@ -12,15 +12,15 @@ PROJECT = Path(__file__).parents[2]
 ROOTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "constraints.txt", "pyproject.toml")
 FOLDERS = ("docs", "stream", "trainer", "tests", "benchmarks", "deploy", ".ci")
 TEXT = {".py", ".md", ".sh", ".toml", ".txt", ".yml", ".json", ""}
-# `pip install` of the name that belongs to somebody else on the package index.
+# Matches `pip install` of the name that belongs to somebody else on the package index.
 FOREIGN = re.compile(r"install (?:-\S+ )*['\"]?labelstream(?![\w.-]*\.whl)(?![\w-])")
 
 
 def documents() -> list[Path]:
-    found = [PROJECT / name for name in ROOTS]
+    files = [PROJECT / name for name in ROOTS]
     for folder in FOLDERS:
-        found += [path for path in (PROJECT / folder).rglob("*") if path.is_file() and path.suffix in TEXT]
-    return [path for path in found if path != Path(__file__)]
+        files += [path for path in (PROJECT / folder).rglob("*") if path.is_file() and path.suffix in TEXT]
+    return [path for path in files if path != Path(__file__)]
 
 
 def test_nothing_installs_the_foreign_package_of_this_name() -> None:
@@ -33,7 +33,7 @@ def test_nothing_installs_the_foreign_package_of_this_name() -> None:
     assert lines == []
 
 
-def test_the_pattern_finds_what_it_looks_for() -> None:
+def test_the_pattern_matches_install_commands_of_the_foreign_package() -> None:
     assert FOREIGN.search("pip install 'labelstream[cpu]'")
     assert FOREIGN.search("pip install -U labelstream")
     assert not FOREIGN.search("pip install labelstream_kafka-0.1.0-py3-none-any.whl")

@@ -1,4 +1,4 @@
-"""The decoder on JSONTestSuite's cases, wherever in an event they stand, through both codecs."""
+"""The decoder on JSONTestSuite's cases, at every position in an event, with both codecs."""
 
 from typing import Any
 
@@ -58,19 +58,19 @@ STRINGS = {
 def decode(value: bytes) -> Any:
     """Decode a value, and check that the slow path decodes it in the same way."""
     decoder = Decoder(input_format="json", max_event_bytes=1 << 20, max_text_chars=1000)
-    (found,) = decoder.decode_all(SOURCE, [as_read(FakeRecord(value))])
+    (decoded,) = decoder.decode_all(SOURCE, [as_read(FakeRecord(value))])
     slow = decoder._slow_path(SOURCE, FakeRecord(value))
-    assert type(found) is type(slow)
-    if isinstance(found, Event) and isinstance(slow, Event):
-        assert (found.id, found.text, found.metadata, found.time) == (
+    assert type(decoded) is type(slow)
+    if isinstance(decoded, Event) and isinstance(slow, Event):
+        assert (decoded.id, decoded.text, decoded.metadata, decoded.time) == (
             slow.id,
             slow.text,
             slow.metadata,
             slow.time,
         )
-    if isinstance(found, DeadLetter) and isinstance(slow, DeadLetter):
-        assert (found.id, found.reason, found.message) == (slow.id, slow.reason, slow.message)
-    return found
+    if isinstance(decoded, DeadLetter) and isinstance(slow, DeadLetter):
+        assert (decoded.id, decoded.reason, decoded.message) == (slow.id, slow.reason, slow.message)
+    return decoded
 
 
 def put(place: bytes, data: bytes) -> bytes:
@@ -78,7 +78,7 @@ def put(place: bytes, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_json_is_read_wherever_it_stands(name: str) -> None:
+def test_json_is_read_at_every_position(name: str) -> None:
     data, value = READ[name]
     for place in PLACES:
         event = decode(put(place, data))
@@ -89,7 +89,7 @@ def test_json_is_read_wherever_it_stands(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NOT_READ)
-def test_what_is_not_json_is_a_dead_letter_wherever_it_stands(name: str) -> None:
+def test_invalid_json_is_a_dead_letter_at_every_position(name: str) -> None:
     for place in (*PLACES, b"%b"):
         dead = decode(put(place, NOT_READ[name]))
         assert isinstance(dead, DeadLetter), (place, dead)
@@ -105,7 +105,7 @@ def test_json_without_a_text_is_a_dead_letter_of_the_schema(name: str) -> None:
 
 @pytest.mark.parametrize("kind", UNREADABLE)
 @pytest.mark.parametrize("place", STRINGS)
-def test_bytes_that_are_not_utf_8_are_a_dead_letter_wherever_they_stand(place: str, kind: str) -> None:
+def test_invalid_utf_8_is_a_dead_letter_at_every_position(place: str, kind: str) -> None:
     dead = decode(put(STRINGS[place], UNREADABLE[kind]))
     assert isinstance(dead, DeadLetter), dead
     assert dead.reason is Reason.DECODE

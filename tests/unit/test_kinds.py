@@ -73,13 +73,13 @@ def test_every_runtime_computes_the_reference_logits(
     bundles: dict[str, Bundle], name: str, device: str
 ) -> None:
     bundle = bundles[name]
-    rows, wanted = read_reference(bundle)
+    rows, reference = read_reference(bundle)
     runtime = OnnxRuntime(bundle, "fp32") if device == "cpu" else open_openvino_runtimes(bundle, "fp32", 1)[0]
     done: list[int] = []
-    found = infer_all(runtime, Tokeniser(bundle), rows, done.append)
-    parity = compare(wanted, found, tolerance=1e-3, min_label_agreement=1, manifest=bundle.manifest)
+    logits = infer_all(runtime, Tokeniser(bundle), rows, done.append)
+    parity = compare(reference, logits, tolerance=1e-3, min_label_agreement=1, manifest=bundle.manifest)
     assert within_tolerance(parity), parity
-    assert parity.rows == len(wanted)
+    assert parity.rows == len(reference)
     assert sum(done) == len(rows)
 
 
@@ -87,11 +87,11 @@ def test_every_runtime_computes_the_reference_logits(
 def test_the_classifier_predicts_from_the_reference_logits(bundles: dict[str, Bundle], name: str) -> None:
     bundle = bundles[name]
     rows, logits = read_reference(bundle)
-    wanted = make_head(bundle.manifest).predict(logits, ())
-    for found, expected in zip(classify(bundle, rows), wanted, strict=True):
-        assert isinstance(found, Prediction)
+    predictions = make_head(bundle.manifest).predict(logits, ())
+    for actual, expected in zip(classify(bundle, rows), predictions, strict=True):
+        assert isinstance(actual, Prediction)
         assert isinstance(expected, Prediction)
-        assert found.fields() == _near(expected.fields())
+        assert actual.fields() == _near(expected.fields())
 
 
 def _near(fields: dict[str, object]) -> dict[str, object]:
@@ -116,15 +116,15 @@ def test_the_label_events_of_every_head_match_the_schema(bundles: dict[str, Bund
 @pytest.mark.parametrize("name", NAMES)
 def test_restored_predictions_are_equal_except_for_cached(bundles: dict[str, Bundle], name: str) -> None:
     kind, manifest = BY_NAME[name], bundles[name].manifest
-    found = [r for r in classify(bundles[name], kind.rows) if isinstance(r, Prediction)]
+    predictions = [r for r in classify(bundles[name], kind.rows) if isinstance(r, Prediction)]
     head = make_head(manifest)
     inputs = InputReader(manifest).read(kind.rows)
-    assert all(head.accepts(prediction.stored) for prediction in found)
-    again = head.restore([prediction.stored for prediction in found], inputs)
-    assert [prediction._replace(cached=False) for prediction in again] == found
-    assert {prediction.cached for prediction in again} == {True}
+    assert all(head.accepts(prediction.stored) for prediction in predictions)
+    restored = head.restore([prediction.stored for prediction in predictions], inputs)
+    assert [prediction._replace(cached=False) for prediction in restored] == predictions
+    assert {prediction.cached for prediction in restored} == {True}
     assert not head.accepts(b"")
-    assert not head.accepts(found[0].stored + b"x")
+    assert not head.accepts(predictions[0].stored + b"x")
 
 
 def test_the_prediction_of_a_text_does_not_depend_on_the_batches_of_its_windows(

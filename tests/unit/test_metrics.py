@@ -43,10 +43,10 @@ def test_buckets_and_sums_equal_those_of_a_plain_histogram(batches: list[tuple[s
         ages.observe(route, np.array(timestamps, dtype=np.int64), NOW)
         for timestamp in timestamps:
             plain.labels(route).observe(max(NOW - timestamp, 0) / 1000)
-    found, wanted = samples(ours), samples(theirs)
-    assert found.keys() == wanted.keys()
-    for key, value in wanted.items():
-        assert abs(found[key] - value) < 1e-6, key
+    actual, expected = samples(ours), samples(theirs)
+    assert actual.keys() == expected.keys()
+    for key, value in expected.items():
+        assert abs(actual[key] - value) < 1e-6, key
 
 
 def test_ages_are_exposed_as_a_histogram() -> None:
@@ -73,7 +73,7 @@ def test_series_of_known_labels_start_at_zero() -> None:
     metrics.register_redis()
     metrics.register_partitions([("texts", 3)])
     value = metrics.registry.get_sample_value
-    wanted = [
+    expected = [
         *[("events_total", {"route": "r", "outcome": o}) for o in ("labelled", "dead", "tombstone")],
         *[("dead_letters_total", {"route": "r", "reason": reason.value}) for reason in Reason],
         ("events_in_total", {"route": "r"}),
@@ -89,7 +89,7 @@ def test_series_of_known_labels_start_at_zero() -> None:
         ("redis_up", {}),
         ("ready", {}),
     ]
-    for name, labels in wanted:
+    for name, labels in expected:
         assert value(f"labelstream_{name}", labels) == 0, (name, labels)
 
 
@@ -109,8 +109,8 @@ def test_openmetrics_is_served_when_the_client_accepts_it() -> None:
     metrics.register_route("r")
     metrics.register_redis()
     metrics.build.labels("1").set(1)
-    asked = "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5"
-    body, content_type = metrics.exposition(asked)
+    accept = "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5"
+    body, content_type = metrics.exposition(accept)
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name: family for family in openmetrics(body.decode())}
     assert families["labelstream_retries"].type == "counter"

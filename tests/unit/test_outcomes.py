@@ -73,8 +73,8 @@ def test_every_record_has_one_output_record_in_offset_order(kinds: list[str]) ->
 
 def test_each_kind_of_outcome_has_its_value_and_headers() -> None:
     records = Setup().write(["labelled", "cached", "tombstone", "dead", "poison"]).records
-    inferred, cached, gone = (record.value for record in records["labels"])
-    assert gone is None
+    inferred, cached, tombstone = (record.value for record in records["labels"])
+    assert tombstone is None
     for at, value in enumerate((inferred, cached)):
         label = orjson.loads(value or b"")
         assert (label["label"], label["cached"]) == ("good", bool(at))

@@ -1,4 +1,4 @@
-"""Everyone can read the page: contrast of text, light and dark, as WCAG 2 AA asks."""
+"""The contrast of the page's text meets WCAG 2 AA in the light and the dark scheme."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ AA = 4.5
 
 
 def colours(block: str) -> dict[str, str]:
-    """The custom properties of a block that are plain colours."""
+    """Return the custom properties of a block that are plain colours."""
     return dict(re.findall(r"--([a-z-]+): #([0-9a-f]{6});", block))
 
 
@@ -23,14 +23,14 @@ SCHEMES = {"light": colours(LIGHT_BLOCK), "dark": colours(DARK_BLOCK)}
 
 
 def luminance(colour: str) -> float:
-    """WCAG's relative luminance of RRGGBB."""
+    """Return WCAG's relative luminance of RRGGBB."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def contrast(one: str, other: str) -> float:
-    """WCAG's ratio, 1 to 21."""
+    """Return WCAG's contrast ratio, from 1 to 21."""
     dark, bright = sorted((luminance(one), luminance(other)))
     return (bright + 0.05) / (dark + 0.05)
 
@@ -42,6 +42,6 @@ def test_the_ratio_is_that_of_the_standard() -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(("text", "ground"), TEXT_ON_GROUND)
-def test_text_stands_out(scheme: str, text: str, ground: str) -> None:
-    found = SCHEMES[scheme]
-    assert contrast(found[text], found[ground]) >= AA
+def test_text_has_enough_contrast(scheme: str, text: str, ground: str) -> None:
+    palette = SCHEMES[scheme]
+    assert contrast(palette[text], palette[ground]) >= AA

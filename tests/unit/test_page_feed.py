@@ -14,7 +14,7 @@ DEADLINE_S = 60.0
 
 
 class CountingBuilder:
-    """Counts how often a snapshot is built."""
+    """A snapshot function that counts its calls."""
 
     def __init__(self, padding: int = 0) -> None:
         self.times = 0
@@ -38,11 +38,11 @@ async def served(feed: Feed) -> AsyncIterator[TestClient[web.Request, web.Applic
         yield client
 
 
-async def frame(answer: ClientResponse) -> bytes:
+async def frame(response: ClientResponse) -> bytes:
     received = b""
     async with asyncio.timeout(DEADLINE_S):
         while not received.endswith(b"\n\n"):
-            received += await answer.content.readany()
+            received += await response.content.readany()
     return received.strip()
 
 
@@ -73,11 +73,11 @@ async def test_nothing_is_built_without_viewers() -> None:
             return feed.viewers == 0
 
         await until_async(gone, DEADLINE_S, "the viewer's end")
-        made = build.times
+        builds = build.times
         feed.refresh()
-        assert build.times == made
+        assert build.times == builds
         # A new viewer gets a new snapshot, not the last one of an earlier viewer.
-        assert await frame(await client.get("/stream")) == b"data: %d" % (made + 1)
+        assert await frame(await client.get("/stream")) == b"data: %d" % (builds + 1)
 
 
 async def test_the_number_of_viewers_is_bounded() -> None:

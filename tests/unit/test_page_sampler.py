@@ -82,7 +82,7 @@ def test_the_rate_of_samples_is_limited() -> None:
     clock.now = 1_000
     sample(recent, batch, [good()] * 8)
     sample(recent, batch, [good()] * 8)
-    assert recent.label_counts("r").sampled == 25, "what was not used does not add up for ever"
+    assert recent.label_counts("r").sampled == 25, "an unused allowance does not accumulate"
 
 
 def test_texts_are_kept_only_if_the_settings_show_them() -> None:
@@ -122,7 +122,7 @@ def test_memory_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "wanted"),
+    ("members", "summary"),
     [
         ({"label": "a", "score": 0.5, "scores": {}}, (["a"], "a", 0.5)),
         ({"label": None, "abstained": True, "scores": {}}, (["(abstained)"], "(abstained)", None)),
@@ -135,5 +135,5 @@ def test_memory_is_bounded() -> None:
         ({"labels": ["x" * MAX_PARSED_BYTES]}, ([], "(long)", None)),
     ],
 )
-def test_every_kind_of_prediction_has_a_summary(members: dict[str, object], wanted: object) -> None:
-    assert summarize_prediction(prediction(**members)) == wanted
+def test_every_kind_of_prediction_has_a_summary(members: dict[str, object], summary: object) -> None:
+    assert summarize_prediction(prediction(**members)) == summary

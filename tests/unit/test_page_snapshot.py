@@ -61,20 +61,23 @@ def test_every_figure_matches_the_metrics() -> None:
     metrics.lag.labels("chat", "1").set(4)
     metrics.bundle.labels("mail", "support", "3", "sha256:0", "int8", "CPUExecutionProvider").set(1)
     metrics.bundle.labels("chat", "support", "4", "sha256:1", "fp32", "CPUExecutionProvider").set(1)
-    found = setup.after(10.0)
-    assert found.outcomes == {"labelled": 90, "dead": 10}
-    assert (found.per_s, found.throughput) == (10.0, [10.0])
-    assert found.dead_reasons == {"decode": 8, "empty": 2}
-    assert ("local", 30, 90, 30 / 90) in [(t.tier, t.hits, t.lookups, t.ratio) for t in found.cache]
-    assert (found.batches.per_s, found.batches.rows, found.batches.fill) == (0.2, 30, 0.5)
-    assert (found.queue_events, found.queue_bytes, found.in_flight_events) == (5, 900, 12)
-    assert [(lag.topic, lag.partition, lag.events) for lag in found.lag] == [("chat", 1, 4), ("mail", 0, 3)]
-    assert found.lag_total == 7
-    assert [(r.name, r.bundle, r.variant, r.provider) for r in found.routes] == [
+    snapshot = setup.after(10.0)
+    assert snapshot.outcomes == {"labelled": 90, "dead": 10}
+    assert (snapshot.per_s, snapshot.throughput) == (10.0, [10.0])
+    assert snapshot.dead_reasons == {"decode": 8, "empty": 2}
+    assert ("local", 30, 90, 30 / 90) in [(t.tier, t.hits, t.lookups, t.ratio) for t in snapshot.cache]
+    assert (snapshot.batches.per_s, snapshot.batches.rows, snapshot.batches.fill) == (0.2, 30, 0.5)
+    assert (snapshot.queue_events, snapshot.queue_bytes, snapshot.in_flight_events) == (5, 900, 12)
+    assert [(lag.topic, lag.partition, lag.events) for lag in snapshot.lag] == [
+        ("chat", 1, 4),
+        ("mail", 0, 3),
+    ]
+    assert snapshot.lag_total == 7
+    assert [(r.name, r.bundle, r.variant, r.provider) for r in snapshot.routes] == [
         ("mail", "support@3", "int8", "CPU"),
         ("chat", "support@4", "fp32", "CPU"),
     ]
-    assert found.state.name == "keeping up"
+    assert snapshot.state.name == "keeping up"
 
 
 def test_cache_and_batches_cover_the_last_minute() -> None:
@@ -84,7 +87,7 @@ def test_cache_and_batches_cover_the_last_minute() -> None:
     setup.after(10.0)
     setup.metrics.cache_result("redis", "hit", 30)
     setup.metrics.cache_result("redis", "error", 10)
-    (tier,) = (found for found in setup.after(70.0).cache if found.tier == "redis")
+    (tier,) = (entry for entry in setup.after(70.0).cache if entry.tier == "redis")
     assert (tier.hits, tier.lookups, tier.ratio) == (30, 40, 0.75)
     assert (tier.hits_total, tier.lookups_total) == (30, 90)
     assert setup.after(71.0).batches.rows is None
@@ -94,9 +97,9 @@ def test_only_the_partitions_with_the_largest_lag_are_kept() -> None:
     setup = Setup()
     for partition in range(PARTITIONS_SHOWN + 5):
         setup.metrics.lag.labels("mail", str(partition)).set(partition)
-    found = setup.after(1.0)
-    assert [lag.partition for lag in found.lag] == [*range(5, PARTITIONS_SHOWN + 5)]
-    assert found.lag_more == 5
+    snapshot = setup.after(1.0)
+    assert [lag.partition for lag in snapshot.lag] == [*range(5, PARTITIONS_SHOWN + 5)]
+    assert snapshot.lag_more == 5
 
 
 def test_the_lag_is_current_although_the_scrape_is_older() -> None:
@@ -104,9 +107,9 @@ def test_the_lag_is_current_although_the_scrape_is_older() -> None:
     setup.metrics.assigned.set(1)
     setup.after(1.0)
     setup.metrics.lag.labels("mail", "0").set(3)
-    found = setup.builder.snapshot()
-    assert (found.lag_total, found.lag[0].events) == (3, 3)
-    assert "3 events are waiting" in found.state.reason
+    snapshot = setup.builder.snapshot()
+    assert (snapshot.lag_total, snapshot.lag[0].events) == (3, 3)
+    assert "3 events are waiting" in snapshot.state.reason
 
 
 def test_the_state_names_what_is_missing_until_the_worker_is_ready() -> None:

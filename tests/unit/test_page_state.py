@@ -31,9 +31,9 @@ HEALTHY = StateInputs(waiting_for=None, assigned=4, waiting=0, waiting_before=0,
     ],
 )
 def test_each_state_has_its_reason(changes: dict[str, object], name: str, reason: str) -> None:
-    found = derive_state(replace(HEALTHY, **changes))  # type: ignore[arg-type]
-    assert found.name == name
-    assert reason in found.reason
+    state = derive_state(replace(HEALTHY, **changes))  # type: ignore[arg-type]
+    assert state.name == name
+    assert reason in state.reason
 
 
 def test_the_bottleneck_is_named_when_partitions_are_paused() -> None:

@@ -42,9 +42,9 @@ async def worker_port(token_file: Path | None = None) -> AsyncIterator[tuple[str
 
 async def test_the_page_requests_only_its_own_files_and_sends_security_headers() -> None:
     async with worker_port() as (url, _), ClientSession(url) as session:
-        answer = await session.get("/")
-        html = await answer.text()
-        assert answer.headers["Cache-Control"] == "no-store"
+        response = await session.get("/")
+        html = await response.text()
+        assert response.headers["Cache-Control"] == "no-store"
         for name in re.findall(r'(?:href|src)="page/([^"]+)"', html):
             file = await session.get(f"/page/{name}")
             assert file.status == 200, name
@@ -53,7 +53,7 @@ async def test_the_page_requests_only_its_own_files_and_sends_security_headers()
             assert "unsafe" not in policy
             assert file.headers["X-Content-Type-Options"] == "nosniff"
             assert file.headers["Cache-Control"] == "no-cache"
-        assert answer.headers["Content-Security-Policy"] == policy
+        assert response.headers["Content-Security-Policy"] == policy
         assert not re.search(r"https?://|<script(?![^>]* src=)|\son[a-z]+=|style=", html)
 
 
@@ -86,8 +86,8 @@ async def test_the_token_is_accepted_as_basic_password_and_as_bearer(tmp_path: P
         for path in ("/", "/page/main.js", "/stream", "/metrics", "/info"):
             refused = await session.get(path)
             assert refused.status == 401
-            asked = refused.headers.getall("WWW-Authenticate")
-            assert [scheme.split()[0] for scheme in asked] == ["Bearer", "Basic"]
+            challenges = refused.headers.getall("WWW-Authenticate")
+            assert [scheme.split()[0] for scheme in challenges] == ["Bearer", "Basic"]
             wrong = BasicAuth("any", "wrong").encode()
             assert (await session.get(path, headers={"Authorization": wrong})).status == 401
             basic = BasicAuth("any", TOKEN, "utf-8").encode()

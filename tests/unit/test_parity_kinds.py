@@ -32,34 +32,36 @@ def manifest(task: Any, **more: Any) -> Manifest:
 
 def test_every_label_of_a_multi_label_row_is_a_decision() -> None:
     multi = manifest("multi-label", thresholds={"a": 0.5, "b": 0.9})
-    wanted = np.array([[1.0, 2.0], [-1.0, 2.0]], dtype=np.float32)
-    found = np.array([[1.0, 2.5], [-1.0, 2.0]], dtype=np.float32)
-    assert label_agreement(wanted, found, 1, multi) == 0.75, "sigmoid(2.5) exceeds 0.9, sigmoid(2) does not"
+    expected = np.array([[1.0, 2.0], [-1.0, 2.0]], dtype=np.float32)
+    actual = np.array([[1.0, 2.5], [-1.0, 2.0]], dtype=np.float32)
+    assert label_agreement(expected, actual, 1, multi) == 0.75, (
+        "sigmoid(2.5) exceeds 0.9, sigmoid(2) does not"
+    )
     warm = multi.model_copy(update={"temperature": 2.0})
-    assert label_agreement(wanted, found, 1, warm) == 1.0
-    assert label_agreement(wanted, found, 1) == 1.0, "the best label is the same"
+    assert label_agreement(expected, actual, 1, warm) == 1.0
+    assert label_agreement(expected, actual, 1) == 1.0, "the best label is the same"
 
 
 def test_a_regression_row_agrees_within_the_tolerance() -> None:
-    wanted = np.zeros((4, 1), dtype=np.float32)
-    found = np.array([[0.0], [0.1], [-0.2], [0.3]], dtype=np.float32)
-    assert label_agreement(wanted, found, 0.2, manifest("regression")) == 0.75
+    expected = np.zeros((4, 1), dtype=np.float32)
+    actual = np.array([[0.0], [0.1], [-0.2], [0.3]], dtype=np.float32)
+    assert label_agreement(expected, actual, 0.2, manifest("regression")) == 0.75
 
 
 def test_every_tagged_token_is_a_decision() -> None:
-    wanted = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], dtype=np.float32)
-    found = np.array([[1, 0], [1, 0], [1, 0], [1, 0]], dtype=np.float32)
-    parity = compare(wanted, found, tolerance=2, min_label_agreement=0.75, manifest=manifest("token"))
+    expected = np.array([[1, 0], [0, 1], [1, 0], [1, 0]], dtype=np.float32)
+    actual = np.array([[1, 0], [1, 0], [1, 0], [1, 0]], dtype=np.float32)
+    parity = compare(expected, actual, tolerance=2, min_label_agreement=0.75, manifest=manifest("token"))
     assert (parity.rows, parity.label_agreement) == (4, 0.75)
     assert within_tolerance(parity)
 
 
 def test_the_rows_with_the_largest_token_differences_are_reported() -> None:
     rows = [TextInput(text) for text in ("one", "two", "three")]
-    wanted = np.zeros((6, 2), dtype=np.float32)
-    found = wanted.copy()
-    found[3, 1], found[0, 0] = 5.0, 1.0
-    worst = largest_differences(rows, wanted, found, 2, lengths=np.array([1, 3, 2]))
+    expected = np.zeros((6, 2), dtype=np.float32)
+    actual = expected.copy()
+    actual[3, 1], actual[0, 0] = 5.0, 1.0
+    worst = largest_differences(rows, expected, actual, 2, lengths=np.array([1, 3, 2]))
     reported = [(difference.row, difference.text, difference.logit_diff) for difference in worst]
     assert reported == [(1, "two", 5.0), (0, "one", 1.0)]
 
@@ -114,10 +116,10 @@ def test_verify_shows_the_decisions_of_the_task(name: str, counted: str, tmp_pat
     make_bundle_of(BY_NAME[name], tmp_path)
     app = typer.Typer()
     app.command()(verify)
-    found = CliRunner().invoke(app, [name, "--bundle-store", str(tmp_path)], env={"COLUMNS": "200"})
-    assert found.exit_code == 0, found.output
-    assert counted in found.output
-    assert "100.00%" in found.output
+    result = CliRunner().invoke(app, [name, "--bundle-store", str(tmp_path)], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    assert counted in result.output
+    assert "100.00%" in result.output
 
 
 def test_verify_refuses_a_graph_with_different_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,11 +28,11 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
 def run(bundle: Bundle, *arguments: object) -> Result:
     app = typer.Typer()
     app.command()(predict)
-    given = [str(bundle.path), "--device", "cpu", *map(str, arguments)]
-    found = CliRunner().invoke(app, given, standalone_mode=False)
-    if found.exception is not None:
-        raise found.exception
-    return found
+    words = [str(bundle.path), "--device", "cpu", *map(str, arguments)]
+    result = CliRunner().invoke(app, words, standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result
 
 
 def lines(output: str) -> list[dict[str, Any]]:
@@ -40,13 +40,13 @@ def lines(output: str) -> list[dict[str, Any]]:
 
 
 def test_every_text_of_the_command_line_becomes_a_line(bundles: dict[str, Bundle]) -> None:
-    found = run(bundles["single"], "--text", "my card", "--text", " ", "--text", "refund")
-    one, two, three = lines(found.stdout)
+    result = run(bundles["single"], "--text", "my card", "--text", " ", "--text", "refund")
+    one, two, three = lines(result.stdout)
     assert list(one) == ["row", "text", "label", "score", "scores"]
     assert (one["row"], one["text"]) == (1, "my card")
     assert two == {"row": 2, "error": "empty: text holds nothing but white space"}
     assert three["row"] == 3
-    assert "2 rows predicted, 1 failed: empty 1 (row 2)" in found.stderr
+    assert "2 rows predicted, 1 failed: empty 1 (row 2)" in result.stderr
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in KINDS if kind.task != "token"])
@@ -57,10 +57,10 @@ def test_every_kind_gives_the_predictions_of_its_reference(
     file = tmp_path / "in.jsonl"
     members = [{"text": r.text, "text_pair": r.text_pair, "metadata": r.metadata} for r in rows]
     file.write_bytes(b"".join(orjson.dumps({"id": at} | m) + b"\n" for at, m in enumerate(members)))
-    found = lines(run(bundles[name], "--input", file).stdout)
-    wanted = make_head(bundles[name].manifest).predict(logits, ())
-    assert [line["id"] for line in found] == [*range(len(rows))]
-    for line, expected in zip(found, wanted, strict=True):
+    printed = lines(run(bundles[name], "--input", file).stdout)
+    predictions = make_head(bundles[name].manifest).predict(logits, ())
+    assert [line["id"] for line in printed] == [*range(len(rows))]
+    for line, expected in zip(printed, predictions, strict=True):
         assert isinstance(expected, Prediction)
         shown_members = {key: value for key, value in line.items() if key not in ROW_MEMBERS}
         assert list(shown_members) == list(expected.fields())
@@ -72,8 +72,8 @@ def test_every_kind_gives_the_predictions_of_its_reference(
 def test_text_id_and_metadata_come_from_the_columns(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     file.write_text('message,ticket,amount,channel\n"my card, twice",a,7,email\nrefund,b,,\n,c,1,fax\n')
-    found = run(bundles["metadata"], "--input", file, "--text-column", "message", "--id-column", "ticket")
-    one, two, three = lines(found.stdout)
+    result = run(bundles["metadata"], "--input", file, "--text-column", "message", "--id-column", "ticket")
+    one, two, three = lines(result.stdout)
     same = tmp_path / "same.jsonl"
     same.write_text(
         '{"text":"my card, twice","metadata":{"amount":7,"channel":"email"}}\n{"text":"refund"}\n'
@@ -81,7 +81,7 @@ def test_text_id_and_metadata_come_from_the_columns(bundles: dict[str, Bundle], 
     other = lines(run(bundles["metadata"], "--input", same).stdout)
     assert [one["scores"], two["scores"]] == [line["scores"] for line in other]
     assert (one["id"], three["id"], three["error"]) == ("a", "c", "empty: text holds nothing but white space")
-    assert "2 rows predicted, 1 failed: empty 1 (row 3)" in found.stderr
+    assert "2 rows predicted, 1 failed: empty 1 (row 3)" in result.stderr
 
 
 def test_missing_metadata_columns_are_reported(bundles: dict[str, Bundle], tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_pairs_come_from_flags_and_columns_and_both_are_needed(
     (flags,) = lines(run(bundles["pair"], "--text", "my card", "--text-pair", "refund").stdout)
     file = tmp_path / "in.csv"
     file.write_text("a,b\nmy card,refund\nmy card,\n")
-    found = run(bundles["pair"], "--input", file, "--text-column", "a", "--text-pair-column", "b")
-    one, two = lines(found.stdout)
+    result = run(bundles["pair"], "--input", file, "--text-column", "a", "--text-pair-column", "b")
+    one, two = lines(result.stdout)
     assert one == flags
     assert two["error"].startswith("empty: text_pair")
     (missing,) = lines(run(bundles["pair"], "--text", "my card").stdout)
@@ -109,10 +109,10 @@ def test_pairs_come_from_flags_and_columns_and_both_are_needed(
 def test_invalid_json_lines_are_reported_by_row(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     file = tmp_path / "in.jsonl"
     file.write_bytes(b'{"text": \n[1]\n{"text": 7}\n{"other": 1}\n\n{"text": "my card"}\n')
-    found = run(bundles["single"], "--input", file)
-    errors = [(line["row"], line.get("error", "").partition(":")[0]) for line in lines(found.stdout)]
+    result = run(bundles["single"], "--input", file)
+    errors = [(line["row"], line.get("error", "").partition(":")[0]) for line in lines(result.stdout)]
     assert errors == [(1, "decode"), (2, "schema"), (3, "schema"), (4, "schema"), (6, "")]
-    assert "1 row predicted, 4 failed: schema 3 (row 2, 3, 4); decode 1 (row 1)" in found.stderr
+    assert "1 row predicted, 4 failed: schema 3 (row 2, 3, 4); decode 1 (row 1)" in result.stderr
 
 
 def test_a_text_file_has_one_text_per_line(bundles: dict[str, Bundle], tmp_path: Path) -> None:
@@ -129,12 +129,12 @@ def test_csv_output_equals_the_json_lines(bundles: dict[str, Bundle], name: str,
     source, out = tmp_path / "in.jsonl", tmp_path / "out.csv"
     rows = [{"text": r.text, "text_pair": r.text_pair} for r in BY_NAME[name].rows]
     source.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in [*rows, {"text": ""}]))
-    wanted = lines(run(bundles[name], "--input", source).stdout)
+    expected = lines(run(bundles[name], "--input", source).stdout)
     assert run(bundles[name], "--input", source, "--output", out).stdout == ""
     with out.open(newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert table[-1]["error"].startswith("empty")
-    for cells, line in zip(table, wanted, strict=True):
+    for cells, line in zip(table, expected, strict=True):
         assert {key for key, cell in cells.items() if cell} == {k for k, v in line.items() if v is not None}
         for key, value in line.items():
             cell = cells[key]
@@ -143,9 +143,9 @@ def test_csv_output_equals_the_json_lines(bundles: dict[str, Bundle], name: str,
 
 def test_jsonl_output_equals_standard_output(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    wanted = run(bundles["single"], "--text", "my card").stdout
+    expected = run(bundles["single"], "--text", "my card").stdout
     assert run(bundles["single"], "--text", "my card", "--output", out).stdout == ""
-    assert out.read_text() == wanted
+    assert out.read_text() == expected
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in KINDS])

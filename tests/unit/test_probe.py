@@ -11,7 +11,7 @@ ENDS = {TopicPartition("texts", 0): 50}
 
 
 class FlakyBroker:
-    """Answers, or raises the error that the test sets."""
+    """A broker that answers, or raises the error that the test sets."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None

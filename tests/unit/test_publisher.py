@@ -37,20 +37,20 @@ HEADER_FIELDS = [
 
 
 def batches_of(builder: Any) -> list[Any]:
-    """What the broker would find in a batch that is sent."""
-    found, batches = [], MemoryRecords(bytes(builder._build()))
-    while batches.has_next():
-        found.append(batches.next_batch())
-    return found
+    """Return the batches that the broker reads from a sent batch."""
+    batches, reader = [], MemoryRecords(bytes(builder._build()))
+    while reader.has_next():
+        batches.append(reader.next_batch())
+    return batches
 
 
 def read(builder: Any) -> list[Any]:
-    """The records of a batch."""
+    """Return the records of a batch."""
     return [record for batch in batches_of(builder) for record in batch]
 
 
 class FakeAccumulator:
-    """What a batch of ours reads from aiokafka's."""
+    """The attributes of aiokafka's accumulator that `PackedBatch` reads."""
 
     def __init__(self, batch_bytes: int, compression: int, transactions: Any = None) -> None:
         self._batch_size = batch_bytes
@@ -59,7 +59,7 @@ class FakeAccumulator:
 
 
 class FakeProducer:
-    """Confirms, refuses or does not answer, as the test sets it."""
+    """A producer that confirms, refuses or does not answer, as the test sets it."""
 
     def __init__(self, partitions: dict[str, int], batch_bytes: int = 16_384, compression: int = 0) -> None:
         self.partitions = partitions
@@ -122,18 +122,18 @@ async def test_records_with_equal_keys_share_a_partition_if_the_partition_counts
     producer = FakeProducer({"texts": 4, "labels": 7})
     publisher = Publisher(lambda: producer, 5)
     keys = [b"a", b"b", b"c", b"d", b"e", b"f"]
-    found = []
+    partitions = []
     for source_partition in (0, 3):
         producer.sent.clear()
         records = [record(key, n) for n, key in enumerate(keys * 2)]
         await publisher.publish("texts", source_partition, {"labels": records})
-        found.append({record.value: at for _, at, sent in producer.sent for record in sent})
+        partitions.append({record.value: at for _, at, sent in producer.sent for record in sent})
         for _, _, sent in producer.sent:
             numbers = [int(record.value[1:]) for record in sent]
             assert numbers == sorted(numbers), "records of a key keep their order"
-    assert found[0] == found[1]
-    assert all(found[0][b"v%d" % n] == found[0][b"v%d" % (n + 6)] for n in range(6))
-    assert len(set(found[0].values())) > 1
+    assert partitions[0] == partitions[1]
+    assert all(partitions[0][b"v%d" % n] == partitions[0][b"v%d" % (n + 6)] for n in range(6))
+    assert len(set(partitions[0].values())) > 1
     producer.sent.clear()
     await publisher.publish("texts", 3, {"labels": [record(key=None)]})
     assert producer.sent[0][1] == 3
@@ -152,19 +152,19 @@ RECORD = st.tuples(st.none() | st.binary(max_size=9), st.integers(0, 9), st.inte
 def test_batches_are_filled_in_order(
     rows: list[tuple[bytes | None, int, int]], batch_bytes: int, compression: int
 ) -> None:
-    """One that is larger than a batch still goes, in a batch of its own."""
+    """A record that exceeds the size of a batch is sent in a batch of its own."""
     producer = FakeProducer({}, batch_bytes, compression)
     records = [record(*row) for row in rows]
-    written, sizes, found = 0, [], []
+    written, sizes, read_back = 0, [], []
     while written < len(records):
         batch, count = next_batch(producer, records, written)
         assert count > 0
         assert batch.record_count() == count
         sizes.append((batch.size(), count))
-        found.extend(read(batch))
+        read_back.extend(read(batch))
         written += count
     assert written == len(records)
-    assert [*map(contents, found)] == [*map(contents, records)]
+    assert [*map(contents, read_back)] == [*map(contents, records)]
     assert all(size <= batch_bytes or count == 1 for size, count in sizes)
 
 
@@ -209,13 +209,15 @@ def test_a_packed_batch_is_the_batch_that_aiokafka_would_send(
             batch._set_producer_state(7, 3, 41)
     if not compression:
         assert bytes(ours._build()) == bytes(theirs._build())
-    assert ours._build() is ours._build(), "a batch that is sent again is the same"
-    (mine,), (other,) = (batches_of(batch) for batch in (ours, theirs))
-    assert mine.validate_crc()
+    assert ours._build() is ours._build(), "a batch is built once"
+    (our_batch,), (their_batch,) = (batches_of(batch) for batch in (ours, theirs))
+    assert our_batch.validate_crc()
     for field in HEADER_FIELDS:
-        assert getattr(mine, field) == getattr(other, field)
-    assert mine.attributes in (other.attributes, other.attributes & ~CODEC_MASK), "what grows stays plain"
-    assert [*map(contents, mine)] == [*map(contents, other)]
+        assert getattr(our_batch, field) == getattr(their_batch, field)
+    assert our_batch.attributes in (their_batch.attributes, their_batch.attributes & ~CODEC_MASK), (
+        "a batch that compression would enlarge stays uncompressed"
+    )
+    assert [*map(contents, our_batch)] == [*map(contents, their_batch)]
 
 
 async def test_publish_waits_for_the_confirmation() -> None:

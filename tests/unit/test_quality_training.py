@@ -28,11 +28,11 @@ def test_every_fifth_row_number_is_a_test_row_despite_gaps() -> None:
 
 @given(st.lists(st.integers()), st.integers(1, 50))
 def test_thin_keeps_the_first_unit_the_order_and_the_limit(units: list[int], limit: int) -> None:
-    kept = thin([*enumerate(units)], limit)
-    assert len(kept) <= limit
-    assert kept == sorted(kept)
-    assert bool(kept) == bool(units)
-    assert kept[:1] == [*enumerate(units)][:1]
+    selected = thin([*enumerate(units)], limit)
+    assert len(selected) <= limit
+    assert selected == sorted(selected)
+    assert bool(selected) == bool(units)
+    assert selected[:1] == [*enumerate(units)][:1]
 
 
 def test_options_become_command_line_flags() -> None:

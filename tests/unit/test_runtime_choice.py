@@ -47,11 +47,11 @@ def manifest(variants: dict[str, Made]) -> Manifest:
             name: VariantEntry(
                 file=f"{name}.onnx",
                 precision=name.removesuffix("-static"),
-                device=made,
+                device=device,
                 size_bytes=1,
                 parity=parity,
             )
-            for name, made in variants.items()
+            for name, device in variants.items()
         },
         created_at=datetime.now(UTC),
     )

@@ -59,9 +59,9 @@ def test_concurrent_inferences_share_a_session_and_compute_the_same(
     assert first._session is second._session
     assert first._session.get_session_options().intra_op_num_threads == 3
     with ThreadPoolExecutor(2) as threads:
-        found = [*threads.map(lambda runtime: runtime.infer(padded), [first, second] * 8)]
-    for logits in found[1:]:
-        np.testing.assert_array_equal(found[0], logits)
+        results = [*threads.map(lambda runtime: runtime.infer(padded), [first, second] * 8)]
+    for logits in results[1:]:
+        np.testing.assert_array_equal(results[0], logits)
 
 
 @pytest.mark.parametrize(("cores", "inferences"), [(1, 1), (2, 2), (8, 2)])

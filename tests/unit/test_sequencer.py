@@ -11,7 +11,7 @@ from stream.pipeline.sequencer import PartitionSequencer
 
 
 class FakeBroker:
-    """Records the groups of items, holds them until `open` is set, and may fail."""
+    """A broker that records the groups of items, holds them until `open` is set, and may fail."""
 
     def __init__(self) -> None:
         self.groups: list[list[str]] = []

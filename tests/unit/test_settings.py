@@ -95,11 +95,11 @@ def test_an_error_does_not_repeat_secrets(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("given", "size"),
+    ("text", "size"),
     [("64 MiB", 2**26), ("1MiB", 2**20), ("1.5 kib", 1536), ("123", 123), ("7 B", 7), (".5MiB", 2**19)],
 )
-def test_sizes(given: str, size: int) -> None:
-    assert load_settings({"max_queue_bytes": given}).max_queue_bytes == size
+def test_a_size_may_have_a_unit(text: str, size: int) -> None:
+    assert load_settings({"max_queue_bytes": text}).max_queue_bytes == size
 
 
 @pytest.mark.parametrize("text", ["not toml =", "\ufeffgroup", 'group = "unclosed'])

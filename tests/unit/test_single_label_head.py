@@ -33,9 +33,9 @@ def manifest(labels: list[str] = NAMES, temperature: float = 1.0) -> Manifest:
 
 
 def predicted(head: SingleLabelHead, logits: object) -> list[Prediction]:
-    found = head.predict(np.array(logits, dtype=np.float32))
-    assert all(isinstance(result, Prediction) for result in found)
-    return [result for result in found if isinstance(result, Prediction)]
+    results = head.predict(np.array(logits, dtype=np.float32))
+    assert all(isinstance(result, Prediction) for result in results)
+    return [result for result in results if isinstance(result, Prediction)]
 
 
 @given(arrays(np.float32, (3, 5), elements=st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False)))
@@ -53,8 +53,8 @@ def test_softmax_is_shifted_by_the_maximum_and_not_by_the_largest_magnitude() ->
 def test_scores_are_the_softmax_in_six_digits_best_first_and_ties_in_the_labels_order(
     logits: np.ndarray, top_k: int, temperature: float
 ) -> None:
-    found = predicted(SingleLabelHead(manifest(temperature=temperature), top_k), logits)
-    for prediction, exact in zip(found, softmax(logits / temperature).tolist(), strict=True):
+    predictions = predicted(SingleLabelHead(manifest(temperature=temperature), top_k), logits)
+    for prediction, exact in zip(predictions, softmax(logits / temperature).tolist(), strict=True):
         fields = prediction.fields()
         rounded = [round(score * 1e6) / 1e6 for score in exact]
         best = sorted(range(len(NAMES)), key=lambda at: (-rounded[at], at))[:top_k]
@@ -70,12 +70,14 @@ def test_scores_are_the_softmax_in_six_digits_best_first_and_ties_in_the_labels_
 @given(FINITE, st.integers(1, len(NAMES)))
 def test_restored_predictions_are_equal_except_for_cached(logits: np.ndarray, top_k: int) -> None:
     head = SingleLabelHead(manifest(), top_k)
-    found = predicted(head, logits)
-    again = head.restore([prediction.stored for prediction in found])
-    assert [prediction.members for prediction in again] == [prediction.members for prediction in found]
-    assert [prediction.stored for prediction in again] == [prediction.stored for prediction in found]
-    assert {prediction.cached for prediction in found} == {False}
-    assert {prediction.cached for prediction in again} == {True}
+    predictions = predicted(head, logits)
+    restored = head.restore([prediction.stored for prediction in predictions])
+    assert [prediction.members for prediction in restored] == [
+        prediction.members for prediction in predictions
+    ]
+    assert [prediction.stored for prediction in restored] == [prediction.stored for prediction in predictions]
+    assert {prediction.cached for prediction in predictions} == {False}
+    assert {prediction.cached for prediction in restored} == {True}
 
 
 def test_stored_scores_do_not_depend_on_how_many_are_shown() -> None:
@@ -104,14 +106,14 @@ def test_a_higher_temperature_flattens_the_scores() -> None:
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_only_the_row_with_a_non_finite_logit_is_poison(bad: float, at: int) -> None:
     logits = np.array([[3.0, 0.0], [0.0, 3.0], [3.0, 0.0]], dtype=np.float32)
-    wanted = SingleLabelHead(manifest(["a", "b"]), 2).predict(logits)
+    expected = SingleLabelHead(manifest(["a", "b"]), 2).predict(logits)
     logits[at, 1] = bad
-    found = SingleLabelHead(manifest(["a", "b"]), 2).predict(logits)
-    poison = found.pop(at)
+    results = SingleLabelHead(manifest(["a", "b"]), 2).predict(logits)
+    poison = results.pop(at)
     assert isinstance(poison, Poison)
     assert poison.reason is Reason.MODEL
-    del wanted[at]
-    assert found == wanted
+    del expected[at]
+    assert results == expected
 
 
 def test_fields_have_at_most_top_k_labels_best_first() -> None:
@@ -127,9 +129,9 @@ def test_among_equal_scores_the_first_label_wins() -> None:
 def test_every_score_is_written_as_orjson_writes_it() -> None:
     """Every score with six digits, two labels per row."""
     scores = np.arange(1_000_002, dtype="<u4").reshape(-1, 2)
-    found = SingleLabelHead(manifest(["a", "b"]), 2).restore([row.tobytes() for row in scores])
-    wanted = orjson.dumps(scores[:, ::-1] / 1e6, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
-    for prediction, numbers in zip(found, wanted, strict=True):
+    predictions = SingleLabelHead(manifest(["a", "b"]), 2).restore([row.tobytes() for row in scores])
+    expected = orjson.dumps(scores[:, ::-1] / 1e6, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+    for prediction, numbers in zip(predictions, expected, strict=True):
         best, other = numbers.split(b",")
         assert prediction.members == b'"label":"b","score":%b,"scores":{"b":%b,"a":%b}' % (best, best, other)
 
@@ -139,8 +141,10 @@ def test_every_score_is_written_as_orjson_writes_it() -> None:
 )
 def test_the_order_is_that_of_a_stable_sort(scores: np.ndarray, top_k: int) -> None:
     labels = [*"abcdefg"]
-    found = SingleLabelHead(manifest(labels), top_k).restore([row.tobytes() for row in scores.astype("<u4")])
-    for prediction, row in zip(found, scores.tolist(), strict=True):
+    predictions = SingleLabelHead(manifest(labels), top_k).restore(
+        [row.tobytes() for row in scores.astype("<u4")]
+    )
+    for prediction, row in zip(predictions, scores.tolist(), strict=True):
         best = sorted(range(7), key=lambda at: -row[at])[:top_k]
         assert [*prediction.fields()["scores"]] == [labels[at] for at in best]
         assert prediction.stored == np.array(row, "<u4").tobytes()

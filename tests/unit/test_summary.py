@@ -109,13 +109,13 @@ def test_the_final_line_covers_the_time_since_the_last_interval() -> None:
     assert line["events"] == {"labelled": 2}
 
 
-@pytest.mark.parametrize(("share", "wanted"), [(0.25, 0.0175), (0.5, 0.025), (0.75, 0.0375), (1.0, 0.05)])
-def test_quantiles_are_interpolated_within_their_bucket(share: float, wanted: float) -> None:
+@pytest.mark.parametrize(("share", "expected"), [(0.25, 0.0175), (0.5, 0.025), (0.75, 0.0375), (1.0, 0.05)])
+def test_quantiles_are_interpolated_within_their_bucket(share: float, expected: float) -> None:
     metrics = Metrics()
     for seconds in (0.02, 0.02, 0.03, 0.04):
         metrics.stage.labels("infer").observe(seconds)
     samples = Samples.read(metrics.registry)
-    assert samples.quantile("stage_duration_seconds", share, stage="infer") == pytest.approx(wanted)
+    assert samples.quantile("stage_duration_seconds", share, stage="infer") == pytest.approx(expected)
 
 
 def test_a_quantile_beyond_the_last_bound_is_that_bound() -> None:

@@ -42,25 +42,25 @@ def example(words: list[str], tags: list[str]) -> Example:
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2), st.integers(0, 4)), max_size=12))
 def test_the_first_piece_of_a_word_has_its_label_and_further_pieces_continue_it(
-    made: list[tuple[int, int, int]],
+    drawn: list[tuple[int, int, int]],
 ) -> None:
     """Words consist of pieces of one character, with gaps between; tokens without a piece are ignored."""
     pieces, words, targets, at, token = [], [], [], 0, 1
-    for length, gap, target in made:
+    for length, gap, target in drawn:
         words.append((at, at + length))
         targets.append(target)
         for offset in range(length):
             pieces.append(Piece(token, at + offset, at + offset + 1))
             token += 2
         at += length + gap
-    found = piece_targets(pieces, words, targets, CONTINUATION)
+    piece_labels = piece_targets(pieces, words, targets, CONTINUATION)
     expected = [
         target if offset == 0 else CONTINUATION[target]
-        for length, _, target in made
+        for length, _, target in drawn
         for offset in range(length)
     ]
-    assert found == expected
-    on_tokens = token_targets(pieces, found, token + 1)
+    assert piece_labels == expected
+    on_tokens = token_targets(pieces, piece_labels, token + 1)
     assert [on_tokens[piece.at] for piece in pieces] == expected
     assert sum(target != IGNORED for target in on_tokens) == len(pieces)
 
@@ -85,8 +85,8 @@ letters = st.text(st.sampled_from("abcdefghij-'.é🙂"), min_size=1, max_size=8
 
 @given(st.lists(st.tuples(letters, st.sampled_from(TAGS)), min_size=1, max_size=8))
 @settings(deadline=None, max_examples=80)
-def test_only_the_first_sub_word_is_labelled(tokenizer: object, made: list[tuple[str, str]]) -> None:
-    row = example([word for word, _ in made], [tag for _, tag in made])
+def test_only_the_first_sub_word_is_labelled(tokenizer: object, drawn: list[tuple[str, str]]) -> None:
+    row = example([word for word, _ in drawn], [tag for _, tag in drawn])
     labels = token_dataset(tokenizer, [row], TAGS, FIRST, Preprocessing(64))[0]["labels"]
     encoding = tokenizer(row.text, max_length=64, truncation=True).encodings[0]  # type: ignore[operator]
     assert len(labels) == len(encoding)
@@ -121,12 +121,12 @@ def test_logits_equal_to_the_targets_give_the_true_spans(tokenizer: object, wind
         targets = [max(0, target) for target in training[at]["labels"]]
         parts[owner].append(np.eye(len(TAGS), dtype=np.float32)[targets] * 9)
     output = [np.concatenate(windows_of_row) for windows_of_row in parts]
-    found = evaluated.predicted_spans(output)
-    assert [[span[:3] for span in row] for row in found] == [
+    predicted = evaluated.predicted_spans(output)
+    assert [[span[:3] for span in row] for row in predicted] == [
         [span[:3] for span in row] for row in evaluated.true_spans()
     ]
-    assert [span.type for span in found[0]] == ["per", "loc"]
-    assert rows[0].text[found[0][0].start : found[0][0].end] == "john smith-jones"
+    assert [span.type for span in predicted[0]] == ["per", "loc"]
+    assert rows[0].text[predicted[0][0].start : predicted[0][0].end] == "john smith-jones"
     assert evaluated.word_accuracy(output) == 1.0
     logits, truth = evaluated.piece_logits(output)
     assert (logits.argmax(axis=1) == truth).all()

@@ -43,10 +43,10 @@ WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 @given(st.integers(0, 999))
 def test_dropout_drops_words_and_keeps_their_order(seed: int) -> None:
     copy = augment_examples([Example(1, " ".join(WORDS * 3), "a")], seed, ["dropout"])[1]
-    kept = copy.text.split()
-    assert len(kept) == 27
+    words = copy.text.split()
+    assert len(words) == 27
     remaining = iter(WORDS * 3)
-    assert all(word in remaining for word in kept)
+    assert all(word in remaining for word in words)
 
 
 @given(st.integers(0, 999))

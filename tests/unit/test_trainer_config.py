@@ -20,17 +20,17 @@ SETTINGS = list(settings_of(TrainingConfig))
 
 def parsed(*words: str) -> TrainingConfig:
     """Return the configuration that a command line gives."""
-    found: list[TrainingConfig] = []
+    configs: list[TrainingConfig] = []
 
     @with_settings(TrainingConfig)
     def command(config: TrainingConfig) -> None:
-        found.append(config)
+        configs.append(config)
 
     app = typer.Typer()
     app.command()(command)
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    return found[0]
+    return configs[0]
 
 
 def test_the_documented_flags_are_up_to_date() -> None:
@@ -93,8 +93,8 @@ def test_precision_has_the_switches_of_hugging_face(words: list[str], precision:
 
 
 def test_resume_takes_precedence_over_checkpoints() -> None:
-    kept = parsed("--checkpoints", "a").checkpoints
-    assert (kept.folder, kept.resume) == (Path("a"), False)
+    checkpoints = parsed("--checkpoints", "a").checkpoints
+    assert (checkpoints.folder, checkpoints.resume) == (Path("a"), False)
     resumed = parsed("--checkpoints", "a", "--resume_from_checkpoint", "b").checkpoints
     assert (resumed.folder, resumed.resume) == (Path("b"), True)
 

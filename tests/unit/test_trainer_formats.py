@@ -1,4 +1,4 @@
-"""Every supported data format: what is read from it, and errors that name the line."""
+"""Every supported data format: the examples read from it, and errors that name the line."""
 
 import bz2
 import gzip
@@ -245,7 +245,7 @@ def test_the_data_subfolder_of_a_repository_is_read(tmp_path: Path) -> None:
 
 
 def test_a_hub_id_is_loaded_through_the_datasets_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replaces only the loading function of the library by a local one, since the Hub is not reachable."""
+    """Only the library's loading function is replaced by a local one, since the Hub is not reachable."""
     import datasets
 
     loaded: list[tuple[str, str | None]] = []

@@ -53,9 +53,9 @@ def test_token_classifiers_have_logits_for_every_token(averaging_base: Path) -> 
     assert type(model).__name__ == "BertForTokenClassification"
     custom, _ = loaded(averaging_base, ["O", "B-x"], head="token", classifier="mlp")
     for tagger in (model, custom):
-        found = torch_token_logits(tagger, tokenizer, ROWS[:3], Preprocessing(64))
+        logits = torch_token_logits(tagger, tokenizer, ROWS[:3], Preprocessing(64))
         lengths = [len(tokenizer(text)["input_ids"]) for text in TEXTS[:3]]
-        assert [row.shape for row in found] == [(length, 2) for length in lengths]
+        assert [row.shape for row in logits] == [(length, 2) for length in lengths]
 
 
 def test_mean_pooling_ignores_padding(averaging_base: Path) -> None:
@@ -87,8 +87,8 @@ def test_untrained_metadata_does_not_change_the_logits(averaging_base: Path, cla
     with_metadata, _ = loaded(averaging_base, classifier=classifier, metadata=[AGE, CHANNEL])
     rows = [TextInput(text, metadata={"age": 90, "channel": "web"}) for text in TEXTS]
     expected = torch_logits(without, tokenizer, rows, Preprocessing(64))
-    found = torch_logits(with_metadata, tokenizer, rows, Preprocessing(64, metadata=[AGE, CHANNEL]))
-    assert abs(expected - found).max() < 1e-5
+    actual = torch_logits(with_metadata, tokenizer, rows, Preprocessing(64, metadata=[AGE, CHANNEL]))
+    assert abs(expected - actual).max() < 1e-5
 
 
 @pytest.mark.parametrize("classifier", ["linear", "mlp"])
@@ -181,7 +181,7 @@ def test_the_logits_of_windows_are_pooled(averaging_base: Path, pooling: str) ->
     windows = Windows(stride=4, pooling=pooling, most=3)
     long = TextInput(" ".join(TEXTS))
     rows = [ROWS[0], long, ROWS[1]]
-    found = torch_logits(model, tokenizer, rows, Preprocessing(24, windows))
+    pooled = torch_logits(model, tokenizer, rows, Preprocessing(24, windows))
     encoded = encode(tokenizer, rows, Preprocessing(24, windows))
     assert encoded.owners == [0, 1, 1, 1, 2]
     parts = []
@@ -189,14 +189,14 @@ def test_the_logits_of_windows_are_pooled(averaging_base: Path, pooling: str) ->
         window = {name: torch.tensor([ids]) for name, ids in encoded.window(at).items()}
         parts.append(model(**window).logits.detach().numpy()[0])
     expected = np.mean(parts, axis=0) if pooling == "mean" else np.max(parts, axis=0)
-    np.testing.assert_allclose(found[1], expected, atol=1e-5)
+    np.testing.assert_allclose(pooled[1], expected, atol=1e-5)
     alone = torch_logits(model, tokenizer, [ROWS[1]], Preprocessing(24))
-    np.testing.assert_allclose(found[2], alone[0], atol=1e-5)
+    np.testing.assert_allclose(pooled[2], alone[0], atol=1e-5)
 
 
 def test_both_texts_of_a_pair_change_the_logits(averaging_base: Path) -> None:
     model, tokenizer = loaded(averaging_base)
     pairs = [TextInput(TEXTS[0], TEXTS[1]), TextInput(TEXTS[1], TEXTS[0]), TextInput(TEXTS[0])]
-    found = torch_logits(model, tokenizer, pairs, Preprocessing(64))
-    assert abs(found[0] - found[1]).max() > 1e-4
-    assert abs(found[0] - found[2]).max() > 1e-4
+    logits = torch_logits(model, tokenizer, pairs, Preprocessing(64))
+    assert abs(logits[0] - logits[1]).max() > 1e-4
+    assert abs(logits[0] - logits[2]).max() > 1e-4

@@ -66,7 +66,7 @@ def test_the_focal_loss_of_a_certain_prediction_has_a_finite_gradient() -> None:
 
 
 def test_binary_cross_entropy_over_two_logits_differs_from_cross_entropy() -> None:
-    """As the docs note, it treats two mutually exclusive labels as independent."""
+    """As the docs note, binary cross-entropy treats two mutually exclusive labels as independent."""
     logits = torch.tensor([[3.0, 2.0]])
     both = make_loss("multi-label")(logits, torch.tensor([[1.0, 0.0]]))
     one = make_loss("single-label")(logits, torch.tensor([0]))

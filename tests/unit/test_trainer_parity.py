@@ -119,8 +119,8 @@ def test_a_written_reference_is_read_unchanged(tiny: Bundle, tmp_path: Path) -> 
     rows = [TextInput("a", "b", {"age": np.float64(3.5), "channel": None}), TextInput("c")]
     write_reference(tmp_path, rows, [np.ones((3, 2), np.float32), np.zeros((1, 2), np.float32)])
     manifest = tiny.manifest.model_copy(update={"task": "token", "labels": ["O", "B-X"]})
-    found, logits = read_reference(Bundle(tmp_path, manifest, ""))
-    assert found == [TextInput("a", "b", {"age": 3.5, "channel": None}), TextInput("c")]
+    read_rows, logits = read_reference(Bundle(tmp_path, manifest, ""))
+    assert read_rows == [TextInput("a", "b", {"age": 3.5, "channel": None}), TextInput("c")]
     assert logits.shape == (4, 2)
     assert read_lengths(Bundle(tmp_path, manifest, ""), 2).tolist() == [3, 1]
 
@@ -179,8 +179,8 @@ def test_the_required_agreement_is_lower_for_edge_cases_than_for_real_rows(
 ) -> None:
     rows, logits = read_reference(tiny)
     moved = perturbed(tiny, tmp_path, 0.15)
-    found = infer_all(OnnxRuntime(moved, "fp32"), Tokeniser(moved), rows)
-    same = logits.argmax(axis=1) == found.argmax(axis=1)
+    perturbed_logits = infer_all(OnnxRuntime(moved, "fp32"), Tokeniser(moved), rows)
+    same = logits.argmax(axis=1) == perturbed_logits.argmax(axis=1)
     # All rows whose label changes come after the "real" rows.
     order = np.argsort(~same, kind="stable")
     write_reference(tmp_path, [rows[at] for at in order], logits[order])
@@ -246,9 +246,9 @@ def test_worker_and_torch_agree_on_mixed_texts(tiny: Bundle, tmp_path: Path) -> 
 
     model, tokenizer = save_tiny_base(tmp_path)
     rows = [TextInput(t) for t in ["?", "refund " * 100, "login\x00\u2028", *TEXTS, "☕" * 90]]
-    found = infer_all(OnnxRuntime(tiny, "fp32"), Tokeniser(tiny), rows)
+    logits = infer_all(OnnxRuntime(tiny, "fp32"), Tokeniser(tiny), rows)
     reference = torch_logits(model, tokenizer, rows, Preprocessing(64))
-    assert within_tolerance(compare(reference, found, tolerance=1e-4, min_label_agreement=1.0))
+    assert within_tolerance(compare(reference, logits, tolerance=1e-4, min_label_agreement=1.0))
 
 
 def test_pairs_metadata_and_regression_are_in_the_manifest(tmp_path: Path) -> None:

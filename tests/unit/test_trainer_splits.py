@@ -57,10 +57,10 @@ def test_no_text_and_no_group_is_in_two_splits_and_no_row_is_lost(
         splits = split_examples(examples, seed)
     except UsageError:
         return
-    found = by_split(splits)
-    assert sorted(e.row for split in found.values() for e in split) == [e.row for e in examples]
+    parts = by_split(splits)
+    assert sorted(e.row for split in parts.values() for e in split) == [e.row for e in examples]
     for key in (lambda e: e.normalised_text, lambda e: e.group):
-        seen = Counter(k for split in found.values() for k in {key(e) for e in split} if k is not None)
+        seen = Counter(k for split in parts.values() for k in {key(e) for e in split} if k is not None)
         assert not [k for k, n in seen.items() if n > 1]
 
 
@@ -112,9 +112,9 @@ def test_all_labels_of_multi_label_rows_are_stratified(seed: int) -> None:
     }
     totals = Counter(name for example in examples for name in example.labels)
     for name, share in SHARES.items():
-        found = Counter(label for example in by_split(splits)[name] for label in example.labels)
+        counts = Counter(label for example in by_split(splits)[name] for label in example.labels)
         for label, total in totals.items():
-            assert found[label] == pytest.approx(share * total, abs=max(2, 0.02 * total)), (label, name)
+            assert counts[label] == pytest.approx(share * total, abs=max(2, 0.02 * total)), (label, name)
 
 
 def test_numbers_are_stratified_by_quantile() -> None:
@@ -146,17 +146,17 @@ def test_given_splits_are_kept_and_only_missing_ones_are_cut(drawn: list[str | N
     examples = [Example(row, f"text {row}", "ab"[row % 2], split=name) for row, name in enumerate(drawn)]
     free = [example for example in examples if example.split in (None, "train")]
     try:
-        found = by_split(split_examples(examples, seed))
+        parts = by_split(split_examples(examples, seed))
     except UsageError:
         assert len(free) < 6
         return
     for name in ("validation", "test"):
         if name in drawn:
-            assert found[name] == [example for example in examples if example.split == name]
+            assert parts[name] == [example for example in examples if example.split == name]
         else:
-            assert found[name]
-            assert all(example in free for example in found[name])
-    assert sorted(e.row for split in found.values() for e in split) == [e.row for e in examples]
+            assert parts[name]
+            assert all(example in free for example in parts[name])
+    assert sorted(e.row for split in parts.values() for e in split) == [e.row for e in examples]
 
 
 def test_a_missing_split_is_a_tenth_of_the_other_rows() -> None:

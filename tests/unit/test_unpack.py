@@ -99,7 +99,7 @@ def contents(record: Any) -> Any:
     st.integers(95, 110),
     st.sampled_from([READ_UNCOMMITTED, READ_COMMITTED]),
 )
-def test_unpacked_records_equal_aiokafkas(batches: list[Any], position: int, isolation: int) -> None:
+def test_unpacked_records_equal_those_of_aiokafka(batches: list[Any], position: int, isolation: int) -> None:
     data, aborted = response(batches)
     theirs = PartitionRecords(TP, MemoryRecords(data), aborted, position, None, None, True, isolation)
     ours = PackedPartitionRecords.instead_of(unread(data, aborted, position, isolation))
@@ -113,7 +113,7 @@ def test_unpacked_records_equal_aiokafkas(batches: list[Any], position: int, iso
     st.integers(95, 110),
     st.lists(st.none() | st.integers(1, 9), max_size=9),
 )
-async def test_partial_reads_equal_aiokafkas(
+async def test_partial_reads_equal_those_of_aiokafka(
     batches: list[Any], position: int, parts: list[int | None]
 ) -> None:
     data, aborted = response(batches)
@@ -126,14 +126,14 @@ async def test_partial_reads_equal_aiokafkas(
     )
     fetches = FetchBuffer(lambda _: True, {TP: ours})
     assert fetches[TP] is ours
-    for most in [*parts, None]:
-        wanted, found = theirs.getall(most), ours.getall(most)
-        assert [*map(contents, found)] == [*map(contents, wanted)]
+    for limit in [*parts, None]:
+        expected, actual = theirs.getall(limit), ours.getall(limit)
+        assert [*map(contents, actual)] == [*map(contents, expected)]
         if not theirs.has_more():
             break
-        at = [assignment.state_value(TP).position for assignment in assignments]
-        assert at[0] <= at[1], "records to skip after the last one may be skipped at once"
-        assert not found or at[1] > found[-1].offset
+        positions = [assignment.state_value(TP).position for assignment in assignments]
+        assert positions[0] <= positions[1], "records to skip after the last one may be skipped at once"
+        assert not actual or positions[1] > actual[-1].offset
     assert not ours.has_more() or not theirs.has_more()
 
 
@@ -164,7 +164,7 @@ def test_records_that_do_not_fill_their_batch_are_corrupt(lost: int) -> None:
         PackedPartitionRecords.instead_of(unread(bytes(data), [], 100)).take()
 
 
-def test_a_response_is_freed_once_read_without_the_garbage_collector() -> None:
+def test_a_response_that_was_read_is_freed_without_the_garbage_collector() -> None:
     theirs = unread(encoded("plain", -1, 100, [(None, b"value", [])]), [], 100)
     ours = PackedPartitionRecords.instead_of(theirs)
     left = [weakref.ref(theirs), weakref.ref(ours)]

@@ -38,10 +38,10 @@ class Setup:
 
 @pytest.fixture
 async def setup() -> AsyncIterator[Setup]:
-    made = Setup()
-    await made.start()
-    yield made
-    await made.server.stop()
+    web_setup = Setup()
+    await web_setup.start()
+    yield web_setup
+    await web_setup.server.stop()
 
 
 @pytest.fixture
@@ -56,39 +56,39 @@ async def test_health_is_200_or_503_with_the_checks(
 ) -> None:
     for healthy, status in ((True, 200), (False, 503), (True, 200)):
         setup.healthy = healthy
-        async with client.get(setup.address + path) as answer:
-            assert answer.status == status
-            assert answer.content_type == "application/json"
-            body = orjson.loads(await answer.read())
+        async with client.get(setup.address + path) as response:
+            assert response.status == status
+            assert response.content_type == "application/json"
+            body = orjson.loads(await response.read())
             assert (body[path[1:]], body[check]["ok"]) == (healthy, healthy)
-        async with client.head(setup.address + path) as answer:
-            assert answer.status == status
-            assert await answer.read() == b""
+        async with client.head(setup.address + path) as response:
+            assert response.status == status
+            assert await response.read() == b""
 
 
 async def test_metrics_follow_the_accept_headers(setup: Setup, client: aiohttp.ClientSession) -> None:
     address = f"{setup.address}/metrics"
-    async with client.get(address, headers={"Accept-Encoding": "identity"}) as answer:
-        assert answer.content_type == "text/plain"
-        assert "Content-Encoding" not in answer.headers
-        assert b"labelstream_ready 0.0" in await answer.read()
-    asked = {"Accept": OPENMETRICS, "Accept-Encoding": "gzip, deflate"}
-    async with client.get(address, headers=asked) as answer:
-        assert answer.content_type == "application/openmetrics-text"
-        assert answer.headers["Content-Encoding"] == "gzip"
-        text = gzip.decompress(await answer.read()).decode()
+    async with client.get(address, headers={"Accept-Encoding": "identity"}) as response:
+        assert response.content_type == "text/plain"
+        assert "Content-Encoding" not in response.headers
+        assert b"labelstream_ready 0.0" in await response.read()
+    headers = {"Accept": OPENMETRICS, "Accept-Encoding": "gzip, deflate"}
+    async with client.get(address, headers=headers) as response:
+        assert response.content_type == "application/openmetrics-text"
+        assert response.headers["Content-Encoding"] == "gzip"
+        text = gzip.decompress(await response.read()).decode()
         assert "labelstream_ready" in {family.name for family in openmetrics(text)}
 
 
 async def test_an_unknown_path_gets_the_list_of_paths(setup: Setup, client: aiohttp.ClientSession) -> None:
-    async with client.get(f"{setup.address}/healthz") as answer:
-        assert answer.status == 404
-        words = (await answer.text()).replace(";", " ").split()
+    async with client.get(f"{setup.address}/healthz") as response:
+        assert response.status == 404
+        words = (await response.text()).replace(";", " ").split()
         assert {"/healthz", "/live", "/ready", "/info", "/metrics"} <= set(words)
 
 
 @pytest.mark.parametrize(
-    ("given", "status"),
+    ("authorization", "status"),
     [
         (None, 401),
         ("Bearer s3cret", 200),
@@ -100,24 +100,24 @@ async def test_an_unknown_path_gets_the_list_of_paths(setup: Setup, client: aioh
     ],
 )
 async def test_a_token_guards_every_path_except_health(
-    client: aiohttp.ClientSession, tmp_path: Path, given: str | None, status: int
+    client: aiohttp.ClientSession, tmp_path: Path, authorization: str | None, status: int
 ) -> None:
     (tmp_path / "token").write_text("s3cret\n")
     setup = Setup(tmp_path / "token")
     await setup.start()
     try:
-        headers = {"Authorization": given} if given else {}
+        headers = {"Authorization": authorization} if authorization else {}
         for path in ("/info", "/metrics"):
-            async with client.get(setup.address + path, headers=headers) as answer:
-                assert answer.status == status
-                assert (answer.headers.get("WWW-Authenticate") == "Bearer") == (status == 401)
-        async with client.get(f"{setup.address}/info?token=s3cret") as answer:
-            assert answer.status == 401
+            async with client.get(setup.address + path, headers=headers) as response:
+                assert response.status == status
+                assert (response.headers.get("WWW-Authenticate") == "Bearer") == (status == 401)
+        async with client.get(f"{setup.address}/info?token=s3cret") as response:
+            assert response.status == 401
         for path in ("/live", "/ready"):
-            async with client.get(setup.address + path) as answer:
-                assert answer.status == 200
-        async with client.get(f"{setup.address}/no-such-path") as answer:
-            assert answer.status == 401, "a client without the token does not learn which paths exist"
+            async with client.get(setup.address + path) as response:
+                assert response.status == 200
+        async with client.get(f"{setup.address}/no-such-path") as response:
+            assert response.status == 401, "a client without the token does not learn which paths exist"
     finally:
         await setup.server.stop()
 

@@ -17,22 +17,24 @@ def header_id(record: Record) -> str:
     return (dict(record.headers).get("labelstream-id") or b"").decode()
 
 
-def arrived(address: str, ids: Iterable[str], topics: tuple[str, ...] = (LABELS, DEAD)) -> dict[str, Record]:
+def await_records(
+    address: str, ids: Iterable[str], topics: tuple[str, ...] = (LABELS, DEAD)
+) -> dict[str, Record]:
     """Return the records with these ids, read by a new consumer group from the beginning.
 
     Raises:
-        AssertionError: not all of them came before the deadline; the rest are named.
+        AssertionError: some of the records did not arrive before the deadline; the message lists their ids.
     """
-    wanted = set(ids)
-    found: dict[str, Record] = {}
-    read(address, topics, lambda record: _keep(record, wanted, found), lambda: found.keys() == wanted)
-    assert found.keys() == wanted, f"not within {BACK_S:g} s: {sorted(wanted - found.keys())[:9]}"
-    return found
+    expected = set(ids)
+    records: dict[str, Record] = {}
+    read(address, topics, lambda record: _keep(record, expected, records), lambda: records.keys() == expected)
+    assert records.keys() == expected, f"not within {BACK_S:g} s: {sorted(expected - records.keys())[:9]}"
+    return records
 
 
-def _keep(record: Record, wanted: set[str], found: dict[str, Record]) -> None:
-    if (name := header_id(record)) in wanted:
-        found[name] = record
+def _keep(record: Record, expected: set[str], records: dict[str, Record]) -> None:
+    if (name := header_id(record)) in expected:
+        records[name] = record
 
 
 def read(

@@ -14,10 +14,10 @@ BROKER, REDIS, WEB = "LABELSTREAM_TEST_BROKER", "LABELSTREAM_TEST_REDIS", "LABEL
 @pytest.fixture(scope="session")
 def addresses() -> dict[str, str]:
     """The addresses of broker, Redis and web port."""
-    found = {name: os.environ.get(name, "") for name in (BROKER, REDIS, WEB)}
-    if not all(found.values()):
+    configured = {name: os.environ.get(name, "") for name in (BROKER, REDIS, WEB)}
+    if not all(configured.values()):
         pytest.skip("these tests need a stack that is up: docker-compose run --rm tests")
-    return found
+    return configured
 
 
 @pytest.fixture
@@ -35,6 +35,6 @@ def stack_redis(addresses: dict[str, str]) -> Iterator["redis.Redis"]:
 
 
 @pytest.fixture
-def webs(addresses: dict[str, str]) -> list[str]:
+def web_addresses(addresses: dict[str, str]) -> list[str]:
     """The known web addresses of the workers."""
     return addresses[WEB].split(",")

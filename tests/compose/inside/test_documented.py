@@ -1,4 +1,4 @@
-"""The commands of the README against the stack, as they stand there but for addresses and names."""
+"""The commands of the README against the stack, unchanged except for addresses and names."""
 
 import os
 import re
@@ -13,17 +13,17 @@ pytestmark = pytest.mark.compose
 
 PROJECT = Path(__file__).parents[3]
 SECTION = "## Use your own data and broker"
-# These run for ever, or need the trainer's image: the tutorial's test runs them in their containers.
+# These commands do not end, or need the trainer's image: test_tutorial.py runs them in their containers.
 ELSEWHERE = ("labelstream train", "labelstream worker")
 BUNDLE = os.environ.get("LABELSTREAM_BUNDLE") or "support"
 
 
 def documented() -> list[str]:
-    """The commands of the README's section, without those that run elsewhere."""
+    """Return the commands of the README's section, without those that run elsewhere."""
     section = (PROJECT / "README.md").read_text(encoding="utf-8").split(SECTION)[1]
-    found = re.search(r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-    assert found
-    commands = [line.partition("  #")[0] for line in found[1].splitlines()]
+    block = re.search(r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    assert block
+    commands = [line.partition("  #")[0] for line in block[1].splitlines()]
     return [line for line in commands if line.startswith("labelstream ") and not line.startswith(ELSEWHERE)]
 
 

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from confluent_kafka import Producer
 
 from stream.schemas import load_schema
-from tests.compose.inside.arrivals import BACK_S, arrived
+from tests.compose.inside.arrivals import BACK_S, await_records
 from tests.compose.stack import StackBroker
 from tests.compose.traffic import LABELS, TEXTS
 from tests.real.client import Record
@@ -76,7 +76,7 @@ async def test_every_event_gets_a_label_event(
 ) -> None:
     sent = events()
     await produce(stack_broker.address, sent)
-    labels = arrived(stack_broker.address, sent, (LABELS,))
+    labels = await_records(stack_broker.address, sent, (LABELS,))
     for event_id, (key, _, headers) in sent.items():
         check_label(labels[event_id], event_id, key, headers)
 
@@ -103,12 +103,12 @@ async def test_a_consumer_group_of_aiokafka_reads_the_labels(stack_broker: Stack
         auto_offset_reset="earliest",
     )
     await consumer.start()
-    found: set[str] = set()
+    labelled: set[str] = set()
     try:
-        while not found.issuperset(sent):
+        while not labelled.issuperset(sent):
             batches = await consumer.getmany(timeout_ms=1000)
             for record in (record for batch in batches.values() for record in batch):
-                found.add(dict(record.headers).get("labelstream-id", b"").decode())
+                labelled.add(dict(record.headers).get("labelstream-id", b"").decode())
         await consumer.commit()
     finally:
         await consumer.stop()

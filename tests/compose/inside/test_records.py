@@ -5,7 +5,7 @@ import orjson
 import pytest
 
 from stream.schemas import load_schema
-from tests.compose.inside.arrivals import arrived
+from tests.compose.inside.arrivals import await_records
 from tests.compose.stack import StackBroker
 from tests.compose.traffic import DEAD, LABELS, TEXTS
 from tests.real.components import unique
@@ -31,7 +31,7 @@ def test_invalid_records_become_dead_letters(stack_broker: StackBroker) -> None:
             key=name.encode(),
             headers=[("labelstream-id", f"{stem}-{name}".encode()), ("source", b"test")],
         )
-    letters = arrived(stack_broker.address, [f"{stem}-{name}" for name in BROKEN], (DEAD,))
+    letters = await_records(stack_broker.address, [f"{stem}-{name}" for name in BROKEN], (DEAD,))
     for name, (value, reason) in BROKEN.items():
         letter = letters[f"{stem}-{name}"]
         headers = {key: (content or b"").decode() for key, content in letter.headers}
@@ -47,13 +47,15 @@ def test_valid_events_between_invalid_ones_are_labelled(stack_broker: StackBroke
         stack_broker.produce(
             TEXTS, value, partition=0, headers=[("labelstream-id", f"{stem}-{number}".encode())]
         )
-    labels = arrived(stack_broker.address, [f"{stem}-{number}" for number in range(0, 20, 2)], (LABELS,))
-    letters = arrived(stack_broker.address, [f"{stem}-{number}" for number in range(1, 20, 2)], (DEAD,))
+    labels = await_records(
+        stack_broker.address, [f"{stem}-{number}" for number in range(0, 20, 2)], (LABELS,)
+    )
+    letters = await_records(stack_broker.address, [f"{stem}-{number}" for number in range(1, 20, 2)], (DEAD,))
     assert len(labels) == len(letters) == 10
 
 
 def test_a_tombstone_is_passed_on(stack_broker: StackBroker) -> None:
     event_id = unique("tombstone")
     stack_broker.produce(TEXTS, None, key=b"forget-me", headers=[("labelstream-id", event_id.encode())])
-    record = arrived(stack_broker.address, [event_id], (LABELS,))[event_id]
+    record = await_records(stack_broker.address, [event_id], (LABELS,))[event_id]
     assert (record.key, record.value) == (b"forget-me", None)
