@@ -16,7 +16,7 @@ from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery, FinishedBatch
 from stream.observe.logs import debug_enabled
 from stream.observe.metrics import Metrics
-from stream.pipeline.outcomes import OutcomeWriter, record_batch_line
+from stream.pipeline.outcomes import OutcomeWriter, record_batch_fields
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
 from stream.records import Decoded, Decoder, Event
 
@@ -34,7 +34,7 @@ class RoutePipeline:
         classifier: turns model inputs into predictions.
         writer: turns predictions, dead letters and tombstones into output records.
         delivery: publishes output records and acknowledges their batches.
-        log_texts: whether the debug line of a record batch shows the first characters of some texts.
+        log_texts: True if the debug line of a record batch shows the first characters of some texts.
     """
 
     route: str
@@ -114,9 +114,8 @@ class LabelAgent:
             await parts.classifier.share(classified)
         if debug_enabled(__name__):
             texts = decoded if parts.log_texts else ()
-            log.debug(
-                "record batch", **record_batch_line(batch, output, classified, monotonic() - began, texts)
-            )
+            fields = record_batch_fields(batch, output, classified, monotonic() - began, texts)
+            log.debug("record batch", **fields)
 
     def _model_inputs(self, decoded: Sequence[Decoded]) -> Sequence[ModelInput]:
         reader = self._pipeline.reader

@@ -19,8 +19,8 @@ from stream.records import (
     Outgoing,
     Source,
     Tombstone,
-    dead_letter,
-    tombstone,
+    dead_letter_headers,
+    tombstone_headers,
 )
 from stream.schemas import load_schema
 from tests.unit.record_path import record_path
@@ -195,7 +195,7 @@ def test_a_malformed_traceparent_is_kept() -> None:
 
 def test_dead_letter_headers_fit_their_schema() -> None:
     record = FakeRecord(b"{broken", headers=(("h", b"1"), ("h", b"2")))
-    found = dead_letter(DeadLetter(record, SOURCE, "t-1", Reason.DECODE, "not JSON: at 1"), "group-a")
+    found = dead_letter_headers(DeadLetter(record, SOURCE, "t-1", Reason.DECODE, "not JSON: at 1"), "group-a")
     ours = {name: value.decode() for name, value in found if name.startswith("labelstream-")}
     jsonschema.validate(ours, load_schema("dead-letter-headers.v1"))
     assert list(found)[:2] == [("h", b"1"), ("h", b"2")]
@@ -205,8 +205,8 @@ def test_dead_letter_headers_fit_their_schema() -> None:
 
 
 def test_a_replayed_dead_letter_counts_its_attempts() -> None:
-    first = dead_letter(DeadLetter(FakeRecord(b"x"), SOURCE, "t-1", Reason.DECODE, "m"), "g")
-    again = dead_letter(
+    first = dead_letter_headers(DeadLetter(FakeRecord(b"x"), SOURCE, "t-1", Reason.DECODE, "m"), "g")
+    again = dead_letter_headers(
         DeadLetter(FakeRecord(b"x", headers=tuple(first)), SOURCE, "t-1", Reason.DECODE, "m"), "g"
     )
     assert dict(again)["labelstream-error-attempt"] == b"2"
@@ -214,7 +214,7 @@ def test_a_replayed_dead_letter_counts_its_attempts() -> None:
 
 
 def test_a_tombstone_keeps_its_headers() -> None:
-    found = tombstone(Tombstone(FakeRecord(None, headers=(("h", b"1"),)), "t-1"))
+    found = tombstone_headers(Tombstone(FakeRecord(None, headers=(("h", b"1"),)), "t-1"))
     assert list(found) == [("h", b"1"), ("labelstream-id", b"t-1")]
 
 
