@@ -18,7 +18,7 @@ from stream.kafka.connection import connection_error, join_server, parse_servers
 from stream.settings import Route, Settings
 
 REQUEST_TIMEOUT_S = 5.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+MIN_PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Cluster:
     Attributes:
         brokers: the advertised address of every broker, as `host:port`.
         topics: the topics that the user may see, by name.
-        creates_topics: whether the broker accepts requests to create topics.
+        creates_topics: True if the broker accepts requests to create topics.
     """
 
     brokers: tuple[str, ...]
@@ -129,7 +129,7 @@ def missing_topics(names: Sequence[str], settings: Settings) -> BrokerError:
         cause="the broker answers, but does not list "
         + ("them" if len(names) > 1 else "it")
         + (f", or the user {settings.sasl_username} may not see it" if settings.sasl_username else ""),
-        fix="labelstream topics create",
+        fix="create the topics: labelstream topics create",
     )
 
 
@@ -140,7 +140,7 @@ async def wait_for_topics(
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    on_wait: Callable[[BrokerError], None] | None = None,
+    on_failure: Callable[[BrokerError], None] = lambda _: None,
     describe: DescribeCluster = describe_cluster,
 ) -> dict[str, int]:
     """Wait until the broker answers and all topics of the routes exist; return their partition counts.
@@ -149,9 +149,9 @@ async def wait_for_topics(
         settings: the address of the broker and the credentials.
         routes: the routes whose topics have to exist.
         deadline_s: the time limit, in seconds.
-        clock: the source of the time, in monotonic seconds.
+        clock: returns monotonic seconds.
         sleep: waits between two attempts; the pause doubles from 0.1 s to 2 s.
-        on_wait: called with the error of every failed attempt.
+        on_failure: called with the error of every failed attempt.
         describe: returns the description of the cluster.
 
     Raises:
@@ -160,16 +160,15 @@ async def wait_for_topics(
     """
     warned = False
 
-    def on_failure(exc: BrokerError) -> None:
+    def warn_once(exc: BrokerError) -> None:
         nonlocal warned
         if not warned:
             log.warning("waiting for the broker", error=exc.message, cause=exc.cause, deadline_s=deadline_s)
         warned = True
-        if on_wait:
-            on_wait(exc)
+        on_failure(exc)
 
     deadline = Deadline(deadline_s, clock)
-    return await poll_topics(settings, topic_names(routes), deadline, sleep, on_failure, describe)
+    return await poll_topics(settings, topic_names(routes), deadline, sleep, warn_once, describe)
 
 
 async def poll_topics(
@@ -181,9 +180,9 @@ async def poll_topics(
     describe: DescribeCluster = describe_cluster,
 ) -> dict[str, int]:
     """Wait like `wait_for_topics`, for topics by name and without a log line."""
-    pause = FIRST_PAUSE_S
+    pause = MIN_PAUSE_S
     while True:
-        timeout_s = min(REQUEST_TIMEOUT_S, max(deadline.remaining(), FIRST_PAUSE_S))
+        timeout_s = min(REQUEST_TIMEOUT_S, max(deadline.remaining(), MIN_PAUSE_S))
         try:
             return await find_topics(settings, names, timeout_s, describe=describe)
         except BrokerError as exc:
@@ -193,4 +192,4 @@ async def poll_topics(
                     exc.message, cause=f"{exc.cause}; waited {deadline.seconds:g} s", fix=exc.fix
                 ) from exc
         await sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE_S)
+        pause = min(2 * pause, MAX_PAUSE_S)

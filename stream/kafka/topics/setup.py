@@ -43,7 +43,7 @@ class CreatedTopics:
     Attributes:
         new: the partition counts of the created topics, by name.
         kept: the partition counts of the topics that already existed and are unchanged, by name.
-        by_name: whether the broker created the topics on a request for their names and chose partition count
+        by_name: True if the broker created the topics on a request for their names and chose partition count
             and configuration itself, because it accepts no requests to create topics.
     """
 
@@ -53,7 +53,7 @@ class CreatedTopics:
 
 
 def needed_dead_bytes(max_event_bytes: int, input_limit: int = 0) -> int:
-    """Return the smallest max.message.bytes of a dead topic that accepts every record of its input topic."""
+    """Return the smallest max.message.bytes of a dead-letter topic for every record of its input topic."""
     return max(MIN_DEAD_BYTES, max_event_bytes + HEADROOM_BYTES, input_limit + HEADROOM_BYTES)
 
 
@@ -66,7 +66,9 @@ def plan_topics(
     replication: int | None = None,
     retention_hours: float | None = None,
 ) -> list[TopicPlan]:
-    """Return the missing topics of the routes. Output and dead topics get as many partitions as their input.
+    """Return the missing topics of the routes.
+
+    Output and dead-letter topics get as many partitions as their input topic.
 
     Args:
         settings: the routes and the size limit of an event.
