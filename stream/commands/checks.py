@@ -13,7 +13,8 @@ from stream.codec import load_codec
 from stream.errors import BrokerError, DeviceError, LabelstreamError, UsageError, install_hint
 from stream.kafka.connection import parse_servers, security_options
 from stream.kafka.topics.check import check_topics
-from stream.kafka.topics.cluster import Cluster, describe_cluster, missing_topics
+from stream.kafka.topics.cluster import Cluster, describe_cluster
+from stream.kafka.topics.wait import missing_topics
 from stream.settings import Settings
 
 BROKER_TIMEOUT_S = 2.0

@@ -13,7 +13,7 @@ from stream.commands.record_reader import FileFormat, RecordReader
 from stream.errors import UsageError
 from stream.kafka.connection import silence_client_logs
 from stream.kafka.sender import Sender
-from stream.kafka.topics.cluster import find_topics
+from stream.kafka.topics.wait import find_topics
 from stream.records import Headers
 from stream.settings import Settings
 

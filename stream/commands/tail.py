@@ -22,7 +22,7 @@ from stream.commands.tail_cells import (
 )
 from stream.errors import BrokerError
 from stream.kafka.connection import client_options, error_cause, silence_client_logs
-from stream.kafka.topics.cluster import find_topics
+from stream.kafka.topics.wait import find_topics
 from stream.settings import Settings
 
 MAX_WAIT_MS = 100

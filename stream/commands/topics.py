@@ -12,8 +12,8 @@ from stream.commands.options import CONNECTION, TOPICS, with_settings
 from stream.commands.terminal import table_console
 from stream.kafka.connection import silence_client_logs
 from stream.kafka.topics.check import TopicReport, check_topics
-from stream.kafka.topics.cluster import missing_topics
 from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, create_topics
+from stream.kafka.topics.wait import missing_topics
 from stream.settings import Settings
 
 app = typer.Typer(

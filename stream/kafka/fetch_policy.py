@@ -29,17 +29,17 @@ class FetchPolicy:
     """
 
     def __init__(
-        self, linger_s: float, clock: Callable[[], float], busy_s: Callable[[], float] = lambda: 0.0
+        self, linger_s: float, clock: Callable[[], float], backlog_s: Callable[[], float] = lambda: 0.0
     ) -> None:
         """
         Args:
             linger_s: the longest time to hold back an event for others while the model is idle, in seconds.
             clock: returns monotonic seconds.
-            busy_s: returns the seconds of work that the model already has.
+            backlog_s: returns the seconds of work that the model already has.
         """
         self._linger_s = linger_s
         self._clock = clock
-        self._busy_s = busy_s
+        self._backlog_s = backlog_s
         self._rate = Rate()
 
     def count(self, events: int) -> None:
@@ -52,5 +52,5 @@ class FetchPolicy:
         if self._rate.per_s(self._clock()) * self._linger_s < 1:
             return FetchWait(1, IDLE_MAX_WAIT_MS)
         # Half of the model's work, so that events arrive in time even if the work ends earlier than expected.
-        wait_s = max(self._linger_s, min(self._busy_s() / 2, MAX_WAIT_S))
+        wait_s = max(self._linger_s, min(self._backlog_s() / 2, MAX_WAIT_S))
         return FetchWait(ENOUGH_BYTES, max(1, round(wait_s * 1000)))

@@ -30,12 +30,12 @@ class Publisher:
         self._by_key = DefaultPartitioner()
 
     async def publish(
-        self, source: str, source_partition: int, records: Mapping[str, Sequence[Outgoing]]
+        self, source_topic: str, source_partition: int, records: Mapping[str, Sequence[Outgoing]]
     ) -> None:
         """Write records in order and wait until the broker has confirmed all of them.
 
         Args:
-            source: the topic of the input records.
+            source_topic: the topic of the input records.
             source_partition: the partition of the input records.
             records: the output records, by topic.
 
@@ -45,7 +45,7 @@ class Publisher:
         """
         try:
             async with asyncio.timeout(self._deadline_s):
-                sources = await self._partition_count(source)
+                sources = await self._partition_count(source_topic)
                 writes = [
                     self._write(topic, partition, part)
                     for topic, outgoing in records.items()

@@ -71,7 +71,7 @@ class LabelstreamApp(BatchApp):
             drain_s=min(settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2),
         )
         observer = MetricsObserver(metrics)
-        fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._busy_s)
+        fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._backlog_s)
         super().__init__(
             settings.group,
             faust_options(settings),
@@ -133,7 +133,7 @@ class LabelstreamApp(BatchApp):
             log_texts=settings.log_texts,
         )
 
-    def _busy_s(self) -> float:
+    def _backlog_s(self) -> float:
         """Return the seconds of work that the least busy model has."""
         return min((model.classifier.backlog_s for model in self._models), default=0.0)
 

@@ -12,7 +12,7 @@ import structlog
 from stream import __version__
 from stream.classify.redis_cache import RedisCache, connect_redis
 from stream.codec import load_codec
-from stream.kafka.topics.cluster import wait_for_topics
+from stream.kafka.topics.wait import wait_for_topics
 from stream.observe.metrics import Metrics
 from stream.observe.summary import IntervalSummary, log_intervals
 from stream.settings import Settings

@@ -5,8 +5,9 @@ from structlog.testing import capture_logs
 
 from stream.errors import BrokerError, UsageError
 from stream.kafka.topics.check import assess_topics
-from stream.kafka.topics.cluster import Cluster, TopicShape, wait_for_topics
+from stream.kafka.topics.cluster import Cluster, TopicShape
 from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, needed_dead_bytes, plan_topics
+from stream.kafka.topics.wait import wait_for_topics
 from stream.settings import Settings, load_settings
 
 DOWN = BrokerError("broker b:1 does not answer", cause="connection refused", fix="start it")

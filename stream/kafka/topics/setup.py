@@ -11,7 +11,8 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyE
 from stream.deadline import Deadline
 from stream.errors import BrokerError
 from stream.kafka.connection import client_options, error_cause
-from stream.kafka.topics.cluster import Cluster, describe_cluster, poll_topics, topic_names
+from stream.kafka.topics.cluster import Cluster, describe_cluster, topic_names
+from stream.kafka.topics.wait import poll_topics
 from stream.settings import Settings
 
 MAX_BYTES = "max.message.bytes"
