@@ -1,4 +1,4 @@
-"""The worker of labelstream, which labels the text events of Kafka topics, and its commands."""
+"""The labelstream worker, which labels the text events of Kafka topics, and its commands."""
 
 from importlib.metadata import version
 

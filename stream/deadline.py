@@ -21,7 +21,7 @@ class Deadline:
 
         Args:
             seconds: the time until the deadline expires.
-            clock: the source of the time, in monotonic seconds.
+            clock: returns monotonic seconds.
         """
         self.seconds = seconds
         self._clock = clock
@@ -33,7 +33,7 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
-        """Whether no time remains."""
+        """True if no time remains."""
         return self._clock() >= self._ends_at
 
     def extended(self, seconds: float) -> "Deadline":

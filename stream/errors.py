@@ -8,6 +8,8 @@ deadline (docs/adr/0003).
 from enum import StrEnum
 from typing import ClassVar
 
+MAX_MESSAGE_CHARS = 200
+
 
 class Reason(StrEnum):
     """The reason for a dead letter. The list is closed, so that consumers can switch on it."""
@@ -84,6 +86,11 @@ class DeviceError(Fatal):
     """The requested device is not available, or stopped responding."""
 
     exit_code = 7
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the message of an error in one line, with at most 200 characters of the message."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_MESSAGE_CHARS]}"
 
 
 def install_hint(*extras: str) -> str:

@@ -35,12 +35,12 @@ from stream.errors import UsageError
 ENV_PREFIX = "LABELSTREAM_"
 FOREIGN_ENV = ("LABELSTREAM_TEST_", "LABELSTREAM_REQUIRE_REAL", "LABELSTREAM_CONFIG")
 
-Delivery = Literal["at_least_once"]
+DeliveryGuarantee = Literal["at_least_once"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
 Variant = Literal["auto", "fp32", "fp16", "int8", "int8-static", "bf16"]
 InputFormat = Literal["json", "text"]
 
-HELP_FIX = "`labelstream worker --help` lists all settings and their values"
+HELP_FIX = "run `labelstream worker --help` for all settings and their values"
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -77,7 +77,7 @@ class Route(BaseModel):
     dead_topic: str = ""
     bundle: str
     variant: Variant = "auto"
-    delivery: Delivery = "at_least_once"
+    delivery: DeliveryGuarantee = "at_least_once"
     input_format: InputFormat = "json"
 
     @model_validator(mode="after")
@@ -118,7 +118,9 @@ class Settings(BaseSettings):
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "lz4", description="compression of published records"
     )
-    delivery: Delivery = Field("at_least_once", description="delivery guarantee of the default route")
+    delivery: DeliveryGuarantee = Field(
+        "at_least_once", description="delivery guarantee of the default route"
+    )
 
     redis_url: SecretStr | None = Field(
         None, description="Redis for the second cache tier: redis://, rediss:// or unix://; default: none"
@@ -292,7 +294,7 @@ def _check_file(path: Path) -> None:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise UsageError(
-            f"{path} is not valid TOML", cause=str(exc), fix="correct this line; strings need quotes"
+            f"{path} is not valid TOML", cause=str(exc), fix="correct that line; strings need quotes"
         ) from None
 
 

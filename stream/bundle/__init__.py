@@ -23,9 +23,16 @@ from stream.bundle.store import (
     open_bundle,
     publish,
     read_bundle,
-    resolve,
 )
-from stream.bundle.versions import latest_version
+from stream.bundle.summary import (
+    StoreEntry,
+    compare_bundles,
+    describe_bundle,
+    entry_as_json,
+    folder_size,
+    read_store,
+)
+from stream.bundle.versions import latest_version, promote, roll_back
 
 __all__ = [
     "Bundle",
@@ -36,15 +43,22 @@ __all__ = [
     "NumericColumn",
     "Parity",
     "SpanRules",
+    "StoreEntry",
     "TargetScale",
     "Task",
     "VariantEntry",
     "Windows",
+    "compare_bundles",
+    "describe_bundle",
+    "entry_as_json",
     "file_digest",
+    "folder_size",
     "latest_version",
     "new_staging",
     "open_bundle",
+    "promote",
     "publish",
     "read_bundle",
-    "resolve",
+    "read_store",
+    "roll_back",
 ]

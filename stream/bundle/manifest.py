@@ -110,7 +110,7 @@ class Windows(BaseModel):
 
     Attributes:
         stride: the number of tokens that adjacent windows share.
-        pooling: how logits are pooled.
+        pooling: the function that pools the logits.
         most: the maximum windows of a text; the rest of the text is truncated.
     """
 
@@ -137,7 +137,7 @@ class SpanRules(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The manifest. Readers ignore unknown fields; `schema_version` increases if that becomes unsafe.
+    """The contents of a manifest. Readers ignore unknown fields; `schema_version` changes if that is unsafe.
 
     Attributes:
         task: the task; `pair` is single-label classification of two texts.

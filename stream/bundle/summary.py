@@ -71,14 +71,14 @@ def read_store(store: Path) -> Iterator[StoreEntry]:
             latest,
             manifest.task,
             len(manifest.labels),
-            size_bytes(bundle.path),
+            folder_size(bundle.path),
             manifest.created_at.isoformat(timespec="seconds"),
             headline(manifest),
         )
 
 
-def size_bytes(path: Path) -> int:
-    """Return the total size of all files in a folder."""
+def folder_size(path: Path) -> int:
+    """Return the total size of all files in a folder, in bytes."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
@@ -100,7 +100,7 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
         "reference": bundle.reference,
         "path": str(bundle.path),
         "digest": bundle.digest,
-        "size_bytes": size_bytes(bundle.path),
+        "size_bytes": folder_size(bundle.path),
         **fields,
     }
 

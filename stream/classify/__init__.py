@@ -4,11 +4,9 @@ These names are the public interface of the package. The trainer uses them and n
 the Redis tier (`stream.classify.redis_cache`) is not among them, so that only a worker imports Redis.
 """
 
-from stream.classify.batcher import Batcher
 from stream.classify.cache import KeyMaker, LocalCache, PredictionCache, SharedCache
-from stream.classify.classifier import ClassifiedBatch, Classifier, ModelParts
+from stream.classify.classifier import BatchTokeniser, ClassifiedBatch, Classifier, ModelParts
 from stream.classify.heads import (
-    Head,
     Piece,
     Span,
     bio_spans,
@@ -45,10 +43,9 @@ __all__ = [
     "FIRST_CATEGORY",
     "UNSEEN_CATEGORY",
     "BatchLimits",
-    "Batcher",
+    "BatchTokeniser",
     "ClassifiedBatch",
     "Classifier",
-    "Head",
     "InputReader",
     "KeyMaker",
     "LocalCache",

@@ -47,7 +47,8 @@ class PendingCall:
             self.done.set_result(None)
 
 
-# Tuples: every event has one of each, and instances of a class of ours take several times as long to create.
+# These are tuples because every event has one of each, and an instance of a class takes several times as long
+# to create.
 PendingRow = tuple[PendingCall, int]
 """An input that waits or is being inferred: its call, and its index in the call's inputs."""
 
@@ -83,7 +84,7 @@ Infer = Callable[[RuntimeThread, Sequence[Tokens]], Awaitable[Sequence[WindowRes
 
 
 class Batcher:
-    """Decides which rows go to which thread, and when. It belongs to one event loop and needs no locks."""
+    """Assigns queued rows to threads, in batches. A batcher belongs to one event loop and needs no locks."""
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ class Batcher:
             for waiting in (call, *(other for other, _ in self._duplicates.pop(model_input, ()))):
                 if not waiting.done.done():
                     waiting.done.set_exception(error)
-                    # Mark the exception as retrieved: a call that was cancelled leaves nobody to await it.
+                    # Retrieving the exception keeps asyncio from logging it if the call was cancelled.
                     waiting.done.exception()
 
     def _dispatch(self) -> None:

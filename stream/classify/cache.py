@@ -16,7 +16,7 @@ CHECKSUM_BYTES = 4
 
 Tier = Literal["local", "redis"]
 LookupResult = Literal["hit", "miss", "invalid", "error"]
-CountLookups = Callable[[Tier, LookupResult, int], None]
+OnLookups = Callable[[Tier, LookupResult, int], None]
 Key = bytes
 """The BLAKE2b-128 hash of the canonical input."""
 
@@ -34,10 +34,10 @@ class KeyMaker:
     def __init__(self, bundle: Bundle, variant: str) -> None:
         self._prefix = f"labelstream:{KEY_VERSION}:{bundle.short_digest}:{variant}:"
 
-    def keys(self, rows: Iterable[ModelInput]) -> list[Key]:
-        """Return the hash of each row, which is unique within one worker."""
+    def keys(self, inputs: Iterable[ModelInput]) -> list[Key]:
+        """Return the hash of each input, which is unique within one worker."""
         blake2b = hashlib.blake2b
-        return [blake2b(canonical_json(row), digest_size=16).digest() for row in rows]
+        return [blake2b(canonical_json(given), digest_size=16).digest() for given in inputs]
 
     def shared_key(self, key: Key) -> str:
         """Return the key of an entry in the shared tier."""
@@ -105,7 +105,7 @@ class PredictionCache:
         local: LocalCache,
         shared: SharedCache | None,
         head: Head,
-        count: CountLookups = lambda _tier, _result, _n: None,
+        on_lookups: OnLookups = lambda _tier, _result, _n: None,
     ) -> None:
         """
         Args:
@@ -113,48 +113,48 @@ class PredictionCache:
             local: the tier in the process.
             shared: the shared tier, if there is one.
             head: the bundle's head, which decodes stored predictions.
-            count: is called with the number of lookups of a tier that had the same result.
+            on_lookups: called with a tier, a result, and the number of lookups that had this result.
         """
         self._keys = keys
         self._local = local
         self._shared = shared
         self._head = head
-        self._count = count
+        self._on_lookups = on_lookups
 
     @property
     def enabled(self) -> bool:
         """True if at least one tier can hold entries."""
         return self._local.enabled or self._shared is not None
 
-    def keys(self, rows: Iterable[ModelInput]) -> list[Key]:
-        """Return the key of each row."""
-        return self._keys.keys(rows)
+    def keys(self, inputs: Iterable[ModelInput]) -> list[Key]:
+        """Return the key of each input."""
+        return self._keys.keys(inputs)
 
-    async def get_many(self, keys: Sequence[Key], rows: Sequence[ModelInput]) -> list[Prediction | None]:
+    async def get_many(self, keys: Sequence[Key], inputs: Sequence[ModelInput]) -> list[Prediction | None]:
         """Return the prediction of each key, None where there is none, in at most one round trip.
 
         Args:
-            keys: the keys of the rows.
-            rows: the rows of the keys.
+            keys: the keys of the inputs.
+            inputs: the inputs of the keys.
         """
         found: list[Prediction | None] = [None] * len(keys)
         if self._local.enabled:
             get = self._local.get
             found = [get(key) for key in keys]
             misses = found.count(None)
-            self._count("local", "hit", len(keys) - misses)
-            self._count("local", "miss", misses)
+            self._on_lookups("local", "hit", len(keys) - misses)
+            self._on_lookups("local", "miss", misses)
         if self._shared is not None and None in found:
             missing = [index for index, known in enumerate(found) if known is None]
             shared = await self._get_shared(
-                self._shared, [keys[index] for index in missing], [rows[index] for index in missing]
+                self._shared, [keys[index] for index in missing], [inputs[index] for index in missing]
             )
             for index, known in zip(missing, shared, strict=True):
                 found[index] = known
         return found
 
     async def _get_shared(
-        self, shared: SharedCache, keys: list[Key], rows: list[ModelInput]
+        self, shared: SharedCache, keys: list[Key], inputs: list[ModelInput]
     ) -> list[Prediction | None]:
         shared_key = self._keys.shared_key
         values = await shared.get_many([shared_key(key) for key in keys])
@@ -162,13 +162,13 @@ class PredictionCache:
         stored = [decode_stored(value, accepts) if value is not None else None for value in values]
         predictions = self._head.restore(
             [known for known in stored if known is not None],
-            [row for row, known in zip(rows, stored, strict=False) if known is not None],
+            [given for given, known in zip(inputs, stored, strict=False) if known is not None],
         )
         misses = values.count(None)
-        self._count("redis", "error", len(keys) - len(values))
-        self._count("redis", "miss", misses)
-        self._count("redis", "invalid", len(values) - misses - len(predictions))
-        self._count("redis", "hit", len(predictions))
+        self._on_lookups("redis", "error", len(keys) - len(values))
+        self._on_lookups("redis", "miss", misses)
+        self._on_lookups("redis", "invalid", len(values) - misses - len(predictions))
+        self._on_lookups("redis", "hit", len(predictions))
         remaining = iter(predictions)
         found = [None if known is None else next(remaining) for known in stored]
         for key, prediction in zip(keys, found, strict=False):

@@ -19,10 +19,9 @@ from stream.classify.queue import BatchLimits
 from stream.classify.throughput import Throughput
 from stream.classify.tokenise import Tokens
 from stream.classify.windows import WindowPool, WindowResult
-from stream.errors import DeviceError, Poison, Reason
+from stream.errors import DeviceError, Poison, Reason, one_line
 from stream.observe.logs import debug_enabled
-from stream.runtime import PaddedBatch, Runtime
-from stream.runtime.base import GraphInput, Logits
+from stream.runtime import GraphInput, Logits, PaddedBatch, Runtime
 
 T = TypeVar("T")
 
@@ -157,7 +156,8 @@ class Classifier:
             tokens = await self._first_windows([" ".join([word] * width)])
             one = self._tokeniser.pad(tokens)
             padded = {name: _repeat(name, given, rows, width) for name, given in one.items()}
-            # All threads at once: sessions that share a model could otherwise all reuse what one has warmed.
+            # The threads run at the same time. One after another, sessions that share a model could all run
+            # on the one stream that is already warm.
             await asyncio.gather(*(self._warm_up_thread(thread, padded) for thread in self._threads))
         for thread in self._threads:
             await self._probe(thread)
@@ -169,7 +169,7 @@ class Classifier:
         except Exception as exc:
             raise DeviceError(
                 f"the model on {thread.runtime.device} cannot compute {rows} rows of {width} tokens",
-                cause=_one_line(exc),
+                cause=one_line(exc),
                 fix="lower --max-batch-tokens or --max-batch-rows, or check the device and its memory",
             ) from exc
         self._throughput.record(rows, thread.take_busy_s())
@@ -242,7 +242,7 @@ class Classifier:
             else:
                 self._batcher.enqueue_windows(rows, [*map(self._windows.split, tokens)])
         except BaseException as exc:
-            # Nobody awaits this task, so every error is raised in the calls that wait for the rows.
+            # No caller awaits this task, so every error is raised in the calls that wait for the rows.
             self._batcher.fail(rows, exc)
             if not isinstance(exc, Exception):
                 raise
@@ -253,10 +253,10 @@ class Classifier:
         return tokens if self._windows is None else [*map(self._windows.first_window, tokens)]
 
     async def _infer_batch(self, thread: RuntimeThread, tokens: Sequence[Tokens]) -> Sequence[WindowResult]:
-        """Infer items that were taken at once; after a failure, halve them until each faulty row is alone."""
+        """Infer items that were taken together; after a failure, halve them to isolate each faulty row."""
         try:
             return await self._infer(thread, tokens)
-        except Exception as exc:  # noqa: BLE001 - runtimes share no base class; the probe tells row from device
+        except Exception as exc:  # noqa: BLE001 - runtimes share no error class; the probe tests the device
             if len(tokens) > 1:
                 half = len(tokens) // 2
                 return [
@@ -296,7 +296,7 @@ class Classifier:
         """Run batches of one shape one after another; return the logits of all and the seconds of each."""
         each = []
         for batch in batches:
-            # The process waits for its threads at exit; batches whose results nobody awaits are skipped.
+            # The process waits for its threads at exit, so batches without a caller are skipped.
             if self._closed:
                 raise asyncio.CancelledError
             each.append(self._run_session(thread, {name: given[batch] for name, given in padded.items()}))
@@ -321,7 +321,7 @@ class Classifier:
         except Exception as exc:
             raise DeviceError(
                 f"the model on {thread.runtime.device} has stopped working",
-                cause=_one_line(exc),
+                cause=one_line(exc),
                 fix="check the device and its memory; the worker reads the events again after a restart",
             ) from exc
         if isinstance(result, Poison):
@@ -337,7 +337,3 @@ def _repeat(name: str, given: GraphInput, rows: int, width: int) -> GraphInput:
     """Return a graph input of one row, repeated to `rows` rows and truncated to `width` tokens."""
     one: GraphInput = given if name == "metadata" else given[:, :width]
     return one[np.zeros(rows, dtype=np.int64)]
-
-
-def _one_line(exc: BaseException) -> str:
-    return f"{type(exc).__name__}: {' '.join(str(exc).split())[:200]}"

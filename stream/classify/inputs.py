@@ -50,7 +50,7 @@ class TextInput:
 
 
 class InputReader:
-    """Extracts from a row what one bundle reads, and nothing else."""
+    """Extracts the inputs of one bundle from rows, and omits what the bundle does not read."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._pair = manifest.takes_pair
@@ -79,23 +79,23 @@ class InputReader:
         return tuple((name, parse(metadata.get(name))) for name, parse in self._columns)
 
 
-def texts_of(row: ModelInput) -> str | tuple[str, str]:
+def texts_of(given: ModelInput) -> str | tuple[str, str]:
     """Return the text or the pair of texts of an input, which the tokenizer reads."""
-    if isinstance(row, WithMetadata):
-        return row.text if row.text_pair is None else (row.text, row.text_pair)
-    return row
+    if isinstance(given, WithMetadata):
+        return given.text if given.text_pair is None else (given.text, given.text_pair)
+    return given
 
 
-def canonical_json(row: ModelInput) -> bytes:
+def canonical_json(given: ModelInput) -> bytes:
     """Return `[text, text_pair, metadata]` as JSON, which is equal for equal inputs and only for them.
 
     The text is not normalized (no NFC), because the tokenizer does not see a normalized text either.
     """
-    if isinstance(row, str):
-        return orjson.dumps((row, None, None))
-    if isinstance(row, WithMetadata):
-        return orjson.dumps((row.text, row.text_pair, dict(row.metadata)))
-    text, pair = row
+    if isinstance(given, str):
+        return orjson.dumps((given, None, None))
+    if isinstance(given, WithMetadata):
+        return orjson.dumps((given.text, given.text_pair, dict(given.metadata)))
+    text, pair = given
     return orjson.dumps((text, pair, None))
 
 

@@ -50,7 +50,7 @@ class MetadataEncoder:
             value = row.get(column.name)
             if isinstance(column, NumericColumn):
                 number = as_number(value)
-                encoded += [0.0, 1.0] if number is None else [_standardise(number, column), 0.0]
+                encoded += [0.0, 1.0] if number is None else [_standardize(number, column), 0.0]
             else:
                 category = as_category(value)
                 code = MISSING_CATEGORY if category is None else categories.get(category, UNSEEN_CATEGORY)
@@ -58,7 +58,7 @@ class MetadataEncoder:
         return encoded
 
 
-def _standardise(number: float, column: NumericColumn) -> float:
+def _standardize(number: float, column: NumericColumn) -> float:
     deviations = (number - column.mean) / column.std
     return max(-MAX_DEVIATIONS, min(deviations, MAX_DEVIATIONS))
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from stream.runtime.base import Integers, PaddedCost
+from stream.runtime import Integers, PaddedCost
 
 T = TypeVar("T")
 
@@ -18,8 +18,8 @@ ARRIVAL_BITS = 48
 FIXED_COST_DIVISOR = 8
 # A batch that is full, or holds all queued rows, is taken without a search if this share of tokens is real.
 WELL_FILLED = 0.97
-# Several batches are taken at once only if the queue holds this many times their rows: other threads need
-# rows too.
+# Several batches are taken together only if the queue holds this many times their rows, because other threads
+# need rows too.
 QUEUED_PER_TAKEN = 8
 
 
@@ -34,7 +34,7 @@ class BatchLimits:
         max_tokens: the maximum number of padded tokens; a longer single row forms a batch of its own.
         width_multiple: padded widths are rounded up to a multiple of this.
         padded_cost: the tokens that the runtime computes for a given number of rows and padded width.
-        max_same_shape_batches: the maximum number of full batches of one shape that are taken at once.
+        max_same_shape_batches: the maximum number of full batches of one shape that are taken together.
     """
 
     max_rows: int
@@ -49,7 +49,7 @@ class BatchLimits:
         return max(1, min(self.max_rows, self.max_tokens // max(1, width)))
 
     def split(self, rows: int, longest: int) -> list[slice]:
-        """Split rows that were taken at once into batches, given the tokens of the longest row."""
+        """Split rows that were taken together into batches, given the tokens of the longest row."""
         size = self.rows_at(longest)
         return [slice(first, first + size) for first in range(0, rows, size)]
 
@@ -65,7 +65,7 @@ class LengthOrderedQueue(Generic[T]):
     length and then shorter ones, up to the limits. If too many of its tokens would be padding, it becomes the
     range of lengths around the oldest item that wastes least. A batch therefore never mixes long and short
     items. If a runtime needs time to change the shape of its input, several full batches of one shape are
-    taken at once.
+    taken together.
     """
 
     def __init__(self, limits: BatchLimits) -> None:
@@ -112,7 +112,7 @@ class LengthOrderedQueue(Generic[T]):
     def _take_around(self, oldest: int) -> list[int]:
         keys = self._keys
         low, high = self._range(bisect_left(keys, oldest))
-        # The items of the range's shortest length may begin below it; those are older and go first.
+        # Items of the range's shortest length may stand before the range. They are older and are taken first.
         shortest = keys[low] >> ARRIVAL_BITS
         run = bisect_left(keys, shortest << ARRIVAL_BITS)
         run_end = bisect_left(keys, (shortest + 1) << ARRIVAL_BITS, low, high)

@@ -37,8 +37,8 @@ class RedisCache:
             client: a client with a short timeout and without retries of its own.
             ttl_s: the seconds that an entry lives.
             clock: returns monotonic seconds.
-            on_response: is called after each request with True if Redis responded.
-            on_retry: is called before each request that follows a failure.
+            on_response: called after each request, with True if Redis responded.
+            on_retry: called before each request that follows a failure.
         """
         self._client = client
         self._ttl_s = ttl_s

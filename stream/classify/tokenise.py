@@ -12,7 +12,7 @@ from stream.bundle import Bundle
 from stream.classify.inputs import InputReader, ModelInput, TextInput, WithMetadata, texts_of
 from stream.classify.metadata import MetadataEncoder
 from stream.errors import BundleError
-from stream.runtime.base import PaddedBatch
+from stream.runtime import PaddedBatch
 
 
 class Tokens(Protocol):
@@ -102,7 +102,7 @@ class Tokeniser:
     """The Rust tokenizer of a bundle; it truncates texts to the bundle's maximum length.
 
     Attributes:
-        windows: how the bundle splits long texts; None if it truncates them.
+        windows: the rules by which the bundle splits long texts; None if it truncates them.
         tags_tokens: True if the bundle tags tokens.
     """
 

@@ -12,7 +12,7 @@ from stream.classify.heads import Head
 from stream.classify.inputs import RowResult
 from stream.classify.tokenise import RowTokens, TextTokens, Tokens
 from stream.errors import Poison, Reason
-from stream.runtime.base import Logits
+from stream.runtime import Logits
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ WindowResult = RowResult | None
 
 
 class Window:
-    """A window of a text, as the queue and the model see it."""
+    """A window of a text, with the attributes that the queue and the model read."""
 
     __slots__ = ("index", "text", "tokens")
 

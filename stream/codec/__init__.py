@@ -7,11 +7,9 @@ from functools import cache
 from stream.codec.base import (
     MILLIONTHS,
     SCORE_BYTES,
-    Appended,
     Codec,
     EncodedPrediction,
     EncodedRecords,
-    FetchedBatch,
     Headers,
     LabelForm,
     Outgoing,
@@ -19,20 +17,20 @@ from stream.codec.base import (
     Scores,
     row_bytes,
 )
+from stream.codec.rfc3339 import Rfc3339
 
 __all__ = [
     "MILLIONTHS",
     "PYTHON_ONLY",
     "SCORE_BYTES",
-    "Appended",
     "Codec",
     "EncodedPrediction",
     "EncodedRecords",
-    "FetchedBatch",
     "Headers",
     "LabelForm",
     "Outgoing",
     "Record",
+    "Rfc3339",
     "Scores",
     "load_codec",
     "row_bytes",

@@ -21,7 +21,7 @@ class Record:
     def headers(self) -> list[tuple[str, bytes]]: ...
     @property
     def offset(self) -> int:
-        """-1 for a record that was not read."""
+        """The offset; -1 for a record to write."""
     @property
     def timestamp(self) -> int: ...
 
@@ -77,7 +77,7 @@ def write_labels(
         cached: see `LabelForm`.
         end: see `LabelForm`.
         id_name: the name of the id's header, encoded.
-        headers: our other headers, encoded.
+        headers: the other headers that every label record gets, encoded.
         header_count: the number of these headers.
         replaced: the names of the headers that the fallback handles.
         latest_ms: the latest timestamp that can be written.

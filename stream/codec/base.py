@@ -16,7 +16,7 @@ P = TypeVar("P", bound=tuple[Any, ...])
 
 
 class Outgoing(Protocol):
-    """A Kafka record to be written: raw bytes, and a timestamp in milliseconds since the epoch."""
+    """A Kafka record to write: raw bytes, and a timestamp in milliseconds since the epoch."""
 
     @property
     def key(self) -> bytes | None: ...
@@ -31,7 +31,8 @@ class Outgoing(Protocol):
 class Record(Outgoing, Protocol):
     """A Kafka record that was read.
 
-    Topic and partition are not part of it: records are handed over by partition, as a `Source` and a list.
+    The record does not hold its topic and partition: records are passed by partition, as a `Source` and a
+    list.
     """
 
     @property
@@ -52,11 +53,11 @@ class EncodedRecords(NamedTuple):
     Attributes:
         data: bytes that hold the records between `start` and `stop`.
         start: the position of the first record in `data`.
-        stop: the position behind the last record in `data`.
+        stop: the position after the last record in `data`.
         record_count: the number of records.
         base_offset: the number that the records' offsets are relative to.
         base_timestamp: the number that the records' timestamps are relative to, milliseconds.
-        log_append_time: whether `base_timestamp` is the timestamp of every record.
+        log_append_time: True if `base_timestamp` is the timestamp of every record.
     """
 
     data: bytes
@@ -92,10 +93,10 @@ class LabelForm(NamedTuple):
     Attributes:
         inferred: the JSON between a prediction's members and the offset.
         cached: the same for a prediction from a cache.
-        end: the JSON behind the time.
+        end: the JSON after the time.
         id_header: the name of the header that holds the event's id.
-        headers: our other headers.
-        replaced: the names of the input's headers that are not copied as they are.
+        headers: the other headers that every label record gets.
+        replaced: the names of the input's headers that are not copied unchanged.
         merge_headers: returns the headers of the label record for an input record with a replaced header.
     """
 
@@ -127,7 +128,7 @@ class ScoreEncoder(Protocol[P]):
     """Encodes the predictions of one single-label model."""
 
     def __call__(self, scores: Scores, *, cached: bool) -> list[P]:
-        """Encode scores, uint32 millionths [rows, labels], as one prediction a row.
+        """Return a prediction for each row of scores, uint32 millionths [rows, labels].
 
         The members name the label with the highest score, its score, and the best labels with theirs, best
         first; of equal scores the earlier label comes first. The stored form is the row's bytes.
@@ -135,7 +136,7 @@ class ScoreEncoder(Protocol[P]):
 
 
 class Codec(Protocol):
-    """Reads and writes the bytes of records, whole batches at a time.
+    """Reads and writes the bytes of records, a batch at a time.
 
     Both implementations give equal results, except for the type of the records. Records of one codec are not
     passed to the other.

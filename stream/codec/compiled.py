@@ -1,4 +1,4 @@
-"""The compiled codec: `stream.codec._records` behind the interface that it shares with Python's."""
+"""The compiled codec: `stream.codec._records` behind the interface `Codec`."""
 
 from collections.abc import Sequence
 from typing import Generic
@@ -30,7 +30,7 @@ if _records.MILLIONTHS != MILLIONTHS:
 
 
 class CompiledCodec(PythonCodec):
-    """The codec whose functions for every record are written in C."""
+    """The codec with its per-record functions in C."""
 
     name = "compiled"
 
@@ -38,7 +38,7 @@ class CompiledCodec(PythonCodec):
         """See `Codec.unpack`."""
         encoded = batch.encoded()
         if encoded is None:
-            # Brokers convert no batches any more; one of an older format is as old as the topic.
+            # Brokers no longer convert batches, so only an old topic holds a batch of an older format.
             return super().unpack(batch, from_offset)
         return [*_records.unpack(*encoded, from_offset)]
 

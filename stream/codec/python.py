@@ -1,4 +1,4 @@
-"""The codec in Python, for installations without the compiled one and as its reference in tests."""
+"""The codec in Python: the fallback where the compiled codec was not built, and its reference in tests."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -32,12 +32,13 @@ HEADER_SIZE = 61
 TIMESTAMPS, TIMESTAMPS_AT = Struct(">qq"), 27
 MAX_DEPTH = 100
 _UNUSUAL_NUMBER = re.compile(r"[0-9][eE]|[0-9.]{300}")
-# Templates of this many orders of labels are kept; models with many labels have more, and few of these recur.
-_KEPT_ORDERS = 1_024
+# The number of cached templates, one for each order of labels. A model with many labels has more orders, and
+# few of these recur.
+_CACHED_ORDERS = 1_024
 
 
 class PlainRecord(NamedTuple):
-    """A record to be written, not encoded yet."""
+    """A record to write, not encoded yet."""
 
     key: bytes | None
     value: bytes | None
@@ -98,7 +99,7 @@ class PythonCodec:
             for middle in (form.inferred, form.cached)
         ]
         pack, dumps, to_json = self.pack, orjson.dumps, self._time.json
-        id_header, ours, replaced = form.id_header, form.headers, form.replaced
+        id_header, added, replaced = form.id_header, form.headers, form.replaced
 
         def write(event: LabelledEvent, prediction: EncodedPrediction) -> Outgoing:
             record, event_id, (members, _, cached) = event.record, event.id, prediction
@@ -111,7 +112,7 @@ class PythonCodec:
                     headers = form.merge_headers(record, event_id)
                     break
             else:
-                headers = [*kept, (id_header, event_id.encode()), *ours]
+                headers = [*kept, (id_header, event_id.encode()), *added]
             return pack(record.key, value, headers, timestamp)
 
         return write
@@ -128,7 +129,7 @@ def new_builder(max_bytes: int) -> Any:
 
 @cache
 def _builder_type() -> Any:
-    # Imported here because classification uses the codec too, and knows nothing of Kafka.
+    # The import is local because classification uses the codec without Kafka.
     from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
     return DefaultRecordBatchBuilder
@@ -145,7 +146,7 @@ def _json_text(record: Record, headers: frozenset[str], max_bytes: int) -> str |
         text = value.decode()
     except UnicodeDecodeError:
         return None
-    # Without a parser, escapes hide where strings end. Then the check covers the strings as well.
+    # Escapes hide where strings end, so in a value with escapes the check covers the strings as well.
     outside = text if "\\" in text else "".join(text.split('"')[::2])
     short = len(outside) <= MAX_DEPTH and "e" not in outside and "E" not in outside
     return text if short or _within_limits(outside) else None
@@ -166,7 +167,7 @@ class PythonScoreEncoder(Generic[P]):
         self._names = [orjson.dumps(label) for label in labels]
         self._shown = shown
         self._kind = kind
-        self._template = lru_cache(_KEPT_ORDERS)(self._make_template)
+        self._template = lru_cache(_CACHED_ORDERS)(self._make_template)
 
     def __call__(self, scores: Scores, *, cached: bool) -> list[P]:
         """See `ScoreEncoder`."""

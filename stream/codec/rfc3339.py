@@ -7,7 +7,10 @@ LATEST_MS = 253_402_300_799_999
 
 
 class Rfc3339:
-    """Milliseconds since the epoch as JSON strings; it keeps the last second, since neighbours share it."""
+    """Formats milliseconds since the epoch as JSON strings.
+
+    The last second is cached, because neighbouring records share it.
+    """
 
     def __init__(self) -> None:
         self._ends = tuple(b'.%03dZ"' % ms for ms in range(1000))

@@ -15,11 +15,11 @@ def varint(number: int) -> bytes:
 
 
 def encode_name(name: str) -> bytes:
-    """Encode a header's name with the length in front."""
+    """Encode a header's name, preceded by its length."""
     data = name.encode()
     return varint(len(data)) + data
 
 
 def encode_headers(headers: Iterable[tuple[str, bytes]]) -> bytes:
-    """Encode headers without their number in front."""
+    """Encode headers, without their number."""
     return b"".join([encode_name(name) + varint(len(value)) + value for name, value in headers])

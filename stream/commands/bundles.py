@@ -12,21 +12,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stream.bundle import Bundle, Manifest, latest_version, read_bundle
-from stream.bundle.summary import (
+from stream.bundle import (
+    Bundle,
+    Manifest,
     StoreEntry,
     compare_bundles,
     describe_bundle,
     entry_as_json,
+    folder_size,
+    latest_version,
+    read_bundle,
     read_store,
-    size_bytes,
+    roll_back,
 )
-from stream.bundle.versions import promote as make_latest
-from stream.bundle.versions import roll_back
+from stream.bundle import promote as make_latest
+from stream.commands.terminal import table_console
 from stream.errors import UsageError
 
-# In a file or a pipe each row stays on one line, so that the output can be searched.
-PIPE_COLUMNS = 1000
 DATE = slice(0, 16)
 # A bundle can have hundreds of metrics, one for each label; --json prints all.
 MAX_METRICS = 20
@@ -65,7 +67,7 @@ def list_bundles(*, bundle_store: Store = Path("bundles"), json: Json = False) -
     )
     for entry in found:
         table.add_row(*map(Text, _cells(entry)))
-    _console().print(table)
+    table_console().print(table)
 
 
 @app.command()
@@ -118,7 +120,7 @@ def promote(
     name, at, version = bundle.partition("@")
     if not name or not at or not version:
         raise UsageError(
-            f"{bundle!r} names no version", fix="write it like: labelstream bundles promote support@3"
+            f"{bundle!r} has no version", fix="name a version: labelstream bundles promote support@3"
         )
     before = latest_version(bundle_store, name)
     make_latest(bundle_store / name, version)
@@ -131,7 +133,7 @@ def rollback(
     *,
     bundle_store: Store = Path("bundles"),
 ) -> None:
-    """Make the previously latest version the latest again. Each further rollback goes one version back.
+    """Make the previous latest version the latest again. Each further rollback goes back one more version.
 
     No version is changed or removed. Without a history of promotions the next lower version is taken.
 
@@ -144,7 +146,7 @@ def rollback(
 
 def _print_identity(bundle: Bundle, latest: str | None) -> None:
     mark = "  latest" if latest == bundle.manifest.version else ""
-    _line(f"{bundle.reference}{mark}  {bundle.path}  {_size(size_bytes(bundle.path))}  {bundle.digest}")
+    _line(f"{bundle.reference}{mark}  {bundle.path}  {_size(folder_size(bundle.path))}  {bundle.digest}")
 
 
 def _print_settings(bundle: Bundle) -> None:
@@ -172,7 +174,7 @@ def _print_variants(manifest: Manifest) -> None:
             f"{parity.tolerance:g}",
             f"{parity.label_agreement:.2%}",
         )
-    _console().print(table)
+    table_console().print(table)
 
 
 def _print_metrics(manifest: Manifest) -> None:
@@ -197,7 +199,7 @@ def _print_value_changes(differences: Mapping[str, Any], old: str, new: str) -> 
         for name, (before, after) in differences.get(part, {}).items():
             table.add_row(*map(Text, (part, name, _plain(before), _plain(after))))
     if table.row_count:
-        _console().print(table)
+        table_console().print(table)
 
 
 def _line(line: str) -> None:
@@ -238,8 +240,3 @@ def _json(value: Any) -> str:
 def _print_json(value: Any) -> None:
     sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)

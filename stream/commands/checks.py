@@ -10,16 +10,16 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from stream.codec import load_codec
-from stream.errors import BrokerError, LabelstreamError, UsageError, install_hint
+from stream.errors import BrokerError, DeviceError, LabelstreamError, UsageError, install_hint
 from stream.kafka.connection import parse_servers, security_options
 from stream.kafka.topics.check import check_topics
-from stream.kafka.topics.cluster import Cluster, describe_cluster, missing_topics
+from stream.kafka.topics.cluster import Cluster, describe_cluster
+from stream.kafka.topics.wait import missing_topics
 from stream.settings import Settings
 
 BROKER_TIMEOUT_S = 2.0
 REDIS_TIMEOUT_S = 1.0
 LOW_DISK_BYTES = 2**30
-DEVICE_EXIT_CODE = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,10 @@ def _guarded(name: str, check: Callable[[], Iterator[CheckResult]]) -> Iterator[
         yield CheckResult(name, "FAIL", detail, exc.fix, exc.exit_code)
     except ModuleNotFoundError as exc:
         fix = f"{install_hint('cpu')}, or '.[gpu]' on a machine with an NVIDIA GPU"
-        yield CheckResult(name, "FAIL", f"the Python module {exc.name} is missing", fix, DEVICE_EXIT_CODE)
+        detail = f"the Python module {exc.name} is missing"
+        yield CheckResult(name, "FAIL", detail, fix, DeviceError.exit_code)
     except Exception as exc:  # noqa: BLE001 - a failed check must not prevent the next one
-        yield CheckResult(name, "FAIL", f"{type(exc).__name__}: {exc}", "unexpected error; please report it")
+        yield CheckResult(name, "FAIL", f"{type(exc).__name__}: {exc}", "report this unexpected error")
 
 
 def _settings(settings: Settings) -> Iterator[CheckResult]:
@@ -82,7 +83,7 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
             raise UsageError(
                 f"cannot read web_token_file {settings.web_token_file}",
                 cause=str(exc),
-                fix="name a readable UTF-8 file in web_token_file",
+                fix="set web_token_file to a readable UTF-8 file",
             ) from None
     routes = (
         f"{r.input_topic} → {r.output_topic}, dead letters {r.dead_topic}" for r in settings.effective_routes
@@ -103,14 +104,14 @@ def _broker(settings: Settings, answer: list[Cluster]) -> Iterator[CheckResult]:
 
 
 async def _unreachable(settings: Settings, cluster: Cluster) -> list[tuple[str, BrokerError]]:
-    async def ask(address: str) -> BrokerError | None:
+    async def describe(address: str) -> BrokerError | None:
         try:
             await describe_cluster(settings.model_copy(update={"broker": address}), BROKER_TIMEOUT_S)
         except BrokerError as exc:
             return exc
         return None
 
-    errors = await asyncio.gather(*(ask(address) for address in cluster.brokers))
+    errors = await asyncio.gather(*(describe(address) for address in cluster.brokers))
     return [(address, error) for address, error in zip(cluster.brokers, errors, strict=True) if error]
 
 
@@ -221,7 +222,7 @@ def _disk(settings: Settings) -> Iterator[CheckResult]:
             "disk",
             "warn",
             f"{free / 2**20:.0f} MiB free at {folder}",
-            "free some space, or move the store",
+            "free some space, or set bundle_store to a folder on a larger disk",
         )
     else:
         yield CheckResult("disk", "ok", f"{free / 2**30:.1f} GiB free at {folder}")

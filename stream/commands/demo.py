@@ -24,13 +24,12 @@ def demo(
 
         labelstream demo --rate 500 --redis-url redis://127.0.0.1:6379/0
     """
-    import logging
-
     from rich.console import Console
 
     from stream.demo.broker import require_library
     from stream.demo.run import run_demo
+    from stream.kafka.connection import silence_client_logs
 
     require_library()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    silence_client_logs()
     asyncio.run(run_demo(folder, rate, redis_url, Console()))

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from stream.commands.checks import run_checks
 from stream.commands.options import CONNECTION, TOPICS, with_settings
-from stream.commands.topics import table_console
+from stream.commands.terminal import table_console
 from stream.kafka.connection import silence_client_logs
 from stream.settings import Settings
 

@@ -12,26 +12,27 @@ from stream.bundle import Manifest
 from stream.classify import (
     ModelInput,
     Prediction,
+    RowResult,
     RowTokens,
     WithMetadata,
     pool_logits,
     probabilities,
     texts_of,
 )
-from stream.errors import Poison
+from stream.commands.terminal import printable
 from stream.runtime import Logits
 from stream.worker.route_model import OpenModel
 
 PIPE_COLUMNS = 200
 
 
-def explanation(opened: OpenModel, row: ModelInput, result: Prediction | Poison) -> RenderableType:
+def explanation(opened: OpenModel, row: ModelInput, result: RowResult) -> RenderableType:
     """Return the text, tokens with ids, logits, probabilities and result of one row.
 
     Args:
         opened: the model.
         row: the row as the input of the model.
-        result: the row's prediction, or the error.
+        result: the result of the row.
     """
     manifest = opened.bundle.manifest
     (tokens,) = opened.tokeniser.encode_rows([row])
@@ -54,12 +55,12 @@ def _line(name: str, value: str) -> Text:
 def _texts(row: ModelInput) -> Iterator[Text]:
     texts = texts_of(row)
     text, pair = (texts, None) if isinstance(texts, str) else texts
-    yield _line("text", _printable(text))
+    yield _line("text", printable(text))
     if pair is not None:
-        yield _line("text_pair", _printable(pair))
+        yield _line("text_pair", printable(pair))
     if isinstance(row, WithMetadata):
         values = ", ".join(f"{name}={value!r}" for name, value in row.metadata)
-        yield _line("metadata", _printable(values))
+        yield _line("metadata", printable(values))
 
 
 def _windows(
@@ -76,7 +77,7 @@ def _windows(
 
 def _tokens(manifest: Manifest, tokens: RowTokens) -> Text:
     pairs = " ".join(
-        f"{_printable(token)}:{number}" for token, number in zip(tokens.tokens, tokens.ids, strict=True)
+        f"{printable(token)}:{number}" for token, number in zip(tokens.tokens, tokens.ids, strict=True)
     )
     text = Text.assemble((f"{len(tokens)} tokens, token:id", "bold"), f"  {pairs}")
     if tokens.metadata is not None and "metadata" in manifest.inputs:
@@ -117,7 +118,7 @@ def _tags(manifest: Manifest, tokens: RowTokens, logits: Logits) -> RenderableTy
     for at, (token, number, (start, end), special) in enumerate(columns):
         tag = best[at]
         table.add_row(
-            Text(_printable(token)),
+            Text(printable(token)),
             str(number),
             "" if special else f"{start}-{end}",
             Text(manifest.labels[tag]),
@@ -132,8 +133,3 @@ def explanation_console() -> Console:
     """Return the console for explanations; in a file or a pipe lines are not wrapped at 80 columns."""
     console = Console(highlight=False, soft_wrap=True)
     return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=PIPE_COLUMNS)
-
-
-def _printable(text: str) -> str:
-    # Texts come from outside; an escape sequence in them must not reach the terminal.
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -2,12 +2,13 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from stream.errors import UsageError
 from stream.settings import Settings, load_settings
 
 CONNECTION = (
@@ -24,7 +25,7 @@ TOPICS = ("input_topic", "output_topic", "dead_topic")
 # Routes are a list, which only the file can hold; a password on a command line is visible to all users.
 NOT_FLAGS = ("routes", "sasl_password")
 EVERY = tuple(name for name in Settings.model_fields if name not in NOT_FLAGS)
-# Placeholders for names whose last word says too little; the default is the last word itself.
+# The placeholders of settings with a last word that describes the value poorly; the default is the last word.
 METAVARS = {
     "s": "SECONDS",
     "ms": "MILLISECONDS",
@@ -64,6 +65,22 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
         return run
 
     return decorate
+
+
+def only_topic(topics: Iterable[str]) -> str:
+    """Return the topic of the default route, or of all routes if they share it.
+
+    Raises:
+        UsageError: the routes have several topics.
+    """
+    found = list(dict.fromkeys(topics))
+    if len(found) > 1:
+        raise UsageError(
+            "the settings have several routes",
+            cause=f"their topics: {', '.join(found)}",
+            fix="choose one with --topic",
+        )
+    return found[0]
 
 
 def _config_option() -> inspect.Parameter:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stream.bundle import read_bundle
-from stream.classify import InputReader, Prediction
+from stream.classify import InputReader, Prediction, RowResult
 from stream.commands.explain import explanation, explanation_console
 from stream.commands.options import with_settings
 from stream.commands.prediction_writer import PredictionCounts, PredictionWriter, open_writer
@@ -26,7 +26,7 @@ from stream.worker.route_model import OpenModel, open_model
 
 ROWS_AT_ONCE = 512
 ROWS_SOURCE = Source("row", 0)
-# For a smaller file a progress bar would only flash.
+# The progress bar of a smaller file would vanish before it could be read.
 PROGRESS_BYTES = 64 * 1024
 
 
@@ -122,11 +122,11 @@ def _check_arguments(
 
 @dataclass(frozen=True, slots=True)
 class PredictedRow:
-    """A row, its event if the decoder accepted it, and the prediction or the error."""
+    """A row, its event if the decoder accepted it, and its result."""
 
     row: InputRow
     event: Event | None
-    result: Prediction | Poison
+    result: RowResult
 
 
 Show = Callable[[OpenModel, PredictedRow], None]

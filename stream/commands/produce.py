@@ -8,12 +8,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stream.commands.options import CONNECTION, with_settings
+from stream.commands.options import CONNECTION, only_topic, with_settings
 from stream.commands.record_reader import FileFormat, RecordReader
 from stream.errors import UsageError
 from stream.kafka.connection import silence_client_logs
-from stream.kafka.sender import Headers, Sender
-from stream.kafka.topics.cluster import find_topics
+from stream.kafka.sender import Sender
+from stream.kafka.topics.wait import find_topics
+from stream.records import Headers
 from stream.settings import Settings
 
 
@@ -64,7 +65,8 @@ def produce(
     if text and "content-type" not in dict(headers):
         headers.append(("content-type", b"text/plain"))
     with RecordReader(file, file_format) as reader:
-        asyncio.run(_produce(settings, reader, topic or _input_topic(settings), headers, rate))
+        topic = topic or only_topic(route.input_topic for route in settings.effective_routes)
+        asyncio.run(_produce(settings, reader, topic, headers, rate))
 
 
 def _file_format(path: str, *, text: bool, text_column: str, id_column: str, key_field: str) -> FileFormat:
@@ -79,7 +81,7 @@ def _file_format(path: str, *, text: bool, text_column: str, id_column: str, key
     return FileFormat(kind, text_column or "text", id_column or None, key_field or None)
 
 
-def _headers(given: list[str]) -> Headers:
+def _headers(given: list[str]) -> list[tuple[str, bytes]]:
     headers = []
     for entry in given:
         name, equals, value = entry.partition("=")
@@ -89,17 +91,6 @@ def _headers(given: list[str]) -> Headers:
             )
         headers.append((name, value.encode()))
     return headers
-
-
-def _input_topic(settings: Settings) -> str:
-    if len(settings.effective_routes) > 1:
-        topics = ", ".join(route.input_topic for route in settings.effective_routes)
-        raise UsageError(
-            "the settings have several routes",
-            cause=f"their input topics: {topics}",
-            fix="choose one with --topic",
-        )
-    return settings.effective_routes[0].input_topic
 
 
 async def _produce(

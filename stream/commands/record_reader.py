@@ -92,7 +92,7 @@ class RecordReader:
         os.close(self._fd)
 
     async def batches(self) -> AsyncIterator[list[ProducerRecord]]:
-        """Yield the records in order, in lists of those available at once; blank lines are skipped.
+        """Yield the records in order, in lists of those that are available together; blank lines are skipped.
 
         Raises:
             UsageError: a CSV file lacks a column or is not UTF-8.

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from stream.commands.options import CONNECTION, TOPICS, with_settings
+from stream.commands.options import CONNECTION, TOPICS, only_topic, with_settings
 from stream.commands.tail_cells import (
     DEAD_COLUMNS,
     LABEL_COLUMNS,
@@ -20,9 +20,9 @@ from stream.commands.tail_cells import (
     label_cells,
     row_line,
 )
-from stream.errors import BrokerError, UsageError
+from stream.errors import BrokerError
 from stream.kafka.connection import client_options, error_cause, silence_client_logs
-from stream.kafka.topics.cluster import find_topics
+from stream.kafka.topics.wait import find_topics
 from stream.settings import Settings
 
 MAX_WAIT_MS = 100
@@ -57,20 +57,9 @@ def tail(
         labelstream tail --dead --from-beginning
     """
     silence_client_logs()
-    topic = topic or _topic(settings, dead=dead)
+    topic = topic or only_topic(r.dead_topic if dead else r.output_topic for r in settings.effective_routes)
     output = RawOutput() if json else TableOutput(dead=dead)
     asyncio.run(_tail(settings, topic, output, from_beginning=from_beginning, count=count))
-
-
-def _topic(settings: Settings, *, dead: bool) -> str:
-    topics = dict.fromkeys(r.dead_topic if dead else r.output_topic for r in settings.effective_routes)
-    if len(topics) > 1:
-        raise UsageError(
-            "the settings have several routes",
-            cause=f"their topics: {', '.join(topics)}",
-            fix="choose one with --topic",
-        )
-    return next(iter(topics))
 
 
 class Output(Protocol):
@@ -144,7 +133,7 @@ async def _consumer(settings: Settings, topic: str, *, from_beginning: bool) -> 
         raise BrokerError(
             f"topic {topic} cannot be read",
             cause=error_cause(exc),
-            fix="labelstream doctor checks the broker and the topics",
+            fix="check the broker and the topics: labelstream doctor",
         ) from exc
     finally:
         await consumer.stop()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from rich.text import Text
 
+from stream.commands.terminal import printable
+
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
@@ -74,7 +76,7 @@ def header_line(columns: Columns) -> Text:
 
 def row_line(columns: Columns, cells: Sequence[str], style: str = "") -> Text:
     """Return a line of cells, padded to the widths of the columns."""
-    padded = (cell.ljust(width) for (_, width), cell in zip(columns, map(_printable, cells), strict=True))
+    padded = (cell.ljust(width) for (_, width), cell in zip(columns, map(printable, cells), strict=True))
     return Text("  ".join(padded).rstrip(), style=style)
 
 
@@ -95,8 +97,3 @@ def _header(record: "ConsumerRecord[bytes, bytes]", name: str) -> str:
 
 def _time(record: "ConsumerRecord[bytes, bytes]") -> str:
     return datetime.fromtimestamp(record.timestamp / 1000).astimezone().strftime("%H:%M:%S.%f")[:12]
-
-
-def _printable(cell: str) -> str:
-    # Ids and messages come from events; an escape sequence in them must not reach the terminal.
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in cell)

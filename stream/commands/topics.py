@@ -9,14 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.commands.options import CONNECTION, TOPICS, with_settings
+from stream.commands.terminal import table_console
 from stream.kafka.connection import silence_client_logs
 from stream.kafka.topics.check import TopicReport, check_topics
-from stream.kafka.topics.cluster import missing_topics
 from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, create_topics
+from stream.kafka.topics.wait import missing_topics
 from stream.settings import Settings
-
-# In a file or a pipe each row stays on one line, so that the output can be searched.
-PIPE_COLUMNS = 1000
 
 app = typer.Typer(
     add_completion=False,
@@ -53,7 +51,7 @@ def create(
         labelstream topics create --input-topic mails --output-topic mail-labels
     """
     silence_client_logs()
-    made = asyncio.run(
+    created = asyncio.run(
         create_topics(
             settings,
             partitions=partitions,
@@ -62,11 +60,11 @@ def create(
         )
     )
     console = Console(soft_wrap=True, highlight=False)
-    for name, count in made.kept.items():
+    for name, count in created.kept.items():
         console.print(f"exists   {name}  {count} partitions", markup=False)
-    for name, count in made.new.items():
+    for name, count in created.new.items():
         console.print(f"created  {name}  {count} partitions", markup=False)
-    if made.by_name:
+    if created.by_name:
         console.print(
             "This development broker creates a topic when a client asks for it by name, with partitions and "
             "settings of its own.",
@@ -117,9 +115,3 @@ def _retention(milliseconds: str | None) -> str:
     if not milliseconds:
         return "-"
     return "unlimited" if int(milliseconds) < 0 else f"{int(milliseconds) / 3_600_000:g} h"
-
-
-def table_console() -> Console:
-    """Return a console for tables; in a file or a pipe it does not wrap cells at 80 columns."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)

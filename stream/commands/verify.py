@@ -44,7 +44,7 @@ class VariantResult:
 
     @property
     def passed(self) -> bool:
-        """Whether the variant is within its tolerance."""
+        """True if the variant is within its tolerance."""
         return within_tolerance(self.parity)
 
 

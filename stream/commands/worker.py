@@ -35,9 +35,9 @@ def worker(settings: Settings) -> None:
 
         labelstream worker --config labelstream.toml
     """
-    # SIGUSR1 ends a process without a handler, and the loop installs its own only later.
+    # SIGUSR1 ends a process without a handler, and the event loop installs its handler only later.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    # Importing Faust takes a second, which `--help` and a settings error should not need.
+    # Importing Faust takes a second, so `--help` and an error in the settings come first.
     from stream.observe.logs import configure_logs
     from stream.worker.run import run_worker
     from stream.worker.status import worker_name
@@ -47,7 +47,7 @@ def worker(settings: Settings) -> None:
 
 
 def serve(running: Coroutine[None, None, None], level: "LogLevel | None" = None) -> None:
-    """Run a worker until it ends, or until a signal asks it to finish what is in flight.
+    """Run a worker until it ends or a signal stops it; it finishes the events in flight before it stops.
 
     Args:
         running: the coroutine of the worker.

@@ -130,7 +130,7 @@ async def send_and_watch(
 
 
 async def receive(consumer: AIOKafkaConsumer, stats: DemoStats) -> None:
-    """Take in what has arrived."""
+    """Consume the records that have arrived, and add them to the statistics."""
     fetched = await consumer.getmany(timeout_ms=100)
     now = time.time()
     for tp, records in fetched.items():

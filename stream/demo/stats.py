@@ -18,7 +18,7 @@ class DemoStats:
         intents: the label in the sample by event id.
         held_out: the ids of events that were not used for training.
         judged: the number of held-out events consumed.
-        right: the number of these whose label is that of the sample.
+        correct: the number of these with the label of the sample.
     """
 
     intents: dict[str, str]
@@ -29,7 +29,7 @@ class DemoStats:
     labels: Counter[str] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=RECENT))
-    right: int = 0
+    correct: int = 0
     judged: int = 0
     first_at: float = 0.0
     last_at: float = 0.0
@@ -54,7 +54,7 @@ class DemoStats:
         self._add_latency(produced_at, now)
         if label["id"] in self.held_out:
             self.judged += 1
-            self.right += label["label"] == self.intents[label["id"]]
+            self.correct += label["label"] == self.intents[label["id"]]
 
     def add_dead_letter(self, headers: dict[str, bytes], produced_at: float, now: float) -> None:
         """Count a dead letter by its reason; for the arguments see `add_label`."""
@@ -68,8 +68,8 @@ class DemoStats:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of held-out events whose label is that of the sample; None without held-out events."""
-        return self.right / self.judged if self.judged else None
+        """The share of held-out events with the label of the sample; None without held-out events."""
+        return self.correct / self.judged if self.judged else None
 
     @property
     def events_per_second(self) -> float:

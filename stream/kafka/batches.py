@@ -40,12 +40,12 @@ class RecordBatch:
     ) -> None:
         """
         Args:
-            source: where the records were read.
-            records: in offset order, at least one.
-            offset_range: the offsets they stand for.
-            epoch: the assignment that they were read in.
-            owner: takes the acknowledgement.
-            delivered_at: monotonic seconds.
+            source: the topic and the partition of the records.
+            records: the records in offset order, at least one.
+            offset_range: the offsets that the records cover.
+            epoch: the epoch of the owner in which the records were read.
+            owner: the consumer that read the records.
+            delivered_at: the time at which the batch was queued for its agent, in monotonic seconds.
         """
         self.source = source
         self.records = records
@@ -68,11 +68,11 @@ class RecordBatch:
 
     @property
     def released(self) -> bool:
-        """Whether the partition has been revoked since; its next owner reads these records again."""
+        """True if the partition was revoked after the read; its next owner reads the records again."""
         return self._owner.is_released(self)
 
     def take(self) -> bool:
-        """Begin work on the batch; return False if it was released, or flow was stopped, while it waited."""
+        """Begin work on the batch; return False if it was released, or the flow stopped, while it waited."""
         return self._owner.take(self)
 
     def acknowledge(self) -> bool:

@@ -30,7 +30,7 @@ class BrokerProbe:
         """
         Args:
             query: queries the broker and returns the last stable offsets.
-            clock: the source of the time, in monotonic seconds.
+            clock: returns monotonic seconds.
             on_retry: called before every query that follows a failure.
         """
         self._query = query
@@ -66,5 +66,5 @@ class BrokerProbe:
 
     @property
     def healthy(self) -> bool:
-        """Whether the last answer is recent."""
+        """True if the last answer is recent."""
         return self.silent_s < SILENT_S

@@ -16,7 +16,7 @@ from stream.records import Outgoing
 class Publisher:
     """Publishes records through an aiokafka producer, many in one batch.
 
-    The producer is idempotent and retries without limit. The publisher sets the time limit.
+    The producer is idempotent and retries without a limit; the publisher limits the time.
     """
 
     def __init__(self, producer: Callable[[], Any], deadline_s: float) -> None:
@@ -30,12 +30,12 @@ class Publisher:
         self._by_key = DefaultPartitioner()
 
     async def publish(
-        self, source: str, source_partition: int, records: Mapping[str, Sequence[Outgoing]]
+        self, source_topic: str, source_partition: int, records: Mapping[str, Sequence[Outgoing]]
     ) -> None:
         """Write records in order and wait until the broker has confirmed all of them.
 
         Args:
-            source: the topic of the input records.
+            source_topic: the topic of the input records.
             source_partition: the partition of the input records.
             records: the output records, by topic.
 
@@ -45,7 +45,7 @@ class Publisher:
         """
         try:
             async with asyncio.timeout(self._deadline_s):
-                sources = await self._partition_count(source)
+                sources = await self._partition_count(source_topic)
                 writes = [
                     self._write(topic, partition, part)
                     for topic, outgoing in records.items()
@@ -92,18 +92,18 @@ class Publisher:
                 confirmations.append(await producer.send_batch(batch, topic, partition=partition))
             await _all_confirmed(confirmations)
         except KafkaError as exc:
-            raise refusal(exc, topic) from exc
+            raise _produce_error(exc, topic) from exc
 
 
 async def _all_confirmed(confirmations: Iterable[Any]) -> None:
-    """Await every confirmation, then raise the first failure, so that no exception goes unretrieved."""
+    """Await every confirmation, then raise the first failure, so that every exception is retrieved."""
     for outcome in await asyncio.gather(*confirmations, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
 
 
-def refusal(error: KafkaError, topic: str) -> Fatal:
-    """Return the error that ends the worker after a produce error that the producer does not retry."""
+def _produce_error(error: KafkaError, topic: str) -> Fatal:
+    """Return the error that ends the worker after a failure that the producer does not retry."""
     if isinstance(error, ProducerFenced):
         return FencedError(
             f"this worker's producer for {topic} was fenced",
@@ -114,7 +114,7 @@ def refusal(error: KafkaError, topic: str) -> Fatal:
         return BrokerError(
             f"a record is too large for {topic}",
             cause="the topic's max.message.bytes is smaller than the record with its headers",
-            fix=f"raise max.message.bytes of {topic}, see labelstream topics check; nothing was dropped",
+            fix=f"raise max.message.bytes of {topic}: labelstream topics check shows it; nothing was dropped",
         )
     return BrokerError(
         f"the broker refused records for {topic}",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 class OffsetRange:
     """The offsets of one record batch: from `first` up to, not including, `next_offset`.
 
-    Compaction and transaction markers leave gaps inside and between ranges. They need no care, because only
-    `next_offset` is ever committed.
+    Compaction and transaction markers leave gaps inside and between ranges. The gaps need no special
+    handling, because only `next_offset` is ever committed.
     """
 
     first: int
@@ -53,10 +53,10 @@ class PartitionRanges:
 
     @property
     def idle(self) -> bool:
-        """Whether every range is finished."""
+        """True if every range is finished."""
         return not self._open
 
     @property
     def uncommitted(self) -> bool:
-        """Whether `base` should be committed. For a new group it should, even before the first record."""
+        """True if `base` should be committed; a new group commits it even before the first record."""
         return self.committed is None or self.base > self.committed

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from stream.errors import BrokerError
 from stream.kafka.connection import client_options, error_cause
+from stream.records import Headers
 from stream.settings import Settings
 
 DELIVERY_TIMEOUT_S = 20.0
@@ -18,8 +19,6 @@ LINGER_MS = 5
 BATCH_BYTES = 64 * 2**10
 # The broker's own limit applies. Its refusal leads to an error that names the topic's setting.
 MAX_REQUEST_BYTES = 2**30
-
-Headers = list[tuple[str, bytes]]
 
 
 class Sender:
@@ -124,7 +123,7 @@ class Sender:
         """
         if self.failure is not None:
             raise BrokerError(
-                f"{self._topic} did not take every event; {self.confirmed} are confirmed",
+                f"not every event was delivered to {self._topic}; {self.confirmed} are confirmed",
                 cause=error_cause(self.failure),
-                fix="check broker and topics: labelstream doctor; max.message.bytes limits an event's size",
+                fix="check broker and topics: labelstream doctor; max.message.bytes limits an event",
             ) from self.failure

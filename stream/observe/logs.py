@@ -13,9 +13,10 @@ import structlog
 from stream.observe.stderr_capture import uncaptured
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-# These log every heartbeat and metadata refresh at info, and every attempt to reach a lost broker at error.
+# These libraries log every heartbeat and metadata refresh at info, and every attempt to reach a lost broker
+# at error.
 LIBRARY_LOGGERS = ("aiokafka", "faust", "mode", "kafka", "asyncio")
-# At debug these log whole requests, responses and records, and so the texts of events.
+# At debug these loggers write whole requests, responses and records, and with them the texts of events.
 PAYLOAD_LOGGERS = ("aiokafka.conn", "aiokafka.producer.producer")
 REPEAT_AFTER_S = 30.0
 MAX_MESSAGES = 1_000
@@ -33,7 +34,7 @@ class RepeatFilter(logging.Filter):
         self._logged_at: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record passes; records of labelstream always do."""
+        """Return True if a record passes; records of labelstream always pass."""
         if record.name.partition(".")[0] not in LIBRARY_LOGGERS:
             return True
         key, now = (record.name, str(record.msg)), self._clock()
@@ -93,7 +94,7 @@ class CommonFields:
 
 
 def debug_enabled(name: str) -> bool:
-    """Return whether debug lines of a module are logged, so that callers can skip composing one."""
+    """Return True if debug lines of a module are logged; callers compose a line only in that case."""
     return logging.getLogger(name).isEnabledFor(logging.DEBUG)
 
 

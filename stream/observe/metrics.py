@@ -97,7 +97,7 @@ class Metrics:
         )
         self.events_in = self._counter("events_in", "Events received.", "route")
         self.dead_letters = self._counter("dead_letters", "Dead letters by reason.", "route", "reason")
-        self.cache = self._counter("cache_requests", "Cache look-ups by tier and result.", "tier", "result")
+        self.cache = self._counter("cache_requests", "Cache lookups by tier and result.", "tier", "result")
         self.commits = self._counter("commits", "Offset commits by result.", "result")
         self.retries = self._counter("retries", f"Retries by operation: {', '.join(RETRIES)}.", "what")
         self.rebalances = self._counter("rebalances", "Partition assignments received.")
@@ -184,7 +184,7 @@ class Metrics:
         self.batch_fill.observe(real_tokens / padded_tokens)
 
     def cache_result(self, tier: str, result: str, n: int) -> None:
-        """Count `n` cache look-ups with the same result."""
+        """Count `n` cache lookups with the same result."""
         if n:
             self.cache.labels(tier, result).inc(n)
 

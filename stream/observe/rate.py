@@ -12,12 +12,12 @@ class Rate:
         self._rate = 0.0
         self._at = -math.inf
 
-    def note(self, events: int, now_s: float) -> None:
+    def count(self, events: int, now_s: float) -> None:
         """Count events.
 
         Args:
             events: the number of events.
-            now_s: the current monotonic seconds.
+            now_s: the current time, in monotonic seconds.
         """
         self._rate = self.per_s(now_s) + events / MEMORY_S
         self._at = now_s

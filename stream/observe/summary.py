@@ -1,4 +1,4 @@
-"""A log line per interval that sums up the work done, from differences of the metrics."""
+"""The log line of each interval, with the work done, from the differences of the metrics."""
 
 import asyncio
 import math

@@ -17,7 +17,7 @@ from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery, FinishedBatch
 from stream.observe.logs import debug_enabled
 from stream.observe.metrics import Metrics
-from stream.pipeline.outcomes import OutcomeWriter, record_batch_line
+from stream.pipeline.outcomes import OutcomeWriter, record_batch_fields
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
 from stream.records import Decoded, Decoder, Event
 
@@ -35,7 +35,7 @@ class RoutePipeline:
         classifier: turns model inputs into predictions.
         writer: encodes label events, dead letters and tombstones as output records.
         delivery: publishes output records and acknowledges their record batches.
-        log_texts: whether the debug line of a record batch shows the first characters of some texts.
+        log_texts: True if the debug line of a record batch shows the first characters of some texts.
     """
 
     route: str
@@ -129,9 +129,8 @@ class LabelAgent:
             await parts.classifier.store_shared(classified)
         if debug_enabled(__name__):
             texts = decoded if parts.log_texts else ()
-            log.debug(
-                "record batch", **record_batch_line(batch, output, classified, monotonic() - began, texts)
-            )
+            fields = record_batch_fields(batch, output, classified, monotonic() - began, texts)
+            log.debug("record batch", **fields)
 
     def _model_inputs(self, decoded: Sequence[Decoded]) -> Sequence[ModelInput]:
         reader = self._pipeline.reader

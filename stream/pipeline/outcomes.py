@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from stream.classify import ClassifiedBatch, Prediction
+from stream.classify import ClassifiedBatch, Prediction, RowResult
 from stream.errors import Poison, Reason
 from stream.kafka.batches import RecordBatch
 from stream.observe.metrics import Metrics
@@ -21,10 +21,10 @@ from stream.records import (
     Outgoing,
     Source,
     Tombstone,
-    dead_letter,
-    outgoing,
+    dead_letter_headers,
+    pack_record,
     timestamps,
-    tombstone,
+    tombstone_headers,
 )
 from stream.settings import Route
 
@@ -40,7 +40,7 @@ class EventSampler(Protocol):
         self,
         source: Source,
         decoded: Sequence[Decoded],
-        results: Sequence[Prediction | Poison],
+        results: Sequence[RowResult],
         dead_letters: Iterable[DeadLetter],
         now_ms: int,
     ) -> None:
@@ -65,18 +65,17 @@ class BatchOutput:
         results: the results of the events among them, in order.
         records: the output records, by topic in offset order.
         labelled: int64 [labels], the input timestamps of the labelled events in milliseconds since the epoch.
-        dead: the number of dead letters, by reason.
+        dead_counts: the number of dead letters, by reason.
         dead_letters: the last dead letters.
         tombstones: the number of tombstones.
     """
 
     source: Source
     decoded: Sequence[Decoded] = ()
-    results: Sequence[Prediction | Poison] = ()
-
+    results: Sequence[RowResult] = ()
     records: dict[str, list[Outgoing]] = field(default_factory=dict)
     labelled: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    dead: Counter[Reason] = field(default_factory=Counter)
+    dead_counts: Counter[Reason] = field(default_factory=Counter)
     dead_letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=DEAD_LETTERS_KEPT))
     tombstones: int = 0
 
@@ -113,9 +112,7 @@ class OutcomeWriter:
         self._now_ms = now_ms
         self._sampler = sampler
 
-    def write(
-        self, source: Source, decoded: Sequence[Decoded], results: Sequence[Prediction | Poison]
-    ) -> BatchOutput:
+    def write(self, source: Source, decoded: Sequence[Decoded], results: Sequence[RowResult]) -> BatchOutput:
         """Return the output of a batch: one output record for each decoded record, in offset order.
 
         Args:
@@ -149,15 +146,15 @@ class OutcomeWriter:
             elif isinstance(item, Tombstone):
                 output.tombstones += 1
                 record = item.record
-                records.append(outgoing(record.key, None, tombstone(item), record.timestamp))
+                records.append(pack_record(record.key, None, tombstone_headers(item), record.timestamp))
         return output
 
     def _dead_letter(self, output: BatchOutput, dead: DeadLetter) -> None:
         record = dead.record
-        output.dead[dead.reason] += 1
+        output.dead_counts[dead.reason] += 1
         output.dead_letters.append(dead)
         output.for_topic(self._route.dead_topic).append(
-            outgoing(record.key, record.value, dead_letter(dead, self._group), record.timestamp)
+            pack_record(record.key, record.value, dead_letter_headers(dead, self._group), record.timestamp)
         )
 
     def count(self, output: BatchOutput) -> None:
@@ -165,12 +162,12 @@ class OutcomeWriter:
         route, metrics = self._route.name, self._metrics
         for outcome, number in (
             ("labelled", len(output.labelled)),
-            ("dead", output.dead.total()),
+            ("dead", output.dead_counts.total()),
             ("tombstone", output.tombstones),
         ):
             if number:
                 metrics.events.labels(route, outcome).inc(number)
-        for reason, number in output.dead.items():
+        for reason, number in output.dead_counts.items():
             metrics.dead_letters.labels(route, reason.value).inc(number)
         now_ms = self._now_ms()
         metrics.event_age.observe(route, output.labelled, now_ms)
@@ -178,21 +175,21 @@ class OutcomeWriter:
             self._sampler.sample(output.source, output.decoded, output.results, output.dead_letters, now_ms)
 
 
-def record_batch_line(
+def record_batch_fields(
     batch: RecordBatch,
     output: BatchOutput,
     classified: ClassifiedBatch,
     seconds: float,
     texts: Sequence[Decoded] = (),
 ) -> dict[str, Any]:
-    """Return the fields of a record batch's log line. It shows no texts unless they are passed.
+    """Return the fields of a record batch's log line. The line shows texts only if `texts` is given.
 
     Args:
         batch: the record batch.
         output: the output of the batch.
         classified: the classified batch.
         seconds: the time from the agent's receipt of the batch to its confirmation.
-        texts: the decoded records whose texts the line may show.
+        texts: decoded records; the line shows the texts of the first events among them.
     """
     fields: dict[str, Any] = {
         "topic": batch.topic,
@@ -201,7 +198,7 @@ def record_batch_line(
         "next_offset": batch.offset_range.next_offset,
         "events": len(batch),
         "labelled": len(output.labelled),
-        "dead_letters": {reason.value: count for reason, count in output.dead.items()},
+        "dead_letters": {reason.value: count for reason, count in output.dead_counts.items()},
         "tombstones": output.tombstones,
         "cached": sum(type(result) is Prediction and result.cached for result in classified.results),
         "ms": round(seconds * 1000, 3),

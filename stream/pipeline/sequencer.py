@@ -24,9 +24,9 @@ class Ticket(Generic[T]):
 class PartitionSequencer(Generic[T]):
     """Sends the items of each partition in the order of their tickets.
 
-    While a group of items is being sent, the items behind it that become ready gather and form the next
-    group. A request to the broker costs much more than a record in it; at thousands of requests a second, the
-    requests would take CPU time away from the model.
+    While a group of items is being sent, the following items that become ready gather and form the next
+    group. A request to the broker costs much more than a record in it; thousands of requests per second would
+    take CPU time away from the model.
     """
 
     def __init__(self, send: Callable[[Sequence[T]], Awaitable[Sequence[bool]]]) -> None:

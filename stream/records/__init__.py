@@ -1,19 +1,10 @@
-"""The record contract: bytes to events, predictions to label records."""
+"""The record contract: decoding of events, encoding of label records and dead letters."""
 
 from stream.codec import Headers, Outgoing, Record
-from stream.records.dead_letters import dead_letter
+from stream.records.dead_letters import dead_letter_headers
 from stream.records.decode import Decoder
-from stream.records.encode import LabelEncoder, tombstone
-from stream.records.events import (
-    DeadLetter,
-    Decoded,
-    Event,
-    Source,
-    Tombstone,
-    event_id,
-    outgoing,
-    timestamps,
-)
+from stream.records.encode import LabelEncoder, pack_record, timestamps, tombstone_headers
+from stream.records.events import DeadLetter, Decoded, Event, Source, Tombstone
 
 __all__ = [
     "DeadLetter",
@@ -26,9 +17,8 @@ __all__ = [
     "Record",
     "Source",
     "Tombstone",
-    "dead_letter",
-    "event_id",
-    "outgoing",
+    "dead_letter_headers",
+    "pack_record",
     "timestamps",
-    "tombstone",
+    "tombstone_headers",
 ]

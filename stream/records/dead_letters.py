@@ -3,12 +3,12 @@
 from stream import __version__
 from stream.codec import Headers
 from stream.records.events import DeadLetter, header
-from stream.records.headers import with_ours
+from stream.records.headers import add_headers
 
 ATTEMPT = "labelstream-error-attempt"
 
 
-def dead_letter(dead: DeadLetter, group: str) -> Headers:
+def dead_letter_headers(dead: DeadLetter, group: str) -> Headers:
     """Return the headers of a dead letter, named as in Kafka Streams (KIP-1034)."""
     record = dead.record
     described = {
@@ -23,7 +23,8 @@ def dead_letter(dead: DeadLetter, group: str) -> Headers:
         ATTEMPT: str(_attempts_before(dead) + 1),
         "labelstream-error-version": __version__,
     }
-    return with_ours(record, [(name, value.encode("utf-8", "replace")) for name, value in described.items()])
+    encoded = [(name, value.encode("utf-8", "replace")) for name, value in described.items()]
+    return add_headers(record, encoded)
 
 
 def _attempts_before(dead: DeadLetter) -> int:

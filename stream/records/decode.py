@@ -1,4 +1,4 @@
-"""Bytes to events: JSON, plain text, CloudEvents. A record that cannot be read becomes a dead letter."""
+"""Decoding of events: JSON, plain text, CloudEvents. An invalid record becomes a dead letter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 
 from stream.codec import Record, load_codec
-from stream.errors import Poison, Reason
+from stream.errors import Poison, Reason, one_line
 from stream.records.events import (
     DeadLetter,
     Decoded,
@@ -25,7 +25,7 @@ from stream.records.events import (
 )
 
 CLOUD_EVENT = "application/cloudevents"
-# Headers that set the id, or how the value is read.
+# The headers that determine the id of an event or the format of its value.
 READ_HEADERS = frozenset(("labelstream-id", "content-type", "ce_specversion"))
 
 
@@ -66,7 +66,7 @@ class Decoder:
             input_format: the format of a value without the header `content-type`.
             max_event_bytes: the maximum length of a value in bytes; longer values are not read.
             max_text_chars: the maximum length of a text in characters, of both texts together for a pair.
-            takes_pair: whether the route's bundle reads two texts, so that an event must have both.
+            takes_pair: True if the route's bundle reads two texts, so that an event must have both.
         """
         self._codec = load_codec()
         self._plain = input_format == "text"
@@ -86,10 +86,10 @@ class Decoder:
         return decoded  # type: ignore[return-value]
 
     def _fast_path(self, source: Source, records: Sequence[Record]) -> list[Decoded | None]:
-        """Decode plain JSON events, as nearly all are; None stands for a record that the slow path decodes.
+        """Decode plain JSON events, the usual case; None stands for a record that the slow path decodes.
 
-        The fast path accepts no record that the slow path decodes differently. Its body runs once an event,
-        so it makes no call and no object that it can do without.
+        The fast path accepts no record that the slow path decodes differently. Its body runs once per event,
+        so it avoids every call and every object that is not needed.
         """
         stem, max_chars = id_stem(source), self._max_text_chars
         parse, new = self._parse, tuple.__new__
@@ -154,11 +154,11 @@ class Decoder:
         _check(fields.metadata is None or isinstance(fields.metadata, Mapping), "metadata must be an object")
         _check(fields.time is None or isinstance(fields.time, str), "time must be a string")
         if not fields.text.strip():
-            raise Poison(Reason.EMPTY, "text holds nothing but white space")
+            raise Poison(Reason.EMPTY, "text contains only white space")
         if self._takes_pair:
             _check(fields.text_pair is not None, "text_pair is missing; the model compares two texts")
             if not fields.text_pair.strip():
-                raise Poison(Reason.EMPTY, "text_pair holds nothing but white space")
+                raise Poison(Reason.EMPTY, "text_pair contains only white space")
         chars = len(fields.text) + len(fields.text_pair or "")
         if chars > self._max_text_chars:
             raise Poison(
@@ -214,7 +214,7 @@ def _from_cloud_event(record: Record, value: bytes) -> Fields:
     try:
         event = (from_structured_event if structured else from_binary_event)(message, JSONFormat())
     except (BaseCloudEventException, ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise Poison(Reason.SCHEMA, f"not a CloudEvent: {_one_line(exc)}") from None
+        raise Poison(Reason.SCHEMA, f"not a CloudEvent: {one_line(exc)}") from None
     if envelope is None:
         fields = _from_text(value) if content_type.startswith(b"text/") else _from_json(value)
         dated = header(record, "ce_time") is not None
@@ -236,7 +236,3 @@ def _from_data(data: Any) -> Fields:
     if isinstance(data, bytes):
         return _from_text(data)
     return Fields(text=data) if isinstance(data, str) else _from_object(data)
-
-
-def _one_line(exc: BaseException) -> str:
-    return f"{type(exc).__name__}: {' '.join(str(exc).split())[:200]}"

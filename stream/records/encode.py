@@ -1,13 +1,14 @@
-"""Predictions to label records."""
+"""Encoding of records to publish: predictions as label records, and the headers of tombstones."""
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
-from stream.codec import EncodedPrediction, Headers, LabelForm, Outgoing, Record, load_codec
-from stream.codec.rfc3339 import Rfc3339
+from stream.codec import EncodedPrediction, Headers, LabelForm, Outgoing, Record, Rfc3339, load_codec
 from stream.records.events import Event, Source, Tombstone
-from stream.records.headers import TRACEPARENT, with_ours
+from stream.records.headers import TRACEPARENT, add_headers
 
 SCHEMA = "label.v1"
 ID = "labelstream-id"
@@ -16,8 +17,8 @@ ID = "labelstream-id"
 class LabelEncoder:
     """Writes the label records of one route.
 
-    A value is put together from JSON that is encoded already: the parts of the model once, the parts of a
-    batch once a batch, and the members of a prediction by its head.
+    A value is assembled from encoded JSON: the part of the model is encoded once, the part of a batch once
+    per batch, and the members of a prediction by the head.
     """
 
     def __init__(self, *, name: str, version: str, digest: str, variant: str) -> None:
@@ -26,7 +27,7 @@ class LabelEncoder:
             name: the bundle's name.
             version: the bundle's version.
             digest: the bundle's digest.
-            variant: the variant of the model that runs.
+            variant: the variant of the model in use.
         """
         self._codec = load_codec()
         self._model = orjson.dumps({"name": name, "version": version, "digest": digest, "variant": variant})
@@ -54,7 +55,7 @@ class LabelEncoder:
             predictions: the prediction for each event.
 
         Returns:
-            Records with JSON values, and with the input's headers and ours.
+            Records with JSON values, and with the headers of the input followed by those of a label record.
         """
         form = LabelForm(
             self._middle(source, cached=False),
@@ -68,7 +69,7 @@ class LabelEncoder:
         return self._codec.write_labels(form, events, predictions)
 
     def _merge_headers(self, record: Record, event_id: str) -> Headers:
-        return with_ours(record, [(ID, event_id.encode()), *self._headers])
+        return add_headers(record, [(ID, event_id.encode()), *self._headers])
 
     def _middle(self, source: Source, *, cached: bool) -> bytes:
         """Return the JSON between the members of a prediction and the offset."""
@@ -80,6 +81,16 @@ class LabelEncoder:
         )
 
 
-def tombstone(passed: Tombstone) -> Headers:
-    """Return the headers of a tombstone that is passed on."""
-    return with_ours(passed.record, [(ID, passed.id.encode())])
+def tombstone_headers(tombstone: Tombstone) -> Headers:
+    """Return the headers of the output record for a tombstone."""
+    return add_headers(tombstone.record, [(ID, tombstone.id.encode())])
+
+
+def pack_record(key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
+    """Return a record for the publisher; `timestamp` is in milliseconds since the epoch."""
+    return load_codec().pack(key, value, headers, timestamp)
+
+
+def timestamps(records: Sequence[Outgoing]) -> npt.NDArray[np.int64]:
+    """Return the timestamp of each record, int64 [records], in milliseconds since the epoch."""
+    return np.array([record.timestamp for record in records], dtype=np.int64)

@@ -1,21 +1,14 @@
 """Events, tombstones and dead letters: the results of decoding a record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 from msgspec import Struct
 
-from stream.codec import Headers, Outgoing, Record, load_codec
+from stream.codec import Record
 from stream.errors import Reason
-
-
-def outgoing(key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
-    """Return a record for the publisher."""
-    return load_codec().pack(key, value, headers, timestamp)
 
 
 class Source(NamedTuple):
@@ -26,7 +19,7 @@ class Source(NamedTuple):
 
 
 class SkippedMetadata(Struct, gc=False):
-    """Metadata that the decoder has checked to be a JSON object, and has not read."""
+    """Metadata that the decoder has checked to be a JSON object and has not parsed."""
 
 
 class Event(NamedTuple):
@@ -61,7 +54,7 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that cannot be labelled, with the reason; `message` never holds the text."""
+    """A record that cannot be labelled, with the reason; `message` never contains the text."""
 
     record: Record
     source: Source
@@ -71,11 +64,6 @@ class DeadLetter:
 
 
 Decoded = Event | Tombstone | DeadLetter
-
-
-def timestamps(records: Sequence[Outgoing]) -> npt.NDArray[np.int64]:
-    """Return the records' timestamps, milliseconds since the epoch, [records]."""
-    return np.array([record.timestamp for record in records], dtype=np.int64)
 
 
 def header(record: Record, name: str) -> bytes | None:

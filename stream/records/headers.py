@@ -1,4 +1,4 @@
-"""Headers of published records: those of the input in order, then ours."""
+"""Headers of published records: those of the input in order, then those that the worker adds."""
 
 import secrets
 from collections.abc import Iterable
@@ -11,11 +11,14 @@ TRACEPARENT = "traceparent"
 _TRACEPARENT = pattern(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
 
-def with_ours(record: Record, ours: Iterable[tuple[str, bytes]]) -> Headers:
-    """Return the record's headers, without any that has the name of one of ours, then ours."""
-    added = [*ours, *_continued_trace(record)]
-    names = {name for name, _ in added}
-    return [(name, value) for name, value in record.headers if name not in names] + added
+def add_headers(record: Record, added: Iterable[tuple[str, bytes]]) -> Headers:
+    """Return the record's headers followed by added ones, which replace headers of the same name.
+
+    The trace of the record is continued, if it has one.
+    """
+    new = [*added, *_continued_trace(record)]
+    names = {name for name, _ in new}
+    return [(name, value) for name, value in record.headers if name not in names] + new
 
 
 def _continued_trace(record: Record) -> list[tuple[str, bytes]]:

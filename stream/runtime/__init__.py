@@ -7,7 +7,7 @@ use of one of their names, so that reading training data or printing a help text
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from stream.runtime.base import Logits, PaddedBatch, Runtime
+from stream.runtime.base import GraphInput, Integers, Logits, PaddedBatch, PaddedCost, Runtime
 from stream.runtime.cores import lower_thread_priority, usable_cores
 from stream.runtime.shapes import warm_up_shapes
 
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Choice",
+    "GraphInput",
+    "Integers",
     "Logits",
     "OnnxRuntime",
     "PaddedBatch",
+    "PaddedCost",
     "Runtime",
     "check_device",
     "choose",

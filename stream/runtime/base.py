@@ -20,8 +20,9 @@ PaddedCost = Callable[[Integers, Integers], Integers]
 Logits = npt.NDArray[np.float32]
 """float32 [rows, labels], or [rows, tokens, labels] from models that tag tokens."""
 
-# A full batch of MiniLM takes 20 ms. Of these the event loop takes half a millisecond for each handover, and
-# OpenVINO a millisecond for a change of shape. More batches at once would save little and finish later.
+# A full batch of MiniLM takes 20 ms, of which the event loop takes half a millisecond for the handover and
+# OpenVINO a millisecond for a change of shape. More batches in one handover would save little and delay the
+# results.
 CPU_SAME_SHAPE_BATCHES = 4
 
 
@@ -36,7 +37,7 @@ class Runtime(Protocol):
         bucket_shapes: the shapes (rows, tokens) to which the runtime pads small batches; the first inference
             of each takes longer.
         padded_cost: returns the tokens that are computed for a number of rows and a padded width.
-        max_same_shape_batches: the number of full batches of one shape that should be handed over at once.
+        max_same_shape_batches: the number of full batches of one shape that should be handed over together.
     """
 
     device: str
@@ -50,5 +51,5 @@ class Runtime(Protocol):
         """Compute logits, float32 [rows, labels] or [rows, tokens, labels].
 
         Raises:
-            Exception: any error of the library; the caller finds out whether a row or the device is at fault.
+            Exception: any error of the library; the caller determines whether a row or the device is faulty.
         """

@@ -43,8 +43,8 @@ class Machine(Protocol):
 class LocalMachine:
     """The machine that this process runs on.
 
-    A driver whose libraries do not load is detected only when a session is opened. That is an error then,
-    because a worker that silently runs on the CPU of a GPU machine would go unnoticed.
+    A driver whose libraries do not load is detected only when a session is opened. The session then raises an
+    error, because a worker that silently runs on the CPU of a GPU machine would go unnoticed.
     """
 
     def obstacle(self, device: str) -> Obstacle | None:

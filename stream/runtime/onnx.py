@@ -154,6 +154,6 @@ def provider_options(device: str, precision: str, device_id: int) -> dict[str, s
 def _load_cuda_libraries() -> None:
     """Load the CUDA and cuDNN libraries that pip installed, if this onnxruntime supports it."""
     if hasattr(onnxruntime, "preload_dlls"):
-        # It prints the libraries that are missing; the session reports them in one line anyway.
+        # The function prints the missing libraries; the session reports them in one line anyway.
         with contextlib.redirect_stdout(io.StringIO()):
             onnxruntime.preload_dlls()

@@ -13,7 +13,7 @@ CHALLENGES = [
 
 
 def is_authorized(authorization: str, token: str) -> bool:
-    """Return whether an Authorization header carries the token, as Bearer or as the password of Basic.
+    """Return True if an Authorization header carries the token, as Bearer or as the password of Basic.
 
     Args:
         authorization: the header's value; empty when the request has none.

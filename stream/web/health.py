@@ -37,7 +37,7 @@ class GroupMember(Protocol):
 
 
 def passed(checks: Checks) -> bool:
-    """Return whether every check passed."""
+    """Return True if every check passed."""
     return all(check.ok for check in checks.values())
 
 
@@ -63,7 +63,7 @@ def check_group(member: GroupMember, stopping: bool) -> Check:
 
     Args:
         member: the worker's consumer.
-        stopping: whether the worker is shutting down.
+        stopping: True if the worker is shutting down.
     """
     if stopping:
         return Check(False, "the worker is stopping")

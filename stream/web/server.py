@@ -141,7 +141,9 @@ def _read_token(path: Path) -> str:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as exc:
         raise UsageError(
-            f"cannot read web_token_file {path}", cause=exc.strerror or str(exc), fix="name a readable file"
+            f"cannot read web_token_file {path}",
+            cause=exc.strerror or str(exc),
+            fix="set web_token_file to a readable UTF-8 file",
         ) from None
     if not token:
         raise UsageError(f"web_token_file {path} is empty", fix="write a token into the file")

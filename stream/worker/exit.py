@@ -50,5 +50,5 @@ def as_labelstream_error(error: BaseException) -> LabelstreamError:
 
 
 def is_unexpected(error: BaseException) -> bool:
-    """Whether an error is a bug, so that its traceback belongs in the log."""
+    """Return True if an error is a bug, so that its traceback belongs in the log."""
     return not isinstance(error, LabelstreamError | KafkaError)

@@ -9,7 +9,7 @@ import structlog
 
 from stream.classify import Classifier, InputReader
 from stream.deadline import Deadline
-from stream.errors import LabelstreamError
+from stream.errors import LabelstreamError, StalledError
 from stream.kafka.consumer import ConsumerConfig
 from stream.kafka.delivery import AtLeastOnce
 from stream.kafka.faust.app import BatchApp, BatchWorker
@@ -23,8 +23,7 @@ from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder
 from stream.settings import Route, Settings
-from stream.web.page import RecentOutcomes
-from stream.web.page.sampler import Sampler
+from stream.web.page import RecentOutcomes, Sampler
 from stream.worker.exit import as_labelstream_error, exit_when_expired, is_unexpected
 from stream.worker.observer import MetricsObserver
 from stream.worker.route_model import Model
@@ -32,19 +31,18 @@ from stream.worker.watchdog import Watchdog
 
 # The time after the drain for its last commit and for Faust to stop its services.
 EXIT_GRACE_S = 10.0
-HUNG_EXIT_CODE = 5
 
 log = structlog.get_logger(__name__)
 
 
 class RouteReadLimits:
-    """The `ReadLimits` of a route, from the pace of its model."""
+    """The `ReadLimits` of a route, derived from the throughput of its model."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
 
     @property
-    def events_at_once(self) -> int:
+    def record_batch_size(self) -> int:
         """The number of events that the model classifies in about half a second."""
         return self._classifier.record_batch_size
 
@@ -58,8 +56,8 @@ class LabelstreamApp(BatchApp):
     """The Faust app of a worker. Its first fatal error ends the worker.
 
     Attributes:
-        fatal: the error that ends the worker, None while there is none.
-        failed: set when there is a fatal error.
+        fatal: the error that ends the worker; None while there is none.
+        failed: set as soon as there is a fatal error.
     """
 
     settings: Settings
@@ -73,7 +71,7 @@ class LabelstreamApp(BatchApp):
             drain_s=min(settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2),
         )
         observer = MetricsObserver(metrics)
-        fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._busy_s)
+        fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._backlog_s)
         super().__init__(
             settings.group,
             faust_options(settings),
@@ -135,7 +133,7 @@ class LabelstreamApp(BatchApp):
             log_texts=settings.log_texts,
         )
 
-    def _busy_s(self) -> float:
+    def _backlog_s(self) -> float:
         """Return the seconds of work that the least busy model has."""
         return min((model.classifier.backlog_s for model in self._models), default=0.0)
 
@@ -153,8 +151,8 @@ class LabelstreamApp(BatchApp):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a worker whose shutdown hangs."""
-        return self.fatal.exit_code if self.fatal else HUNG_EXIT_CODE
+        """The exit code for a shutdown that hangs."""
+        return self.fatal.exit_code if self.fatal else StalledError.exit_code
 
     def stop_deadline(self) -> Deadline:
         """Return the deadline of the shutdown's drain. The first call starts it."""

@@ -12,6 +12,7 @@ import structlog
 from stream.bundle import Bundle, open_bundle
 from stream.classify import (
     BatchLimits,
+    BatchTokeniser,
     Classifier,
     KeyMaker,
     LocalCache,
@@ -23,7 +24,6 @@ from stream.classify import (
     check_servable,
     make_head,
 )
-from stream.classify.classifier import BatchTokeniser
 from stream.observe.metrics import Metrics
 from stream.observe.stderr_capture import captured_stderr
 from stream.runtime import Choice, Runtime, choose, lower_thread_priority, open_runtimes, warm_up_shapes
@@ -134,7 +134,7 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
     bundle, choice, runtimes, limits = opened.bundle, opened.choice, opened.runtimes, opened.limits
     manifest = bundle.manifest
     planned = warm_up_shapes(limits.max_rows, limits.max_tokens, manifest.max_length, limits.width_multiple)
-    # The shapes of full batches come last, because the last runs give the first estimate of the pace.
+    # The shapes of full batches come last, because the last runs give the first estimate of the throughput.
     await opened.classifier.warm_up([*runtimes[0].bucket_shapes, *planned])
     provider = runtimes[0].provider
     metrics.bundle.labels(

@@ -12,7 +12,7 @@ import structlog
 from stream import __version__
 from stream.classify.redis_cache import RedisCache, connect_redis
 from stream.codec import load_codec
-from stream.kafka.topics.cluster import wait_for_topics
+from stream.kafka.topics.wait import wait_for_topics
 from stream.observe.metrics import Metrics
 from stream.observe.summary import IntervalSummary, log_intervals
 from stream.settings import Settings
@@ -64,7 +64,8 @@ async def run_worker(
             model = await load(route, settings, shared, status.metrics)
             stack.callback(model.classifier.close)
             status.models.append((route, model))
-        await wait_for_topics(settings, routes, settings.retry_deadline_s, on_wait=status.on_topics_missing)
+        retry_s = settings.retry_deadline_s
+        await wait_for_topics(settings, routes, retry_s, on_failure=status.on_topics_missing)
         status.app = LabelstreamApp(settings, status.metrics, status.recent)
         for route, model in status.models:
             status.app.add_route(route, model)

@@ -92,7 +92,7 @@ class WorkerStatus:
         return next(failed, None)
 
     def on_topics_missing(self, error: BrokerError) -> None:
-        """Note that the broker or a topic is missing and the worker tries again."""
+        """Record that the broker or a topic is missing, and that the worker tries again."""
         self._group_waits_for = f"{error.message}, {error.cause}"
         self.metrics.retried("topics")
 

@@ -1,4 +1,4 @@
-"""A watchdog that ends a worker without progress, and keeps the gauges of the consumer."""
+"""A watchdog that ends a worker without progress, and updates the gauges of the consumer."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -6,6 +6,7 @@ from time import time
 from typing import Protocol
 
 from stream.errors import StalledError
+from stream.kafka.unfinished import UnfinishedEvents
 from stream.observe.metrics import Metrics
 
 INTERVAL_S = 1.0
@@ -14,13 +15,9 @@ INTERVAL_S = 1.0
 class WatchedConsumer(Protocol):
     """The part of `BatchConsumer` that the watchdog reads."""
 
-    queued_events: int
-    queued_bytes: int
-    in_flight_events: int
+    unfinished: UnfinishedEvents
     progress: int
 
-    @property
-    def full(self) -> bool: ...
     @property
     def broker_answers(self) -> bool: ...
     def lag(self) -> Mapping[tuple[str, int], int]: ...
@@ -29,7 +26,7 @@ class WatchedConsumer(Protocol):
 class Watchdog:
     """Updates the gauges once a second, and ends a worker that has work and makes no progress.
 
-    Consumers of every Kafka client are known to stop without an error; a restart helps.
+    The consumers of all Kafka clients are known to stop without an error at times; a restart helps.
     """
 
     def __init__(
@@ -46,7 +43,7 @@ class Watchdog:
             consumer: the consumer to watch.
             metrics: the metrics whose gauges are updated.
             stall_exit_s: the seconds with lag and without progress after which the worker ends.
-            clock: the source of the time, in monotonic seconds.
+            clock: returns monotonic seconds.
             fail: ends the worker with a `StalledError`.
             unix_time: returns the seconds since the epoch.
         """
@@ -69,11 +66,11 @@ class Watchdog:
         """Check the consumer once."""
         consumer, metrics = self._consumer, self._metrics
         lag = consumer.lag()
-        metrics.queue_events.set(consumer.queued_events)
-        metrics.queue_bytes.set(consumer.queued_bytes)
-        metrics.in_flight_events.set(consumer.in_flight_events)
+        metrics.queue_events.set(consumer.unfinished.queued_events)
+        metrics.queue_bytes.set(consumer.unfinished.queued_bytes)
+        metrics.in_flight_events.set(consumer.unfinished.in_flight_events)
         metrics.assigned.set(len(lag))
-        metrics.paused.set(len(lag) if consumer.full else 0)
+        metrics.paused.set(len(lag) if consumer.unfinished.full else 0)
         metrics.lag.clear()
         for (topic, partition), events in lag.items():
             metrics.lag.labels(topic, str(partition)).set(events)

@@ -62,7 +62,7 @@ def test_topics_are_created_and_checked(broker: Broker, name: str) -> None:
     code, out, err = run("topics", "check", *flags, address=broker.address)
     assert code == 4
     assert out.count("missing") == 3
-    assert "fix: labelstream topics create" in err
+    assert "fix: create the topics: labelstream topics create" in err
 
     code, out, _ = run("topics", "create", "--partitions", 3, *flags, address=broker.address)
     embedded = isinstance(broker, EmbeddedBroker)

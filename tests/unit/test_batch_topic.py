@@ -6,7 +6,7 @@ from stream.kafka.faust.topic import BatchTopic
 
 
 class FixedLimits:
-    events_at_once = 7
+    record_batch_size = 7
     read_ahead = 14
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stream.classify import Batcher, BatchLimits, Prediction
-from stream.classify.batcher import PendingCall, RuntimeThread
+from stream.classify import BatchLimits, Prediction
+from stream.classify.batcher import Batcher, PendingCall, RuntimeThread
 from stream.classify.throughput import (
     MAX_RECORD_BATCH,
     MAX_WINDOW_BATCHES,
@@ -271,6 +271,6 @@ def test_the_arrival_rate_fades() -> None:
     rate = Rate()
     assert rate.per_s(5.0) == 0
     for tick in range(1_000):
-        rate.note(2, tick / 100)
+        rate.count(2, tick / 100)
     assert rate.per_s(10.0) == pytest.approx(200, rel=0.02)
     assert rate.per_s(20.0) < 0.1

@@ -116,7 +116,7 @@ def test_promote_and_rollback_move_latest_and_change_no_version(store: Path) -> 
 def test_missing_bundles_and_versions_are_errors(store: Path) -> None:
     with pytest.raises(BundleError, match="no single@9"):
         run(store, "promote", "single@9")
-    with pytest.raises(UsageError, match="names no version"):
+    with pytest.raises(UsageError, match="has no version"):
         run(store, "promote", "single")
     with pytest.raises(BundleError, match="no bundle nothing"):
         run(store, "rollback", "nothing")

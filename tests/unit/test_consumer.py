@@ -70,7 +70,7 @@ class FakeReadLimits:
     """Limits that the test changes."""
 
     def __init__(self) -> None:
-        self.events_at_once = 3
+        self.record_batch_size = 3
         self.read_ahead = 100
 
 
@@ -145,9 +145,9 @@ async def read_once(consumer: Any) -> Any:
 def hand_out(consumer: Any, first: int, count: int = 5, value: bytes = b"v") -> RecordBatch:
     records = [FakeRecord(value, offset=first + at) for at in range(count)]
     offsets = consumer.ranges[PARTITION].open(first, first + count)
-    consumer.queued_events += count
-    consumer.queued_bytes += count * len(value)
-    return RecordBatch(Source(*PARTITION), records, offsets, consumer.epoch, consumer, delivered_at=0.0)
+    batch = RecordBatch(Source(*PARTITION), records, offsets, consumer.epoch, consumer, delivered_at=0.0)
+    consumer.unfinished.queue(batch)
+    return batch
 
 
 async def test_only_the_finished_prefix_is_committed(consumer: Any, thread: FakeThread) -> None:
@@ -187,7 +187,7 @@ async def test_batches_of_an_earlier_epoch_are_released(consumer: Any) -> None:
     assert not late.acknowledge()
     assert not waiting.take()
     assert consumer.ranges[PARTITION].base == 10
-    assert consumer.in_flight_events == 0
+    assert consumer.unfinished.in_flight_events == 0
 
 
 async def test_a_batch_is_acknowledged_once(consumer: Any) -> None:
@@ -195,27 +195,27 @@ async def test_a_batch_is_acknowledged_once(consumer: Any) -> None:
     batch.take()
     assert batch.acknowledge()
     assert not batch.acknowledge()
-    assert consumer.in_flight_events == 0
+    assert consumer.unfinished.in_flight_events == 0
 
 
 async def test_no_batch_is_taken_while_the_flow_is_stopped(consumer: Any) -> None:
     batch = hand_out(consumer, 10)
     consumer.stop_flow()
     assert not batch.take()
-    assert consumer.in_flight_events == 0
+    assert consumer.unfinished.in_flight_events == 0
 
 
 @pytest.mark.parametrize(("count", "value"), [(20, b"v"), (2, b"v" * 500)])
 async def test_partitions_pause_at_the_limit_of_events_or_bytes_until_a_batch_is_finished(
     consumer: Any, count: int, value: bytes
 ) -> None:
-    assert not consumer.full
+    assert not consumer.unfinished.full
     batch = hand_out(consumer, 10, count, value)
-    assert consumer.full
+    assert consumer.unfinished.full
     batch.take()
-    assert consumer.full, "batches in flight count as well"
+    assert consumer.unfinished.full, "batches in flight count as well"
     batch.acknowledge()
-    assert not consumer.full
+    assert not consumer.unfinished.full
 
 
 async def test_a_drain_waits_for_the_batches_in_flight_and_commits_them(
@@ -303,7 +303,7 @@ async def test_a_fetch_is_split_into_batches_of_limited_size(
         (16, 17),
         (17, 19),
     ]
-    assert consumer.queued_events == 9
+    assert consumer.unfinished.queued_events == 9
     assert consumer._read_offset[PARTITION] == 19
 
 
@@ -312,7 +312,7 @@ async def test_the_size_limit_of_a_batch_may_change_between_fetches(
 ) -> None:
     thread.fetchable = [fetched(10, 4), fetched(14, 4)]
     await read_once(consumer)
-    setup.limits.events_at_once = 100
+    setup.limits.record_batch_size = 100
     await read_once(consumer)
     assert [len(batch) for batch in queued(topic)] == [3, 1, 4]
 
@@ -320,7 +320,7 @@ async def test_the_size_limit_of_a_batch_may_change_between_fetches(
 async def test_the_clone_of_a_topic_keeps_its_limits(topic: BatchTopic) -> None:
     clone = topic.clone(is_iterator=True)
     assert isinstance(clone, BatchTopic)
-    assert clone.limits.events_at_once == 3
+    assert clone.limits.record_batch_size == 3
 
 
 async def test_offsets_without_a_record_belong_to_the_batch_before_them(
@@ -365,7 +365,7 @@ async def test_batches_in_flight_do_not_count_as_read_ahead(
     await read_once(consumer)
     for batch in queued(topic):
         batch.take()
-    assert consumer.in_flight_events == 6
+    assert consumer.unfinished.in_flight_events == 6
     await read_once(consumer)
     assert len(thread.fetched_from) == 2
 
@@ -405,7 +405,7 @@ async def test_records_read_before_a_change_are_put_back(
     assert await read_once(consumer) == (None, None)
     assert thread.returned == [stale]
     assert queued(topic) == []
-    assert consumer.queued_events == 0
+    assert consumer.unfinished.queued_events == 0
 
 
 async def test_an_agent_gets_only_live_batches_and_only_with_capacity(consumer: Any) -> None:
@@ -426,7 +426,7 @@ async def test_an_agent_gets_only_live_batches_and_only_with_capacity(consumer: 
     in_flight: list[int] = []
 
     async def wait_for_capacity() -> None:
-        in_flight.append(consumer.in_flight_events)
+        in_flight.append(consumer.unfinished.in_flight_events)
 
     first_offsets = [batch.records[0].offset async for batch in live_batches(stream, wait_for_capacity)]
     assert first_offsets == [10, 10]

@@ -19,8 +19,8 @@ from stream.records import (
     Outgoing,
     Source,
     Tombstone,
-    dead_letter,
-    tombstone,
+    dead_letter_headers,
+    tombstone_headers,
 )
 from stream.schemas import load_schema
 from tests.unit.record_path import record_path
@@ -197,7 +197,9 @@ def test_a_malformed_traceparent_is_kept() -> None:
 
 def test_dead_letter_headers_fit_their_schema() -> None:
     record = FakeRecord(b"{broken", headers=(("h", b"1"), ("h", b"2")))
-    headers = dead_letter(DeadLetter(record, SOURCE, "t-1", Reason.DECODE, "not JSON: at 1"), "group-a")
+    headers = dead_letter_headers(
+        DeadLetter(record, SOURCE, "t-1", Reason.DECODE, "not JSON: at 1"), "group-a"
+    )
     ours = {name: value.decode() for name, value in headers if name.startswith("labelstream-")}
     jsonschema.validate(ours, load_schema("dead-letter-headers.v1"))
     assert list(headers)[:2] == [("h", b"1"), ("h", b"2")]
@@ -207,8 +209,8 @@ def test_dead_letter_headers_fit_their_schema() -> None:
 
 
 def test_a_replayed_dead_letter_counts_its_attempts() -> None:
-    first = dead_letter(DeadLetter(FakeRecord(b"x"), SOURCE, "t-1", Reason.DECODE, "m"), "g")
-    again = dead_letter(
+    first = dead_letter_headers(DeadLetter(FakeRecord(b"x"), SOURCE, "t-1", Reason.DECODE, "m"), "g")
+    again = dead_letter_headers(
         DeadLetter(FakeRecord(b"x", headers=tuple(first)), SOURCE, "t-1", Reason.DECODE, "m"), "g"
     )
     assert dict(again)["labelstream-error-attempt"] == b"2"
@@ -216,7 +218,7 @@ def test_a_replayed_dead_letter_counts_its_attempts() -> None:
 
 
 def test_a_tombstone_keeps_its_headers() -> None:
-    headers = tombstone(Tombstone(FakeRecord(None, headers=(("h", b"1"),)), "t-1"))
+    headers = tombstone_headers(Tombstone(FakeRecord(None, headers=(("h", b"1"),)), "t-1"))
     assert list(headers) == [("h", b"1"), ("labelstream-id", b"t-1")]
 
 

@@ -4,11 +4,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream.deadline import Deadline
-from stream.errors import BrokerError, DeviceError
+from stream.errors import BrokerError, DeviceError, StalledError
 from stream.observe.metrics import Metrics
 from stream.settings import load_settings
 from stream.web.page import RecentOutcomes
-from stream.worker.faust_app import HUNG_EXIT_CODE, LabelstreamApp
+from stream.worker.faust_app import LabelstreamApp
 
 
 class RecordingApp(LabelstreamApp):
@@ -30,7 +30,7 @@ async def app() -> RecordingApp:
 
 
 async def test_the_first_fatal_error_is_logged_and_determines_the_exit_code(app: RecordingApp) -> None:
-    assert app.exit_code == HUNG_EXIT_CODE
+    assert app.exit_code == StalledError.exit_code
     with capture_logs() as lines:
         app.fail(DeviceError("gone", cause="unplugged", fix="plug it in"))
         app.fail(BrokerError("gone too"))

@@ -44,7 +44,7 @@ def test_every_text_of_the_command_line_becomes_a_line(bundles: dict[str, Bundle
     one, two, three = lines(result.stdout)
     assert list(one) == ["row", "text", "label", "score", "scores"]
     assert (one["row"], one["text"]) == (1, "my card")
-    assert two == {"row": 2, "error": "empty: text holds nothing but white space"}
+    assert two == {"row": 2, "error": "empty: text contains only white space"}
     assert three["row"] == 3
     assert "2 rows predicted, 1 failed: empty 1 (row 2)" in result.stderr
 
@@ -80,7 +80,7 @@ def test_text_id_and_metadata_come_from_the_columns(bundles: dict[str, Bundle], 
     )
     other = lines(run(bundles["metadata"], "--input", same).stdout)
     assert [one["scores"], two["scores"]] == [line["scores"] for line in other]
-    assert (one["id"], three["id"], three["error"]) == ("a", "c", "empty: text holds nothing but white space")
+    assert (one["id"], three["id"], three["error"]) == ("a", "c", "empty: text contains only white space")
     assert "2 rows predicted, 1 failed: empty 1 (row 3)" in result.stderr
 
 

@@ -14,7 +14,7 @@ from stream.codec import load_codec
 from stream.errors import BrokerError, Fatal, FencedError
 from stream.kafka.faust.packed_batch import PackedBatch, next_batch
 from stream.kafka.publisher import Publisher
-from stream.records import Outgoing, outgoing
+from stream.records import Outgoing, pack_record
 from tests.unit.record_path import record_path
 from tests.unit.records import contents
 
@@ -94,7 +94,7 @@ async def settle() -> None:
 
 
 def record(key: bytes | None = b"k", n: int = 0, size: int = 0) -> Outgoing:
-    return outgoing(key, b"v%d" % n + b"." * size, [("h", b"1"), ("h", b"2")], 1000 + n)
+    return pack_record(key, b"v%d" % n + b"." * size, [("h", b"1"), ("h", b"2")], 1000 + n)
 
 
 async def test_records_keep_order_partition_headers_and_timestamp() -> None:
@@ -181,7 +181,7 @@ def test_a_batch_is_written_as_its_own_append_would() -> None:
 
 async def test_a_missing_timestamp_becomes_the_current_time() -> None:
     producer = FakeProducer({"texts": 1, "labels": 1})
-    records = {"labels": [outgoing(b"k", b"v", [], -1), outgoing(b"k", b"v", [], 5)]}
+    records = {"labels": [pack_record(b"k", b"v", [], -1), pack_record(b"k", b"v", [], 5)]}
     await Publisher(lambda: producer, 5).publish("texts", 0, records)
     ((_, _, (first, second)),) = producer.sent
     assert first.timestamp > 1_700_000_000_000

@@ -5,8 +5,9 @@ from structlog.testing import capture_logs
 
 from stream.errors import BrokerError, UsageError
 from stream.kafka.topics.check import assess_topics
-from stream.kafka.topics.cluster import Cluster, TopicShape, wait_for_topics
+from stream.kafka.topics.cluster import Cluster, TopicShape
 from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, needed_dead_bytes, plan_topics
+from stream.kafka.topics.wait import wait_for_topics
 from stream.settings import Settings, load_settings
 
 DOWN = BrokerError("broker b:1 does not answer", cause="connection refused", fix="start it")
@@ -73,7 +74,11 @@ async def test_the_wait_for_a_late_broker_and_late_topics_logs_one_warning() -> 
     answers = Answers(DOWN, DOWN, cluster(texts=1), cluster(texts=1, labels=1, texts_dead=1))
     waited: list[BrokerError] = []
     with capture_logs() as logs:
-        assert await wait(answers, clock, on_wait=waited.append) == {"texts": 1, "labels": 1, "texts.dead": 1}
+        assert await wait(answers, clock, on_failure=waited.append) == {
+            "texts": 1,
+            "labels": 1,
+            "texts.dead": 1,
+        }
     assert clock.pauses == [0.1, 0.2, 0.4]
     assert [entry["log_level"] for entry in logs] == ["warning"]
     assert [error.message for error in waited[:2]] == [DOWN.message] * 2
@@ -96,7 +101,7 @@ async def test_the_wait_for_a_broker_ends_at_the_deadline() -> None:
 async def test_a_missing_topic_is_reported_with_the_command_that_creates_it() -> None:
     with pytest.raises(BrokerError, match=r"has no topic labels, texts\.dead") as failure:
         await wait(Answers(cluster(texts=1)), Clock(), deadline_s=1)
-    assert failure.value.fix == "labelstream topics create"
+    assert failure.value.fix == "create the topics: labelstream topics create"
 
 
 async def test_an_invalid_setting_ends_the_wait_at_once() -> None:

@@ -1,6 +1,7 @@
 """The watchdog ends a worker that hangs, and not one that has nothing to do."""
 
 from stream.errors import StalledError
+from stream.kafka.unfinished import UnfinishedEvents
 from stream.observe.metrics import Metrics
 from stream.worker.watchdog import Watchdog
 
@@ -9,11 +10,11 @@ class FakeConsumer:
     """A consumer whose state the test sets."""
 
     def __init__(self) -> None:
-        self.queued_events = 7
-        self.queued_bytes = 700
-        self.in_flight_events = 3
+        self.unfinished = UnfinishedEvents(max_events=100, max_bytes=10_000)
+        self.unfinished.queued_events = 7
+        self.unfinished.queued_bytes = 700
+        self.unfinished.in_flight_events = 3
         self.progress = 1
-        self.full = False
         self.broker_answers = True
         self.behind = {("texts", 0): 10, ("texts", 1): 0}
 
@@ -70,7 +71,7 @@ def test_a_worker_without_lag_is_not_stalled() -> None:
 
 def test_gauges_follow_the_consumer_and_drop_revoked_partitions() -> None:
     setup = Setup()
-    setup.consumer.full = True
+    setup.consumer.unfinished.in_flight_events = 93
     setup.check_at(0)
     value = setup.metrics.registry.get_sample_value
     assert value("labelstream_queue_events") == 7

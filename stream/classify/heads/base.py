@@ -9,7 +9,7 @@ import numpy.typing as npt
 from stream.classify.inputs import ModelInput, Prediction, RowResult
 from stream.classify.tokenise import Tokens
 from stream.errors import Poison, Reason
-from stream.runtime.base import Logits
+from stream.runtime import Logits
 
 VALUE_DIGITS = 6
 
@@ -28,12 +28,12 @@ class Head(Protocol):
     def accepts(self, stored: bytes) -> bool:
         """Return True if these bytes can be a `Prediction.stored` of this head."""
 
-    def restore(self, stored: Sequence[bytes], rows: Sequence[ModelInput]) -> Sequence[Prediction]:
+    def restore(self, stored: Sequence[bytes], inputs: Sequence[ModelInput]) -> Sequence[Prediction]:
         """Restore predictions from stored forms that the head accepts.
 
         Args:
             stored: the stored forms.
-            rows: the inputs of the predictions.
+            inputs: the inputs of the predictions.
         """
 
 

@@ -10,7 +10,7 @@ from stream.classify.heads.regression import RegressionHead
 from stream.classify.heads.single_label import SingleLabelHead
 from stream.classify.heads.tokens import TokenHead
 from stream.errors import BundleError
-from stream.runtime.base import Logits
+from stream.runtime import Logits
 
 DEFAULT_TOP_K = 20
 GRAPH_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "global_attention_mask", "metadata")

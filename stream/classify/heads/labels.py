@@ -1,6 +1,6 @@
-"""Heads with scores for all labels: several labels per text, ordinal labels, abstaining."""
+"""Heads for several labels per text, for ordinal labels and for bundles that abstain."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,22 +9,16 @@ import numpy.typing as npt
 import orjson
 
 from stream.bundle import Manifest
-from stream.classify.heads.base import (
-    VALUE_DIGITS,
-    replace_non_finite,
-    sigmoid,
-    softmax,
-)
-from stream.classify.inputs import ModelInput, Prediction, RowResult
-from stream.classify.tokenise import Tokens
-from stream.codec import MILLIONTHS, SCORE_BYTES, Scores, row_bytes
-from stream.runtime.base import Logits
+from stream.classify.heads.base import VALUE_DIGITS, sigmoid, softmax
+from stream.classify.heads.scores import ScoresHead
+from stream.classify.inputs import Prediction
+from stream.codec import MILLIONTHS, Scores, row_bytes
 
 DEFAULT_THRESHOLD = 0.5
 
 
-class ScoredLabelsHead(ABC):
-    """Base class: converts logits to scores in millionths, and new or stored scores to predictions."""
+class MembersHead(ScoresHead):
+    """Base class of heads that build the members of each label event in Python."""
 
     def __init__(self, manifest: Manifest, top_k: int) -> None:
         """
@@ -32,35 +26,11 @@ class ScoredLabelsHead(ABC):
             manifest: the bundle's manifest.
             top_k: the number of labels in `scores`, best first.
         """
-        self._labels = manifest.labels
-        self._temperature = manifest.temperature
+        super().__init__(manifest)
         self._top_k = top_k
         self._abstain_below = round((manifest.abstain_below or 0.0) * MILLIONTHS)
 
-    def predict(
-        self,
-        logits: Logits,
-        tokens: Sequence[Tokens] = (),  # noqa: ARG002
-    ) -> list[RowResult]:
-        """Return a prediction for each row of float32 [rows, labels], `Poison` if a logit is not finite."""
-        finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
-        scores = self._activate(np.where(finite[:, None], logits, 0.0) / self._temperature)
-        return replace_non_finite(self._encode(np.rint(scores * MILLIONTHS).astype("<u4"), False), finite)
-
-    def accepts(self, stored: bytes) -> bool:
-        """Return True if a stored form has a score for each label."""
-        return len(stored) == SCORE_BYTES * len(self._labels)
-
-    def restore(
-        self,
-        stored: Sequence[bytes],
-        rows: Sequence[ModelInput] = (),  # noqa: ARG002
-    ) -> list[Prediction]:
-        """Restore predictions from stored forms, the scores of all labels."""
-        scores = np.frombuffer(b"".join(stored), dtype="<u4").reshape(len(stored), len(self._labels))
-        return self._encode(scores, True)
-
-    def _encode(self, scores: Scores, cached: bool) -> list[Prediction]:
+    def _encode(self, scores: Scores, *, cached: bool) -> list[Prediction]:
         order = np.argsort(-scores.astype(np.int64), axis=1, kind="stable").tolist()
         return [
             Prediction(orjson.dumps(self._members(row, best))[1:-1], stored, cached)
@@ -69,10 +39,6 @@ class ScoredLabelsHead(ABC):
 
     def _scores(self, row: list[int], indexes: Sequence[int]) -> dict[str, float]:
         return {self._labels[index]: row[index] / MILLIONTHS for index in indexes}
-
-    @abstractmethod
-    def _activate(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return the probabilities of logits that are divided by the temperature, both [rows, labels]."""
 
     @abstractmethod
     def _members(self, row: list[int], best: list[int]) -> dict[str, Any]:
@@ -84,7 +50,7 @@ class ScoredLabelsHead(ABC):
         """
 
 
-class AbstainingHead(ScoredLabelsHead):
+class AbstainingHead(MembersHead):
     """Predicts one label, for bundles that abstain or have ordinal labels.
 
     Ordinal labels add the expected value, the mean of the labels' numbers weighted by their probabilities. If
@@ -113,7 +79,7 @@ class AbstainingHead(ScoredLabelsHead):
         return members
 
 
-class MultiLabelHead(ScoredLabelsHead):
+class MultiLabelHead(MembersHead):
     """Predicts every label that reaches its own threshold, best first.
 
     `scores` names every predicted label, also beyond `top_k`. If the best score is below the abstain

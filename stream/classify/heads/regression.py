@@ -11,7 +11,7 @@ from stream.bundle import Manifest, TargetScale
 from stream.classify.heads.base import VALUE_DIGITS, replace_non_finite
 from stream.classify.inputs import ModelInput, Prediction, RowResult
 from stream.classify.tokenise import Tokens
-from stream.runtime.base import Logits
+from stream.runtime import Logits
 
 STORED = struct.Struct("<d")
 
@@ -40,7 +40,7 @@ class RegressionHead:
     def restore(
         self,
         stored: Sequence[bytes],
-        rows: Sequence[ModelInput] = (),  # noqa: ARG002
+        inputs: Sequence[ModelInput] = (),  # noqa: ARG002
     ) -> list[Prediction]:
         """Restore predictions from stored forms, values as little-endian float64."""
         return [_encode(STORED.unpack(value)[0], cached=True) for value in stored]

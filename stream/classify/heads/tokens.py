@@ -12,7 +12,7 @@ from stream.classify.heads.spans import Piece, Span, bio_spans, split_pieces, wo
 from stream.classify.inputs import ModelInput, Prediction, RowResult, texts_of
 from stream.classify.tokenise import TextTokens, Tokens
 from stream.codec import MILLIONTHS
-from stream.runtime.base import Logits
+from stream.runtime import Logits
 
 MakeSpans = Callable[[Iterable[tuple[Piece, str, float]]], list[Span]]
 SCHEMES: dict[str, MakeSpans] = {"bio": bio_spans, "word": word_spans}
@@ -74,11 +74,11 @@ class TokenHead:
         ends = [0, *(span[2] for span in spans)]
         return all(end <= span[1] for end, span in zip(ends, spans, strict=False))
 
-    def restore(self, stored: Sequence[bytes], rows: Sequence[ModelInput]) -> list[Prediction]:
+    def restore(self, stored: Sequence[bytes], inputs: Sequence[ModelInput]) -> list[Prediction]:
         """Restore predictions from stored forms and the texts of their inputs."""
         return [
-            _encode(_first_text(row), orjson.loads(spans), cached=True)
-            for spans, row in zip(stored, rows, strict=True)
+            _encode(_first_text(given), orjson.loads(spans), cached=True)
+            for spans, given in zip(stored, inputs, strict=True)
         ]
 
 
@@ -90,8 +90,8 @@ def _encode(text: str, spans: Sequence[StoredSpan], *, cached: bool) -> Predicti
     return Prediction(orjson.dumps({"spans": members})[1:-1], orjson.dumps(spans), cached)
 
 
-def _first_text(row: ModelInput) -> str:
-    texts = texts_of(row)
+def _first_text(given: ModelInput) -> str:
+    texts = texts_of(given)
     return texts if isinstance(texts, str) else texts[0]
 
 

@@ -1,5 +1,5 @@
-/* Write label records: the key and headers of the event as received, and a JSON value around the bytes that all
- * records of a batch share. */
+/* Write label records: the key and the headers of the event as received, and a JSON value that contains the bytes
+ * that all records of a batch share. */
 #include "records.h"
 
 /* A control character becomes \u00XX. */
@@ -92,26 +92,26 @@ static byte *write_number(byte *at, int64_t number)
     return write_digits(at, number, digits);
 }
 
-/* The second that was written last, without its milliseconds. Neighbouring records mostly share it. */
+/* The last second that was written, without its milliseconds. Neighbouring records mostly share it. */
 typedef struct {
     int64_t second;
     byte text[TIME_SIZE];
-} Clock;
+} LastSecond;
 
 /* Write milliseconds since the epoch as a JSON string in RFC 3339. The calendar is Howard Hinnant's `civil_from_days`
  * (howardhinnant.github.io/date_algorithms.html). */
-static byte *write_time(byte *at, int64_t ms, int64_t latest_ms, Clock *clock)
+static byte *write_time(byte *at, int64_t ms, int64_t latest_ms, LastSecond *last)
 {
     ms = ms < 0 ? 0 : ms > latest_ms ? latest_ms : ms;
     int64_t second = ms / 1000;
-    if (second != clock->second) {
+    if (second != last->second) {
         int64_t days = second / 86400 + 719468, of_day = second % 86400;
         int64_t era = days / 146097, of_era = days % 146097;
         int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
         int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
         int64_t march = (5 * of_year + 2) / 153;
         int64_t day = of_year - (153 * march + 2) / 5 + 1, month = march < 10 ? march + 3 : march - 9;
-        byte *to = clock->text;
+        byte *to = last->text;
         *to++ = '"';
         to = write_digits(to, year + era * 400 + (month <= 2), 4);
         *to++ = '-';
@@ -126,9 +126,9 @@ static byte *write_time(byte *at, int64_t ms, int64_t latest_ms, Clock *clock)
         to = write_digits(to, of_day % 60, 2);
         *to++ = '.';
         memcpy(to + 3, "Z\"", 2);
-        clock->second = second;
+        last->second = second;
     }
-    at = write_raw(at, clock->text, TIME_SIZE);
+    at = write_raw(at, last->text, TIME_SIZE);
     write_digits(at - 5, ms % 1000, 3);
     return at;
 }
@@ -142,11 +142,11 @@ typedef struct {
 typedef struct {
     Bytes inferred; /* the JSON between the members and the offset: model, cached, source */
     Bytes cached;   /* the same for a prediction from a cache */
-    Bytes end;      /* the JSON behind the time */
+    Bytes end;      /* the JSON after the time */
     Bytes id_name;  /* the name of the header with the event's id, encoded */
-    Bytes ours;     /* our other headers, encoded */
+    Bytes added;    /* the other headers that every label record gets, encoded */
     Py_ssize_t header_count;
-    PyObject *replaced; /* names of the headers that ours replace */
+    PyObject *replaced; /* names of the input's headers that are not copied unchanged */
     long long latest_ms;
     PyObject *fallback;
 } Common;
@@ -183,7 +183,7 @@ static int read_label(PyObject *event, PyObject *prediction, Label *label)
 }
 
 static Py_ssize_t write_value(const Label *label, const Record *record, const Common *common, Scratch *scratch,
-                              Clock *clock)
+                              LastSecond *last)
 {
     const Bytes *middle = label->cached ? &common->cached : &common->inferred;
     Py_ssize_t most = 64 + MAX_ESCAPE_SIZE * (label->id_length + label->time_length) + label->members.size +
@@ -199,13 +199,13 @@ static Py_ssize_t write_value(const Label *label, const Record *record, const Co
     at = write_number(at, record->offset);
     at = write_raw(at, "},\"time\":", 9);
     at = label->time_length ? write_string(at, label->time, label->time_length)
-                            : write_time(at, record->timestamp, common->latest_ms, clock);
+                            : write_time(at, record->timestamp, common->latest_ms, last);
     at = write_raw(at, common->end.data, common->end.size);
     return at - scratch->data;
 }
 
 static PyObject *write_label(State *state, PyObject *event, PyObject *prediction, const Common *common,
-                             Scratch *scratch, Clock *clock)
+                             Scratch *scratch, LastSecond *last)
 {
     Label label;
     if (read_label(event, prediction, &label) < 0) {
@@ -216,7 +216,7 @@ static PyObject *write_label(State *state, PyObject *event, PyObject *prediction
     if (found) {
         return found < 0 ? NULL : PyObject_CallFunctionObjArgs(common->fallback, event, prediction, NULL);
     }
-    Py_ssize_t value_size = write_value(&label, record, common, scratch, clock);
+    Py_ssize_t value_size = write_value(&label, record, common, scratch, last);
     if (value_size < 0) {
         return NULL;
     }
@@ -224,7 +224,7 @@ static PyObject *write_label(State *state, PyObject *event, PyObject *prediction
     int64_t count = read_length(&kept, record->end) + 1 + common->header_count;
     Py_ssize_t size = (record->value - record->body) + varint_size(value_size) + value_size + varint_size(count) +
                       (record->end - kept) + common->id_name.size + varint_size(label.id_length) +
-                      label.id_length + common->ours.size;
+                      label.id_length + common->added.size;
     PyObject *body = PyBytes_FromStringAndSize(NULL, size);
     Record *written = body != NULL ? new_record(state->record_type, body) : NULL;
     if (written != NULL) {
@@ -238,7 +238,7 @@ static PyObject *write_label(State *state, PyObject *event, PyObject *prediction
         at = write_raw(at, common->id_name.data, common->id_name.size);
         at = write_varint(at, label.id_length);
         at = write_raw(at, label.id, label.id_length);
-        at = write_raw(at, common->ours.data, common->ours.size);
+        at = write_raw(at, common->added.data, common->added.size);
         written->end = at;
         written->offset = -1;
         written->timestamp = record->timestamp;
@@ -255,7 +255,7 @@ PyObject *write_labels(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!O!y#y#y#y#y#nO!LO", &PyList_Type, &events, &PyList_Type, &predictions,
                           &common.inferred.data, &common.inferred.size, &common.cached.data, &common.cached.size,
                           &common.end.data, &common.end.size, &common.id_name.data, &common.id_name.size,
-                          &common.ours.data, &common.ours.size, &common.header_count, &PyTuple_Type,
+                          &common.added.data, &common.added.size, &common.header_count, &PyTuple_Type,
                           &common.replaced, &common.latest_ms, &common.fallback)) {
         return NULL;
     }
@@ -265,12 +265,12 @@ PyObject *write_labels(PyObject *module, PyObject *args)
         return NULL;
     }
     Scratch scratch = {NULL, 0};
-    Clock clock = {-1, {0}};
+    LastSecond last = {-1, {0}};
     PyObject *records = PyList_New(count);
     for (Py_ssize_t i = 0; records != NULL && i < count; i++) {
         PyObject *event = PyList_GetItem(events, i), *prediction = PyList_GetItem(predictions, i);
         PyObject *record = event != NULL && prediction != NULL
-                               ? write_label(state, event, prediction, &common, &scratch, &clock)
+                               ? write_label(state, event, prediction, &common, &scratch, &last)
                                : NULL;
         if (record == NULL) {
             Py_CLEAR(records);

@@ -240,7 +240,7 @@ PyObject *unpack(PyObject *module, PyObject *args)
 
 /* ---- append ------------------------------------------------------------------------------------------- */
 
-/* Return a borrowed reference, NULL with an error set when the object is no record of ours. */
+/* Return a borrowed reference; NULL with an error set when the object is not a `Record`. */
 static Record *record_at(PyObject *records, Py_ssize_t at, PyTypeObject *type)
 {
     PyObject *record = PyList_GetItem(records, at);

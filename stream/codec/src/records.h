@@ -67,7 +67,7 @@ static inline Py_ssize_t varint_size(int64_t number)
     return write_varint(buffer, number) - buffer;
 }
 
-/* Read a length that find_parts has validated, and move `at` behind it. Return -1 for null. */
+/* Read a length that find_parts has validated, and move `at` past it. Return -1 for null. */
 static inline int64_t read_length(const byte **at, const byte *end)
 {
     int64_t length = -1;

@@ -87,8 +87,8 @@ static Py_ssize_t write_members(char *buffer, const uint32_t *scores, const Name
     return at - buffer;
 }
 
-static PyObject *predict(PyTypeObject *type, const char *members, Py_ssize_t size, const uint32_t *scores,
-                         Py_ssize_t labels, PyObject *cached)
+static PyObject *new_prediction(PyTypeObject *type, const char *members, Py_ssize_t size, const uint32_t *scores,
+                                Py_ssize_t labels, PyObject *cached)
 {
     PyObject *written = PyBytes_FromStringAndSize(members, size);
     PyObject *kept = PyBytes_FromStringAndSize((const char *)scores, labels * (Py_ssize_t)sizeof(uint32_t));
@@ -164,7 +164,7 @@ PyObject *encode_scores(PyObject *Py_UNUSED(module), PyObject *args)
         memcpy(row, (const char *)given.buf + i * width, (size_t)width);
         find_best(row, columns, best, shown);
         Py_ssize_t size = write_members(buffer, row, names, best, shown);
-        PyObject *prediction = predict((PyTypeObject *)type, buffer, size, row, columns, cached);
+        PyObject *prediction = new_prediction((PyTypeObject *)type, buffer, size, row, columns, cached);
         if (prediction == NULL) {
             Py_CLEAR(predictions);
         } else {

@@ -25,7 +25,7 @@ static const byte *skip_string(const byte *at, const byte *end)
     }
 }
 
-/* Check nesting and numbers against the limits. The syntax is for the parser to check. */
+/* Check nesting and numbers against the limits. The parser checks the syntax. */
 static int within_limits(const byte *at, const byte *end)
 {
     int depth = 0, digits = 0;
@@ -59,7 +59,7 @@ static int within_limits(const byte *at, const byte *end)
     return 1;
 }
 
-/* Return the value as str; NULL without an error set when the slow path has to read the record. */
+/* Return the value as str; NULL without an error set when the slow path has to decode the record. */
 static PyObject *json_text(const Record *record, PyObject *names, long long max_bytes)
 {
     const byte *at = record->value;

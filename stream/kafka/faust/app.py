@@ -31,8 +31,8 @@ class BatchApp(faust.App):  # type: ignore[misc]
         Args:
             group: the consumer group, which is also the app's id.
             options: the other keyword arguments of `faust.App`.
-            config: the settings of the consumer.
-            observer: the receiver of the clients' events.
+            config: the start position and the limits of the consumer.
+            observer: the receiver of the consumer's and the producer's events.
             new_thread: creates the thread of a consumer.
         """
         super().__init__(group, **options)
@@ -72,7 +72,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
         )
 
     def _create_directories(self) -> None:
-        """Create none: there are no tables to keep, and a container's root may be read-only."""
+        """Do nothing: the app has no tables, and the root of a container may be read-only."""
 
 
 class BatchWorker(faust.Worker):  # type: ignore[misc]
@@ -92,4 +92,4 @@ class BatchWorker(faust.Worker):  # type: ignore[misc]
         self.spinner = None
 
     def install_signal_handlers(self) -> None:
-        """Install none: the command handles signals."""
+        """Do nothing: the command handles signals."""

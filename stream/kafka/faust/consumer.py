@@ -1,13 +1,12 @@
-"""Faust's aiokafka consumer, changed so that whole record batches pass through it.
+"""Faust's aiokafka consumer, changed to pass on record batches instead of single events.
 
-The records of a `BatchTopic` leave `_wait_next_records` as one list per partition, before Faust would create
-an object for each record. Agents acknowledge ranges of offsets. Everything else works as in Faust. A test
-asserts that the private names used here exist; Faust, mode and aiokafka are pinned (docs/adr/0002).
+`_wait_next_records` groups the records of a `BatchTopic` by partition, before Faust would create an object
+for each record. Agents acknowledge ranges of offsets. Everything else works as in Faust. A test asserts that
+the private names used here exist; Faust, mode and aiokafka are pinned (docs/adr/0002).
 """
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from time import monotonic
@@ -16,7 +15,6 @@ from typing import Any
 import structlog
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from faust.types.tuples import ConsumerMessage
 
 from stream.deadline import Deadline
 from stream.kafka.batches import RecordBatch
@@ -24,6 +22,7 @@ from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
 from stream.kafka.faust.topic import BatchTopic
 from stream.kafka.probe import BrokerProbe
 from stream.kafka.ranges import PartitionRanges
+from stream.kafka.unfinished import UnfinishedEvents
 from stream.records import Record, Source
 
 # The time for the last commit of a drain, after the drain's own deadline.
@@ -37,6 +36,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     An epoch is the time between two assignments. The batches of an earlier epoch are released: the consumer
     ignores their late acknowledgements, because another worker reads their records again.
+
+    Attributes:
+        ranges: the uncommitted ranges of each assigned partition that an agent reads in batches.
+        unfinished: the events that were read and are not finished.
+        epoch: the number of the current epoch.
+        progress: increases with every batch that is read or finished.
+        joined: True while the consumer has an assignment, False during a rebalance.
     """
 
     logger = logging.getLogger("faust.batches")
@@ -52,7 +58,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """
         Args:
             args: the positional arguments of Faust's consumer.
-            config: the limits, and the time for a drain.
+            config: the start position and the limits of the consumer.
             observer: the receiver of the consumer's events.
             new_thread: creates the thread in which aiokafka's consumer runs.
             kwargs: the keyword arguments of Faust's consumer.
@@ -62,38 +68,23 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._new_thread = new_thread
         super().__init__(*args, **kwargs)
         self.ranges: dict[TP, PartitionRanges] = {}
+        self.unfinished = UnfinishedEvents(config.max_events, config.max_bytes)
         self.epoch = 0
-        self.queued_events = 0
-        self.queued_bytes = 0
-        self._queued_by_topic: Counter[str] = Counter()
-        self.in_flight_events = 0
-        self.in_flight_bytes = 0
         self.progress = 0
         self.joined = False
-        self._capacity = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     def _new_consumer_thread(self) -> Any:
         return self._new_thread(self)
 
     # ---- reading -----------------------------------------------------------------------------------
 
-    @property
-    def full(self) -> bool:
-        """Whether the unfinished events have reached a limit, so that the partitions are paused."""
-        return (
-            self.queued_events + self.in_flight_events >= self._config.max_events
-            or self.queued_bytes + self.in_flight_bytes >= self._config.max_bytes
-        )
-
     async def _wait_next_records(self, timeout: float) -> tuple[dict[TP, list[Any]] | None, set[TP] | None]:
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = {tp for tp in self._get_active_partitions() if not self._paused(tp.topic)}
         if not active:
-            self._capacity.clear()
-            await self.wait_first(self._capacity.wait(), self.suspend_flow.wait(), timeout=0.2)
+            self.unfinished.capacity.clear()
+            await self.wait_first(self.unfinished.capacity.wait(), self.suspend_flow.wait(), timeout=0.2)
             return None, None
         self.not_waiting_next_records.clear()
         try:
@@ -111,19 +102,19 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if channel is None:
                 ordinary[tp] = records
             else:
-                size = channel.limits.events_at_once
+                size = channel.limits.record_batch_size
                 for start in range(0, len(records), size):
                     self._deliver(TP(tp.topic, tp.partition), records[start : start + size], channel)
         return ordinary or None, active
 
     def reads_batches(self, tp: tuple[str, int]) -> bool:
-        """Whether an agent receives this partition's records as batches. The consumer's thread calls this."""
+        """Return True if an agent receives a partition's records in batches. The thread calls this method."""
         return tp in self.ranges
 
     def _paused(self, topic: str) -> bool:
         channel = self._channel(topic)
         return channel is not None and (
-            self.full or self._queued_by_topic[topic] >= channel.limits.read_ahead
+            self.unfinished.full or self.unfinished.queued_of(topic) >= channel.limits.read_ahead
         )
 
     def _channel(self, topic: str) -> BatchTopic | None:
@@ -136,25 +127,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         source = Source(tp.topic, tp.partition)
         batch = RecordBatch(source, records, offset_range, self.epoch, self, monotonic())
         self._read_offset[tp] = next_offset
-        self.queued_events += len(batch)
-        self._queued_by_topic[tp.topic] += len(batch)
-        self.queued_bytes += batch.size_bytes
+        self.unfinished.queue(batch)
         self.progress += 1
-        message = ConsumerMessage(
-            topic=tp.topic,
-            partition=tp.partition,
-            offset=first,
-            timestamp=0.0,
-            timestamp_type=0,
-            headers=(),
-            key=None,
-            value=None,
-            checksum=None,
-            tp=tp,
-            # A Faust stream skips the events of another generation.
-            generation_id=self.app.consumer_generation_id,
-        )
-        channel.queue.force_put_nowait(self.app.create_event(None, batch, None, message))
+        channel.put_batch(batch)
 
     # ---- the owner of a batch ----------------------------------------------------------------------
 
@@ -163,13 +138,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if self.is_released(batch) or not self.flow_active:
             # While the flow is stopped, a drain may already have counted the batches in flight.
             return False
-        self.queued_events -= len(batch)
-        self._queued_by_topic[batch.topic] -= len(batch)
-        self.queued_bytes -= batch.size_bytes
-        self._capacity.set()
-        self.in_flight_events += len(batch)
-        self.in_flight_bytes += batch.size_bytes
-        self._idle.clear()
+        self.unfinished.take(batch)
         self._observer.on_taken(monotonic() - batch.delivered_at)
         return True
 
@@ -178,16 +147,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if self.is_released(batch) or batch.offset_range.acknowledged:
             return False
         self.ranges[TP(batch.topic, batch.partition)].acknowledge(batch.offset_range)
-        self.in_flight_events -= len(batch)
-        self.in_flight_bytes -= batch.size_bytes
+        self.unfinished.finish(batch)
         self.progress += 1
-        self._capacity.set()
-        if not self.in_flight_events:
-            self._idle.set()
         return True
 
     def is_released(self, batch: RecordBatch) -> bool:
-        """Whether a batch belongs to an earlier epoch."""
+        """Return True if a batch belongs to an earlier epoch."""
         return batch.epoch != self.epoch
 
     # ---- status ------------------------------------------------------------------------------------
@@ -205,14 +170,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     @property
     def broker_answers(self) -> bool:
-        """Whether the broker has answered a recent probe."""
+        """True if the broker has answered a recent probe."""
         return self.probe.healthy
 
     def lag(self) -> dict[TP, int]:
-        """Return the events of each assigned partition between the safe offset and the last stable offset.
+        """Return the number of events of each assigned partition from the safe to the last stable offset.
 
-        The safe offset of a partition without unfinished events is the offset of the next read. The markers
-        at the end of a transaction take offsets and are no events.
+        The safe offset of a partition without unfinished events is the offset of the next read, because the
+        markers at the end of a transaction take offsets and are not events.
         """
         ends, positions = self._thread.stable_ends(), self._thread.positions()
         finished = {
@@ -273,10 +238,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.epoch += 1
         self.joined = False
         self.ranges = {}
-        self.queued_events = self.queued_bytes = self.in_flight_events = self.in_flight_bytes = 0
-        self._queued_by_topic.clear()
-        self._idle.set()
-        self._capacity.set()
+        self.unfinished.clear()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Drain, then start an epoch without partitions."""
@@ -301,19 +263,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         dropped = self._drop_queued()
         if not deadline.expired:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), deadline.remaining())
-        if self.in_flight_events:
+                await asyncio.wait_for(self.unfinished.idle.wait(), deadline.remaining())
+        in_flight = self.unfinished.in_flight_events
+        if in_flight:
             log.warning(
-                "drain: batches unfinished, their events will be read again",
-                reason=reason,
-                events=self.in_flight_events,
+                "drain incomplete, the unfinished events will be read again", reason=reason, events=in_flight
             )
         # asyncio.wait_for would cancel a late commit, but Faust swallows the cancellation and keeps waiting.
         committing = asyncio.create_task(self._commit_all())
         done, _ = await asyncio.wait({committing}, timeout=deadline.extended(COMMIT_GRACE_S).remaining())
         if not done:
-            log.warning("drain: the broker did not answer the commit, events may be repeated", reason=reason)
-        log.info("drained", reason=reason, released_events=dropped + self.in_flight_events)
+            log.warning("the broker did not answer the commit, events may be repeated", reason=reason)
+        log.info("drained", reason=reason, released_events=dropped + self.unfinished.in_flight_events)
 
     async def _commit_all(self) -> None:
         # A running commit does not include the batches that were acknowledged after its start.
@@ -321,17 +282,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await self.commit()
 
     def _drop_queued(self) -> int:
-        dropped, self.queued_events, self.queued_bytes = self.queued_events, 0, 0
-        self._queued_by_topic.clear()
         for channel in self.app.topics:
             if isinstance(channel, BatchTopic):
                 channel.queue.clear()
-        return dropped
+        return self.unfinished.drop_queued()
 
     # ---- behaviour of Faust that batches replace ----------------------------------------------------
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Do nothing: Faust detects stalls by event, `stream.worker.watchdog` detects them for batches."""
+        """Do nothing: Faust would detect stalls event by event; `stream.worker.watchdog` detects them."""
 
     async def on_task_error(self, exc: BaseException) -> None:
-        """Do nothing: Faust commits here, but a failure is no reason to commit."""
+        """Do nothing: Faust would commit, but a failure is no reason to commit."""

@@ -46,7 +46,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         """
         Args:
             consumer: the consumer that this thread works for.
-            config: the consumer's settings.
+            config: the start position and the limits of the consumer.
             observer: the receiver of the consumer's events.
             fetch_policy: decides how long a fetch waits at the broker.
         """
@@ -182,7 +182,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = self._ensure_consumer()
         probed = self.probe.ends
         ends = {
-            # Fetches report it, but none is sent for a partition whose buffer is full. Then the probe does.
+            # Fetches report the end, but no fetch is sent for a partition with a full buffer. The probe
+            # reports it in that case.
             tp: max(_stable_end(consumer, tp) or 0, probed.get(tp, 0))
             for tp in consumer.assignment()
         }
@@ -191,7 +192,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     # ---- committing --------------------------------------------------------------------------------
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit and return whether the broker confirmed; the next interval tries again after a failure."""
+        """Commit; return True if the broker confirmed. After a failure, the next interval tries again."""
         consumer = self._ensure_consumer()
         assigned = self.assignment()
         wanted = {
@@ -214,6 +215,6 @@ def _stable_end(consumer: Any, tp: TopicPartition) -> int | None:
     try:
         end: int | None = consumer.last_stable_offset(tp)
     except (AssertionError, AttributeError):
-        # The event loop asks. In the meantime, a rebalance in the consumer's thread revoked the partition.
+        # This runs in the event loop; a rebalance in the consumer's thread has just revoked the partition.
         return None
     return end

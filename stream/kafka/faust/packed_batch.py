@@ -1,4 +1,4 @@
-"""Record batches that the codec fills and aiokafka's producer sends like its own."""
+"""Record batches that the codec fills and aiokafka's producer sends in place of its own."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class PackedBatch:
             codec: encodes the records.
             max_bytes: the maximum size before compression; a record that exceeds it gets a batch of its own.
             compression: the number of the compression type in record format 2; 0 for none.
-            transactional: whether the batch belongs to a transaction.
+            transactional: True if the batch belongs to a transaction.
         """
         self._codec = codec
         self._max_bytes = max_bytes

@@ -1,4 +1,4 @@
-"""Where the consumer reads a partition from, and the records of one fetch."""
+"""The positions from which partitions are read, and the records of one fetch."""
 
 from typing import Any, NamedTuple
 
@@ -29,12 +29,12 @@ def start_position(committed: int | None, beginning: int, end: int, start_at: st
     """Return the position from which to read a partition.
 
     A committed offset before the beginning of the log means that retention was faster than the group; one
-    behind its end belongs to a log that was deleted. Reading starts at the beginning in both cases.
+    beyond its end belongs to a log that was deleted. Reading starts at the beginning in both cases.
 
     Args:
         committed: the committed offset of the group, None if there is none.
         beginning: the first offset of the log.
-        end: the offset behind the last record of the log.
+        end: the offset after the last record of the log.
         start_at: the position without a committed offset, `earliest` or `latest`.
     """
     if committed is None:
@@ -47,7 +47,7 @@ def start_position(committed: int | None, beginning: int, end: int, start_at: st
 def seek_back(consumer: Any, fetched: FetchedRecords, position_epoch: int) -> None:
     """Seek the assigned partitions to the first records of a fetch, so that the consumer reads them again.
 
-    After a later seek the records are obsolete and the positions are already right; then nothing happens.
+    After a later seek the records are obsolete and the positions are already right, so nothing is changed.
     """
     if fetched.epoch == position_epoch:
         for tp, records in fetched.items():

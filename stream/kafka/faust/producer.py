@@ -36,7 +36,7 @@ class BatchProducer(driver.Producer):  # type: ignore[misc]
         put_back = accumulator.reenqueue
 
         def reenqueue(batch: Any) -> None:
-            # aiokafka reports a retry nowhere else.
+            # This is the only place where aiokafka shows that it retries.
             self._on_retry()
             put_back(batch)
 

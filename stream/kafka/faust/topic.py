@@ -4,15 +4,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import faust
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
 
 from stream.kafka.batches import RecordBatch
 
 
 class ReadLimits(Protocol):
-    """How much of a topic the consumer reads. The limits may change while the consumer runs."""
+    """The limits on reading a topic. They may change while the consumer runs."""
 
     @property
-    def events_at_once(self) -> int:
+    def record_batch_size(self) -> int:
         """The largest number of events in one record batch."""
 
     @property
@@ -27,7 +29,7 @@ class BatchTopic(faust.Topic):  # type: ignore[misc]
         """
         Args:
             args: the positional arguments of `faust.Topic`.
-            limits: how much of the topic the consumer reads.
+            limits: the limits on reading the topic.
             kwargs: the keyword arguments of `faust.Topic`.
         """
         self.limits = limits
@@ -37,15 +39,33 @@ class BatchTopic(faust.Topic):  # type: ignore[misc]
         # An agent reads from a clone of its topic.
         return {**super()._clone_args(), "limits": self.limits}
 
+    def put_batch(self, batch: RecordBatch) -> None:
+        """Queue a batch for the agent, as the value of one Faust event."""
+        message = ConsumerMessage(
+            topic=batch.topic,
+            partition=batch.partition,
+            offset=batch.offset_range.first,
+            timestamp=0.0,
+            timestamp_type=0,
+            headers=(),
+            key=None,
+            value=None,
+            checksum=None,
+            tp=TP(batch.topic, batch.partition),
+            # A Faust stream skips the events of another generation.
+            generation_id=self.app.consumer_generation_id,
+        )
+        self.queue.force_put_nowait(self.app.create_event(None, batch, None, message))
+
 
 async def live_batches(
     stream: Any, wait_for_capacity: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[RecordBatch]:
     """Yield the batches of a Faust stream that this worker still owns, each as soon as there is capacity.
 
-    A batch that waits for capacity is not in flight yet, so a drain does not wait for it. Faust acknowledges
-    an event in a `finally` of its stream, also after the agent raised an exception. This function switches
-    that off: only `RecordBatch.acknowledge` acknowledges a batch.
+    A batch that waits for capacity is not in flight yet, so a drain does not wait for it. Faust would
+    acknowledge an event in a `finally` of its stream, even after the agent raised an exception. This function
+    disables Faust's acknowledgements: only `RecordBatch.acknowledge` acknowledges a batch.
 
     Args:
         stream: the stream of a `BatchTopic`, as Faust passes it to an agent.

@@ -26,7 +26,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         Args:
             url: the URLs of the brokers.
             app: the Faust app.
-            config: the settings of the consumer.
+            config: the start position and the limits of the consumer.
             observer: the receiver of the consumer's and the producer's events.
             new_thread: creates the thread of a consumer.
         """

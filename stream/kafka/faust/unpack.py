@@ -1,4 +1,4 @@
-"""Fetched records, unpacked by the codec in place of aiokafka."""
+"""The unpacking of fetched records by the codec, in place of aiokafka's."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +33,7 @@ DECOMPRESS: dict[int, Callable[[bytes], bytes]] = {
 
 
 class IndexedMemoryRecords:
-    """aiokafka's `MemoryRecords` that keeps its bytes and the position of the current batch in them."""
+    """Stands in for aiokafka's `MemoryRecords`, and keeps its bytes and the position of the current batch."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -57,7 +57,7 @@ class IndexedMemoryRecords:
 
 
 class IndexedBatch:
-    """A batch of a fetch response: the `stream.codec.FetchedBatch` of aiokafka's objects."""
+    """A batch of a fetch response. Implements `stream.codec.base.FetchedBatch` on aiokafka's objects."""
 
     def __init__(self, batch: Any, records: Any) -> None:
         """
@@ -74,7 +74,7 @@ class IndexedBatch:
     def encoded(self) -> EncodedRecords | None:
         """See `FetchedBatch.encoded`."""
         batch, records = self._batch, self._records
-        # aiokafka may have received a response before it was made to keep the bytes.
+        # aiokafka may have received this response before `keep_fetched_bytes` was called.
         if type(records) is not IndexedMemoryRecords or batch.magic != MAGIC:
             return None
         start, stop, data = records.start + RECORDS_AT, records.stop, records.data
@@ -105,7 +105,7 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
         super().__init__(*args)
         self._codec = load_codec()
         self._ready: list[Any] = []
-        self._behind = self.next_fetch_offset
+        self._next_offset = self.next_fetch_offset
         """The position after the last ready record."""
 
     @classmethod
@@ -142,8 +142,8 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
             part = self._ready if count is None else self._ready[: count - len(taken)]
             self._ready = self._ready[len(part) :]
             taken += part
-            # Compaction may have removed a batch's last records, and markers are offsets too.
-            self.next_fetch_offset = part[-1].offset + 1 if self._ready else self._behind
+            # Compaction may have removed a batch's last records, and markers take offsets too.
+            self.next_fetch_offset = part[-1].offset + 1 if self._ready else self._next_offset
         return taken
 
     def _read_on(self) -> bool:
@@ -154,9 +154,9 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
             if not self._skips(batch):
                 self._ready = self._unpacked(batch)
-            self._behind = batch.next_offset
+            self._next_offset = batch.next_offset
             if not self._ready:
-                self.next_fetch_offset = self._behind
+                self.next_fetch_offset = self._next_offset
         return bool(self._ready)
 
     def _unpacked(self, batch: Any) -> list[Any]:
@@ -166,7 +166,7 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
             raise CorruptRecordException(f"{exc} - {self._tp}") from None
 
     def _unpack_records(self) -> Iterator[Any]:
-        """Return the iterator that aiokafka's constructor asks for; a generator would form a cycle."""
+        """Return an empty iterator for aiokafka's constructor; a generator would form a reference cycle."""
         return iter(())
 
     def _skips(self, batch: Any) -> bool:
@@ -181,14 +181,14 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
 
 
 class FetchBuffer(OrderedDict[TopicPartition, Any]):
-    """The fetch responses that aiokafka holds, with the records of chosen partitions left to the codec."""
+    """aiokafka's buffer of fetch responses, in which the codec unpacks the records of chosen partitions."""
 
     def __init__(
         self, packed: Callable[[TopicPartition], bool], received: Mapping[TopicPartition, Any] | None = None
     ) -> None:
         """
         Args:
-            packed: returns whether the codec may unpack a partition's records.
+            packed: returns True if the codec may unpack a partition's records.
             received: the responses that the fetcher holds already.
         """
         super().__init__()

@@ -11,7 +11,8 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyE
 from stream.deadline import Deadline
 from stream.errors import BrokerError
 from stream.kafka.connection import client_options, error_cause
-from stream.kafka.topics.cluster import Cluster, describe_cluster, poll_topics, topic_names
+from stream.kafka.topics.cluster import Cluster, describe_cluster, topic_names
+from stream.kafka.topics.wait import poll_topics
 from stream.settings import Settings
 
 MAX_BYTES = "max.message.bytes"
@@ -43,7 +44,7 @@ class CreatedTopics:
     Attributes:
         new: the partition counts of the created topics, by name.
         kept: the partition counts of the topics that already existed and are unchanged, by name.
-        by_name: whether the broker created the topics on a request for their names and chose partition count
+        by_name: True if the broker created the topics on a request for their names and chose partition count
             and configuration itself, because it accepts no requests to create topics.
     """
 
@@ -53,7 +54,7 @@ class CreatedTopics:
 
 
 def needed_dead_bytes(max_event_bytes: int, input_limit: int = 0) -> int:
-    """Return the smallest max.message.bytes of a dead topic that accepts every record of its input topic."""
+    """Return the smallest max.message.bytes of a dead-letter topic for every record of its input topic."""
     return max(MIN_DEAD_BYTES, max_event_bytes + HEADROOM_BYTES, input_limit + HEADROOM_BYTES)
 
 
@@ -66,7 +67,9 @@ def plan_topics(
     replication: int | None = None,
     retention_hours: float | None = None,
 ) -> list[TopicPlan]:
-    """Return the missing topics of the routes. Output and dead topics get as many partitions as their input.
+    """Return the missing topics of the routes.
+
+    Output and dead-letter topics get as many partitions as their input topic.
 
     Args:
         settings: the routes and the size limit of an event.

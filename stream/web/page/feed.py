@@ -18,7 +18,7 @@ HEADERS = {
 
 
 class Feed:
-    """Sends the latest snapshot to every viewer; a slow viewer skips snapshots and delays nobody."""
+    """Sends the latest snapshot to every viewer; a slow viewer skips snapshots and delays no other viewer."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Feed:
         """
         Args:
             build: returns a snapshot as JSON without line breaks.
-            max_viewers: the number of viewers served at once; further ones get 503.
+            max_viewers: the maximum number of viewers; a further viewer gets 503.
             write_timeout_s: the seconds that a viewer may take to accept a snapshot.
         """
         self._build = build
@@ -86,7 +86,7 @@ class Feed:
             frame = self._frame or frame
 
     async def close(self) -> None:
-        """Disconnect all viewers at once, and refuse new ones."""
+        """Disconnect all viewers, and refuse new ones."""
         self._closed = True
         viewers = [*self._viewers]
         for viewer in viewers:

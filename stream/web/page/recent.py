@@ -73,7 +73,7 @@ class RecentOutcomes:
     ) -> None:
         """
         Args:
-            show_texts: whether the beginnings of texts are kept.
+            show_texts: True to keep the beginnings of texts.
             samples_per_s: the average limit on sampled events per second.
             clock: returns monotonic seconds.
         """

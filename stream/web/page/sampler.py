@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from stream.classify import Prediction
-from stream.errors import Poison
+from stream.classify import Prediction, RowResult
 from stream.records import DeadLetter, Decoded, Event, Source
 from stream.web.page.recent import LABELS_SHOWN, DeadLetterSample, LabelledSample, RecentOutcomes, truncate
 
@@ -32,19 +31,11 @@ class Sampler:
         self,
         source: Source,
         decoded: Sequence[Decoded],
-        results: Sequence[Prediction | Poison],
+        results: Sequence[RowResult],
         dead_letters: Iterable[DeadLetter],
         now_ms: int,
     ) -> None:
-        """Sample the end of a batch.
-
-        Args:
-            source: the topic and the partition of the batch.
-            decoded: the decoded records, in offset order.
-            results: the results of the events among them, in order.
-            dead_letters: the last dead letters of the batch.
-            now_ms: the time of the confirmation, in milliseconds since the epoch.
-        """
+        """Sample the end of a batch. See `stream.pipeline.outcomes.EventSampler`."""
         for dead in dead_letters:
             self._recent.add_dead_letter(
                 DeadLetterSample(self._route, *dead.source, dead.record.offset, dead.reason.value, now_ms)
@@ -56,7 +47,7 @@ class Sampler:
         self,
         source: Source,
         decoded: Sequence[Decoded],
-        results: Sequence[Prediction | Poison],
+        results: Sequence[RowResult],
         granted: int,
         now_ms: int,
     ) -> None:

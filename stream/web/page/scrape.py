@@ -17,11 +17,11 @@ class Scrape:
     """Totals since the worker's start, at one moment and over all routes.
 
     Attributes:
-        at_s: the moment in monotonic seconds.
+        at_s: the time of the scrape, in monotonic seconds.
         outcomes: events by outcome: labelled, dead, tombstone.
         lag: events not yet finished in all partitions.
         durations: cumulative counts by `SECONDS` and infinity, for every stage and for the age of events.
-        cache: cache look-ups by tier and result.
+        cache: cache lookups by tier and result.
         inferences: the number of batches inferred.
         rows: the number of rows in these batches.
         fills: the sum of the batches' fill ratios.
@@ -47,7 +47,7 @@ def scrape(metrics: Metrics, at_s: float) -> Scrape:
 
     Args:
         metrics: the worker's metrics.
-        at_s: the current monotonic seconds.
+        at_s: the current time, in monotonic seconds.
     """
     outcomes: dict[str, float] = defaultdict(float)
     for labels, value in samples(metrics.events, "_total"):

@@ -35,10 +35,10 @@ class PartitionLag:
 
 @dataclass(frozen=True, slots=True)
 class TierView:
-    """A cache tier's look-ups over the window and since the worker's start.
+    """A cache tier's lookups over the window and since the worker's start.
 
     Attributes:
-        ratio: hits divided by look-ups over the window; None without look-ups.
+        ratio: hits divided by lookups over the window; None without lookups.
         ratio_total: the same ratio since the worker's start.
     """
 

@@ -1,4 +1,4 @@
-"""The state of a worker in words for people who do not know its internals."""
+"""The state of a worker, in words for readers who do not know its internals."""
 
 from dataclasses import dataclass
 from typing import Literal

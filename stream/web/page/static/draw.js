@@ -1,4 +1,4 @@
-// Creates elements from data. Content of events is set as text, never as markup.
+// Creates elements from data. The content of events is set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 export const SLOTS = 300;

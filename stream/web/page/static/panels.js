@@ -41,7 +41,7 @@ function tiles({ durations, lag_total, cache: tiers, outcomes }) {
   put("age-p95", say.percentile(observed, p95));
   put("age-p99", say.percentile(observed, p99));
   put("lag-total", say.count(lag_total));
-  // Every look-up reaches the local tier first; only its misses reach Redis.
+  // Every lookup reaches the local tier first; only its misses reach Redis.
   const lookups = Math.max(0, ...tiers.map((tier) => tier.lookups));
   const hits = tiers.reduce((sum, tier) => sum + tier.hits, 0);
   put("cache-ratio", lookups ? say.share(hits / lookups) : say.NONE);

@@ -6,7 +6,7 @@ import * as say from "./format.js";
 const STAGES = [
   ["queue", "waiting to be processed"],
   ["decode", "bytes to events"],
-  ["cache", "look-up"],
+  ["cache", "lookup"],
   ["tokenise", "text to tokens"],
   ["infer", "model inference"],
   ["postprocess", "scores to labels"],
@@ -115,7 +115,7 @@ export function dead({ at_ms, dead_reasons, dead: last }) {
 }
 
 export function cache({ cache: tiers, window_s }) {
-  if (!tiers.length) return fill("cache", empty("No look-ups yet."));
+  if (!tiers.length) return fill("cache", empty("No lookups yet."));
   fill("cache", table(`Hit ratio over the last ${say.seconds(Math.max(1, window_s))} and since the worker started`,
     [["Tier"], ["", "grow"], ["Recent", "number"], ["Since start", "number"]],
     tiers.map((tier) => [

@@ -1,0 +1,56 @@
+"""The base class of heads with a score for each label, which converts logits to scores in millionths."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.bundle import Manifest
+from stream.classify.heads.base import replace_non_finite
+from stream.classify.inputs import ModelInput, Prediction, RowResult
+from stream.classify.tokenise import Tokens
+from stream.codec import MILLIONTHS, SCORE_BYTES, Scores
+from stream.runtime import Logits
+
+
+class ScoresHead(ABC):
+    """Base class of heads whose stored form is the score of each label, in millionths."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._labels = manifest.labels
+        self._temperature = manifest.temperature
+
+    def predict(
+        self,
+        logits: Logits,
+        tokens: Sequence[Tokens] = (),  # noqa: ARG002
+    ) -> list[RowResult]:
+        """Return a prediction for each row of float32 [rows, labels], `Poison` if a logit is not finite."""
+        finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
+        usable = logits if finite.all() else np.where(finite[:, None], logits, 0.0)
+        scores = np.rint(self._activate(usable / self._temperature) * MILLIONTHS).astype("<u4")
+        return replace_non_finite(self._encode(scores, cached=False), finite)
+
+    def accepts(self, stored: bytes) -> bool:
+        """Return True if a stored form has a score for each label."""
+        return len(stored) == SCORE_BYTES * len(self._labels)
+
+    def restore(
+        self,
+        stored: Sequence[bytes],
+        inputs: Sequence[ModelInput] = (),  # noqa: ARG002
+    ) -> list[Prediction]:
+        """Restore predictions from stored forms, the scores of all labels."""
+        if not stored:
+            return []
+        scores = np.frombuffer(b"".join(stored), dtype="<u4").reshape(len(stored), len(self._labels))
+        return self._encode(scores, cached=True)
+
+    @abstractmethod
+    def _activate(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return the probabilities of logits that are divided by the temperature, both [rows, labels]."""
+
+    @abstractmethod
+    def _encode(self, scores: Scores, *, cached: bool) -> list[Prediction]:
+        """Return a prediction for each row of scores, uint32 millionths [rows, labels]."""
