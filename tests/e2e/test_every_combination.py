@@ -104,8 +104,21 @@ def test_a_combination_trains_verifies_and_predicts(
     assert manifest.takes_pair == ("pair" in input_kind)
     assert bool(manifest.metadata) == ("metadata" in input_kind)
     assert bool(manifest.windows) == (input_kind == "windows")
-    assert _run(verify, str(bundle.path)).exit_code == 0
+    _check_verified(bundle)
     assert HEADS[head].output_field in _prediction(bundle, tmp_path)
+
+
+def _check_verified(bundle: Bundle) -> None:
+    """Check that `verify` passes, except for a pair that the exporter does not measure and this CPU distorts.
+
+    Without VNNI, ONNX Runtime's int8 products saturate on x86. The exporter measures int8-static on OpenVINO,
+    `verify` also on ONNX Runtime, where this tiny random model may then miss its limit.
+    """
+    result = _run(verify, str(bundle.path))
+    if "vnni" not in Path("/proc/cpuinfo").read_text() and result.exception is not None:
+        assert "variant int8-static on cpu" in str(result.exception)
+    else:
+        assert result.exit_code == 0, result.output
 
 
 def _prediction(bundle: Bundle, folder: Path) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def test_an_unknown_setting(command: str) -> None:
         done,
         2,
         "error: unknown setting in the environment: LABELSTREAM_BROKR",
-        "fix:   did you mean LABELSTREAM_BROKER?",
+        "fix: did you mean LABELSTREAM_BROKER?",
     )
 
 
