@@ -72,7 +72,7 @@ def test_a_drain_past_its_deadline_leaves_the_rest_uncommitted(
     until(lambda: worker.metric("labelstream_in_flight_events") > 0, RECOVERY_S, "events in flight")
     assert worker.metric("labelstream_in_flight_events") <= MAX_IN_FLIGHT
     assert seconds_to_stop(worker) < ENDS_WITHIN_S
-    assert "their events will be read again" in worker.log
+    assert "the unfinished events will be read again" in worker.log
     check_committed_is_covered(apache_kafka, worker.group, route)
     last = start_worker(apache_kafka, route)
     await_all_committed(apache_kafka, last.group, route)
