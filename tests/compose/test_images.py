@@ -27,7 +27,7 @@ def test_no_image_runs_as_root(images: dict[str, str], name: str) -> None:
 def test_no_torch_in_the_worker(images: dict[str, str]) -> None:
     listed = json.loads(inside(images["worker-cpu"], "pip", "list", "--format", "json", "--no-index"))
     names = {entry["name"].lower() for entry in listed}
-    assert "labelstream" in names
+    assert "labelstream-kafka" in names
     assert names.isdisjoint(NEVER_IN_A_WORKER)
     code = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('onnxruntime') is not None)"
     assert inside(images["worker-cpu"], "python", "-c", code).split() == ["None", "True"]

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-CSS = (Path(__file__).parents[2] / "stream/web/page/static/page.css").read_text(encoding="utf-8")
+from stream.web import page
+
+CSS = Path(page.__file__).with_name("static").joinpath("page.css").read_text(encoding="utf-8")
 TEXT_ON_GROUND = [
     *((text, ground) for text in ("text", "muted", "accent") for ground in ("card", "ground")),
     *((tone, ground) for tone in ("good", "warn", "bad", "calm") for ground in (f"{tone}-ground", "card")),
