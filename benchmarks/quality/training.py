@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.quality.sets import Options, QualitySet, Run
-from benchmarks.speed.machine import cpu_model, usable_cores, versions
+from tests.real.machine import cpu_model, usable_cores, versions
 
 LIBRARIES = ("torch", "transformers", "onnxruntime", "openvino", "optimum-onnx", "scikit-learn")
 QUICK: Options = {"epochs": 1}

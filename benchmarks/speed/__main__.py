@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.speed.context import Bench, NotRun, Options
 from benchmarks.speed.groups import GROUPS, TITLES
-from benchmarks.speed.machine import provenance
 from benchmarks.speed.report import Section, merge, missing
+from tests.real.machine import provenance
 
 REPORT = Path("docs/benchmarks.md")
 NEEDS_GPU = "gpu"

@@ -12,7 +12,7 @@ import onnxruntime
 import orjson
 from onnx import TensorProto, helper
 
-from benchmarks.speed.machine import usable_cores
+from tests.real.machine import usable_cores
 
 SIZE = 2_048
 RUNS = 20

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.speed.machine import cpu_model, usable_cores
 from benchmarks.speed.report import Table, merge
+from tests.real.machine import cpu_model, usable_cores
 
 TARGET = "LABELSTREAM_TEST_COMPOSE_LOG"
 KIND = "compose"

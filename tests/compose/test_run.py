@@ -63,7 +63,7 @@ def test_up_again_changes_nothing(stack: Stack) -> None:
     stack.await_ready()
     assert stack.containers("worker") == before
     (trainer,) = stack.containers("trainer", ended=True)
-    assert "nothing to train" in stack.logs(trainer)
+    assert "no training needed" in stack.logs(trainer)
 
 
 def test_a_restarted_worker_uses_the_results_in_redis(stack: Stack) -> None:
