@@ -83,6 +83,7 @@ def test_the_documented_reasons_are_the_closed_list() -> None:
     assert set(re.findall(r"^\| `([a-z-]+)` \| ", section, re.MULTILINE)) == set(Reason)
 
 
+@pytest.mark.checkout
 @pytest.mark.parametrize("page", PAGES)
 def test_links_and_anchors_exist(page: str) -> None:
     text = (PROJECT / page).read_text(encoding="utf-8")

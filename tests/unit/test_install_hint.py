@@ -5,6 +5,8 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 import stream
 from stream.errors import install_hint
 
@@ -40,6 +42,7 @@ def test_the_pattern_matches_install_commands_of_the_foreign_package() -> None:
     assert not FOREIGN.search("pip install '.[cpu]'")
 
 
+@pytest.mark.checkout
 def test_the_hint_names_extras_that_exist() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert install_hint("cpu", "openvino") == "in the labelstream checkout: pip install '.[cpu,openvino]'"
