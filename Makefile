@@ -8,7 +8,7 @@ bin    := $(VENV)/bin
 sources := $(wildcard stream/codec/src/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench quality kafka compose-test compose-log sanitize docs format clean
+.PHONY: help demo test check bench quality kafka compose-test compose-log sanitize fuzz docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -43,6 +43,9 @@ compose-log: $(VENV)/installed-dev ## the same, and write durations and results 
 
 sanitize: $(VENV)/installed-dev ## build the compiled codec with gcc's sanitizers and -Werror, and test it
 	@PYTHON=$(bin)/python tests/codec/sanitize
+
+fuzz: $(VENV)/installed-dev ## pass a million random records through both codecs; each must have one valid outcome
+	@$(bin)/python -m tests.property.fuzz --inputs 1000000
 
 docs: $(VENV)/installed-dev ## write the table of flags into docs/training.md
 	$(bin)/python -m trainer.config docs/training.md
