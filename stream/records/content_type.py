@@ -64,7 +64,7 @@ def read_content_type(value: bytes | None) -> ContentType:
     """Parse a content type.
 
     Raises:
-        Poison: the value is too long to be parsed.
+        Poison: the value is too long to be parsed, or malformed.
     """
     if not value:
         return NO_CONTENT_TYPE
@@ -80,9 +80,13 @@ def read_content_type(value: bytes | None) -> ContentType:
 def _parse(value: bytes) -> ContentType:
     text = value.decode("latin-1")
     message = Message()
-    message["content-type"] = text
+    try:
+        message["content-type"] = text
+        found = message.get_param("charset", "")
+    except (TypeError, ValueError):
+        # The library raises for parameters of RFC 2231 that contradict each other: `charset*0=a; charset*=b`.
+        raise Poison(Reason.SCHEMA, f"the content type {show(text)} is malformed") from None
     # A value in the form of RFC 2231, `charset*=`, is a tuple that ends with the name.
-    found = message.get_param("charset", "")
     charset = found[2] if isinstance(found, tuple) else found
     return ContentType(text.partition(";")[0].strip().lower(), charset.strip(" \"'"))
 

@@ -133,6 +133,15 @@ def test_a_content_type_that_is_too_long_is_a_dead_letter() -> None:
     assert dead.message == "the content type has 1114 bytes, 1024 are allowed"
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [b"text/plain; charset*0=iso-2022; charset*=-jp", b"text/plain; x*0=a; x*=b", b"text/plain; a*;a*0*=''x"],
+)
+def test_a_content_type_that_contradicts_itself_is_a_dead_letter(content_type: bytes) -> None:
+    message = dead_letter(b"hi", typed(content_type), Reason.SCHEMA).message
+    assert message == f"the content type {content_type.decode()!r} is malformed"
+
+
 def test_every_charset_is_a_text_encoding_of_this_python() -> None:
     for name in CHARSETS:
         # Only a text encoding is accepted by `bytes.decode`.

@@ -227,7 +227,8 @@ def test_a_time_that_is_not_rfc_3339_is_not_a_cloud_event(time: str) -> None:
 
 
 def test_a_time_that_is_not_a_string_is_not_a_cloud_event() -> None:
-    for time in (12, True, ["2026-01-02T03:04:05Z"], {}):
+    times: list[Any] = [12, True, ["2026-01-02T03:04:05Z"], {}]
+    for time in times:
         dead_letter(structured(time=time, data="hi"), STRUCTURED, Reason.SCHEMA)
 
 
