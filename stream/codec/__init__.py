@@ -17,9 +17,11 @@ from stream.codec.base import (
     Scores,
     row_bytes,
 )
-from stream.codec.rfc3339 import Rfc3339
+from stream.codec.rfc3339 import COMMON_DATE_TIME, MAX_TIME_CHARS, Rfc3339, is_rfc3339
 
 __all__ = [
+    "COMMON_DATE_TIME",
+    "MAX_TIME_CHARS",
     "MILLIONTHS",
     "PYTHON_ONLY",
     "SCORE_BYTES",
@@ -32,6 +34,7 @@ __all__ = [
     "Record",
     "Rfc3339",
     "Scores",
+    "is_rfc3339",
     "load_codec",
     "row_bytes",
 ]

@@ -96,4 +96,9 @@ def _header(record: "ConsumerRecord[bytes, bytes]", name: str) -> str:
 
 
 def _time(record: "ConsumerRecord[bytes, bytes]") -> str:
-    return datetime.fromtimestamp(record.timestamp / 1000).astimezone().strftime("%H:%M:%S.%f")[:12]
+    try:
+        moment = datetime.fromtimestamp(record.timestamp / 1000).astimezone()
+    except (ValueError, OverflowError, OSError):
+        # Producers may write any timestamp, such as microseconds, which are beyond the year 9999.
+        return MISSING
+    return moment.strftime("%H:%M:%S.%f")[:12]

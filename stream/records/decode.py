@@ -1,18 +1,18 @@
 """Decoding of events: JSON, plain text, CloudEvents. An invalid record becomes a dead letter."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import msgspec
-import orjson
-from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, from_structured_event
-from cloudevents.core.exceptions import BaseCloudEventException
-from cloudevents.core.formats.json import JSONFormat
+import structlog
 
-from stream.codec import Record, load_codec
-from stream.errors import Poison, Reason, one_line
+from stream.codec import COMMON_DATE_TIME, MAX_TIME_CHARS, Record, load_codec
+from stream.errors import Poison, Reason, is_fault_of_record
+from stream.records.cloud_events import BINARY_HEADER, is_cloud_event, read_cloud_event
+from stream.records.content_type import decode_text, read_content_type
 from stream.records.events import (
+    ID_HEADER,
+    MAX_ID_CHARS,
     DeadLetter,
     Decoded,
     Event,
@@ -22,32 +22,26 @@ from stream.records.events import (
     event_id,
     header,
     id_stem,
+    usable_id,
 )
+from stream.records.fields import Fields, check, from_object
+from stream.records.json_object import parse_object
 
-CLOUD_EVENT = "application/cloudevents"
+log = structlog.get_logger(__name__)
+
+CONTENT_TYPE = "content-type"
 # The headers that determine the id of an event or the format of its value.
-READ_HEADERS = frozenset(("labelstream-id", "content-type", "ce_specversion"))
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """The fields of an event before they are checked."""
-
-    id: Any = None
-    text: Any = None
-    text_pair: Any = None
-    metadata: Any = None
-    time: Any = None
+READ_HEADERS = frozenset((ID_HEADER, CONTENT_TYPE, BINARY_HEADER))
 
 
 class PlainEvent(msgspec.Struct, gc=False):
     """The JSON events that the fast path reads. Members that are not fields are ignored."""
 
     text: str
-    id: str | None = None
+    id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)] | None = None
     text_pair: None = None
     metadata: SkippedMetadata | None = None
-    time: str | None = None
+    time: Annotated[str, msgspec.Meta(pattern=COMMON_DATE_TIME, max_length=MAX_TIME_CHARS)] | None = None
 
 
 class Decoder:
@@ -74,9 +68,13 @@ class Decoder:
         self._max_text_chars = max_text_chars
         self._takes_pair = takes_pair
         self._parse = msgspec.json.Decoder(PlainEvent).decode
+        self._logged: set[str] = set()
 
     def decode_all(self, source: Source, records: Sequence[Record]) -> Sequence[Decoded]:
-        """Decode the records of one partition, in order."""
+        """Decode the records of one partition, in order.
+
+        No record makes this raise: one that cannot be decoded becomes a dead letter.
+        """
         if self._plain or self._takes_pair:
             return [self._slow_path(source, record) for record in records]
         decoded = self._fast_path(source, records)
@@ -95,14 +93,15 @@ class Decoder:
         parse, new = self._parse, tuple.__new__
         decoded: list[Decoded | None] = []
         append = decoded.append
-        texts = self._codec.json_texts(records, READ_HEADERS, self._max_event_bytes)
-        for record, value in zip(records, texts, strict=True):
+        for record, value in zip(records, self._json_texts(records), strict=True):
             if value is None:
                 append(None)
                 continue
             try:
                 event = parse(value)
-            except msgspec.DecodeError:
+            except BaseException as exc:
+                if not is_fault_of_record(exc):
+                    raise
                 append(None)
                 continue
             text = event.text
@@ -113,18 +112,60 @@ class Decoder:
             append(new(Event, (record, event_id, text, None, event.metadata, event.time)))
         return decoded
 
+    def _json_texts(self, records: Sequence[Record]) -> Sequence[str | None]:
+        try:
+            return self._codec.json_texts(records, READ_HEADERS, self._max_event_bytes)
+        except BaseException as exc:
+            if not is_fault_of_record(exc):
+                raise
+            # The slow path finds the record that raises.
+            return [None] * len(records)
+
     def _slow_path(self, source: Source, record: Record) -> Decoded:
         """Decode any record."""
-        if record.value is None:
-            return Tombstone(record, event_id(source, record))
-        fields = Fields()
         try:
-            self._check_size(record.value)
-            fields = self._fields(record, record.value)
-            return self._event(source, record, fields)
+            return self._decode(source, record)
+        except BaseException as exc:
+            if not is_fault_of_record(exc):
+                raise
+            self._log_once(source, record, exc)
+            position = f"{id_stem(source)}{record.offset}"
+            return DeadLetter(record, source, position, Reason.DECODE, "the decoder failed on this record")
+
+    def _decode(self, source: Source, record: Record) -> Decoded:
+        own: str | None = None
+        try:
+            _check_undamaged(record)
+            value = record.value
+            if value is None:
+                return Tombstone(record, usable_id(source, record))
+            self._check_size(value)
+            fields = self._fields(record, value)
+            own = fields.own_id()
+            return self._event(source, record, fields, own)
         except Poison as exc:
-            own = fields.id if _is_id(fields.id) else None
-            return DeadLetter(record, source, event_id(source, record, own), exc.reason, str(exc))
+            return DeadLetter(record, source, usable_id(source, record, own), exc.reason, str(exc))
+
+    def _log_once(self, source: Source, record: Record, error: BaseException) -> None:
+        """Log the type of an unexpected error and where it was raised, once per type.
+
+        The message of the error and its traceback are left out, since they may hold the record's text.
+        """
+        name = type(error).__name__
+        if name in self._logged:
+            return
+        self._logged.add(name)
+        frame = error.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        log.error(
+            "the decoder failed on a record",
+            error=name,
+            raised_in=frame and f"{frame.tb_frame.f_globals.get('__name__')}:{frame.tb_lineno}",
+            topic=source.topic,
+            partition=source.partition,
+            offset=record.offset,
+        )
 
     def _check_size(self, value: bytes) -> None:
         if len(value) > self._max_event_bytes:
@@ -134,105 +175,34 @@ class Decoder:
 
     def _fields(self, record: Record, value: bytes) -> Fields:
         if not record.headers:
-            return _from_text(value) if self._plain else _from_json(value)
-        content_type = (header(record, "content-type") or b"").decode("latin-1").strip().lower()
-        if content_type.startswith(CLOUD_EVENT) or header(record, "ce_specversion") is not None:
-            return _from_cloud_event(record, value)
-        if content_type.startswith("text/plain"):
-            return _from_text(value)
-        if self._plain and "json" not in content_type:
-            return _from_text(value)
-        return _from_json(value)
+            return Fields(text=decode_text(value)) if self._plain else from_object(parse_object(value))
+        content_type = read_content_type(header(record, CONTENT_TYPE))
+        if is_cloud_event(record, content_type):
+            return read_cloud_event(record, value, content_type)
+        is_text = content_type.media.startswith("text/plain")
+        if is_text or (self._plain and "json" not in content_type.media):
+            return Fields(text=decode_text(value, content_type.charset))
+        return from_object(parse_object(value))
 
-    def _event(self, source: Source, record: Record, fields: Fields) -> Event:
-        _check(_is_id(fields.id), "id must be a string or an integer")
-        _check(
-            isinstance(fields.text, str),
-            "text must be a string" if fields.text is not None else "text is missing",
-        )
-        _check(fields.text_pair is None or isinstance(fields.text_pair, str), "text_pair must be a string")
-        _check(fields.metadata is None or isinstance(fields.metadata, Mapping), "metadata must be an object")
-        _check(fields.time is None or isinstance(fields.time, str), "time must be a string")
-        if not fields.text.strip():
+    def _event(self, source: Source, record: Record, fields: Fields, own: str | None) -> Event:
+        fields.check_types()
+        text, text_pair = fields.text, fields.text_pair
+        if not text.strip():
             raise Poison(Reason.EMPTY, "text contains only white space")
         if self._takes_pair:
-            _check(fields.text_pair is not None, "text_pair is missing; the model compares two texts")
-            if not fields.text_pair.strip():
+            check(text_pair is not None, "text_pair is missing; the model compares two texts")
+            if not text_pair.strip():
                 raise Poison(Reason.EMPTY, "text_pair contains only white space")
-        chars = len(fields.text) + len(fields.text_pair or "")
+        chars = len(text) + len(text_pair or "")
         if chars > self._max_text_chars:
             raise Poison(
                 Reason.TOO_LARGE, f"the text has {chars} characters, {self._max_text_chars} are allowed"
             )
-        own = event_id(source, record, fields.id)
-        return Event(record, own, fields.text, fields.text_pair, fields.metadata, fields.time)
+        chosen = event_id(source, record, own)
+        return Event(record, chosen, text, text_pair, fields.metadata, fields.own_time())
 
 
-def _is_id(value: Any) -> bool:
-    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
-
-
-def _check(good: bool, message: str) -> None:
-    if not good:
-        raise Poison(Reason.SCHEMA, message)
-
-
-def _from_text(value: bytes) -> Fields:
-    try:
-        return Fields(text=value.decode("utf-8"))
-    except UnicodeDecodeError as exc:
-        raise Poison(Reason.DECODE, f"not UTF-8 at byte {exc.start}") from None
-
-
-def _from_json(value: bytes) -> Fields:
-    return _from_object(_json_object(value))
-
-
-def _json_object(value: bytes) -> Any:
-    try:
-        found = orjson.loads(value)
-    except orjson.JSONDecodeError as exc:
-        raise Poison(Reason.DECODE, f"not JSON: {exc.msg} at character {exc.pos}") from None
-    if not isinstance(found, Mapping):
-        raise Poison(Reason.SCHEMA, "the value is JSON, but not an object")
-    return found
-
-
-def _from_object(found: Any) -> Fields:
-    if not isinstance(found, Mapping):
-        raise Poison(Reason.SCHEMA, "the event's data is not an object")
-    return Fields(
-        found.get("id"), found.get("text"), found.get("text_pair"), found.get("metadata"), found.get("time")
-    )
-
-
-def _from_cloud_event(record: Record, value: bytes) -> Fields:
-    content_type = (header(record, "content-type") or b"").lower()
-    structured = content_type.startswith(CLOUD_EVENT.encode())
-    envelope = _json_object(value) if structured else None
-    message = KafkaMessage(headers=dict(record.headers), key=None, value=value)
-    try:
-        event = (from_structured_event if structured else from_binary_event)(message, JSONFormat())
-    except (BaseCloudEventException, ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise Poison(Reason.SCHEMA, f"not a CloudEvent: {one_line(exc)}") from None
-    if envelope is None:
-        fields = _from_text(value) if content_type.startswith(b"text/") else _from_json(value)
-        dated = header(record, "ce_time") is not None
-    else:
-        fields = _from_data(event.get_data())
-        dated = envelope.get("time") is not None
-    happened = event.get_time()
-    return Fields(
-        id=event.get_id() if fields.id is None else fields.id,
-        text=fields.text,
-        text_pair=fields.text_pair,
-        metadata=fields.metadata,
-        # The library sets the current time when the envelope has none.
-        time=happened.isoformat() if fields.time is None and dated and happened else fields.time,
-    )
-
-
-def _from_data(data: Any) -> Fields:
-    if isinstance(data, bytes):
-        return _from_text(data)
-    return Fields(text=data) if isinstance(data, str) else _from_object(data)
+def _check_undamaged(record: Record) -> None:
+    # Only a codec knows damaged records; those of a file or a test have no such attribute.
+    if getattr(record, "damaged", False):
+        raise Poison(Reason.DECODE, "the record's key, value and headers cannot be told apart")

@@ -8,7 +8,11 @@ import orjson
 from msgspec import Struct
 
 from stream.codec import Record
-from stream.errors import Reason
+from stream.errors import Poison, Reason
+
+ID_HEADER = "labelstream-id"
+MAX_ID_CHARS = 1024
+"""The maximum length of an id. The output holds the id twice, so a longer id could exceed a limit."""
 
 
 class Source(NamedTuple):
@@ -74,14 +78,35 @@ def header(record: Record, name: str) -> bytes | None:
     return None
 
 
-def event_id(source: Source, record: Record, own: object = None) -> str:
-    """Return the header `labelstream-id`, else the event's own id, else topic-partition-offset."""
-    named = header(record, "labelstream-id") if record.headers else None
-    if named:
-        return named.decode("utf-8", "replace")
-    if own is not None and own != "":
-        return str(own)
-    return f"{id_stem(source)}{record.offset}"
+def event_id(source: Source, record: Record, own: str | None) -> str:
+    """Return the header `labelstream-id`, else the event's own id, else topic-partition-offset.
+
+    Raises:
+        Poison: the header is not UTF-8, or too long.
+    """
+    return _header_id(record) or own or f"{id_stem(source)}{record.offset}"
+
+
+def usable_id(source: Source, record: Record, own: str | None = None) -> str:
+    """Return the id as `event_id` does, without a header that is not UTF-8 or too long."""
+    try:
+        return event_id(source, record, own)
+    except Poison:
+        return own or f"{id_stem(source)}{record.offset}"
+
+
+def _header_id(record: Record) -> str | None:
+    named = header(record, ID_HEADER) if record.headers else None
+    if not named:
+        return None
+    try:
+        found = named.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Poison(Reason.SCHEMA, f"the header {ID_HEADER} is not UTF-8") from None
+    if len(found) > MAX_ID_CHARS:
+        message = f"the header {ID_HEADER} has {len(found)} characters, {MAX_ID_CHARS} are allowed"
+        raise Poison(Reason.SCHEMA, message)
+    return found
 
 
 def id_stem(source: Source) -> str:

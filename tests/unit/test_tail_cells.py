@@ -1,8 +1,9 @@
 """The cell that `tail` prints for each form of label event."""
 
 import pytest
+from aiokafka import ConsumerRecord
 
-from stream.commands.tail_cells import prediction_cell
+from stream.commands.tail_cells import MISSING, dead_cells, label_cells, prediction_cell
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,22 @@ from stream.commands.tail_cells import prediction_cell
 )
 def test_the_prediction_is_one_cell(event: dict[str, object], cell: str) -> None:
     assert prediction_cell(event) == cell
+
+
+@pytest.mark.parametrize("timestamp", [253_402_300_800_000, 1_763_632_800_000_000, 2**63 - 1, -(2**63)])
+def test_a_timestamp_that_no_calendar_has_is_a_dash(timestamp: int) -> None:
+    record = ConsumerRecord(
+        topic="labels",
+        partition=0,
+        offset=1,
+        timestamp=timestamp,
+        timestamp_type=0,
+        key=None,
+        value=b"{}",
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=2,
+        headers=(),
+    )
+    assert label_cells(record)[0] == MISSING
+    assert dead_cells(record)[0] == MISSING

@@ -1,0 +1,84 @@
+"""The fields of an event before and after they are checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stream.codec import is_rfc3339
+from stream.errors import Poison, Reason
+from stream.records.events import MAX_ID_CHARS
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of an event as its format holds them.
+
+    Attributes:
+        id: the event's own id.
+        text: the text.
+        text_pair: the second text.
+        metadata: the metadata.
+        time: the event's own time.
+        default_id: the id for an event that has none, a string.
+        default_time: the time for an event that has none, a date-time of RFC 3339.
+    """
+
+    id: Any = None
+    text: Any = None
+    text_pair: Any = None
+    metadata: Any = None
+    time: Any = None
+    default_id: str | None = None
+    default_time: str | None = None
+
+    def own_id(self) -> str | None:
+        """Return the id that the event or its envelope has, None if both have none.
+
+        Raises:
+            Poison: an id is not a string or an integer, or is too long.
+        """
+        own = self.id
+        check(
+            own is None or (isinstance(own, str | int) and not isinstance(own, bool)),
+            "id must be a string or an integer",
+        )
+        ids = [str(found) for found in (own, self.default_id) if found is not None and found != ""]
+        for found in ids:
+            check(len(found) <= MAX_ID_CHARS, f"id has {len(found)} characters, {MAX_ID_CHARS} are allowed")
+        return ids[0] if ids else None
+
+    def own_time(self) -> str | None:
+        """Return the time that the output shows, None if the event has no date-time of RFC 3339."""
+        return self.time if self.time is not None and is_rfc3339(self.time) else self.default_time
+
+    def check_types(self) -> None:
+        """Check the types of all fields but the id.
+
+        Raises:
+            Poison: a field is missing or has another type.
+        """
+        check(
+            isinstance(self.text, str),
+            "text must be a string" if self.text is not None else "text is missing",
+        )
+        check(self.text_pair is None or isinstance(self.text_pair, str), "text_pair must be a string")
+        check(self.metadata is None or isinstance(self.metadata, Mapping), "metadata must be an object")
+        check(self.time is None or isinstance(self.time, str), "time must be a string")
+
+
+def from_object(found: Any) -> Fields:
+    """Return the fields of an event object.
+
+    Raises:
+        Poison: it is not an object.
+    """
+    check(isinstance(found, Mapping), "the event's data is not an object")
+    return Fields(
+        found.get("id"), found.get("text"), found.get("text_pair"), found.get("metadata"), found.get("time")
+    )
+
+
+def check(good: bool, message: str) -> None:
+    """Raise a `Poison` with the reason `schema` unless `good`."""
+    if not good:
+        raise Poison(Reason.SCHEMA, message)

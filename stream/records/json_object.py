@@ -1,0 +1,79 @@
+"""JSON objects of events and CloudEvents."""
+
+from re import compile as pattern
+from typing import Any
+
+import msgspec
+import orjson
+
+from stream.errors import Poison, Reason
+
+_INTEGER = pattern(rb"-?[0-9]+")
+_parse_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def parse_object(value: bytes, data: str | None = None) -> dict[str, Any]:
+    """Parse a JSON object as `parse_json` does.
+
+    Raises:
+        Poison: the value is not a JSON object.
+    """
+    found = parse_json(value, data)
+    if not isinstance(found, dict):
+        raise Poison(Reason.SCHEMA, "the value is JSON, but not an object")
+    return found
+
+
+def parse_json(value: bytes, data: str | None = None) -> Any:
+    """Parse JSON. An integer `id` of an event that 64 bits do not hold becomes a string of its digits.
+
+    Args:
+        value: the JSON.
+        data: the member that holds the event; None if the value is the event.
+
+    Raises:
+        Poison: the value is not JSON, or beyond the limits of the parser.
+    """
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError as exc:
+        _check_utf8(value)
+        exact = _with_exact_id(value, data)
+        if exact is None:
+            message = (
+                f"not JSON at character {exc.pos}, or beyond the limits: 1,024 levels, numbers of a double"
+            )
+            raise Poison(Reason.DECODE, message) from None
+        return exact
+    event = found.get(data) if data is not None and isinstance(found, dict) else found
+    # orjson reads an integer that 64 bits do not hold as a float.
+    if isinstance(event, dict) and type(event.get("id")) is float:
+        return _with_exact_id(value, data) or found
+    return found
+
+
+def _check_utf8(value: bytes) -> None:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise Poison(Reason.DECODE, f"not UTF-8 at byte {exc.start}") from None
+
+
+def _with_exact_id(value: bytes, data: str | None) -> dict[str, Any] | None:
+    """Parse an object whose id is an integer of any size; return None if it has no such id."""
+    try:
+        members = _parse_members(value)
+        if data is not None:
+            kept: Any = _with_exact_id(bytes(members[data]), None)
+        else:
+            number = bytes(members["id"])
+            kept = number.decode() if _INTEGER.fullmatch(number) else None
+        if kept is None:
+            return None
+        name_kept = "id" if data is None else data
+        return {
+            name: kept if name == name_kept else orjson.loads(memoryview(raw))
+            for name, raw in members.items()
+        }
+    except (msgspec.DecodeError, orjson.JSONDecodeError, KeyError, RecursionError):
+        return None
