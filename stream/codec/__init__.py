@@ -6,6 +6,7 @@ from functools import cache
 
 from stream.codec.base import (
     MILLIONTHS,
+    PART_RECORDS,
     SCORE_BYTES,
     Codec,
     EncodedPrediction,
@@ -13,6 +14,7 @@ from stream.codec.base import (
     Headers,
     LabelForm,
     Outgoing,
+    ReadRecord,
     Record,
     Scores,
     row_bytes,
@@ -21,6 +23,7 @@ from stream.codec.rfc3339 import Rfc3339
 
 __all__ = [
     "MILLIONTHS",
+    "PART_RECORDS",
     "PYTHON_ONLY",
     "SCORE_BYTES",
     "Codec",
@@ -29,6 +32,7 @@ __all__ = [
     "Headers",
     "LabelForm",
     "Outgoing",
+    "ReadRecord",
     "Record",
     "Rfc3339",
     "Scores",

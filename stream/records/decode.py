@@ -12,6 +12,7 @@ from cloudevents.core.formats.json import JSONFormat
 
 from stream.codec import Record, load_codec
 from stream.errors import Poison, Reason, one_line
+from stream.quarantine import Quarantine, is_named
 from stream.records.events import (
     DeadLetter,
     Decoded,
@@ -23,6 +24,7 @@ from stream.records.events import (
     header,
     id_stem,
 )
+from stream.records.quarantined import DAMAGED, set_aside
 
 CLOUD_EVENT = "application/cloudevents"
 # The headers that determine the id of an event or the format of its value.
@@ -60,6 +62,7 @@ class Decoder:
         max_event_bytes: int,
         max_text_chars: int,
         takes_pair: bool = False,
+        quarantine: Quarantine | None = None,
     ) -> None:
         """
         Args:
@@ -67,7 +70,9 @@ class Decoder:
             max_event_bytes: the maximum length of a value in bytes; longer values are not read.
             max_text_chars: the maximum length of a text in characters, of both texts together for a pair.
             takes_pair: True if the route's bundle reads two texts, so that an event must have both.
+            quarantine: the offsets whose records become dead letters without being decoded.
         """
+        self._quarantine = quarantine or Quarantine()
         self._codec = load_codec()
         self._plain = input_format == "text"
         self._max_event_bytes = max_event_bytes
@@ -77,6 +82,10 @@ class Decoder:
 
     def decode_all(self, source: Source, records: Sequence[Record]) -> Sequence[Decoded]:
         """Decode the records of one partition, in order."""
+        if self._quarantine and (named := self._quarantine.of(*source)):
+            kept = [record for record in records if not is_named(record.offset, named)]
+            if len(kept) < len(records):
+                return set_aside(source, records, self.decode_all(source, kept))
         if self._plain or self._takes_pair:
             return [self._slow_path(source, record) for record in records]
         decoded = self._fast_path(source, records)
@@ -115,6 +124,8 @@ class Decoder:
 
     def _slow_path(self, source: Source, record: Record) -> Decoded:
         """Decode any record."""
+        if record.damaged:
+            return DeadLetter(record, source, event_id(source, record), Reason.DECODE, DAMAGED)
         if record.value is None:
             return Tombstone(record, event_id(source, record))
         fields = Fields()
