@@ -21,6 +21,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too-large"
     MODEL = "model"
     ATTEMPTS = "attempts"
+    QUARANTINED = "quarantined"
 
 
 class LabelstreamError(Exception):
@@ -69,6 +70,10 @@ class BrokerError(Fatal):
     """The broker or a topic was not available within the deadline."""
 
     exit_code = 4
+
+
+class UnreadableBatchError(BrokerError):
+    """A batch of an input topic cannot be read; the worker finishes the events before it, then ends."""
 
 
 class StalledError(Fatal):

@@ -20,17 +20,20 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 from stream.errors import UsageError
+from stream.quarantine import parse_offsets
 
 ENV_PREFIX = "LABELSTREAM_"
 FOREIGN_ENV = ("LABELSTREAM_TEST_", "LABELSTREAM_REQUIRE_REAL", "LABELSTREAM_CONFIG")
@@ -61,6 +64,11 @@ def parse_bytes(value: object) -> object:
     if matched is None:
         raise ValueError("not a size; a size is a number of bytes, or a number with KiB, MiB or GiB")
     return int(float(matched["number"]) * _UNITS[matched["unit"].upper()])
+
+
+def split_list(value: object) -> object:
+    """Return the items of a comma-separated list; a value that is not a string passes through."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
@@ -156,6 +164,14 @@ class Settings(BaseSettings):
 
     max_queue_events: int = Field(20_000, gt=0, description="queued events at which partitions are paused")
     max_queue_bytes: Bytes = Field(64 * 2**20, description="queued bytes at which partitions are paused")
+    max_decompressed_bytes: Bytes = Field(
+        128 * 2**20, description="size that the records of a compressed Kafka batch may have, decompressed"
+    )
+    quarantine: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)] = Field(
+        (),
+        description="offsets that become dead letters unread: TOPIC:PARTITION:OFFSET or "
+        "TOPIC:PARTITION:FIRST-LAST, such as texts:3:1041; repeatable",
+    )
     max_event_bytes: Bytes = Field(2**20, description="size above which a value becomes a dead letter")
     max_text_chars: int = Field(100_000, gt=0, description="length above which a text becomes a dead letter")
     top_k: int | None = Field(
@@ -212,6 +228,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls.toml_file)
 
+    @field_validator("quarantine")
+    @classmethod
+    def _offsets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for named in value:
+            parse_offsets(named)
+        return value
+
     @property
     def effective_routes(self) -> tuple[Route, ...]:
         """The routes of the settings file, or the default route described by the other settings."""
@@ -242,6 +265,13 @@ class Settings(BaseSettings):
         written = {t for r in routes for t in (r.output_topic, r.dead_topic)}
         if loops := written & {r.input_topic for r in routes}:
             raise ValueError(f"topic {sorted(loops)[0]!r} is written by one route and read by another")
+        topics = {r.input_topic for r in routes}
+        for named in map(parse_offsets, self.quarantine):
+            if named.topic not in topics:
+                raise ValueError(
+                    f"quarantine: {named.topic!r} is not an input topic; the input topics are "
+                    f"{', '.join(sorted(topics))}"
+                )
         if self.redis_url and not self.redis_url.get_secret_value().startswith(REDIS_SCHEMES):
             raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
         if self.sasl_password and self.sasl_password_file:

@@ -7,13 +7,13 @@ the process over all turns, since other load on the machine only adds. `make ben
 worker as a whole.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from time import process_time_ns
 from typing import Any
 
 import numpy as np
-from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from rich.console import Console
 
 from benchmarks.speed.codec_twins import orjson_fast_path
@@ -21,12 +21,11 @@ from benchmarks.speed.events import small_event
 from benchmarks.speed.report import Table
 from stream.bundle import Manifest
 from stream.classify.heads.single_label import SingleLabelHead
-from stream.codec import Codec, EncodedRecords, Record
+from stream.codec import Codec, EncodedRecords
 from stream.codec.compiled import CompiledCodec
 from stream.codec.python import PythonCodec
-from stream.kafka.batches import size_bytes
 from stream.kafka.faust.packed_batch import HEADER
-from stream.kafka.faust.unpack import RECORDS_AT
+from stream.kafka.faust.wire_batch import RECORDS_AT
 from stream.records import Decoder, LabelEncoder, Source, timestamps
 from stream.records.decode import READ_HEADERS
 
@@ -36,39 +35,31 @@ MAX_BYTES, MAX_CHARS = 65_536, 10_000
 NOW_MS = 1_763_632_800_000
 
 
-class Batch:
-    """A fetched batch of 200-byte events, each with a key and a header."""
-
-    def __init__(self) -> None:
-        builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 22)
-        for at in range(EVENTS):
-            builder.append(at, NOW_MS + at, b"key-%06d" % at, small_event(at), [("source", b"bench")])
-        self._data = bytes(builder.build())
-
-    def __iter__(self) -> Iterator[Record]:
-        return iter(DefaultRecordBatch(bytearray(self._data)))
-
-    def encoded(self) -> EncodedRecords:
-        """See `FetchedBatch.encoded`."""
-        return EncodedRecords(self._data, RECORDS_AT, len(self._data), EVENTS, 0, NOW_MS, False)
+def fetched_batch() -> EncodedRecords:
+    """Return a fetched batch of 200-byte events, each with a key and a header."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 22)
+    for at in range(EVENTS):
+        builder.append(at, NOW_MS + at, b"key-%06d" % at, small_event(at), [("source", b"bench")])
+    data = bytes(builder.build())
+    return EncodedRecords(data, RECORDS_AT, len(data), EVENTS, 0, NOW_MS, False, EVENTS - 1)
 
 
 def calls(codec: Codec) -> dict[str, Callable[[], Any]]:
     """Return each function of a codec, and what is built upon it, ready to be called on a batch."""
     fields: dict[str, Any] = {"labels": ["ham", "spam"], "temperature": 1.0}
-    batch, manifest = Batch(), Manifest.model_construct(**fields)
+    batch, manifest = fetched_batch(), Manifest.model_construct(**fields)
     decoder = Decoder(input_format="json", max_event_bytes=MAX_BYTES, max_text_chars=MAX_CHARS)
     head = SingleLabelHead(manifest, 5)
     encoder = LabelEncoder(name="free", version="1", digest=f"sha256:{'0' * 64}", variant="fp32")
     decoder._codec = encoder._codec = codec
     encode = codec.score_encoder(manifest.labels, 5, type(head.restore([bytes(8)])[0]))
-    records = codec.unpack(batch, 0)
+    (records,) = codec.unpack(batch, 0)
     events: Any = decoder.decode_all(SOURCE, records)
     scores = np.tile(np.array([[119_203, 880_797]], dtype="<u4"), (EVENTS, 1))
     predictions = encode(scores, cached=False)
     labels = encoder.write(SOURCE, NOW_MS, events, predictions)
     return {
-        "unpack": partial(codec.unpack, batch, 0),
+        "unpack": lambda: [*codec.unpack(batch, 0)],
         "json_texts": partial(codec.json_texts, records, READ_HEADERS, MAX_BYTES),
         "decoding: json_texts and msgspec": partial(decoder.decode_all, SOURCE, records),
         "decoding: json_texts and orjson": partial(orjson_fast_path, decoder, SOURCE, records),
@@ -76,7 +67,7 @@ def calls(codec: Codec) -> dict[str, Callable[[], Any]]:
         "write_labels": partial(encoder.write, SOURCE, NOW_MS, events, predictions),
         "append": lambda: codec.append(bytearray(HEADER.size), labels, 0, 1 << 22, NOW_MS),
         "pack": lambda: [codec.pack(r.key, r.value, r.headers, r.timestamp) for r in records],
-        "size_bytes, Python for both": partial(size_bytes, records),
+        "size_bytes": partial(codec.size_bytes, records),
         "timestamps, Python for both": partial(timestamps, records),
     }
 

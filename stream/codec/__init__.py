@@ -6,6 +6,7 @@ from functools import cache
 
 from stream.codec.base import (
     MILLIONTHS,
+    PART_RECORDS,
     SCORE_BYTES,
     Codec,
     EncodedPrediction,
@@ -13,6 +14,7 @@ from stream.codec.base import (
     Headers,
     LabelForm,
     Outgoing,
+    ReadRecord,
     Record,
     Scores,
     row_bytes,
@@ -23,6 +25,7 @@ __all__ = [
     "COMMON_DATE_TIME",
     "MAX_TIME_CHARS",
     "MILLIONTHS",
+    "PART_RECORDS",
     "PYTHON_ONLY",
     "SCORE_BYTES",
     "Codec",
@@ -31,6 +34,7 @@ __all__ = [
     "Headers",
     "LabelForm",
     "Outgoing",
+    "ReadRecord",
     "Record",
     "Rfc3339",
     "Scores",

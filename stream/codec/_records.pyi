@@ -8,6 +8,7 @@ from typing_extensions import Buffer
 P = TypeVar("P", bound=tuple[Any, ...])
 
 MILLIONTHS: int
+MAX_HEADERS: int
 
 @final
 class Record:
@@ -24,6 +25,11 @@ class Record:
         """The offset; -1 for a record to write."""
     @property
     def timestamp(self) -> int: ...
+    @property
+    def damaged(self) -> bool: ...
+
+def check(data: bytes, start: int, stop: int, count: int, last_offset_delta: int, /) -> bool:
+    """See `stream.codec.parse.check`."""
 
 def unpack(
     data: bytes,
@@ -34,12 +40,17 @@ def unpack(
     base_timestamp: int,
     log_append_time: bool,
     from_offset: int,
+    delta: int,
+    dense: bool,
     /,
-) -> list[Record]:
-    """Return the records of a batch, which keep `data` alive.
+) -> tuple[list[Any], int, int]:
+    """See `stream.codec.parse.unpack`. The records keep `data` alive, except for damaged ones."""
+
+def size_bytes(records: list[Any], /) -> int:
+    """Return the bytes of all keys, values and headers.
 
     Raises:
-        ValueError: the bytes do not hold these records and nothing else.
+        TypeError: an object is not a `Record`.
     """
 
 def append(
@@ -81,7 +92,8 @@ def write_labels(
         header_count: the number of these headers.
         replaced: the names of the headers that the fallback handles.
         latest_ms: the latest timestamp that can be written.
-        fallback: writes the record of an event that has a replaced header, or whose record is no `Record`.
+        fallback: writes the record of an event that has a replaced header or an unusual length, or whose
+            record is no `Record`.
     """
 
 def encode_scores(

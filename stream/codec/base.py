@@ -12,6 +12,10 @@ SCORE_BYTES = 4
 Scores = npt.NDArray[np.uint32]
 
 Headers = Sequence[tuple[str, bytes]]
+# The maximum number of records in a part of `Codec.unpack`.
+PART_RECORDS = 8_192
+# Each header becomes several Python objects, so a record with more of them counts as damaged.
+MAX_HEADERS = 100_000
 P = TypeVar("P", bound=tuple[Any, ...])
 
 
@@ -32,11 +36,29 @@ class Record(Outgoing, Protocol):
     """A Kafka record that was read.
 
     The record does not hold its topic and partition: records are passed by partition, as a `Source` and a
-    list.
+    list. The bytes of a header name that are not UTF-8 are surrogates (PEP 383), and are written unchanged.
     """
 
     @property
     def offset(self) -> int: ...
+    @property
+    def damaged(self) -> bool:
+        """True if the record has no key, value and headers that can be told apart, or over 100,000 headers.
+
+        Such a record has neither key nor headers. Its value is the bytes of the record after its length, or
+        None if the bytes cannot be read.
+        """
+
+
+class ReadRecord(NamedTuple):
+    """A record whose parts are Python objects. See `Record`."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    offset: int
+    timestamp: int
+    damaged: bool = False
 
 
 def row_bytes(scores: Scores) -> list[bytes]:
@@ -58,6 +80,8 @@ class EncodedRecords(NamedTuple):
         base_offset: the number that the records' offsets are relative to.
         base_timestamp: the number that the records' timestamps are relative to, milliseconds.
         log_append_time: True if `base_timestamp` is the timestamp of every record.
+        last_offset_delta: the last offset of the batch, relative to `base_offset`. The batch may end before
+            it, because compaction removes records.
     """
 
     data: bytes
@@ -67,16 +91,7 @@ class EncodedRecords(NamedTuple):
     base_offset: int
     base_timestamp: int
     log_append_time: bool
-
-
-class FetchedBatch(Protocol):
-    """A record batch of a fetch response."""
-
-    def __iter__(self) -> Iterator[Record]:
-        """Decode the records with aiokafka."""
-
-    def encoded(self) -> EncodedRecords | None:
-        """Return the encoded records, or None for a batch of an older record format."""
+    last_offset_delta: int
 
 
 class Appended(NamedTuple):
@@ -144,12 +159,18 @@ class Codec(Protocol):
 
     name: str
 
-    def unpack(self, batch: FetchedBatch, from_offset: int) -> list[Record]:
-        """Return the records of a batch whose offset is not less than `from_offset`.
+    def unpack(self, batch: EncodedRecords, from_offset: int) -> Iterator[list[Record]]:
+        """Return the records of a batch whose offset is not less than `from_offset`, in parts.
+
+        A part holds at most `PART_RECORDS` records, so that a batch of many small records needs little more
+        memory than its bytes. A record whose parts do not fill it is damaged.
 
         Raises:
-            ValueError: the batch does not hold valid records.
+            ValueError: the records do not fill the batch, or their offsets are out of order.
         """
+
+    def size_bytes(self, records: Sequence[Record]) -> int:
+        """Return the bytes of all keys, values and headers."""
 
     def pack(self, key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
         """Return a record that `append` accepts."""

@@ -8,10 +8,10 @@ import orjson
 
 from stream.codec import _records
 from stream.codec.base import (
+    MAX_HEADERS,
     MILLIONTHS,
     Appended,
     EncodedPrediction,
-    FetchedBatch,
     Headers,
     LabelForm,
     LabelledEvent,
@@ -21,11 +21,11 @@ from stream.codec.base import (
     ScoreEncoder,
     Scores,
 )
-from stream.codec.python import HEADER_SIZE, PythonCodec, new_builder
+from stream.codec.python import PythonCodec
 from stream.codec.rfc3339 import LATEST_MS
-from stream.codec.wire import encode_headers, encode_name
+from stream.codec.wire import encode_body, encode_headers, encode_name, encode_record
 
-if _records.MILLIONTHS != MILLIONTHS:
+if (_records.MILLIONTHS, _records.MAX_HEADERS) != (MILLIONTHS, MAX_HEADERS):
     raise ImportError("stream.codec._records was built from other sources")
 
 
@@ -33,21 +33,21 @@ class CompiledCodec(PythonCodec):
     """The codec with its per-record functions in C."""
 
     name = "compiled"
+    _check = staticmethod(_records.check)
+    _unpack = staticmethod(_records.unpack)
 
-    def unpack(self, batch: FetchedBatch, from_offset: int) -> list[Record]:
-        """See `Codec.unpack`."""
-        encoded = batch.encoded()
-        if encoded is None:
-            # Brokers no longer convert batches, so only an old topic holds a batch of an older format.
-            return super().unpack(batch, from_offset)
-        return [*_records.unpack(*encoded, from_offset)]
+    def size_bytes(self, records: Sequence[Record]) -> int:
+        """See `Codec.size_bytes`."""
+        try:
+            return _records.size_bytes(records if isinstance(records, list) else [*records])
+        except TypeError:
+            # Records of older formats, and records whose bytes cannot be read, are Python objects.
+            return super().size_bytes(records)
 
     def pack(self, key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
         """See `Codec.pack`."""
-        builder = new_builder(0)
-        builder.append(0, 0, key, value, headers)
-        data = bytes(builder.build())
-        (packed,) = _records.unpack(data, HEADER_SIZE, len(data), 1, -1, timestamp, True, -1)
+        data = encode_record(0, 0, encode_body(key, value, headers))
+        (packed,) = _records.unpack(data, 0, len(data), 1, -1, timestamp, True, -1, 0, True)[0]
         return packed
 
     def append(

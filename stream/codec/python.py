@@ -1,20 +1,21 @@
 """The codec in Python: the fallback where the compiled codec was not built, and its reference in tests."""
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice, repeat
-from struct import Struct
-from typing import Any, Generic, NamedTuple
+from typing import Generic, NamedTuple
 
 import numpy as np
 import orjson
 
+from stream.codec import parse
 from stream.codec.base import (
     MILLIONTHS,
+    PART_RECORDS,
     Appended,
     EncodedPrediction,
-    FetchedBatch,
+    EncodedRecords,
     Headers,
     LabelForm,
     LabelledEvent,
@@ -26,10 +27,8 @@ from stream.codec.base import (
     row_bytes,
 )
 from stream.codec.rfc3339 import Rfc3339
+from stream.codec.wire import NAME_ERRORS, encode_body, encode_record
 
-# The header of a batch, and the first and the latest timestamp in it.
-HEADER_SIZE = 61
-TIMESTAMPS, TIMESTAMPS_AT = Struct(">qq"), 27
 MAX_DEPTH = 100
 _UNUSUAL_NUMBER = re.compile(r"[0-9][eE]|[0-9.]{300}")
 # The number of cached templates, one for each order of labels. A model with many labels has more orders, and
@@ -50,13 +49,38 @@ class PythonCodec:
     """The codec in Python."""
 
     name = "python"
+    _check: Callable[..., bool] = staticmethod(parse.check)
+    _unpack: Callable[..., tuple[list[Record], int, int]] = staticmethod(parse.unpack)
 
     def __init__(self) -> None:
         self._time = Rfc3339()
 
-    def unpack(self, batch: FetchedBatch, from_offset: int) -> list[Record]:
+    def unpack(self, batch: EncodedRecords, from_offset: int) -> Iterator[list[Record]]:
         """See `Codec.unpack`."""
-        return [record for record in batch if record.offset >= from_offset]
+        dense = self._check(batch.data, batch.start, batch.stop, batch.record_count, batch.last_offset_delta)
+        return self._parts(batch, from_offset, dense)
+
+    def _parts(self, batch: EncodedRecords, from_offset: int, dense: bool) -> Iterator[list[Record]]:
+        at, delta = batch.start, 0
+        for done in range(0, batch.record_count, PART_RECORDS):
+            records, at, delta = self._unpack(
+                batch.data,
+                at,
+                batch.stop,
+                min(PART_RECORDS, batch.record_count - done),
+                batch.base_offset,
+                batch.base_timestamp,
+                batch.log_append_time,
+                from_offset,
+                delta,
+                dense,
+            )
+            if records:
+                yield records
+
+    def size_bytes(self, records: Sequence[Record]) -> int:
+        """See `Codec.size_bytes`."""
+        return sum(map(_size, records))
 
     def pack(self, key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
         """See `Codec.pack`."""
@@ -66,18 +90,20 @@ class PythonCodec:
         self, buffer: bytearray, records: Sequence[Outgoing], start: int, limit: int, now: int
     ) -> Appended:
         """See `Codec.append`."""
-        builder = new_builder(limit)
-        append, count = builder.append, 0
+        size, count, first, latest = len(buffer), 0, 0, 0
         for record in islice(records, start, None):
-            timestamp = record.timestamp
-            if timestamp < 0:
-                timestamp = now
-            if append(count, timestamp, record.key, record.value, record.headers) is None:
+            timestamp = record.timestamp if record.timestamp >= 0 else now
+            if not count:
+                first = latest = timestamp
+            body = encode_body(record.key, record.value, record.headers)
+            encoded = encode_record(timestamp - first, count, body)
+            if count and size + len(encoded) > limit:
                 break
+            buffer += encoded
+            size += len(encoded)
+            latest = max(latest, timestamp)
             count += 1
-        batch = builder.build()
-        buffer += memoryview(batch)[HEADER_SIZE:]
-        return Appended(count, *TIMESTAMPS.unpack_from(batch, TIMESTAMPS_AT))
+        return Appended(count, first, latest)
 
     def json_texts(
         self, records: Sequence[Record], headers: frozenset[str], max_bytes: int
@@ -122,22 +148,16 @@ class PythonCodec:
         return PythonScoreEncoder(labels, shown, kind)
 
 
-def new_builder(max_bytes: int) -> Any:
-    """Return aiokafka's encoder for an uncompressed batch; it accepts a first record of any size."""
-    return _builder_type()(2, 0, 0, -1, -1, 0, max_bytes)
-
-
-@cache
-def _builder_type() -> Any:
-    # The import is local because classification uses the codec without Kafka.
-    from aiokafka.record.default_records import DefaultRecordBatchBuilder
-
-    return DefaultRecordBatchBuilder
+def _size(record: Record) -> int:
+    size = len(record.key or b"") + len(record.value or b"")
+    for name, value in record.headers:
+        size += len(name.encode("utf-8", NAME_ERRORS)) + len(value or b"")
+    return size
 
 
 def _json_text(record: Record, headers: frozenset[str], max_bytes: int) -> str | None:
     value = record.value
-    if value is None or len(value) > max_bytes:
+    if value is None or len(value) > max_bytes or record.damaged:
         return None
     for name, _ in record.headers:
         if name in headers:

@@ -25,6 +25,7 @@ TOPICS = ("input_topic", "output_topic", "dead_topic")
 # Routes are a list, which only the file can hold; a password on a command line is visible to all users.
 NOT_FLAGS = ("routes", "sasl_password")
 EVERY = tuple(name for name in Settings.model_fields if name not in NOT_FLAGS)
+REPEATABLE = ("quarantine",)
 # The placeholders of settings with a last word that describes the value poorly; the default is the last word.
 METAVARS = {
     "s": "SECONDS",
@@ -36,6 +37,7 @@ METAVARS = {
     "certfile": "FILE",
     "keyfile": "FILE",
     "k": "LABELS",
+    "quarantine": "OFFSETS",
 }
 
 
@@ -56,7 +58,10 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
 
         @functools.wraps(command)
         def run(*args: Any, **kwargs: Any) -> Any:
+            # An absent flag that can be repeated is an empty list.
             flags = {name: kwargs.pop(name) for name in names}
+            # A flag that can be repeated and is absent has an empty list.
+            flags = {name: value for name, value in flags.items() if value != []}
             return command(*args, settings=load_settings(flags, kwargs.pop("config")), **kwargs)
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -99,8 +104,9 @@ def _option(name: str) -> inspect.Parameter:
         rich_help_panel="Settings",
         show_default=False,
     )
+    kind = list[str] | None if name in REPEATABLE else str | None
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
     )
 
 

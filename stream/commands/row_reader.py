@@ -46,6 +46,7 @@ class InputRow:
     timestamp: int = 0
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes]] = field(default=())
+    damaged: bool = False
 
 
 class RowReader:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from stream.codec import load_codec
 from stream.kafka.ranges import OffsetRange
 from stream.records import Record, Source
 
@@ -52,7 +53,7 @@ class RecordBatch:
         self.offset_range = offset_range
         self.epoch = epoch
         self.delivered_at = delivered_at
-        self.size_bytes = size_bytes(records)
+        self.size_bytes = load_codec().size_bytes(records)
         self._owner = owner
 
     def __len__(self) -> int:
@@ -82,8 +83,3 @@ class RecordBatch:
             False if the batch has been released; then nothing is committed for it.
         """
         return self._owner.acknowledge(self)
-
-
-def size_bytes(records: Sequence[Record]) -> int:
-    """Return the bytes of all keys and values."""
-    return sum([len(record.value or b"") + len(record.key or b"") for record in records])

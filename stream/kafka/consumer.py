@@ -1,8 +1,10 @@
 """The settings of the batch consumer and the events that it reports."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from stream.quarantine import Quarantine
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +16,16 @@ class ConsumerConfig:
         max_events: the number of read, unfinished events at which the consumer pauses its partitions.
         max_bytes: the bytes of their keys and values at which the consumer pauses its partitions.
         drain_s: the seconds that the batches in flight get to finish before a rebalance.
+        max_decompressed_bytes: the maximum size of the decompressed records of one wire batch.
+        quarantine: the offsets that become dead letters without being decoded.
     """
 
     start_at: str = "earliest"
     max_events: int = 20_000
     max_bytes: int = 64 * 2**20
     drain_s: float = 10.0
+    max_decompressed_bytes: int = 128 * 2**20
+    quarantine: Quarantine = field(default_factory=Quarantine)
 
 
 class ConsumerObserver(Protocol):

@@ -8,6 +8,7 @@ import structlog
 
 from stream.codec import COMMON_DATE_TIME, MAX_TIME_CHARS, Record, load_codec
 from stream.errors import Poison, Reason, is_fault_of_record
+from stream.quarantine import Quarantine, is_named
 from stream.records.cloud_events import BINARY_HEADER, is_cloud_event, read_cloud_event
 from stream.records.content_type import decode_text, read_content_type
 from stream.records.events import (
@@ -26,6 +27,7 @@ from stream.records.events import (
 )
 from stream.records.fields import Fields, check, from_object
 from stream.records.json_object import parse_object
+from stream.records.quarantined import DAMAGED, set_aside
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,7 @@ class Decoder:
         max_event_bytes: int,
         max_text_chars: int,
         takes_pair: bool = False,
+        quarantine: Quarantine | None = None,
     ) -> None:
         """
         Args:
@@ -61,7 +64,9 @@ class Decoder:
             max_event_bytes: the maximum length of a value in bytes; longer values are not read.
             max_text_chars: the maximum length of a text in characters, of both texts together for a pair.
             takes_pair: True if the route's bundle reads two texts, so that an event must have both.
+            quarantine: the offsets whose records become dead letters without being decoded.
         """
+        self._quarantine = quarantine or Quarantine()
         self._codec = load_codec()
         self._plain = input_format == "text"
         self._max_event_bytes = max_event_bytes
@@ -75,6 +80,10 @@ class Decoder:
 
         No record makes this raise: one that cannot be decoded becomes a dead letter.
         """
+        if self._quarantine and (named := self._quarantine.of(*source)):
+            kept = [record for record in records if not is_named(record.offset, named)]
+            if len(kept) < len(records):
+                return set_aside(source, records, self.decode_all(source, kept))
         if self._plain or self._takes_pair:
             return [self._slow_path(source, record) for record in records]
         decoded = self._fast_path(source, records)
@@ -135,7 +144,8 @@ class Decoder:
     def _decode(self, source: Source, record: Record) -> Decoded:
         own: str | None = None
         try:
-            _check_undamaged(record)
+            if record.damaged:
+                raise Poison(Reason.DECODE, DAMAGED)
             value = record.value
             if value is None:
                 return Tombstone(record, usable_id(source, record))
@@ -200,9 +210,3 @@ class Decoder:
             )
         chosen = event_id(source, record, own)
         return Event(record, chosen, text, text_pair, fields.metadata, fields.own_time())
-
-
-def _check_undamaged(record: Record) -> None:
-    # Only a codec knows damaged records; those of a file or a test have no such attribute.
-    if getattr(record, "damaged", False):
-        raise Poison(Reason.DECODE, "the record's key, value and headers cannot be told apart")

@@ -9,7 +9,7 @@ import structlog
 
 from stream.classify import Classifier, InputReader
 from stream.deadline import Deadline
-from stream.errors import LabelstreamError, StalledError
+from stream.errors import LabelstreamError, StalledError, UnreadableBatchError
 from stream.kafka.consumer import ConsumerConfig
 from stream.kafka.delivery import AtLeastOnce
 from stream.kafka.faust.app import BatchApp, BatchWorker
@@ -21,6 +21,7 @@ from stream.kafka.publisher import Publisher
 from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
+from stream.quarantine import Quarantine
 from stream.records import Decoder, LabelEncoder
 from stream.settings import Route, Settings
 from stream.web.page import RecentOutcomes, Sampler
@@ -69,6 +70,8 @@ class LabelstreamApp(BatchApp):
             max_events=settings.max_queue_events,
             max_bytes=settings.max_queue_bytes,
             drain_s=min(settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2),
+            max_decompressed_bytes=settings.max_decompressed_bytes,
+            quarantine=Quarantine(settings.quarantine),
         )
         observer = MetricsObserver(metrics)
         fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._backlog_s)
@@ -123,6 +126,7 @@ class LabelstreamApp(BatchApp):
                 max_event_bytes=settings.max_event_bytes,
                 max_text_chars=settings.max_text_chars,
                 takes_pair=manifest.takes_pair,
+                quarantine=Quarantine(settings.quarantine),
             ),
             reader=None if reader.text_only else reader,
             classifier=model.classifier,
@@ -161,9 +165,11 @@ class LabelstreamApp(BatchApp):
         return self._stop_deadline
 
     async def on_stop(self) -> None:
-        """Drain the consumer, then let Faust stop its services. After a fatal error, only commit."""
+        """Drain the consumer, then let Faust stop its services. After most fatal errors, only commit."""
+        # A batch that cannot be read has not failed the events of other partitions.
+        drains = self.fatal is None or isinstance(self.fatal, UnreadableBatchError)
         try:
-            await self.drain("stop", Deadline(0.0) if self.fatal else self.stop_deadline())
+            await self.drain("stop", self.stop_deadline() if drains else Deadline(0.0))
         finally:
             await super().on_stop()
 

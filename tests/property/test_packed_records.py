@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stream.codec import MILLIONTHS, load_codec
 from stream.codec.rfc3339 import LATEST_MS
-from stream.kafka.faust.unpack import RECORDS_AT
+from stream.kafka.faust.wire_batch import RECORDS_AT
 from tests.real.components import unavailable
 from tests.unit.record_path import NOT_BUILT
 from tests.unit.records import contents
@@ -38,7 +38,8 @@ def written(records: list[Any]) -> bytes:
 
 
 def unpacked(data: bytes, count: int) -> list[Any]:
-    return [*_records.unpack(data, 0, len(data), count, 100, 1_000, False, 100)]
+    _records.check(data, 0, len(data), count, count - 1 if count else 0)
+    return _records.unpack(data, 0, len(data), count, 100, 1_000, False, 100, 0, True)[0]
 
 
 @given(st.lists(RECORD, max_size=5))
@@ -88,7 +89,9 @@ def test_any_bytes_are_refused_or_read(data: bytes, count: int) -> None:
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (2, 1), (0, 99)])
 def test_positions_outside_the_bytes_are_refused(start: int, stop: int) -> None:
     with pytest.raises(ValueError, match="outside"):
-        _records.unpack(b"1234", start, stop, 1, 0, 0, False, 0)
+        _records.unpack(b"1234", start, stop, 1, 0, 0, False, 0, 0, True)
+    with pytest.raises(ValueError, match="outside"):
+        _records.check(b"1234", start, stop, 1, 0)
 
 
 def test_wrong_arguments_are_refused() -> None:

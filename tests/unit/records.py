@@ -1,12 +1,9 @@
 """A stand-in for aiokafka's record, for tests without a broker, and the record that a worker reads."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
-
 from stream.codec import EncodedRecords, Outgoing, load_codec
-from stream.kafka.faust.unpack import RECORDS_AT
+from stream.codec.wire import encode_body, encode_record
 from stream.records import Record, Source
 
 SOURCE = Source("texts", 3)
@@ -19,28 +16,18 @@ class FakeRecord:
     headers: tuple[tuple[str, bytes], ...] = field(default_factory=tuple)
     offset: int = 1041
     timestamp: int = 1_763_632_800_000
+    damaged: bool = False
 
 
-@dataclass(frozen=True)
-class FakeBatch:
-    """A fetched batch of one record."""
-
-    record: FakeRecord
-
-    def __iter__(self) -> Iterator[Record]:
-        yield self.record
-
-    def encoded(self) -> EncodedRecords:
-        record = self.record
-        builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
-        builder.append(0, record.timestamp, record.key, record.value, [*record.headers])
-        data = bytes(builder.build())
-        return EncodedRecords(data, RECORDS_AT, len(data), 1, record.offset, record.timestamp, False)
+def encoded(record: FakeRecord) -> EncodedRecords:
+    """Return the batch of one record that a fetch returns for such a record in the log."""
+    data = encode_record(0, 0, encode_body(record.key, record.value, record.headers))
+    return EncodedRecords(data, 0, len(data), 1, record.offset, record.timestamp, False, 0)
 
 
 def as_read(record: FakeRecord) -> Record:
     """Return the record that a worker reads for such a record in the log."""
-    (read,) = load_codec().unpack(FakeBatch(record), record.offset)
+    ((read,),) = load_codec().unpack(encoded(record), record.offset)
     return read
 
 

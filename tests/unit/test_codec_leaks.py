@@ -48,7 +48,8 @@ class Case(NamedTuple):
 
 
 def unpacked(data: bytes = DATA) -> list[Any]:
-    return [*_records.unpack(3 * data, 0, 3 * len(data), 3, 7, 1_000, False, 7)]
+    records: list[Any] = _records.unpack(3 * data, 0, 3 * len(data), 3, 7, 1_000, False, 7, 0, True)[0]
+    return records
 
 
 def append(*arguments: Any) -> Any:
@@ -74,18 +75,30 @@ def labels(fallback: Callable[[Any, Any], Any], replaced: bytes, prediction: Any
 
 def cases() -> dict[str, Case]:
     """Return the calls by name."""
-    unpack, texts = _records.unpack, _records.json_texts
+    check, unpack, texts = _records.check, _records.unpack, _records.json_texts
     write, encode = _records.write_labels, _records.encode_scores
     bad_name, bad_value = DATA.replace(b"\x02h", b"\x02\xff"), DATA.replace(b"text", b"te\xff\xfe")
+    damaged = DATA.replace(b"\x02h", b"\x09h")
     return {
-        "unpack": Case(unpack, (3 * DATA, 0, 3 * SIZE, 3, 7, 1_000, False, 7)),
-        "unpack, skipping": Case(unpack, (3 * DATA, 0, 3 * SIZE, 3, 7, 1_000, True, 99)),
-        "unpack, outside": Case(unpack, (DATA, 0, SIZE + 1, 1, 7, 1_000, False, 7), ValueError),
-        "unpack, truncated": Case(unpack, (3 * DATA, 0, 3 * SIZE - 1, 3, 7, 1_000, False, 7), ValueError),
-        "unpack, too few": Case(unpack, (3 * DATA, 0, 3 * SIZE, 2, 7, 1_000, False, 7), ValueError),
-        "unpack, bad length": Case(unpack, (b"\x09" + DATA[1:], 0, SIZE, 1, 7, 0, False, 7), ValueError),
-        "unpack, name not UTF-8": Case(unpack, (bad_name, 0, SIZE, 1, 7, 1_000, False, 7), ValueError),
-        "unpack, no bytes": Case(unpack, ("text", 0, SIZE, 1, 7, 1_000, False, 7), TypeError),
+        "check": Case(check, (3 * DATA, 0, 3 * SIZE, 3, 2)),
+        "check, truncated": Case(check, (3 * DATA, 0, 3 * SIZE - 1, 3, 2), ValueError),
+        "check, too few": Case(check, (3 * DATA, 0, 3 * SIZE, 2, 1), ValueError),
+        "check, out of order": Case(check, (3 * DATA, 0, 3 * SIZE, 3, 9), ValueError),
+        "unpack": Case(unpack, (3 * DATA, 0, 3 * SIZE, 3, 7, 1_000, False, 7, 0, True)),
+        "unpack, skipping": Case(unpack, (3 * DATA, 0, 3 * SIZE, 3, 7, 1_000, True, 99, 0, True)),
+        "unpack, outside": Case(unpack, (DATA, 0, SIZE + 1, 1, 7, 1_000, False, 7, 0, True), ValueError),
+        "unpack, truncated": Case(
+            unpack, (3 * DATA, 0, 3 * SIZE - 1, 3, 7, 1_000, False, 7, 0, True), ValueError
+        ),
+        "unpack, fewer": Case(unpack, (3 * DATA, 0, 3 * SIZE, 2, 7, 1_000, False, 7, 0, True)),
+        "unpack, bad length": Case(
+            unpack, (b"\x09" + DATA[1:], 0, SIZE, 1, 7, 0, False, 7, 0, True), ValueError
+        ),
+        "unpack, damaged": Case(unpack, (damaged, 0, SIZE, 1, 7, 0, False, 7, 0, True)),
+        "unpack, no bytes": Case(unpack, ("text", 0, SIZE, 1, 7, 1_000, False, 7, 0, True), TypeError),
+        "headers, name not UTF-8": Case(getattr, (unpacked(bad_name)[0], "headers")),
+        "size_bytes": Case(_records.size_bytes, (unpacked(),)),
+        "size_bytes, no record": Case(_records.size_bytes, ([*unpacked(), object()],), TypeError),
         "append": Case(append, (unpacked(), 0, 1 << 20, 5)),
         "append, no room": Case(append, (unpacked(), 1, 1, 5)),
         "append, no record": Case(append, ([*unpacked(), object()], 0, 1 << 20, 5), TypeError),
@@ -168,7 +181,7 @@ def test_a_record_keeps_its_bytes_and_nothing_else() -> None:
     data = bytes(bytearray(DATA))
     before = sys.getrefcount(data)
     for _ in range(CALLS):
-        (record,) = _records.unpack(data, 0, SIZE, 1, 7, 1_000, False, 7)
+        (record,) = _records.unpack(data, 0, SIZE, 1, 7, 1_000, False, 7, 0, True)[0]
         assert sys.getrefcount(data) == before + 1
         assert (record.key, record.value, record.headers) == (b"key1", b'{"text":1}', [("h", b"1")])
         assert (record.offset, record.timestamp, repr(record)) == (7, 1_000, "<Record offset=7>")

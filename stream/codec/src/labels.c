@@ -212,7 +212,9 @@ static PyObject *write_label(State *state, PyObject *event, PyObject *prediction
         return NULL;
     }
     Record *record = (Record *)PyTuple_GetItem(event, 0);
-    int found = Py_TYPE((PyObject *)record) != state->record_type ? 1 : has_header(record, common->replaced);
+    int found = Py_TYPE((PyObject *)record) != state->record_type || record->flags
+                    ? 1
+                    : has_header(record, common->replaced);
     if (found) {
         return found < 0 ? NULL : PyObject_CallFunctionObjArgs(common->fallback, event, prediction, NULL);
     }

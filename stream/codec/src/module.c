@@ -2,7 +2,9 @@
 #include "records.h"
 
 static PyMethodDef methods[] = {
+    {"check", check, METH_VARARGS, NULL},
     {"unpack", unpack, METH_VARARGS, NULL},
+    {"size_bytes", size_bytes, METH_VARARGS, NULL},
     {"append", append, METH_VARARGS, NULL},
     {"json_texts", json_texts, METH_VARARGS, NULL},
     {"write_labels", write_labels, METH_VARARGS, NULL},
@@ -17,7 +19,7 @@ static int fill_module(PyObject *module)
     if (state->record_type == NULL) {
         return -1;
     }
-    if (PyModule_AddIntMacro(module, MILLIONTHS) < 0) {
+    if (PyModule_AddIntMacro(module, MILLIONTHS) < 0 || PyModule_AddIntMacro(module, MAX_HEADERS) < 0) {
         return -1;
     }
     return PyModule_AddObjectRef(module, "Record", (PyObject *)state->record_type);

@@ -1,4 +1,4 @@
-/* Records in Kafka's record format 2: unpack a fetched batch, append records to a batch of the producer. */
+/* The type of a record in Kafka's record format 2. */
 #include "records.h"
 
 Record *new_record(PyTypeObject *type, PyObject *owner)
@@ -7,6 +7,7 @@ Record *new_record(PyTypeObject *type, PyObject *owner)
     if (record != NULL) {
         Py_INCREF(owner);
         record->owner = owner;
+        record->flags = 0;
     }
     return record;
 }
@@ -72,6 +73,11 @@ static PyObject *get_timestamp(Record *self, void *Py_UNUSED(closure))
     return PyLong_FromLongLong(self->timestamp);
 }
 
+static PyObject *get_damaged(Record *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->flags & DAMAGED);
+}
+
 static PyObject *get_headers(Record *self, void *Py_UNUSED(closure))
 {
     const byte *at = self->headers;
@@ -79,7 +85,7 @@ static PyObject *get_headers(Record *self, void *Py_UNUSED(closure))
     PyObject *headers = PyList_New(0);
     while (headers != NULL && count-- > 0) {
         int64_t name_length = read_length(&at, self->end);
-        PyObject *name = PyUnicode_DecodeUTF8((const char *)at, (Py_ssize_t)name_length, NULL);
+        PyObject *name = PyUnicode_DecodeUTF8((const char *)at, (Py_ssize_t)name_length, "surrogateescape");
         at += name_length;
         PyObject *value = bytes_or_none(at, self->end);
         int64_t value_length = read_length(&at, self->end);
@@ -106,6 +112,7 @@ static PyGetSetDef record_getset[] = {
     {"headers", (getter)get_headers, NULL, NULL, NULL},
     {"offset", (getter)get_offset, NULL, NULL, NULL},
     {"timestamp", (getter)get_timestamp, NULL, NULL, NULL},
+    {"damaged", (getter)get_damaged, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -123,177 +130,82 @@ PyType_Spec record_spec = {
     .slots = record_slots,
 };
 
-/* ---- unpack ------------------------------------------------------------------------------------------- */
+/* ---- the parts of a record ------------------------------------------------------------------------------ */
 
-static const byte *skip_bytes(const byte *at, const byte *end, int nullable)
+/* Return the end of the bytes whose length is at `at`, NULL when they do not end before `end`. */
+static const byte *skip_bytes(const byte *at, const byte *end, int *flags)
 {
     int64_t length;
     at = read_varint(at, end, &length);
-    if (at == NULL || length < (nullable ? -1 : 0) || length > end - at) {
+    if (at == NULL || length > end - at) {
         return NULL;
+    }
+    if (length < -1) {
+        *flags |= UNUSUAL_NULL;
     }
     return length > 0 ? at + length : at;
 }
 
-static int is_utf8(const byte *at, int64_t length)
+int find_parts(Record *record, const byte *at, const byte *end)
 {
-    for (int64_t i = 0; i < length; i++) {
-        if (at[i] >= 0x80) {
-            PyObject *decoded = PyUnicode_DecodeUTF8((const char *)at, (Py_ssize_t)length, NULL);
-            Py_XDECREF(decoded);
-            PyErr_Clear();
-            return decoded != NULL;
-        }
-    }
-    return 1;
-}
-
-/* Locate the parts of the record whose body begins at `at`. Return 0 when they do not fill it exactly. */
-static int find_parts(Record *record, const byte *at, const byte *end)
-{
+    record->flags = 0;
     record->body = at;
     record->end = end;
-    if ((at = skip_bytes(at, end, 1)) == NULL) {
+    if ((at = skip_bytes(at, end, &record->flags)) == NULL) {
         return 0;
     }
     record->value = at;
-    if ((at = skip_bytes(at, end, 1)) == NULL) {
+    if ((at = skip_bytes(at, end, &record->flags)) == NULL) {
         return 0;
     }
     record->headers = at;
     int64_t count;
-    if ((at = read_varint(at, end, &count)) == NULL || count < 0) {
+    if ((at = read_varint(at, end, &count)) == NULL || count < 0 || count > MAX_HEADERS) {
         return 0;
     }
     while (count-- > 0) {
         int64_t length = 0;
         const byte *name = read_varint(at, end, &length);
-        if ((at = skip_bytes(at, end, 0)) == NULL || !is_utf8(name, length)) {
+        if (name == NULL || length < 0 || length > end - name) {
             return 0;
         }
-        if ((at = skip_bytes(at, end, 1)) == NULL) {
+        if ((at = skip_bytes(name + length, end, &record->flags)) == NULL) {
             return 0;
         }
     }
     return at == end;
 }
 
-/* A corrupt batch may hold any number, and a signed overflow is undefined in C. */
-static int64_t wrapping_add(int64_t left, int64_t right)
+static int64_t length_or_zero(const byte **at, const byte *end)
 {
-    return (int64_t)((uint64_t)left + (uint64_t)right);
+    int64_t length = read_length(at, end);
+    length = length > 0 ? length : 0;
+    *at += length;
+    return length;
 }
 
-PyObject *unpack(PyObject *module, PyObject *args)
+PyObject *size_bytes(PyObject *module, PyObject *args)
 {
     State *state = PyModule_GetState(module);
-    PyObject *owner;
-    Py_ssize_t start, stop, count;
-    long long base_offset, base_timestamp, from_offset;
-    int log_append_time;
-    if (!PyArg_ParseTuple(args, "SnnnLLpL", &owner, &start, &stop, &count, &base_offset, &base_timestamp,
-                          &log_append_time, &from_offset)) {
+    PyObject *records;
+    if (!PyArg_ParseTuple(args, "O!", &PyList_Type, &records)) {
         return NULL;
     }
-    if (start < 0 || start > stop || stop > PyBytes_Size(owner)) {
-        PyErr_SetString(PyExc_ValueError, "the records lie outside their batch");
-        return NULL;
-    }
-    const byte *at = (const byte *)PyBytes_AsString(owner) + start;
-    const byte *end = (const byte *)PyBytes_AsString(owner) + stop;
-    PyObject *records = PyList_New(0);
-    while (records != NULL && count-- > 0) {
-        int64_t length = 0, timestamp = 0, offset = 0;
-        at = read_varint(at, end, &length);
-        const byte *next = at != NULL && length >= 0 && length <= end - at ? at + length : NULL;
-        /* The first byte holds the attributes, which Kafka does not use yet. */
-        at = next != NULL && length > 0 ? read_varint(at + 1, next, &timestamp) : NULL;
-        at = at != NULL ? read_varint(at, next, &offset) : NULL;
-        if (at == NULL) {
-            PyErr_SetString(PyExc_ValueError, "a record extends past its batch");
-            Py_CLEAR(records);
-            break;
-        }
-        Record *record = new_record(state->record_type, owner);
-        if (record == NULL || !find_parts(record, at, next)) {
-            if (record != NULL) {
-                PyErr_SetString(PyExc_ValueError, "the length of a record does not match its parts");
-            }
-            Py_XDECREF((PyObject *)record);
-            Py_CLEAR(records);
-            break;
-        }
-        record->offset = wrapping_add(base_offset, offset);
-        record->timestamp = log_append_time ? base_timestamp : wrapping_add(base_timestamp, timestamp);
-        if (record->offset >= from_offset && PyList_Append(records, (PyObject *)record) < 0) {
-            Py_CLEAR(records);
-        }
-        Py_DECREF((PyObject *)record);
-        at = next;
-    }
-    if (records != NULL && at != end) {
-        PyErr_SetString(PyExc_ValueError, "bytes follow the last record");
-        Py_CLEAR(records);
-    }
-    return records;
-}
-
-/* ---- append ------------------------------------------------------------------------------------------- */
-
-/* Return a borrowed reference; NULL with an error set when the object is not a `Record`. */
-static Record *record_at(PyObject *records, Py_ssize_t at, PyTypeObject *type)
-{
-    PyObject *record = PyList_GetItem(records, at);
-    if (record != NULL && Py_TYPE(record) != type) {
-        PyErr_SetString(PyExc_TypeError, "only packed records can be appended");
-        return NULL;
-    }
-    return (Record *)record;
-}
-
-PyObject *append(PyObject *module, PyObject *args)
-{
-    State *state = PyModule_GetState(module);
-    PyObject *buffer, *records;
-    Py_ssize_t start, limit;
-    long long now;
-    if (!PyArg_ParseTuple(args, "O!O!nnL", &PyByteArray_Type, &buffer, &PyList_Type, &records, &start, &limit,
-                          &now)) {
-        return NULL;
-    }
-    Py_ssize_t filled = PyByteArray_Size(buffer), all = PyList_Size(records);
-    Py_ssize_t size = filled, count = 0;
-    int64_t first = 0, last = INT64_MIN;
-    for (; start + count < all; count++) {
-        Record *record = record_at(records, start + count, state->record_type);
-        if (record == NULL) {
+    int64_t size = 0;
+    for (Py_ssize_t i = 0; i < PyList_Size(records); i++) {
+        Record *record = (Record *)PyList_GetItem(records, i);
+        if (Py_TYPE((PyObject *)record) != state->record_type) {
+            PyErr_SetString(PyExc_TypeError, "only packed records have a size");
             return NULL;
         }
-        int64_t timestamp = record->timestamp >= 0 ? record->timestamp : now;
-        first = count ? first : timestamp;
-        int64_t delta = wrapping_add(timestamp, -first);
-        Py_ssize_t length = 1 + varint_size(delta) + varint_size(count) + (record->end - record->body);
-        length += varint_size(length);
-        if (count && size + length > limit) {
-            break;
+        const byte *at = record->body;
+        size += length_or_zero(&at, record->end);
+        size += length_or_zero(&at, record->end);
+        int64_t count = read_length(&at, record->end);
+        while (count-- > 0) {
+            size += length_or_zero(&at, record->end);
+            size += length_or_zero(&at, record->end);
         }
-        size += length;
-        last = timestamp > last ? timestamp : last;
     }
-    if (PyByteArray_Resize(buffer, size) < 0) {
-        return NULL;
-    }
-    byte *at = (byte *)PyByteArray_AsString(buffer) + filled;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Record *record = record_at(records, start + i, state->record_type);
-        int64_t delta = wrapping_add(record->timestamp >= 0 ? record->timestamp : now, -first);
-        size_t body = (size_t)(record->end - record->body);
-        at = write_varint(at, 1 + varint_size(delta) + varint_size(i) + (int64_t)body);
-        *at++ = 0;
-        at = write_varint(at, delta);
-        at = write_varint(at, i);
-        memcpy(at, record->body, body);
-        at += body;
-    }
-    return Py_BuildValue("nLL", count, (long long)first, (long long)last);
+    return PyLong_FromLongLong(size);
 }

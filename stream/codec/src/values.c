@@ -64,7 +64,7 @@ static PyObject *json_text(const Record *record, PyObject *names, long long max_
 {
     const byte *at = record->value;
     int64_t length = read_length(&at, record->end);
-    if (length < 0 || length > max_bytes || has_header(record, names) || !within_limits(at, at + length)) {
+    if (record->flags & DAMAGED || length < 0 || length > max_bytes || has_header(record, names) || !within_limits(at, at + length)) {
         return NULL;
     }
     PyObject *text = PyUnicode_DecodeUTF8((const char *)at, (Py_ssize_t)length, NULL);

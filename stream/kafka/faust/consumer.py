@@ -17,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.deadline import Deadline
+from stream.errors import UnreadableBatchError
 from stream.kafka.batches import RecordBatch
 from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
 from stream.kafka.faust.topic import BatchTopic
@@ -105,7 +106,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 size = channel.limits.record_batch_size
                 for start in range(0, len(records), size):
                     self._deliver(TP(tp.topic, tp.partition), records[start : start + size], channel)
+        self._end_if_unreadable(fetched.unreadable)
         return ordinary or None, active
+
+    def _end_if_unreadable(self, errors: Mapping[TP, UnreadableBatchError]) -> None:
+        """Raise the error of a partition whose earlier events are finished, so that the drain commits them."""
+        for tp, error in errors.items():
+            if self.ranges[tp].idle:
+                raise error
 
     def reads_batches(self, tp: tuple[str, int]) -> bool:
         """Return True if an agent receives a partition's records in batches. The thread calls this method."""

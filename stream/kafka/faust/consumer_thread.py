@@ -22,6 +22,7 @@ from faust.types import TP
 from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
 from stream.kafka.faust.positions import FetchedRecords, Position, seek_back, start_position
 from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes
+from stream.kafka.faust.unreadable import UnpackLimits
 from stream.kafka.fetch_policy import IDLE_MAX_WAIT_MS, FetchPolicy
 from stream.kafka.probe import BrokerProbe
 
@@ -97,10 +98,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         max_records: int | None = None,
     ) -> FetchedRecords:
         async with self._position_lock:
-            if type(consumer._fetcher._records) is not FetchBuffer:
-                consumer._fetcher._records = FetchBuffer(
-                    self.consumer.reads_batches, consumer._fetcher._records
-                )
+            buffer = consumer._fetcher._records
+            if type(buffer) is not FetchBuffer:
+                buffer = FetchBuffer(self.consumer.reads_batches, buffer, self._unpack_limits())
+                consumer._fetcher._records = buffer
+            buffer.begin_poll()
             try:
                 drained = await super()._fetch_records(
                     consumer,
@@ -116,8 +118,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 drained = {}
             fetched = FetchedRecords(drained)
             fetched.epoch = self.position_epoch
+            if buffer.unreadable:
+                fetched.unreadable = dict(buffer.unreadable)
             self._apply_fetch_policy(consumer, sum(map(len, fetched.values())))
             return fetched
+
+    def _unpack_limits(self) -> UnpackLimits:
+        config = self._config
+        return UnpackLimits(config.max_decompressed_bytes, config.max_bytes, config.quarantine)
 
     def _apply_fetch_policy(self, consumer: Any, events: int) -> None:
         if events:

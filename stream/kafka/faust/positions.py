@@ -1,14 +1,24 @@
 """The positions from which partitions are read, and the records of one fetch."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiokafka.structs import TopicPartition
 
+from stream.errors import UnreadableBatchError
+
 
 class FetchedRecords(dict[TopicPartition, list[Any]]):
-    """Records by partition, and the position epoch in which the consumer read them."""
+    """Records by partition, and the position epoch in which the consumer read them.
+
+    Attributes:
+        epoch: the position epoch.
+        unreadable: the partitions whose next batch cannot be read, with the errors.
+    """
 
     epoch = 0
+    unreadable: Mapping[TopicPartition, UnreadableBatchError] = MappingProxyType({})
 
 
 class Position(NamedTuple):

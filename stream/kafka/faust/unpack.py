@@ -2,89 +2,53 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from struct import Struct
+from itertools import chain
 from typing import Any
 from weakref import ref
 
-from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
+import structlog
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from stream.codec import EncodedRecords, Record, load_codec
+from stream.codec import Record, load_codec
+from stream.errors import UnreadableBatchError
+from stream.kafka.faust.unreadable import UnpackLimits, describe, pointers, unreadable_error
+from stream.kafka.faust.wire_batch import ResponseReader, WireBatch, batch_end
+from stream.quarantine import format_offsets, missing
 
-# Positions in the header of a batch in record format 2.
-LENGTH = Struct(">i")
-LENGTH_AT, LENGTH_COUNTS_FROM = 8, 12
-COUNT_AT, RECORDS_AT = 57, 61
-MAGIC = 2
-LOG_APPEND_TIME = 1
-
-DECOMPRESS: dict[int, Callable[[bytes], bytes]] = {
-    DefaultRecordBatch.CODEC_NONE: bytes,
-    DefaultRecordBatch.CODEC_GZIP: gzip_decode,
-    DefaultRecordBatch.CODEC_SNAPPY: snappy_decode,
-    DefaultRecordBatch.CODEC_LZ4: lz4_decode,
-    DefaultRecordBatch.CODEC_ZSTD: zstd_decode,
-}
+log = structlog.get_logger(__name__)
 
 
 class IndexedMemoryRecords:
-    """Stands in for aiokafka's `MemoryRecords`, and keeps its bytes and the position of the current batch."""
+    """Stands in for aiokafka's `MemoryRecords`, and keeps its bytes.
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.start = self.stop = 0
-        """The position of the batch that `next_batch` returned last."""
-        self._records = MemoryRecords(data)
+    The fetcher creates one for each response. An exception would end the fetcher, and the consumer would wait
+    without an error, so damaged bytes raise only when they are read.
+    """
+
+    def __init__(self, data: bytes | None) -> None:
+        self.data = data or b""
+        self._stop = 0
+        self._records: Any = None
 
     def size_in_bytes(self) -> int:
-        size: int = self._records.size_in_bytes()
-        return size
+        return len(self.data)
 
     def has_next(self) -> bool:
-        more: bool = self._records.has_next()
-        return more
+        """Return True if there is another batch; the first one counts even if it is incomplete."""
+        return bool(self.data) and (self._stop == 0 or batch_end(self.data, self._stop) <= len(self.data))
 
     def next_batch(self) -> Any:
-        self.start = self.stop
-        (length,) = LENGTH.unpack_from(self.data, self.start + LENGTH_AT)
-        self.stop = self.start + LENGTH_COUNTS_FROM + length
-        return self._records.next_batch()
-
-
-class IndexedBatch:
-    """A batch of a fetch response. Implements `stream.codec.base.FetchedBatch` on aiokafka's objects."""
-
-    def __init__(self, batch: Any, records: Any) -> None:
-        """
-        Args:
-            batch: aiokafka's batch.
-            records: the memory records that the batch comes from.
-        """
-        self._batch = batch
-        self._records = records
-
-    def __iter__(self) -> Iterator[Record]:
-        return iter(self._batch)
-
-    def encoded(self) -> EncodedRecords | None:
-        """See `FetchedBatch.encoded`."""
-        batch, records = self._batch, self._records
-        # aiokafka may have received this response before `keep_fetched_bytes` was called.
-        if type(records) is not IndexedMemoryRecords or batch.magic != MAGIC:
-            return None
-        start, stop, data = records.start + RECORDS_AT, records.stop, records.data
-        if batch.compression_type != DefaultRecordBatch.CODEC_NONE:
-            data = bytes(DECOMPRESS[batch.compression_type](data[start:stop]))
-            start, stop = 0, len(data)
-        (count,) = LENGTH.unpack_from(records.data, records.start + COUNT_AT)
-        log_append_time = batch.timestamp_type == LOG_APPEND_TIME
-        timestamp = batch.max_timestamp if log_append_time else batch.first_timestamp
-        return EncodedRecords(data, start, stop, count, batch.base_offset, timestamp, log_append_time)
+        if self._records is None:
+            self._records = MemoryRecords(self.data)
+        batch = self._records.next_batch()
+        if batch is None:
+            raise CorruptRecordException("the first batch of a response is incomplete")
+        self._stop = batch_end(self.data, self._stop)
+        return batch
 
 
 def keep_fetched_bytes() -> None:
@@ -97,19 +61,31 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
 
     aiokafka creates a `ConsumerRecord` for each record in three calls, two thirds of the cost of reading.
     This class skips the same records: control records, aborted transactions, and records before the position.
+
+    A batch that cannot be read ends the reading with an error, unless all its offsets are quarantined: then
+    each becomes a damaged record without a value.
     """
 
     next_fetch_offset: int
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: Any, limits: UnpackLimits) -> None:
         super().__init__(*args)
         self._codec = load_codec()
-        self._ready: list[Any] = []
-        self._next_offset = self.next_fetch_offset
-        """The position after the last ready record."""
+        self._limits = limits
+        self._response = ResponseReader(self._records.data)
+        self._parts: Iterator[list[Record]] = iter(())
+        self._ready: list[Record] = []
+        self._batch: WireBatch | None = None
+        """The batch that is being read; None if it is not known where it ends."""
+        self._batch_end: int | None = None
+        """The position after the batch that is being read."""
+        self._finished = False
+        self._failure: UnreadableBatchError | None = None
 
     @classmethod
-    def instead_of(cls, unread: PartitionRecords) -> "PackedPartitionRecords":
+    def instead_of(
+        cls, unread: PartitionRecords, limits: UnpackLimits | None = None
+    ) -> "PackedPartitionRecords":
         """Take over the records of aiokafka's object, which must be unread and cannot be used afterwards."""
         # Its iterator refers back to it. This cycle would keep the response until the garbage collector runs.
         unread._records_iterator = None
@@ -122,6 +98,7 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
             unread._value_deserializer,
             unread._check_crcs,
             unread._isolation_level,
+            limits=limits or UnpackLimits(),
         )
 
     def __next__(self) -> Any:
@@ -129,11 +106,16 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
             return record
         raise StopIteration
 
+    @property
+    def exhausted(self) -> bool:
+        """True if all records of the response were taken."""
+        return self._finished and not self._ready
+
     def take(self, count: int | None = None) -> list[Any]:
-        """Return the next records: `count` of them, fewer at the end, all if it is None.
+        """Return the next records: `count` of them, fewer at the end or at a limit, all if it is None.
 
         Raises:
-            CorruptRecordException: a batch is damaged.
+            UnreadableBatchError: the next batch cannot be read. Every later call raises the same error.
         """
         taken: list[Any] = []
         while count is None or len(taken) < count:
@@ -142,81 +124,153 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
             part = self._ready if count is None else self._ready[: count - len(taken)]
             self._ready = self._ready[len(part) :]
             taken += part
-            # Compaction may have removed a batch's last records, and markers take offsets too.
-            self.next_fetch_offset = part[-1].offset + 1 if self._ready else self._next_offset
+            self.next_fetch_offset = part[-1].offset + 1
+        if self._failure is not None and not taken:
+            raise self._failure.with_traceback(None)
         return taken
 
     def _read_on(self) -> bool:
-        """Unpack the next batch that has records to return; return False at the end."""
-        while not self._ready and self._records.has_next():
-            batch = self._records.next_batch()
-            if self._check_crcs and not batch.validate_crc():
-                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-            if not self._skips(batch):
-                self._ready = self._unpacked(batch)
-            self._next_offset = batch.next_offset
-            if not self._ready:
-                self.next_fetch_offset = self._next_offset
+        """Unpack the next records; return False at the end, at a limit or at a batch that cannot be read."""
+        while not self._ready and self._failure is None and not self._finished:
+            try:
+                part = next(self._parts, None)
+                if part is not None:
+                    self._ready = part
+                    break
+                self._end_batch()
+                if self._limits.reached:
+                    break
+                self._batch = self._response.next()
+                if self._batch is None:
+                    self._finished = True
+                else:
+                    self._open(self._batch)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as exc:  # noqa: BLE001 - a panic of a decompressor too concerns the batch
+                self._pass_over(exc)
         return bool(self._ready)
 
-    def _unpacked(self, batch: Any) -> list[Any]:
-        try:
-            return self._codec.unpack(IndexedBatch(batch, self._records), self.next_fetch_offset)
-        except ValueError as exc:
-            raise CorruptRecordException(f"{exc} - {self._tp}") from None
+    def _end_batch(self) -> None:
+        if self._batch_end is not None:
+            # Compaction may have removed the last records of a batch, and markers take offsets too.
+            self.next_fetch_offset = self._batch_end
+            self._batch = self._batch_end = None
+
+    def _open(self, batch: WireBatch) -> None:
+        if self._check_crcs and not batch.is_intact():
+            raise ValueError("its checksum does not match")
+        if not self._skips(batch):
+            self._parts = batch.records(self._codec, self.next_fetch_offset, self._limits.expand)
+        self._batch_end = batch.last_offset + 1
+
+    def _skips(self, batch: WireBatch) -> bool:
+        if self._isolation_level == READ_COMMITTED and batch.producer_id is not None:
+            self._consume_aborted_up_to(batch.first_offset)
+            if batch.control:
+                markers = batch.records(self._codec, batch.first_offset, self._limits.expand)
+                if self._contains_abort_marker(chain.from_iterable(markers)):
+                    self._aborted_producers.discard(batch.producer_id)
+            elif batch.transactional and batch.producer_id in self._aborted_producers:
+                return True
+        return batch.control
 
     def _unpack_records(self) -> Iterator[Any]:
         """Return an empty iterator for aiokafka's constructor; a generator would form a reference cycle."""
         return iter(())
 
-    def _skips(self, batch: Any) -> bool:
-        if self._isolation_level == READ_COMMITTED and batch.producer_id is not None:
-            self._consume_aborted_up_to(batch.base_offset)
-            if batch.is_control_batch:
-                if self._contains_abort_marker(batch):
-                    self._aborted_producers.discard(batch.producer_id)
-            elif batch.is_transactional and batch.producer_id in self._aborted_producers:
-                return True
-        return bool(batch.is_control_batch)
+    # ---- batches that cannot be read -----------------------------------------------------------------
+
+    def _pass_over(self, cause: BaseException) -> None:
+        """Go on after a batch that cannot be read if its offsets are quarantined, else set the error."""
+        header = self._batch or self._response.header()
+        position = self.next_fetch_offset
+        first = max(position, header.first_offset) if header else position
+        last = max(first, header.last_offset) if header else first
+        offsets = range(first, last + 1)
+        gaps = missing(offsets, self._limits.quarantine.of(*self._tp))
+        if gaps:
+            self._failure = unreadable_error(self._tp, offsets, gaps, cause)
+            return
+        if self._batch is None:
+            # The bytes do not tell where the next batch begins, so the fetcher has to request it.
+            self._response.skip_all()
+        log.warning(
+            "quarantined batch passed over",
+            topic=self._tp.topic,
+            partition=self._tp.partition,
+            offsets=format_offsets(offsets),
+            cause=describe(cause),
+        )
+        self._parts = pointers(offsets, header.timestamp if header else -1)
+        self._batch_end = last + 1
 
 
 class FetchBuffer(OrderedDict[TopicPartition, Any]):
-    """aiokafka's buffer of fetch responses, in which the codec unpacks the records of chosen partitions."""
+    """aiokafka's buffer of fetch responses, in which the codec unpacks the records of chosen partitions.
+
+    Attributes:
+        unreadable: the partitions whose next batch the latest poll could not read, with the errors.
+    """
 
     def __init__(
-        self, packed: Callable[[TopicPartition], bool], received: Mapping[TopicPartition, Any] | None = None
+        self,
+        packed: Callable[[TopicPartition], bool],
+        received: Mapping[TopicPartition, Any] | None = None,
+        limits: UnpackLimits | None = None,
     ) -> None:
         """
         Args:
             packed: returns True if the codec may unpack a partition's records.
             received: the responses that the fetcher holds already.
+            limits: the limits on decompressed records, and the offsets to pass over.
         """
         super().__init__()
+        self.unreadable: dict[TopicPartition, UnreadableBatchError] = {}
         self._packed = packed
+        self._limits = limits or UnpackLimits()
         for tp, response in (received or {}).items():
             self[tp] = response
+
+    def begin_poll(self) -> None:
+        """Prepare for a poll: clear `unreadable`, and allow a poll's bytes to be decompressed."""
+        self.unreadable.clear()
+        self._limits.begin_poll()
 
     def __setitem__(self, tp: TopicPartition, received: Any) -> None:
         if type(received) is FetchResult and self._packed(tp):
             unread = received._partition_records
-            if type(unread) is PartitionRecords:
-                received._partition_records = PackedPartitionRecords.instead_of(unread)
+            # aiokafka may have received this response before `keep_fetched_bytes` was called.
+            if type(unread) is PartitionRecords and type(unread._records) is IndexedMemoryRecords:
+                received._partition_records = PackedPartitionRecords.instead_of(unread, self._limits)
                 # The fetcher compares the exact class, so a subclass would not be read.
-                received.getall = _getall(ref(received))
+                received.getall = _getall(ref(received), self.unreadable)
         super().__setitem__(tp, received)
 
 
-def _getall(result: Callable[[], Any]) -> Callable[[int | None], list[Any]]:
-    """Return a `FetchResult.getall` that takes many records at a time. A weak reference avoids a cycle."""
+def _getall(
+    result: Callable[[], Any], unreadable: dict[TopicPartition, UnreadableBatchError]
+) -> Callable[[int | None], list[Any]]:
+    """Return a `FetchResult.getall` that takes many records at a time. A weak reference avoids a cycle.
+
+    An error of one partition would discard the records that the fetcher has taken from others, so it is
+    stored in `FetchBuffer.unreadable`.
+    """
 
     def getall(max_records: int | None = None) -> list[Any]:
         received = result()
-        if not received.check_assignment(received._topic_partition) or not received.has_more():
+        tp = received._topic_partition
+        if not received.check_assignment(tp) or not received.has_more():
             return []
         records = received._partition_records
-        taken: list[Any] = records.take(max_records)
+        try:
+            taken: list[Any] = records.take(max_records)
+        except UnreadableBatchError as exc:
+            # The traceback refers to this function's variables, which would form a cycle.
+            unreadable[tp] = exc.with_traceback(None)
+            taken = []
         received._update_position()
-        if max_records is None or len(taken) < max_records:
+        if records.exhausted:
             received._partition_records = None
         return taken
 
