@@ -1,10 +1,11 @@
 """The errors of labelstream; the class of an error determines how it is handled.
 
 `Poison` sends its record to the dead-letter topic. `Fatal` ends the process with its exit code, and no offset
-beyond the failed event is committed. A transient error is retried where it occurs, and becomes fatal after a
-deadline (docs/adr/0003).
+beyond the failed event is committed. `is_fault_of_record` decides for errors of other classes. A transient
+error is retried where it occurs, and becomes fatal after a deadline (docs/adr/0003).
 """
 
+from asyncio import CancelledError
 from enum import StrEnum
 from typing import ClassVar
 
@@ -86,6 +87,20 @@ class DeviceError(Fatal):
     """The requested device is not available, or stopped responding."""
 
     exit_code = 7
+
+
+# Cancellation and exit concern the task or the process. Memory runs out because of everything that the worker
+# holds: a dead letter for each record that meets this would divert good records.
+_WORKER_FAULTS = (Fatal, MemoryError, CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+
+
+def is_fault_of_record(error: BaseException) -> bool:
+    """Return True if an error during the work on one record isolates that record as a dead letter.
+
+    This holds for every error, such as a panic of a library in Rust, except `Fatal`, `MemoryError`,
+    cancellation and exit: those concern the worker, and propagate.
+    """
+    return not isinstance(error, _WORKER_FAULTS)
 
 
 def one_line(error: BaseException) -> str:
