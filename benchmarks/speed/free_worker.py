@@ -48,6 +48,9 @@ class FreeTokeniser:
         """Return one token per text."""
         return [self._token] * len(inputs)
 
+    def reload(self) -> None:
+        """Do nothing: there is no file."""
+
     def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> PaddedBatch:
         """Return zeros, int64 [rows, 1]."""
         return {"input_ids": np.zeros((len(rows), 1), dtype=np.int64)}

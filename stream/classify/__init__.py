@@ -5,7 +5,7 @@ the Redis tier (`stream.classify.redis_cache`) is not among them, so that only a
 """
 
 from stream.classify.cache import KeyMaker, LocalCache, PredictionCache, SharedCache
-from stream.classify.classifier import BatchTokeniser, ClassifiedBatch, Classifier, ModelParts
+from stream.classify.classifier import ClassifiedBatch, Classifier, ModelParts
 from stream.classify.heads import (
     Piece,
     Span,
@@ -28,6 +28,7 @@ from stream.classify.inputs import (
     WithMetadata,
     texts_of,
 )
+from stream.classify.isolating_tokeniser import BatchTokeniser
 from stream.classify.metadata import (
     FIRST_CATEGORY,
     UNSEEN_CATEGORY,

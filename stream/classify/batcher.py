@@ -11,6 +11,7 @@ from stream.classify.queue import BatchLimits, LengthOrderedQueue
 from stream.classify.throughput import Throughput
 from stream.classify.tokenise import Tokens
 from stream.classify.windows import WindowResult
+from stream.isolation import is_exit
 from stream.runtime import Runtime, lower_thread_priority
 
 MAX_BATCHES_PER_THREAD = 2
@@ -121,7 +122,7 @@ class Batcher:
         """Make a call wait for the results of its inputs at these indexes.
 
         Returns:
-            The rows whose input no other row has; pass each of them to `enqueue` or to `fail`.
+            The rows whose input no other row has; pass each of them to `enqueue`, `finish` or `fail`.
         """
         inputs, first_of, new = call.inputs, self._first_rows.setdefault, []
         for row in zip(repeat(call), indexes, strict=False):
@@ -148,6 +149,10 @@ class Batcher:
         self._queue.add(items, [len(tokens) for _, tokens, _ in items])
         self._dispatch()
 
+    def finish(self, rows: Sequence[PendingRow], results: Sequence[RowResult]) -> None:
+        """Give rows that are not queued their results, and with them the calls that wait for equal inputs."""
+        self._deliver([(row, None, 0.0) for row in rows], results)
+
     def fail(self, rows: Iterable[PendingRow], error: BaseException) -> None:
         """Raise an error in every call that waits for these rows."""
         for call, index in rows:
@@ -161,6 +166,14 @@ class Batcher:
 
     def _dispatch(self) -> None:
         """Hand batches to the threads: any batch to an idle thread, only full batches to a busy one."""
+        try:
+            self._hand_out()
+        except BaseException as exc:
+            # The rows of the queue would wait for ever.
+            self.fail([*self._first_rows.values()], exc)
+            raise
+
+    def _hand_out(self) -> None:
         while len(self._queue):
             thread = min(self._threads, key=lambda thread: thread.batches)
             if thread.batches >= (MAX_BATCHES_PER_THREAD if self._queue.fills_a_batch else 1):
@@ -176,18 +189,20 @@ class Batcher:
     async def _run(self, thread: RuntimeThread, items: list[WorkItem]) -> None:
         try:
             results = await self._infer(thread, [tokens for _, tokens, _ in items])
-        except BaseException as exc:
-            self.fail([row for row, _, _ in items], exc)
-            if not isinstance(exc, Exception):
-                raise
-        else:
             self._deliver(items, results)
+        except BaseException as exc:
+            # Nothing awaits this task, so every error is raised in the calls that wait for the rows.
+            self.fail([row for row, _, _ in items], exc)
+            if is_exit(exc):
+                raise
         finally:
             thread.batches -= 1
             self._throughput.record(sum([share for _, _, share in items]), thread.take_busy_s())
             self._dispatch()
 
-    def _deliver(self, items: list[WorkItem], results: Sequence[WindowResult]) -> None:
+    def _deliver(
+        self, items: Sequence[tuple[PendingRow, object, float]], results: Sequence[WindowResult]
+    ) -> None:
         """Store the results in their calls, and in the calls that wait for equal inputs."""
         forget, duplicates = self._first_rows.pop, self._duplicates
         receivers = []

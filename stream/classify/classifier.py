@@ -9,24 +9,32 @@ from time import monotonic
 from typing import Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 
-from stream.classify.batcher import Batcher, PendingCall, PendingRow, RuntimeThread
+from stream.classify.batcher import Batcher, PendingCall, RuntimeThread
 from stream.classify.cache import Key, PredictionCache
 from stream.classify.heads import Head
+from stream.classify.heads.base import finite_rows, non_finite_logits
 from stream.classify.inputs import ModelInput, Prediction, RowResult
+from stream.classify.isolating_tokeniser import (
+    PROBE_TEXT,
+    BatchTokeniser,
+    EncodedInputs,
+    IsolatingTokeniser,
+)
 from stream.classify.queue import BatchLimits
 from stream.classify.throughput import Throughput
 from stream.classify.tokenise import Tokens
+from stream.classify.tokenise_stage import TokeniseStage
 from stream.classify.windows import WindowPool, WindowResult
-from stream.errors import DeviceError, Poison, Reason, one_line
+from stream.errors import DeviceError, Poison, Reason, is_fault_of_record, one_line
+from stream.isolation import checked_results, isolate
 from stream.observe.logs import debug_enabled
 from stream.runtime import GraphInput, Logits, PaddedBatch, Runtime
 
 T = TypeVar("T")
 
-PROBE_TEXT = "warm up"
-MAX_TOKENISED_ROWS = 4_096
 
 log = structlog.get_logger(__name__)
 
@@ -36,13 +44,6 @@ class InferenceObserver(Protocol):
 
     def timed(self, stage: str) -> AbstractContextManager[object]: ...
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None: ...
-
-
-class BatchTokeniser(Protocol):
-    """The part of `Tokeniser` that the classifier uses."""
-
-    def encode_inputs(self, inputs: Sequence[ModelInput]) -> Sequence[Tokens]: ...
-    def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> PaddedBatch: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Classifier:
         """
         self._tokeniser = model.tokeniser
         self._windows = model.windows
+        self._encoder = IsolatingTokeniser(model.tokeniser, model.windows)
         self._read_logits: Callable[[Logits, Sequence[Tokens]], Sequence[WindowResult]] = (
             model.windows.collect if model.windows is not None else model.head.predict
         )
@@ -110,10 +112,11 @@ class Classifier:
         self._closed = False
         self._threads = [RuntimeThread(runtime) for runtime in model.runtimes]
         self._tokenise_executor = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
-        self._untokenised: list[PendingRow] = []
-        self._tokenising: asyncio.Task[None] | None = None
         self._throughput = Throughput(len(self._threads), limits.max_rows, window_s)
         self._batcher = Batcher(self._threads, self._infer_batch, limits, self._throughput)
+        self._tokenising = TokeniseStage(
+            self._encode, self._batcher, observer, windows=model.windows is not None
+        )
 
     def close(self) -> None:
         """Shut down all threads; each of them ends after its current inference."""
@@ -153,7 +156,7 @@ class Classifier:
         """
         word = PROBE_TEXT.split(maxsplit=1)[0]
         for rows, width in shapes:
-            tokens = await self._first_windows([" ".join([word] * width)])
+            tokens = await self._encode_known(" ".join([word] * width))
             one = self._tokeniser.pad(tokens)
             padded = {name: _repeat(name, given, rows, width) for name, given in one.items()}
             # The threads run at the same time. One after another, sessions that share a model could all run
@@ -166,7 +169,9 @@ class Classifier:
         rows, width = padded["input_ids"].shape
         try:
             await self._run_in(thread.executor, self._run_session, thread, padded)
-        except Exception as exc:
+        except BaseException as exc:
+            if not is_fault_of_record(exc):
+                raise
             raise DeviceError(
                 f"the model on {thread.runtime.device} cannot compute {rows} rows of {width} tokens",
                 cause=one_line(exc),
@@ -175,25 +180,52 @@ class Classifier:
         self._throughput.record(rows, thread.take_busy_s())
 
     async def classify(self, inputs: Sequence[ModelInput]) -> ClassifiedBatch:
-        """Classify inputs; the result of an input that makes the model fail is `Poison`.
+        """Classify inputs; the result of an input that makes the tokenizer or the model fail is `Poison`.
 
         Equal inputs are inferred once, also across concurrent calls.
 
         Raises:
             DeviceError: the model fails on a text that it has classified before, so the device is at fault.
+            BundleError: the tokenizer fails on such a text.
         """
         results: list[RowResult | None] = [None] * len(inputs)
         keys: list[Key] = []
         missing: Sequence[int] = range(len(inputs))
         if self._cache.enabled and inputs:
             with self._observer.timed("cache"):
-                keys = self._cache.keys(inputs)
-                results = [*await self._cache.get_many(keys, inputs)]
-                missing = [index for index, known in enumerate(results) if known is None]
-                self._throughput.record(len(inputs) - len(missing), 0.0)
+                found = self._cache_keys(inputs)
+                if found is not None:
+                    keys = found
+                    results = [*await self._cache.get_many(keys, inputs)]
+                    missing = [index for index, known in enumerate(results) if known is None]
+                    self._throughput.record(len(inputs) - len(missing), 0.0)
+            if found is None:
+                return await self._classify_with_keys(inputs)
         await self._infer_missing(inputs, results, missing)
         complete = [result for result in results if result is not None]
         return ClassifiedBatch(complete, self._remember(keys, complete))
+
+    def _cache_keys(self, inputs: Sequence[ModelInput]) -> list[Key] | None:
+        """Return the cache keys of inputs, or None if an input has none."""
+        try:
+            return self._cache.keys(inputs)
+        except BaseException as exc:
+            if not is_fault_of_record(exc):
+                raise
+            return None
+
+    async def _classify_with_keys(self, inputs: Sequence[ModelInput]) -> ClassifiedBatch:
+        """Classify the inputs that have a cache key; the result of an input without one is `Poison`."""
+        # If this raises, the cache is at fault and not an input.
+        self._cache.keys([PROBE_TEXT])
+        no_key = Poison(Reason.MODEL, "the text has no cache key")
+        keys: Sequence[Key | Poison] = isolate(self._cache.keys, inputs, lambda _input, _error: no_key)
+        good = [at for at, key in enumerate(keys) if not isinstance(key, Poison)]
+        classified = await self.classify([inputs[at] for at in good])
+        results: list[RowResult] = [no_key] * len(inputs)
+        for at, result in zip(good, classified.results, strict=True):
+            results[at] = result
+        return ClassifiedBatch(results, classified.new_predictions)
 
     async def store_shared(self, batch: ClassifiedBatch) -> None:
         """Write the new predictions of a batch to the shared cache."""
@@ -217,55 +249,34 @@ class Classifier:
         call = PendingCall(inputs, results, len(missing), asyncio.get_running_loop().create_future())
         new = self._batcher.register(call, missing)
         if new:
-            self._untokenised += new
-            if self._tokenising is None:
-                self._tokenising = asyncio.create_task(self._tokenise_pending())
+            self._tokenising.add(new)
         await call.done
 
-    async def _tokenise_pending(self) -> None:
-        """Tokenize the rows of several calls together, because waking the other thread is expensive."""
-        try:
-            while self._untokenised:
-                rows = self._untokenised[:MAX_TOKENISED_ROWS]
-                del self._untokenised[:MAX_TOKENISED_ROWS]
-                await self._tokenise(rows)
-        finally:
-            self._tokenising = None
+    async def _encode(self, inputs: Sequence[ModelInput]) -> EncodedInputs:
+        return await self._run_in(self._tokenise_executor, self._encoder.encode, inputs)
 
-    async def _tokenise(self, rows: list[PendingRow]) -> None:
-        try:
-            with self._observer.timed("tokenise"):
-                inputs = [call.inputs[index] for call, index in rows]
-                tokens = await self._run_in(self._tokenise_executor, self._tokeniser.encode_inputs, inputs)
-            if self._windows is None:
-                self._batcher.enqueue(rows, tokens)
-            else:
-                self._batcher.enqueue_windows(rows, [*map(self._windows.split, tokens)])
-        except BaseException as exc:
-            # No caller awaits this task, so every error is raised in the calls that wait for the rows.
-            self._batcher.fail(rows, exc)
-            if not isinstance(exc, Exception):
-                raise
-
-    async def _first_windows(self, texts: Sequence[str]) -> Sequence[Tokens]:
-        """Return the tokens of texts, truncated to the maximum length."""
-        tokens = await self._run_in(self._tokenise_executor, self._tokeniser.encode_inputs, texts)
-        return tokens if self._windows is None else [*map(self._windows.first_window, tokens)]
+    async def _encode_known(self, text: str) -> Sequence[Tokens]:
+        """Return the tokens of a text that must not fail, truncated to the maximum length."""
+        return await self._run_in(self._tokenise_executor, self._encoder.encode_known, [text])
 
     async def _infer_batch(self, thread: RuntimeThread, tokens: Sequence[Tokens]) -> Sequence[WindowResult]:
         """Infer items that were taken together; after a failure, halve them to isolate each faulty row."""
         try:
             return await self._infer(thread, tokens)
-        except Exception as exc:  # noqa: BLE001 - runtimes share no error class; the probe tests the device
-            if len(tokens) > 1:
-                half = len(tokens) // 2
-                return [
-                    *await self._infer_batch(thread, tokens[:half]),
-                    *await self._infer_batch(thread, tokens[half:]),
-                ]
-            await self._probe(thread)
-            poison = Poison(Reason.MODEL, f"the model failed on this text: {type(exc).__name__}")
-            return [poison if self._windows is None else self._windows.mark_failed(tokens[0], poison)]
+        except BaseException as exc:
+            if not is_fault_of_record(exc):
+                raise
+            error = exc
+        if len(tokens) > 1:
+            half = len(tokens) // 2
+            return [
+                *await self._infer_batch(thread, tokens[:half]),
+                *await self._infer_batch(thread, tokens[half:]),
+            ]
+        await self._probe(thread)
+        log.warning("the model failed on a text", error=type(error).__name__)
+        poison = error if isinstance(error, Poison) else Poison(Reason.MODEL, "the model failed on this text")
+        return [poison if self._windows is None else self._windows.mark_failed(tokens[0], poison)]
 
     async def _infer(self, thread: RuntimeThread, tokens: Sequence[Tokens]) -> Sequence[WindowResult]:
         padded = self._tokeniser.pad(tokens, self._limits.width_multiple)
@@ -274,8 +285,30 @@ class Classifier:
         logits, seconds = await self._run_in(thread.executor, self._run_sessions, thread, padded, batches)
         for batch, batch_s in zip(batches, seconds, strict=True):
             self._report_inference(tokens[batch], width, batch_s)
+        if np.isfinite(logits).all():
+            return self._read(logits, tokens)
+        finite = finite_rows(logits, tokens)
+        if not finite.any():
+            raise non_finite_logits()
+        return await self._read_finite(thread, logits, tokens, finite)
+
+    async def _read_finite(
+        self, thread: RuntimeThread, logits: Logits, tokens: Sequence[Tokens], finite: npt.NDArray[np.bool_]
+    ) -> Sequence[WindowResult]:
+        """Read the rows with finite logits and infer the others again: their batch may be the cause."""
+        good, others = np.flatnonzero(finite).tolist(), np.flatnonzero(~finite).tolist()
+        results: list[WindowResult] = [None] * len(tokens)
+        for at, result in zip(good, self._read(logits[good], [tokens[at] for at in good]), strict=True):
+            results[at] = result
+        if others:
+            again = await self._infer_batch(thread, [tokens[at] for at in others])
+            for at, result in zip(others, again, strict=True):
+                results[at] = result
+        return results
+
+    def _read(self, logits: Logits, tokens: Sequence[Tokens]) -> Sequence[WindowResult]:
         with self._observer.timed("postprocess"):
-            return self._read_logits(logits, tokens)
+            return checked_results(self._read_logits(logits, tokens), len(tokens))
 
     def _report_inference(self, tokens: Sequence[Tokens], width: int, seconds: float) -> None:
         rows, real = len(tokens), sum(map(len, tokens))
@@ -307,6 +340,9 @@ class Classifier:
         try:
             with self._observer.timed("infer"):
                 logits = thread.runtime.infer(padded)
+            rows = len(padded["input_ids"])
+            if len(logits) != rows:
+                raise ValueError(f"the model returned logits of {len(logits)} rows for {rows}")
         finally:
             thread.started_at = None
         seconds = monotonic() - started
@@ -315,10 +351,14 @@ class Classifier:
 
     async def _probe(self, thread: RuntimeThread) -> None:
         """Infer a text that is known to work: if it fails, the device is at fault and not a record."""
-        tokens = await self._first_windows([PROBE_TEXT])
+        tokens = await self._encode_known(PROBE_TEXT)
         try:
             (result,) = await self._infer(thread, tokens)
-        except Exception as exc:
+        except Poison as exc:
+            result = exc
+        except BaseException as exc:
+            if not is_fault_of_record(exc):
+                raise
             raise DeviceError(
                 f"the model on {thread.runtime.device} has stopped working",
                 cause=one_line(exc),
@@ -326,11 +366,29 @@ class Classifier:
             ) from exc
         if isinstance(result, Poison):
             raise DeviceError(
-                "the model returns no finite logits", fix="verify the bundle: labelstream verify"
+                "the model returns no finite logits",
+                cause=str(result),
+                fix="verify the bundle: labelstream verify",
             )
 
     async def _run_in(self, executor: ThreadPoolExecutor, work: Callable[..., T], *given: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(executor, work, *given)
+        try:
+            running = asyncio.get_running_loop().run_in_executor(executor, _run, work, given)
+        except RuntimeError:
+            # The executor is shut down. That is no fault of the input.
+            if self._closed:
+                raise asyncio.CancelledError from None
+            raise
+        return await running
+
+
+def _run(work: Callable[..., T], given: Sequence[object]) -> T:
+    """Call a function in a thread of an executor."""
+    try:
+        return work(*given)
+    except StopIteration as exc:
+        # asyncio cannot pass this error on: the caller would wait for ever.
+        raise RuntimeError("StopIteration") from exc
 
 
 def _repeat(name: str, given: GraphInput, rows: int, width: int) -> GraphInput:

@@ -14,6 +14,7 @@ MAX_DEVIATIONS = 1e4
 MISSING_CATEGORY = 0.0
 UNSEEN_CATEGORY = 1.0
 FIRST_CATEGORY = 2
+UNREADABLE = "\0unreadable"
 
 
 class MetadataEncoder:
@@ -83,4 +84,9 @@ def as_category(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, float):
         return None if math.isnan(value) else f"{value:.0f}" if value.is_integer() else str(value)
-    return str(value)
+    try:
+        return str(value)
+    except (ValueError, RecursionError):
+        # Python writes neither integers of thousands of digits nor deeply nested values. No training data has
+        # them, so such a category is unseen.
+        return UNREADABLE

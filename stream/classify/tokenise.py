@@ -1,6 +1,6 @@
 """Tokenization with the bundle's own tokenizer, and padding of rows to arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Protocol, cast
 
@@ -10,8 +10,9 @@ import tokenizers
 
 from stream.bundle import Bundle
 from stream.classify.inputs import InputReader, ModelInput, TextInput, WithMetadata, texts_of
+from stream.classify.long_texts import LongTexts
 from stream.classify.metadata import MetadataEncoder
-from stream.errors import BundleError
+from stream.errors import BundleError, Poison, Reason, is_fault_of_record
 from stream.runtime import PaddedBatch
 
 
@@ -106,30 +107,25 @@ class Tokeniser:
         tags_tokens: True if the bundle tags tokens.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, cut_long_texts: bool = True) -> None:
         """Load `tokenizer.json`.
+
+        Args:
+            bundle: the bundle.
+            cut_long_texts: encode only the beginning of a long text if that provably gives the same tokens.
 
         Raises:
             BundleError: the file is missing or the library cannot read it.
         """
         manifest = bundle.manifest
-        try:
-            self._tokenizer = tokenizers.Tokenizer.from_file(str(bundle.path / "tokenizer.json"))
-        except Exception as exc:
-            raise BundleError(
-                f"the tokenizer of {bundle.path} cannot be loaded",
-                cause=str(exc),
-                fix="export the bundle again",
-            ) from exc
+        self._bundle = bundle
+        self._cut_long_texts = cut_long_texts
         self._reader = InputReader(manifest)
         self._inputs = manifest.inputs
         self._pad_id = manifest.pad_token_id
         self._max_length = manifest.max_length
         self.windows = manifest.windows
-        stride = self.windows.stride if self.windows else 0
-        self._check_stride(bundle, stride)
-        self._tokenizer.enable_truncation(manifest.max_length, stride=stride, strategy="longest_first")
-        self._tokenizer.no_padding()
+        self._tokenizer, self._long_texts = self._open()
         self._metadata = MetadataEncoder(manifest.metadata) if manifest.metadata else None
         self.tags_tokens = manifest.head == "token"
         # BERT's type ids of a single text are zeros; reading them costs as much as reading the token ids.
@@ -137,12 +133,48 @@ class Tokeniser:
         # Computing offsets costs time, so tokens have them only if the head uses them.
         self._ids_only = not (self.tags_tokens or self._metadata or self.windows)
 
-    def _check_stride(self, bundle: Bundle, stride: int) -> None:
-        special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+    def reload(self) -> None:
+        """Load `tokenizer.json` again.
+
+        Raises:
+            BundleError: the file is missing or the library cannot read it.
+        """
+        self._tokenizer, self._long_texts = self._open()
+
+    def _open(self) -> tuple[tokenizers.Tokenizer, LongTexts | None]:
+        path, windows = self._bundle.path, self.windows
+        try:
+            tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
+        except BaseException as exc:
+            # A file that the library does not expect can make it panic.
+            if not is_fault_of_record(exc):
+                raise
+            raise BundleError(
+                f"the tokenizer of {path} cannot be loaded",
+                cause=str(exc),
+                fix="export the bundle again",
+            ) from exc
+        stride = windows.stride if windows else 0
+        self._check_stride(tokenizer, stride)
+        tokenizer.enable_truncation(self._max_length, stride=stride, strategy="longest_first")
+        tokenizer.no_padding()
+        if not self._cut_long_texts:
+            return tokenizer, None
+        return tokenizer, LongTexts(tokenizer, self._max_length, windows.most if windows else 1, stride)
+
+    def _check_stride(self, tokenizer: tokenizers.Tokenizer, stride: int) -> None:
+        special = tokenizer.num_special_tokens_to_add(is_pair=self._bundle.manifest.takes_pair)
+        path = self._bundle.path
+        if special >= self._max_length:
+            raise BundleError(
+                f"the maximum length of {path} leaves no room for a text",
+                cause=f"it is {self._max_length} tokens, and the tokenizer adds {special}",
+                fix="export the bundle again with a longer maximum length",
+            )
         # With such a stride the tokenizer would abort the process.
         if stride and stride >= self._max_length - special:
             raise BundleError(
-                f"the window stride of {bundle.path} is too large",
+                f"the window stride of {path} is too large",
                 cause=f"adjacent windows share {stride} of {self._max_length - special} tokens",
                 fix="export the bundle again with a smaller window stride, or a longer maximum length",
             )
@@ -159,14 +191,13 @@ class Tokeniser:
             tokenizer's encodings without offsets.
         """
         if self._ids_only:
-            encoded: list[Tokens] = self._tokenizer.encode_batch_fast(inputs)
-            return encoded
+            return self._encode_texts(self._tokenizer.encode_batch_fast, inputs)
         return self.encode_rows(inputs)
 
     def encode_rows(self, inputs: Sequence[ModelInput]) -> list[RowTokens]:
         """Tokenize inputs with offsets and metadata, regardless of what the bundle needs."""
         texts = [texts_of(row) for row in inputs]
-        encoded = self._tokenizer.encode_batch(texts)
+        encoded = self._encode_texts(self._tokenizer.encode_batch, texts)
         metadata: Sequence[npt.NDArray[np.float32] | None] = [None] * len(inputs)
         if self._metadata is not None:
             values = [dict(row.metadata) if isinstance(row, WithMetadata) else None for row in inputs]
@@ -175,6 +206,9 @@ class Tokeniser:
             RowTokens(encoding, text if isinstance(text, str) else text[0], columns)
             for encoding, text, columns in zip(encoded, texts, metadata, strict=True)
         ]
+
+    def _encode_texts(self, encode: Callable[[Sequence[Any]], list[Any]], texts: Sequence[Any]) -> list[Any]:
+        return encode(texts) if self._long_texts is None else self._long_texts.encode(encode, texts)
 
     def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> PaddedBatch:
         """Pad rows on the right, to one int64 array [rows, tokens] for each input of the graph.
@@ -186,9 +220,17 @@ class Tokeniser:
             rows: the tokens of each row, at least one row.
             width_multiple: the width is rounded up to a multiple of this, but not beyond the bundle's maximum
                 length.
+
+        Raises:
+            Poison: a row has no tokens, or more than the bundle's maximum length.
         """
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         longest = int(lengths.max())
+        if not lengths.all():
+            raise Poison(Reason.MODEL, "the tokenizer returns no tokens for this text")
+        if longest > self._max_length:
+            message = f"the text has {longest} tokens after truncation, {self._max_length} are allowed"
+            raise Poison(Reason.MODEL, message)
         width = max(longest, min(self._max_length, -(-longest // width_multiple) * width_multiple))
         real = np.arange(width) < lengths[:, None]
         return {name: self._input_array(name, rows, real) for name in self._inputs}

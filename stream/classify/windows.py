@@ -9,9 +9,11 @@ import numpy.typing as npt
 
 from stream.bundle import Manifest
 from stream.classify.heads import Head
+from stream.classify.heads.base import ROW_DIMENSIONS, TAG_DIMENSIONS
 from stream.classify.inputs import RowResult
 from stream.classify.tokenise import RowTokens, TextTokens, Tokens
 from stream.errors import Poison, Reason
+from stream.isolation import isolate
 from stream.runtime import Logits
 
 T = TypeVar("T")
@@ -93,6 +95,7 @@ class WindowPool:
         assert manifest.windows is not None
         self._windows = manifest.windows
         self._tags_tokens = manifest.head == "token"
+        self._labels = len(manifest.labels)
         self._head = head
 
     def split(self, tokens: Tokens) -> Sequence[Window]:
@@ -110,41 +113,50 @@ class WindowPool:
 
         Returns:
             The result of a text for the window that completes it, None for every other window.
+
+        Raises:
+            ValueError: the logits have another shape; then none is stored.
         """
+        self._check_shape(logits, windows)
         results: list[WindowResult] = [None] * len(windows)
         complete: list[tuple[int, WindowedText]] = []
         for at, (window, row) in enumerate(zip(windows, logits, strict=True)):
             assert isinstance(window, Window)
             if window.text.receive(window.index, row[: len(window)] if self._tags_tokens else row):
                 complete.append((at, window.text))
-        pooled: list[tuple[int, Logits, Tokens]] = []
-        for at, text in complete:
-            if (poison := _first_poison(text)) is not None:
-                results[at] = poison
-            else:
-                pooled.append((at, *self._pool(text)))
-        if pooled:
-            rows = [row for _, row, _ in pooled]
-            tokens = [tokens for _, _, tokens in pooled]
-            for (at, _, _), result in zip(pooled, self._predict(rows, tokens), strict=True):
-                results[at] = result
+        # This isolates faulty texts itself: after an error the batch would be halved and inferred again, and
+        # its windows received twice.
+        predicted = isolate(self._predict, [text for _, text in complete], _uninterpretable)
+        for (at, _), result in zip(complete, predicted, strict=True):
+            results[at] = result
         return results
 
-    def _predict(self, rows: list[Logits], tokens: list[Tokens]) -> Sequence[RowResult]:
-        """Predict from pooled logits; a text that makes the head fail becomes `Poison`.
+    def _check_shape(self, logits: Logits, windows: Sequence[Tokens]) -> None:
+        longest = max(map(len, windows))
+        dimensions = TAG_DIMENSIONS if self._tags_tokens else ROW_DIMENSIONS
+        if (
+            logits.ndim != dimensions
+            or (logits.shape[0], logits.shape[-1]) != (len(windows), self._labels)
+            or (self._tags_tokens and logits.shape[1] < longest)
+        ):
+            raise ValueError(
+                f"the model returned logits of the shape {logits.shape} for {len(windows)} windows of up to"
+                f" {longest} tokens and {self._labels} labels"
+            )
 
-        This must not raise: the batch would be halved and inferred again, and its windows received twice.
-        """
-        try:
+    def _predict(self, texts: Sequence[WindowedText]) -> Sequence[RowResult]:
+        """Predict from the pooled logits of texts; the result of a text with a failed window is `Poison`."""
+        results: list[RowResult | None] = [_first_poison(text) for text in texts]
+        good = [at for at, result in enumerate(results) if result is None]
+        if good:
+            pooled = [self._pool(texts[at]) for at in good]
+            rows = [row for row, _ in pooled]
             # Token heads take a sequence of [tokens, labels]; other heads take one array.
             logits = rows if self._tags_tokens else np.stack(rows)
-            return self._head.predict(logits, tokens)  # type: ignore[arg-type]
-        except Exception as exc:  # noqa: BLE001 - heads share no error class
-            if len(rows) == 1:
-                message = f"the logits of this text cannot be interpreted: {type(exc).__name__}"
-                return [Poison(Reason.MODEL, message)]
-            each = (self._predict([row], [of_row]) for row, of_row in zip(rows, tokens, strict=True))
-            return [result for results in each for result in results]
+            predicted = self._head.predict(logits, [tokens for _, tokens in pooled])  # type: ignore[arg-type]
+            for at, result in zip(good, predicted, strict=True):
+                results[at] = result
+        return [result for result in results if result is not None]
 
     def mark_failed(self, window: Tokens, poison: Poison) -> WindowResult:
         """Mark a window that cannot be inferred; return `poison` if the window completes its text."""
@@ -159,6 +171,10 @@ class WindowPool:
         if self._tags_tokens:
             return merge_tokens(rows, tokens, self._windows.stride)
         return pool_logits(np.stack(rows), self._windows.pooling), tokens[0]
+
+
+def _uninterpretable(_text: WindowedText, _error: BaseException) -> Poison:
+    return Poison(Reason.MODEL, "the logits of this text cannot be interpreted")
 
 
 def _first_poison(text: WindowedText) -> Poison | None:

@@ -12,14 +12,16 @@ from time import monotonic
 
 import structlog
 
-from stream.classify import Classifier, InputReader, ModelInput
+from stream.classify import Classifier, InputReader
+from stream.isolation import is_exit
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery, FinishedBatch
 from stream.observe.logs import debug_enabled
 from stream.observe.metrics import Metrics
+from stream.pipeline.inputs import decode_records, read_inputs
 from stream.pipeline.outcomes import OutcomeWriter, record_batch_fields
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
-from stream.records import Decoded, Decoder, Event
+from stream.records import Decoder
 
 log = structlog.get_logger(__name__)
 
@@ -106,8 +108,12 @@ class LabelAgent:
     async def _process(self, batch: RecordBatch, ticket: Ticket[FinishedBatch]) -> None:
         try:
             await self._label(batch, ticket)
-        except Exception as exc:  # noqa: BLE001 - any error ends the worker
-            self._stop(exc)
+        except BaseException as exc:
+            # Nothing awaits this task, so an error that did not reach `fail` would leave the offsets of its
+            # batch uncommitted for ever, in a worker that looks alive.
+            self._stop(exc, [batch])
+            if is_exit(exc):
+                raise
         finally:
             # A batch that failed before `submit` would block the later batches of its partition. After
             # `submit` this has no effect.
@@ -120,8 +126,9 @@ class LabelAgent:
         began, parts = monotonic(), self._pipeline
         self._events_in.inc(len(batch))
         with self._metrics.timed("decode"):
-            decoded = parts.decoder.decode_all(batch.source, batch.records)
-        classified = await parts.classifier.classify(self._model_inputs(decoded))
+            decoded = decode_records(parts.decoder, batch.source, batch.records)
+            decoded, inputs = read_inputs(parts.reader, batch.source, decoded)
+        classified = await parts.classifier.classify(inputs)
         output = parts.writer.write(batch.source, decoded, classified.results)
         acknowledged = await self._sequencer.submit(ticket, FinishedBatch(batch, output.records))
         if acknowledged:
@@ -131,12 +138,6 @@ class LabelAgent:
             texts = decoded if parts.log_texts else ()
             fields = record_batch_fields(batch, output, classified, monotonic() - began, texts)
             log.debug("record batch", **fields)
-
-    def _model_inputs(self, decoded: Sequence[Decoded]) -> Sequence[ModelInput]:
-        reader = self._pipeline.reader
-        if reader is None:
-            return [item.text for item in decoded if type(item) is Event]
-        return reader.read(item for item in decoded if type(item) is Event)
 
     async def _deliver(self, group: Sequence[FinishedBatch]) -> Sequence[bool]:
         """Publish and acknowledge consecutive batches of a partition.
@@ -150,14 +151,23 @@ class LabelAgent:
         try:
             with self._metrics.timed("publish"):
                 return await self._pipeline.delivery.deliver(group)
-        except Exception as exc:
+        except BaseException as exc:
             # The sequencer sends the next group before `_process` receives this error, so `_process` alone
             # would stop too late.
-            self._stop(exc)
+            self._stop(exc, [finished.batch for finished in group])
             raise
 
-    def _stop(self, exc: Exception) -> None:
+    def _stop(self, exc: BaseException, batches: Sequence[RecordBatch]) -> None:
         """Publish nothing more, and end the worker with the first error."""
-        if not self._failed:
-            self._failed = True
-            self._fail(exc)
+        if self._failed or _is_shutdown(exc, batches):
+            return
+        self._failed = True
+        self._fail(exc)
+
+
+def _is_shutdown(exc: BaseException, batches: Sequence[RecordBatch]) -> bool:
+    """Return True if a task was cancelled by the shutdown of the worker, which has released its batches."""
+    if not isinstance(exc, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return bool(task and task.cancelling()) or all(batch.released for batch in batches)

@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from stream.classify import ClassifiedBatch, Prediction, RowResult
-from stream.errors import Poison, Reason
+from stream.errors import Poison, Reason, is_fault_of_record
 from stream.kafka.batches import RecordBatch
 from stream.observe.metrics import Metrics
+from stream.pipeline.output_records import pack_dead_letter, pack_tombstone, without_unencodable
 from stream.records import (
     DeadLetter,
     Decoded,
@@ -21,16 +23,16 @@ from stream.records import (
     Outgoing,
     Source,
     Tombstone,
-    dead_letter_headers,
-    pack_record,
     timestamps,
-    tombstone_headers,
 )
 from stream.settings import Route
 
 DEAD_LETTERS_KEPT = 6
 SHOWN_TEXTS = 3
 SHOWN_CHARS = 80
+
+
+log = structlog.get_logger(__name__)
 
 
 class EventSampler(Protocol):
@@ -115,11 +117,22 @@ class OutcomeWriter:
     def write(self, source: Source, decoded: Sequence[Decoded], results: Sequence[RowResult]) -> BatchOutput:
         """Return the output of a batch: one output record for each decoded record, in offset order.
 
+        A record whose output cannot be encoded becomes a dead letter.
+
         Args:
             source: the topic and the partition of the records.
             decoded: the decoded records, in offset order.
             results: the results of the events among them, in order.
         """
+        try:
+            return self._write(source, decoded, results)
+        except BaseException as exc:
+            if not is_fault_of_record(exc):
+                raise
+        known = without_unencodable(self._encoder, source, self._now_ms(), decoded, results)
+        return self._write(source, decoded, known)
+
+    def _write(self, source: Source, decoded: Sequence[Decoded], results: Sequence[RowResult]) -> BatchOutput:
         output = BatchOutput(source, decoded, results)
         events = [item for item in decoded if type(item) is Event]
         predictions = [result for result in results if type(result) is Prediction]
@@ -144,18 +157,26 @@ class OutcomeWriter:
             elif isinstance(item, DeadLetter):
                 self._dead_letter(output, item)
             elif isinstance(item, Tombstone):
-                output.tombstones += 1
-                record = item.record
-                records.append(pack_record(record.key, None, tombstone_headers(item), record.timestamp))
+                self._tombstone(output, item)
         return output
 
+    def _tombstone(self, output: BatchOutput, tombstone: Tombstone) -> None:
+        try:
+            packed = pack_tombstone(tombstone)
+        except BaseException as exc:
+            if not is_fault_of_record(exc):
+                raise
+            message = "the tombstone cannot be written"
+            dead = DeadLetter(tombstone.record, output.source, tombstone.id, Reason.DECODE, message)
+            self._dead_letter(output, dead)
+            return
+        output.tombstones += 1
+        output.for_topic(self._route.output_topic).append(packed)
+
     def _dead_letter(self, output: BatchOutput, dead: DeadLetter) -> None:
-        record = dead.record
         output.dead_counts[dead.reason] += 1
         output.dead_letters.append(dead)
-        output.for_topic(self._route.dead_topic).append(
-            pack_record(record.key, record.value, dead_letter_headers(dead, self._group), record.timestamp)
-        )
+        output.for_topic(self._route.dead_topic).append(pack_dead_letter(dead, self._group))
 
     def count(self, output: BatchOutput) -> None:
         """Count the outcomes of a batch and sample its events, once per batch after its confirmation."""
@@ -171,8 +192,12 @@ class OutcomeWriter:
             metrics.dead_letters.labels(route, reason.value).inc(number)
         now_ms = self._now_ms()
         metrics.event_age.observe(route, output.labelled, now_ms)
-        if self._sampler is not None:
+        if self._sampler is None:
+            return
+        try:
             self._sampler.sample(output.source, output.decoded, output.results, output.dead_letters, now_ms)
+        except Exception as exc:  # noqa: BLE001 - the status page must not end a worker that labels
+            log.warning("the status page cannot show a batch", error=type(exc).__name__)
 
 
 def record_batch_fields(

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from itertools import takewhile
 from typing import Generic, TypeVar
 
+from stream.isolation import checked_results, is_exit
+
 T = TypeVar("T")
 
 
@@ -81,14 +83,14 @@ class PartitionSequencer(Generic[T]):
     async def _send_group(self, ready: Sequence[Ticket[T]]) -> None:
         outcomes = [ticket.outcome for ticket in ready if ticket.outcome is not None]
         try:
-            sent = await self._send([ticket.item for ticket in ready])
+            sent = checked_results(await self._send([ticket.item for ticket in ready]), len(ready))
         except BaseException as exc:
             for outcome in outcomes:
                 if not outcome.done():
                     outcome.set_exception(exc)
                     # Retrieving the exception keeps asyncio from logging it if no task awaits the outcome.
                     outcome.exception()
-            if not isinstance(exc, Exception):
+            if is_exit(exc):
                 raise
             return
         for outcome, was_sent in zip(outcomes, sent, strict=True):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from stream.codec import Record
 from stream.errors import Reason
-from stream.records.events import DeadLetter, Decoded, Source, event_id
+from stream.records.events import DeadLetter, Decoded, Source, usable_id
 
 DAMAGED = "key, value and headers of the record cannot be told apart; the value holds the bytes of the record"
 NAMED = "the setting quarantine names this offset"
@@ -25,4 +25,4 @@ def set_aside(source: Source, records: Sequence[Record], decoded: Sequence[Decod
 
 def _dead_letter(source: Source, record: Record) -> DeadLetter:
     message = POINTER if record.damaged and record.value is None else NAMED
-    return DeadLetter(record, source, event_id(source, record), Reason.QUARANTINED, message)
+    return DeadLetter(record, source, usable_id(source, record), Reason.QUARANTINED, message)

@@ -25,7 +25,7 @@ from stream.classify import (
 )
 from stream.classify.cache import Key
 from stream.classify.heads.single_label import SingleLabelHead
-from stream.errors import DeviceError, Poison, Reason
+from stream.errors import BundleError, DeviceError, Poison, Reason
 from stream.runtime import Logits, PaddedBatch
 from stream.runtime.base import PaddedCost
 from tests.unit.small_bundle import WORDS, small_bundle
@@ -265,7 +265,10 @@ async def test_a_tokenizer_error_is_raised_in_every_waiting_call(
     with monkeypatch.context() as patched:
         patched.setattr(Tokeniser, "encode_inputs", fail)
         failures = await asyncio.gather(setup.results("good"), setup.results("good"), return_exceptions=True)
-    assert [type(failure) for failure in failures] == [ValueError, ValueError]
+    for failure in failures:
+        assert isinstance(failure, BundleError)
+        assert failure.exit_code == 3
+        assert "ValueError: no tokens" in failure.cause
     assert await setup.labels("good") == ["good"]
 
 
@@ -275,8 +278,9 @@ async def test_a_wrong_number_of_tokens_raises_instead_of_blocking(
     setup = Setup(tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(Tokeniser, "encode_inputs", lambda _tokeniser, _inputs: [])
-        with pytest.raises(ValueError, match="zip"):
+        with pytest.raises(BundleError) as raised:
             await asyncio.wait_for(setup.results("good"), 5)
+        assert "0 results for 1 items" in raised.value.cause
     assert await setup.labels("good") == ["good"]
 
 

@@ -12,6 +12,9 @@ from stream.errors import Poison, Reason
 from stream.runtime import Logits
 
 VALUE_DIGITS = 6
+# [rows, labels], and [rows, tokens, labels] of models that tag tokens.
+ROW_DIMENSIONS = 2
+TAG_DIMENSIONS = 3
 
 
 class Head(Protocol):
@@ -71,3 +74,27 @@ def replace_non_finite(predictions: Sequence[Prediction], finite: npt.NDArray[np
 def non_finite_logits() -> Poison:
     """Return the result of a row whose logits are not finite."""
     return Poison(Reason.MODEL, "the model's logits for this text are not finite")
+
+
+def finite_rows(logits: Logits, tokens: Sequence[Tokens]) -> npt.NDArray[np.bool_]:
+    """Return bool [rows], True where all logits of a row are finite; the logits of padding do not count.
+
+    Args:
+        logits: float32 [rows, labels] or [rows, tokens, labels].
+        tokens: the tokens of each row.
+    """
+    finite = np.isfinite(logits)
+    if finite.ndim == TAG_DIMENSIONS:
+        rows = [bool(row[: len(of_row)].all()) for row, of_row in zip(finite, tokens, strict=True)]
+        return np.array(rows, dtype=np.bool_)
+    return np.asarray(finite.reshape(len(tokens), -1).all(axis=1))
+
+
+def check_labels(logits: Logits, labels: int) -> None:
+    """Check that logits are [rows, labels].
+
+    Raises:
+        ValueError: the model returned another shape.
+    """
+    if logits.ndim != ROW_DIMENSIONS or logits.shape[1] != labels:
+        raise ValueError(f"the model returned logits of the shape {logits.shape} for {labels} labels")

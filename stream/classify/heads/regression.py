@@ -8,7 +8,7 @@ import numpy.typing as npt
 import orjson
 
 from stream.bundle import Manifest, TargetScale
-from stream.classify.heads.base import VALUE_DIGITS, replace_non_finite
+from stream.classify.heads.base import VALUE_DIGITS, check_labels, replace_non_finite
 from stream.classify.inputs import ModelInput, Prediction, RowResult
 from stream.classify.tokenise import Tokens
 from stream.runtime import Logits
@@ -27,10 +27,17 @@ class RegressionHead:
         logits: Logits,
         tokens: Sequence[Tokens] = (),  # noqa: ARG002
     ) -> list[RowResult]:
-        """Return a prediction for each row of float32 [rows, 1], `Poison` if the logit is not finite."""
-        finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
-        usable = np.where(finite, logits[:, 0], 0.0).astype(np.float64)
-        values = usable * self._scale.std + self._scale.mean
+        """Return a prediction for each row of float32 [rows, 1], `Poison` if the value is not finite.
+
+        Raises:
+            ValueError: the logits have another shape.
+        """
+        check_labels(logits, 1)
+        # A large logit or scale can overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = logits[:, 0].astype(np.float64) * self._scale.std + self._scale.mean
+        finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(scaled))
+        values = np.where(finite, scaled, 0.0)
         return replace_non_finite([_encode(value, cached=False) for value in values.tolist()], finite)
 
     def accepts(self, stored: bytes) -> bool:

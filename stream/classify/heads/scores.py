@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.bundle import Manifest
-from stream.classify.heads.base import replace_non_finite
+from stream.classify.heads.base import check_labels, replace_non_finite
 from stream.classify.inputs import ModelInput, Prediction, RowResult
 from stream.classify.tokenise import Tokens
 from stream.codec import MILLIONTHS, SCORE_BYTES, Scores
@@ -26,10 +26,18 @@ class ScoresHead(ABC):
         logits: Logits,
         tokens: Sequence[Tokens] = (),  # noqa: ARG002
     ) -> list[RowResult]:
-        """Return a prediction for each row of float32 [rows, labels], `Poison` if a logit is not finite."""
-        finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(logits).all(axis=1))
-        usable = logits if finite.all() else np.where(finite[:, None], logits, 0.0)
-        scores = np.rint(self._activate(usable / self._temperature) * MILLIONTHS).astype("<u4")
+        """Return a prediction for each row of float32 [rows, labels], `Poison` if a logit is not finite.
+
+        Raises:
+            ValueError: the logits have another shape.
+        """
+        check_labels(logits, len(self._labels))
+        # Large logits can overflow in the division.
+        with np.errstate(over="ignore"):
+            scaled = logits / self._temperature
+        finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(scaled).all(axis=1))
+        usable = scaled if finite.all() else np.where(finite[:, None], scaled, 0.0)
+        scores = np.rint(self._activate(usable) * MILLIONTHS).astype("<u4")
         return replace_non_finite(self._encode(scores, cached=False), finite)
 
     def accepts(self, stored: bytes) -> bool:

@@ -41,6 +41,9 @@ class TokenHead:
         Args:
             logits: float32 [tokens, labels] for each row; logits beyond the row's tokens are padding.
             tokens: the tokens of each row, with their text.
+
+        Raises:
+            ValueError: the logits have another shape.
         """
         return [
             self._predict_row(row[: len(of_row)], cast(TextTokens, of_row))
@@ -48,14 +51,21 @@ class TokenHead:
         ]
 
     def _predict_row(self, logits: Logits, tokens: TextTokens) -> RowResult:
-        if not np.isfinite(logits).all():
+        if logits.shape != (len(tokens), len(self._tags)):
+            raise ValueError(
+                f"the model returned logits of the shape {logits.shape}"
+                f" for {len(tokens)} tokens and {len(self._tags)} tags"
+            )
+        with np.errstate(over="ignore"):
+            scaled = logits / self._temperature
+        if not np.isfinite(scaled).all():
             return non_finite_logits()
         pieces = split_pieces(
             tokens.text, tokens.offsets, tokens.word_ids, tokens.special_tokens_mask, self._subwords
         )
         spans: list[Span] = []
         if pieces:
-            scores = softmax(logits[[piece.at for piece in pieces]] / self._temperature)
+            scores = softmax(scaled[[piece.at for piece in pieces]])
             best = scores.argmax(axis=1)
             highest = scores[np.arange(len(pieces)), best].tolist()
             tags = [self._tags[index] for index in best.tolist()]
