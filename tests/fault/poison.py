@@ -24,9 +24,12 @@ class Poison:
 
 def poison_records() -> list[Poison]:
     """Return all kinds, each once."""
-    named = [Poison(name, encode_body(key, value, headers), outcome) for name, outcome, key, value, headers in _named()]
+    named = [
+        Poison(name, encode_body(key, value, headers), outcome)
+        for name, outcome, key, value, headers in _named()
+    ]
     framed = [Poison(name, body, outcome) for name, outcome, body in _framed()]
-    rng = Random(16)  # noqa: S311 - reproducible inputs, no secrets
+    rng = Random(16)
     drawn = [Poison(f"random {number}", random_body(rng), ANY) for number in range(RANDOM_KINDS)]
     return [*named, *framed, *drawn]
 
@@ -62,14 +65,38 @@ def _named() -> Iterator[tuple[str, str, bytes | None, bytes | None, list[Header
     yield "JSON of 3,000 brackets", "decode", None, b"[" * 3_000, []
     yield "JSON of 100,000 braces", "decode", None, b'{"a":' * 100_000, []
     nested = b'{"specversion":"1.0","id":"1","source":"s","type":"t","data":' + b'{"a":' * 1_000
-    yield "a structured CloudEvent nested 1,000 deep", "decode", None, nested + b"1" + b"}" * 1_001, STRUCTURED
+    yield (
+        "a structured CloudEvent nested 1,000 deep",
+        "decode",
+        None,
+        nested + b"1" + b"}" * 1_001,
+        STRUCTURED,
+    )
     for time in (b"9999-12-31T24:00:00Z", b"0000-01-01T00:00:00Z", b"2026-13-45T99:99:99Z", b"\xff"):
-        yield f"ce_time {time!r}", ANY, None, TEXT, [*CLOUD, (b"ce_time", time), (b"content-type", b"application/json")]
+        yield (
+            f"ce_time {time!r}",
+            ANY,
+            None,
+            TEXT,
+            [*CLOUD, (b"ce_time", time), (b"content-type", b"application/json")],
+        )
     yield "a header name that is not UTF-8", LABEL, b"k", TEXT, [(b"\xff\xfe", b"v")]
     yield "a header name that is not UTF-8 on a dead letter", "decode", b"k", b"{", [(b"\xff\xfe", b"v")]
     yield "a header name that is not UTF-8 on a tombstone", LABEL, b"k", None, [(b"\xff\xfe", b"v")]
-    yield "a header name that is not UTF-8 beside a trace", LABEL, b"k", TEXT, [(b"\xff", b"v"), (b"traceparent", b"x")]
-    yield "null headers", LABEL, b"k", TEXT, [(b"h", None), (b"content-type", None), (b"labelstream-id", None)]
+    yield (
+        "a header name that is not UTF-8 beside a trace",
+        LABEL,
+        b"k",
+        TEXT,
+        [(b"\xff", b"v"), (b"traceparent", b"x")],
+    )
+    yield (
+        "null headers",
+        LABEL,
+        b"k",
+        TEXT,
+        [(b"h", None), (b"content-type", None), (b"labelstream-id", None)],
+    )
     yield "an id of 1,024 characters", LABEL, None, _event(b'"id":"%b"' % (b"i" * 1_024)), []
     yield "an id of 1,025 characters", "schema", None, _event(b'"id":"%b"' % (b"i" * 1_025)), []
     yield "an id of 900 KB", "schema", None, _event(b'"id":"%b"' % (b"i" * 900_000)), []
@@ -93,12 +120,38 @@ def _named() -> Iterator[tuple[str, str, bytes | None, bytes | None, list[Header
     yield "a trace that is no trace", LABEL, None, TEXT, [(b"traceparent", b"\xff" * 55)]
     for charset in (b"utf-16", b"iso-2022-jp", b"latin-1"):
         encoded = "refund".encode(charset.decode())
-        yield f"text in {charset.decode()}", LABEL, None, encoded, [(b"content-type", b"text/plain; charset=" + charset)]
+        yield (
+            f"text in {charset.decode()}",
+            LABEL,
+            None,
+            encoded,
+            [(b"content-type", b"text/plain; charset=" + charset)],
+        )
     yield "an unknown charset", "decode", None, b"refund", [(b"content-type", b"text/plain; charset=klingon")]
-    yield "a charset that is no text", "decode", None, b"cmVmdW5k", [(b"content-type", b"text/plain; charset=base64")]
-    yield "UTF-16 with half a character", "decode", None, b"\xff\xfea", [(b"content-type", b"text/plain; charset=utf-16")]
-    base64 = b'{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"%b","data_base64":"%b"}'
-    yield "JSON in data_base64", LABEL, None, base64 % (b"application/json", b"eyJ0ZXh0IjoicmVmdW5kIn0="), STRUCTURED
+    yield (
+        "a charset that is no text",
+        "decode",
+        None,
+        b"cmVmdW5k",
+        [(b"content-type", b"text/plain; charset=base64")],
+    )
+    yield (
+        "UTF-16 with half a character",
+        "decode",
+        None,
+        b"\xff\xfea",
+        [(b"content-type", b"text/plain; charset=utf-16")],
+    )
+    base64 = (
+        b'{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"%b","data_base64":"%b"}'
+    )
+    yield (
+        "JSON in data_base64",
+        LABEL,
+        None,
+        base64 % (b"application/json", b"eyJ0ZXh0IjoicmVmdW5kIn0="),
+        STRUCTURED,
+    )
     yield "Avro in data_base64", "schema", None, base64 % (b"avro/binary", b"T2JqAQ=="), STRUCTURED
     yield "data_base64 that is no base64", ANY, None, base64 % (b"application/json", b"!!!"), STRUCTURED
     foreign = [*CLOUD, (b"x", None), (b"\xff", b"\xff"), (b"content-type", b"application/json")]

@@ -1,4 +1,4 @@
-"""No record stops its partition: each has one outcome, and the records around it are labelled, on Apache Kafka."""
+"""No record stops its partition: each has one outcome, and the records around it are labelled."""
 
 import hashlib
 import json
@@ -78,8 +78,12 @@ def test_every_record_has_one_outcome_and_none_stops_its_partition(
     ]
     offsets = produce_batches(apache_kafka.address, route, bodies)
     assert all(isinstance(offset, int) for offset in offsets[::2])
-    accepted = {offset: kind for kind, offset in zip(kinds, offsets[1::2], strict=True) if isinstance(offset, int)}
-    refused = [kind.name for kind, offset in zip(kinds, offsets[1::2], strict=True) if not isinstance(offset, int)]
+    accepted = {
+        offset: kind for kind, offset in zip(kinds, offsets[1::2], strict=True) if isinstance(offset, int)
+    }
+    refused = [
+        kind.name for kind, offset in zip(kinds, offsets[1::2], strict=True) if not isinstance(offset, int)
+    ]
     print(f"{len(accepted)} kinds accepted by the broker, refused: {refused}")
     assert len(accepted) > 100
     bundle = panicking_bundle(tiny_bundle, tmp_path / "panics")
@@ -90,7 +94,10 @@ def test_every_record_has_one_outcome_and_none_stops_its_partition(
         worker = start_worker(apache_kafka, route, **settings)
         assert f'"codec": "{codec}"' in worker.log
         until(
-            lambda: worker.check() or apache_kafka.committed(worker.group, route) == apache_kafka.end_offsets(route),
+            lambda: (
+                worker.check()
+                or apache_kafka.committed(worker.group, route) == apache_kafka.end_offsets(route)
+            ),
             RECOVERY_S,
             "every offset committed",
         )
@@ -122,7 +129,9 @@ def check_outcomes(kafka: ApacheKafka, route: str, accepted: dict[int, Poison]) 
     wrong = {}
     for offset in range(end):
         kind = accepted.get(offset)
-        found = LABEL if offset in labels else (dead[offset].header(b"labelstream-error-reason") or b"").decode()
+        found = (
+            LABEL if offset in labels else (dead[offset].header(b"labelstream-error-reason") or b"").decode()
+        )
         expected = LABEL if kind is None else kind.outcome
         if expected not in (found, ANY):
             wrong[kind.name if kind else f"good record {offset}"] = (expected, found)

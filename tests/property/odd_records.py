@@ -158,7 +158,7 @@ def _key(rng: Random) -> bytes | None:
 
 
 def _headers(rng: Random) -> list[Header]:
-    if rng.random() < 0.4:
+    if rng.random() < 0.7:
         return []
     return [_header(rng) for _ in range(rng.randint(1, 5))]
 
@@ -179,7 +179,7 @@ def _value(rng: Random) -> bytes | None:
 def _event(rng: Random) -> bytes:
     members: dict[str, object] = {"text": rng.choice(TEXTS)}
     for name in ("id", "text_pair", "metadata", "time", "text", "other"):
-        if rng.random() < 0.3:
+        if rng.random() < 0.15:
             members[name] = rng.choice(SCALARS) if name != "text" or rng.random() < 0.5 else rng.choice(TEXTS)
     return json.dumps(members, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
 
@@ -209,4 +209,4 @@ VALUES: tuple[Callable[[Random], bytes | None], ...] = (
     _cloud_event,
     _flipped,
 )
-WEIGHTS = (1, 1, 3, 2, 6, 3, 3)
+WEIGHTS = (1, 1, 3, 2, 12, 3, 3)

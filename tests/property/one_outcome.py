@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from stream.classify import (
     make_head,
 )
 from stream.codec import PYTHON_ONLY, EncodedRecords, load_codec
-from stream.codec.wire import varint
+from stream.codec.wire import encode_record
 from stream.errors import Reason
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import OutcomeWriter
@@ -41,22 +41,13 @@ Output = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]], int]
 """Topic, key, value, headers without the new trace, timestamp."""
 
 
-class OneBatch:
-    """A fetched batch that holds these record bodies."""
-
-    def __init__(self, bodies: Sequence[bytes], timestamps: Sequence[int]) -> None:
-        parts = []
-        for at, (body, timestamp) in enumerate(zip(bodies, timestamps, strict=True)):
-            record = b"\0" + _signed_varint(timestamp) + _signed_varint(at) + body
-            parts.append(varint(len(record)) + record)
-        self._data = b"".join(parts)
-        self._count = len(bodies)
-
-    def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError("a batch of record format 2 is read from its bytes")
-
-    def encoded(self) -> EncodedRecords:
-        return EncodedRecords(self._data, 0, len(self._data), self._count, FIRST_OFFSET, 0, False)
+def one_batch(bodies: Sequence[bytes], timestamps: Sequence[int]) -> EncodedRecords:
+    """Return a fetched batch that holds these record bodies."""
+    data = b"".join(
+        encode_record(timestamp, at, body)
+        for at, (body, timestamp) in enumerate(zip(bodies, timestamps, strict=True))
+    )
+    return EncodedRecords(data, 0, len(data), len(bodies), FIRST_OFFSET, 0, False, len(bodies) - 1)
 
 
 class ConstantRuntime:
@@ -104,7 +95,8 @@ class RecordPath:
 
     async def run(self, bodies: Sequence[bytes], timestamps: Sequence[int]) -> list[Output]:
         """Return the output records of a batch, by source offset."""
-        records = self.codec.unpack(OneBatch(bodies, timestamps), FIRST_OFFSET)
+        parts = self.codec.unpack(one_batch(bodies, timestamps), FIRST_OFFSET)
+        records = [record for part in parts for record in part]
         assert [record.offset for record in records] == [FIRST_OFFSET + at for at in range(len(bodies))]
         decoded = self._decoder.decode_all(SOURCE, records)
         texts = [item.text for item in decoded if type(item) is Event]
@@ -145,24 +137,25 @@ def check_outputs(outputs: Sequence[Output]) -> None:
         assert 0 < len(named["labelstream-id"].decode()) <= MAX_ID_CHARS
 
 
-def check_both(paths: Sequence[RecordPath], bodies: Sequence[bytes], timestamps: Sequence[int]) -> None:
-    """Check one batch on all codecs: one outcome for each record, the same on each codec."""
+def outcome_of(output: Output) -> str:
+    """Return `label`, `tombstone` or the reason of a dead letter."""
+    topic, _, value, headers, _ = output
+    if topic == ROUTE.dead_topic:
+        return dict(headers)["labelstream-error-reason"].decode()
+    return "label" if value is not None else "tombstone"
+
+
+def check_both(
+    paths: Sequence[RecordPath], bodies: Sequence[bytes], timestamps: Sequence[int]
+) -> Sequence[Output]:
+    """Check one batch on all codecs, and return its output: one for each record, the same on each codec."""
     outputs = [asyncio.run(path.run(bodies, timestamps)) for path in paths]
     check_outputs(outputs[0])
     for other in outputs[1:]:
         assert other == outputs[0]
+    return outputs[0]
 
 
 def _comparable(record: Any) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]], int]:
     key, value, headers, timestamp = contents(record)
     return key, value, [header for header in headers if header[0] != "traceparent"], timestamp
-
-
-def _signed_varint(number: int) -> bytes:
-    raw = (number << 1 ^ number >> 63) & (2**64 - 1)
-    encoded = bytearray()
-    while raw >= 0x80:
-        encoded.append(raw & 0x7F | 0x80)
-        raw >>= 7
-    encoded.append(raw)
-    return bytes(encoded)

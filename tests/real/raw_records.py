@@ -64,7 +64,9 @@ def _framed(at: int, body: bytes) -> bytes:
     return varint(len(record)) + record
 
 
-def produce_batches(address: str, topic: str, batches: Sequence[bytes], partition: int = 0) -> list[int | str]:
+def produce_batches(
+    address: str, topic: str, batches: Sequence[bytes], partition: int = 0
+) -> list[int | str]:
     """Produce batches one by one; return the base offset of each, or the name of the broker's refusal."""
     return asyncio.run(_produce(address, topic, batches, partition))
 
