@@ -205,4 +205,4 @@ class Decoder:
 def _check_undamaged(record: Record) -> None:
     # Only a codec knows damaged records; those of a file or a test have no such attribute.
     if getattr(record, "damaged", False):
-        raise Poison(Reason.DECODE, "the record's key, value and headers cannot be told apart")
+        raise Poison(Reason.DECODE, "the record is damaged: its key, value and headers cannot be separated")
