@@ -105,16 +105,9 @@ def decode_text(value: bytes, charset: str = "") -> str:
         if codec == "utf_8":
             return value.decode("utf-8").removeprefix("\ufeff")
         marks, without_mark = _BYTE_ORDERED.get(codec, ((), codec))
-        text = value.decode(codec if value.startswith(marks) else without_mark)
-        # A codec may produce lone surrogates, which no UTF-8 can hold.
-        text.encode("utf-8")
+        return value.decode(codec if value.startswith(marks) else without_mark)
     except UnicodeDecodeError as exc:
         raise Poison(Reason.DECODE, f"not {_shown_charset(charset)} at byte {exc.start}") from None
-    except UnicodeEncodeError as exc:
-        raise Poison(
-            Reason.DECODE, f"not {_shown_charset(charset)}: a lone surrogate at character {exc.start}"
-        ) from None
-    return text
 
 
 def show(name: str) -> str:

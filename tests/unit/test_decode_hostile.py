@@ -197,7 +197,7 @@ def test_every_other_error_is_the_fault_of_its_record() -> None:
 
 
 class DamagedRecord(FakeRecord):
-    """A record whose parts cannot be told apart."""
+    """A record whose parts cannot be separated."""
 
     damaged = True
 
