@@ -110,7 +110,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return ordinary or None, active
 
     def _end_if_unreadable(self, errors: Mapping[TP, UnreadableBatchError]) -> None:
-        """Raise the error of a partition whose earlier events are finished, so that the drain commits them."""
+        """Raise the error of a partition whose earlier events are finished, so the drain commits them."""
         for tp, error in errors.items():
             if self.ranges[tp].idle:
                 raise error

@@ -1,7 +1,7 @@
 """Decompression of fetched batches, with a limit on the size of the result.
 
 Each function returns the decompressed bytes, or raises `TooLargeError` before it has stored more than the
-limit.
+limit. As in Kafka's brokers and clients, bytes after the end of a gzip stream or an LZ4 frame are ignored.
 """
 
 import zlib
@@ -16,6 +16,7 @@ GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 
 # Kafka's producers write one member; each further one copies the rest of the data.
 MAX_GZIP_MEMBERS = 100
+GZIP_MAGIC = b"\x1f\x8b\x08"
 XERIAL = b"\x82SNAPPY\0"
 XERIAL_HEADER_SIZE = 16
 LZ4_MAGIC = 0x184D2204
@@ -63,8 +64,8 @@ def _gzip(data: bytes, limit: int) -> bytes:
             raise TooLargeError(limit)
         if not stream.eof:
             raise ValueError("its records cannot be decompressed: the gzip stream is truncated")
-        data = stream.unused_data.lstrip(b"\0")
-        if not data:
+        data = stream.unused_data
+        if not data.startswith(GZIP_MAGIC):
             return members[0] if len(members) == 1 else b"".join(members)
     raise ValueError(f"its gzip stream has more than {MAX_GZIP_MEMBERS} members")
 
@@ -75,7 +76,7 @@ def _snappy(data: bytes, limit: int) -> bytes:
         return bytes(cramjam.snappy.decompress_raw(data))
     blocks: list[Any] = []
     at, room = 0, limit
-    while at < len(data):
+    while len(data) - at >= 4:
         if data.startswith(XERIAL, at):
             at += XERIAL_HEADER_SIZE
             continue
@@ -84,7 +85,11 @@ def _snappy(data: bytes, limit: int) -> bytes:
         if size > len(data) - at:
             raise ValueError("its records cannot be decompressed: a snappy block extends past the batch")
         block = data[at : at + size]
-        room -= _check_snappy_size(block, room, limit)
+        expanded = _check_snappy_size(block, room, limit)
+        if not expanded:
+            # An empty block ends the stream in Kafka's brokers and clients.
+            break
+        room -= expanded
         blocks.append(cramjam.snappy.decompress_raw(block))
         at += size
     return b"".join(blocks)
@@ -99,7 +104,8 @@ def _check_snappy_size(block: bytes, room: int, limit: int) -> int:
 
 
 def _lz4(data: bytes, limit: int) -> bytes:
-    return _bounded(cramjam.lz4, data, _lz4_bound(data), limit)
+    bound, end = _lz4_frame(data)
+    return _bounded(cramjam.lz4, data[:end], bound, limit)
 
 
 def _zstd(data: bytes, limit: int) -> bytes:
@@ -124,12 +130,15 @@ def _bounded(library: Any, data: bytes, bound: int, limit: int) -> bytes:
     return bytes(memoryview(room)[:size])
 
 
-def _lz4_bound(data: bytes) -> int:
-    """Return a size that the result of a frame does not exceed, from the sizes of its blocks."""
+def _lz4_frame(data: bytes) -> tuple[int, int]:
+    """Return a size that the result of the first frame does not exceed, and the end of the frame.
+
+    Both follow from the sizes of the frame's blocks.
+    """
     try:
         magic, flags, block = unpack_from("<IBB", data)
         if magic != LZ4_MAGIC:
-            return UNKNOWN_SIZE
+            return UNKNOWN_SIZE, len(data)
         block_bytes = 2 ** (8 + 2 * (block >> 4 & 7))
         checksum = 4 if flags & 0x10 else 0
         at = 7 + (8 if flags & 0x08 else 0) + (4 if flags & 0x01 else 0)
@@ -144,12 +153,15 @@ def _lz4_bound(data: bytes) -> int:
             at += stored + checksum
         at += 4 if flags & 0x04 else 0
     except StructError:
-        return UNKNOWN_SIZE
-    return bound if at == len(data) else UNKNOWN_SIZE
+        return UNKNOWN_SIZE, len(data)
+    return bound, at
 
 
 def _zstd_bound(data: bytes) -> int:
-    """Return the same for zstd. A compressed block holds at most 128 KiB (RFC 8878)."""
+    """Return a size that the result of one frame does not exceed, or an unknown size for several frames.
+
+    A compressed block holds at most 128 KiB (RFC 8878).
+    """
     try:
         magic, descriptor = unpack_from("<IB", data)
         if magic != ZSTD_MAGIC:

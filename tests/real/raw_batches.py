@@ -1,0 +1,127 @@
+"""Record batches with any bytes, written to a broker as they are."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
+from aiokafka.structs import TopicPartition
+
+from stream.codec.wire import encode_body, encode_record, varint
+from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes
+from stream.kafka.faust.wire_batch import CRC_COUNTS_FROM, HEADER, LENGTH_COUNTS_FROM
+
+TIMESTAMP = 1_763_632_800_000
+
+
+def batch(
+    records: bytes,
+    count: int,
+    *,
+    compression: int = 0,
+    last_delta: int | None = None,
+    first_offset: int = 0,
+) -> bytes:
+    """Return a batch of record format 2 with a valid checksum.
+
+    Args:
+        records: the encoded records, compressed if `compression` says so.
+        count: the number of records that the header declares.
+        compression: the compression type that the header declares.
+        last_delta: the last offset, relative to the first one; by default that of a batch without gaps.
+        first_offset: the first offset; a broker replaces it.
+    """
+    last = count - 1 if last_delta is None else last_delta
+    fields = (compression, last, TIMESTAMP, TIMESTAMP, -1, -1, -1, count)
+    length = HEADER.size + len(records) - LENGTH_COUNTS_FROM
+    unchecked = HEADER.pack(first_offset, length, -1, 2, 0, *fields) + records
+    crc = calc_crc32c(unchecked[CRC_COUNTS_FROM:])
+    return HEADER.pack(first_offset, length, -1, 2, crc, *fields) + records
+
+
+def record(
+    number: int, value: bytes | None, key: bytes | None = None, headers: Sequence[tuple[str, Any]] = ()
+) -> bytes:
+    """Return an encoded record; the bytes of a header name that are not UTF-8 are surrogates."""
+    return encode_record(0, number, encode_body(key, value, headers))
+
+
+def odd_record(number: int, body: bytes) -> bytes:
+    """Return a record with any bytes after its offset delta."""
+    content = b"\0\0" + varint(number) + body
+    return varint(len(content)) + content
+
+
+class RawBatch:
+    """Stands in for aiokafka's `BatchBuilder`, with finished bytes."""
+
+    def __init__(self, data: bytes, count: int) -> None:
+        self._data = data
+        self._count = count
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def closed(self) -> bool:
+        return True
+
+    def record_count(self) -> int:
+        return self._count
+
+    def size(self) -> int:
+        return len(self._data)
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+        raise AssertionError("the producer is not idempotent")
+
+    def _build(self) -> bytes:
+        return self._data
+
+
+def produce_batches(address: str, topic: str, *batches: bytes, partition: int = 0) -> list[int]:
+    """Write batches to a partition, and return the first offset of each.
+
+    Raises:
+        KafkaError: the broker refused a batch.
+    """
+    return asyncio.run(_produce(address, topic, batches, partition))
+
+
+async def _produce(address: str, topic: str, batches: Sequence[bytes], partition: int) -> list[int]:
+    producer = AIOKafkaProducer(bootstrap_servers=address, acks="all", retry_backoff_ms=20)
+    await producer.start()
+    try:
+        offsets = []
+        for data in batches:
+            confirmation: Any = await producer.send_batch(
+                RawBatch(data, HEADER.unpack_from(data)[-1]), topic, partition=partition
+            )
+            offsets.append((await confirmation).offset)
+        return offsets
+    finally:
+        await producer.stop()
+
+
+def read_records(address: str, topic: str, count: int, partition: int = 0) -> list[Any]:
+    """Return the first records of a partition, read by the codec, which reads any header name."""
+    return asyncio.run(_read(address, TopicPartition(topic, partition), count))
+
+
+async def _read(address: str, tp: TopicPartition, count: int) -> list[Any]:
+    keep_fetched_bytes()
+    consumer = AIOKafkaConsumer(bootstrap_servers=address, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer._fetcher._records = FetchBuffer(lambda _: True)
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        records: list[Any] = []
+        while len(records) < count:
+            fetched = await consumer._fetcher.fetched_records([tp], timeout=1)
+            if not fetched:
+                break
+            records += fetched[tp]
+        return records
+    finally:
+        await consumer.stop()
