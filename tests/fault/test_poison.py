@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stream.bundle import FILE_NAME, Bundle
+from stream.bundle import Bundle
 from stream.codec import PYTHON_ONLY
 from tests.fault.poison import ANY, LABEL, Poison, poison_records
 from tests.pipeline import StartWorker, event, start_worker, tiny_bundle
@@ -23,6 +23,7 @@ __all__ = ["start_worker", "tiny_bundle"]
 
 INPUT_BYTES, LABEL_BYTES, DEAD_BYTES = 3_000_000, 600_000, 400_000
 RECOVERY_S = 120.0
+MANIFEST = "labelstream.json"
 PANICS = {"type": "Split", "pattern": {"Regex": "(a|a|aa)+$"}, "behavior": "Isolated", "invert": False}
 
 
@@ -32,10 +33,10 @@ def panicking_bundle(bundle: Bundle, folder: Path) -> Path:
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [PANICS, tokenizer["pre_tokenizer"]]}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    manifest = json.loads((folder / FILE_NAME).read_text())
+    manifest = json.loads((folder / MANIFEST).read_text())
     digest = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
     manifest["files"]["tokenizer.json"] = f"sha256:{digest}"
-    (folder / FILE_NAME).write_text(json.dumps(manifest))
+    (folder / MANIFEST).write_text(json.dumps(manifest))
     return folder
 
 
