@@ -36,6 +36,7 @@ METAVARS = {
     "certfile": "FILE",
     "keyfile": "FILE",
     "k": "LABELS",
+    "letter": "ACTION",
 }
 
 
