@@ -19,6 +19,7 @@ from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v8
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from faust.app.base import App
@@ -69,6 +70,7 @@ PRIVATE_NAMES: dict[object, tuple[str, ...]] = {
     Sender: ("_txn_manager",),
     SendProduceReqHandler: ("_batches", "_sender"),
     TransactionManager: ("_sequence_numbers",),
+    ProduceRequest: ("_CLASSES",),
     Fetcher: ("_fetch_max_wait_ms", "_fetch_min_bytes", "_records"),
     FetchResult: ("_partition_records", "_topic_partition", "_update_position"),
     PartitionRecords: (
@@ -111,7 +113,7 @@ OVERRIDDEN_OR_CALLED: dict[object, tuple[str, ...]] = {
     AIOKafkaProducer: ("client", "create_batch", "partitions_for", "send_batch"),
     MessageAccumulator: ("flush", "reenqueue"),
     MessageBatch: ("failure",),
-    SendProduceReqHandler: ("handle_response",),
+    SendProduceReqHandler: ("create_request", "handle_response"),
     TransactionManager: ("increment_sequence_number",),
     FetchResult: ("check_assignment", "getall", "has_more"),
     PartitionRecords: ("next_fetch_offset",),
@@ -391,3 +393,9 @@ def test_the_sequence_number_advances_when_a_batch_is_sent_and_one_batch_is_in_f
 def test_a_batch_expires_by_the_accumulators_time_and_a_stop_flushes() -> None:
     assert "MessageBatch(tp, builder, self._batch_ttl" in inspect.getsource(MessageAccumulator), UPGRADE
     assert "await self.flush()" in inspect.getsource(MessageAccumulator.close), UPGRADE
+
+
+def test_aiokafka_reads_version_8_of_the_produce_response_and_does_not_request_it() -> None:
+    assert ProduceRequest_v8 not in ProduceRequest._CLASSES, f"remove create_request: {UPGRADE}"
+    assert "reversed(self._CLASSES)" in inspect.getsource(ProduceRequest.prepare), UPGRADE
+    assert "global_error,\n" in inspect.getsource(SendProduceReqHandler.handle_response), UPGRADE

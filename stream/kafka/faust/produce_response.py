@@ -5,6 +5,7 @@ from typing import Any
 from aiokafka.errors import DuplicateSequenceNumber, InvalidProducerEpoch, NoError, for_code
 from aiokafka.producer import sender
 from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.protocol.produce import ProduceRequest_v8
 from aiokafka.structs import TopicPartition
 
 from stream.kafka.faust.packed_batch import PackedBatch
@@ -42,6 +43,12 @@ class ProduceResponseHandler(SendProduceReqHandler):  # type: ignore[misc]
     """
 
     _batches: dict[TopicPartition, Any]
+
+    def create_request(self) -> Any:
+        """Return a request whose response contains the broker's messages, if the broker supports it."""
+        request = super().create_request()
+        request._CLASSES = (*request._CLASSES, ProduceRequest_v8)
+        return request
 
     def handle_response(self, response: Any) -> None:
         """Fail the refused batches with a `ProduceError`, and leave the others to aiokafka."""

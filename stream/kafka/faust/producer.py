@@ -37,14 +37,18 @@ class BatchProducer(driver.Producer):  # type: ignore[misc]
         handle_produce_responses()
         return prepare_producer(super()._new_producer(transactional_id), self._on_retry)
 
-    async def on_stop(self) -> None:
-        """Stop without a flush.
+    async def flush(self) -> None:
+        """Do nothing.
 
-        The drain has waited for the batches in flight, and the rest is released: other workers write it
-        again. A flush waits without limit for a batch that the broker does not confirm.
+        Faust flushes when the worker stops. The drain has waited for the batches in flight by then, and the
+        rest is released: its next owner writes it again. A flush waits without limit for a batch that the
+        broker does not confirm.
         """
+
+    async def on_stop(self) -> None:
+        """Stop without a flush."""
         if self._producer is not None:
-            self._producer._message_accumulator.flush = _skip_flush
+            self._producer._message_accumulator.flush = self.flush
         await super().on_stop()
 
 
@@ -68,7 +72,3 @@ def prepare_producer(producer: Any, on_retry: Callable[[], None]) -> Any:
 
     accumulator.reenqueue = reenqueue
     return producer
-
-
-async def _skip_flush() -> None:
-    """Do nothing, in place of aiokafka's flush."""
