@@ -113,7 +113,7 @@ class PartitionWriter:
             async with asyncio.timeout(deadline.remaining()):
                 await (await self._enqueue(batch, topic, partition))
         except TimeoutError:
-            error = batch.last_error or await self._metadata_error(topic)
+            error = await self._metadata_error(topic) or batch.last_error
             raise unconfirmed_error(topic, partition, error, deadline.seconds) from None
         except (KafkaError, ProduceError) as exc:
             if is_too_large(exc):
@@ -128,7 +128,8 @@ class PartitionWriter:
             try:
                 if partition in await producer.partitions_for(topic):
                     return await producer.send_batch(batch, topic, partition=partition)
-                # The partition was added after the producer's last request for metadata.
+                # The partition was added after the producer's last request for metadata, or it does not exist.
+                batch.last_error = UnknownTopicOrPartitionError()
                 await producer.client.force_metadata_update()
             except (KafkaTimeoutError, UnknownTopicOrPartitionError) as exc:
                 # The producer waits for shorter than the deadline.

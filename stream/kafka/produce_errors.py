@@ -62,13 +62,12 @@ EXPLANATIONS: dict[int, Explanation] = {
     MessageSizeTooLargeError.errno: TOO_LARGE,
     RecordListTooLargeError.errno: TOO_LARGE,
     TopicAuthorizationFailedError.errno: Explanation(
-        "the user may not write to {topic}: the permissions lack Write",
+        "the user lacks WRITE on {topic}",
         "grant the permissions: kafka-acls.sh --bootstrap-server HOST:PORT --add --allow-principal User:NAME "
-        "--operation Write --operation Describe --topic {topic}",
+        "--operation Write --topic {topic}",
     ),
     ClusterAuthorizationFailedError.errno: Explanation(
-        "the user may not use an idempotent producer: the permissions lack IdempotentWrite on the cluster, "
-        "or Write on {topic}",
+        "the user lacks WRITE on {topic}, or, on brokers before 2.8, IDEMPOTENT_WRITE on the cluster",
         "grant it: kafka-acls.sh --bootstrap-server HOST:PORT --add --allow-principal User:NAME "
         "--operation IdempotentWrite --cluster",
     ),

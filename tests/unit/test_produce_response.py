@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import ClusterAuthorizationFailedError, ProducerFenced, TopicAuthorizationFailedError
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender
 from aiokafka.producer.transaction_manager import TransactionManager
@@ -70,7 +70,7 @@ def answer(at: TopicPartition, code: int, message: str | None = None, *records: 
     return (at.partition, code, 0, -1, 0, [(n, text) for n, text in enumerate(records)], message)
 
 
-@pytest.mark.parametrize("code", [2, 10, 18, 29, 31, 32, 87, 99])
+@pytest.mark.parametrize("code", [2, 10, 18, 32, 87, 99])
 async def test_the_next_batch_has_the_sequence_number_of_the_refused_one(code: int) -> None:
     producer = Producer()
     first, _ = producer.send(AT, 5)
@@ -119,6 +119,17 @@ async def test_a_response_of_an_older_version_has_no_message() -> None:
     error = batch.future.exception()
     assert isinstance(error, ProduceError)
     assert (error.code, error.detail) == (10, "")
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"), [(29, TopicAuthorizationFailedError), (31, ClusterAuthorizationFailedError)]
+)
+async def test_a_missing_permission_is_an_error_of_aiokafka(code: int, raised: type[Exception]) -> None:
+    producer = Producer()
+    refused, refused_at = producer.send(AT, 3)
+    producer.respond([refused], answer(AT, code))
+    assert isinstance(refused.future.exception(), raised)
+    assert producer.send(AT, 1)[1] == refused_at
 
 
 async def test_duplicates_and_fencing_are_left_to_aiokafka() -> None:

@@ -422,6 +422,20 @@ async def test_a_deleted_topic_is_named_at_the_deadline() -> None:
     assert "labelstream topics create" in failure.value.fix
 
 
+async def test_a_partition_that_no_longer_exists_is_named_at_the_deadline() -> None:
+    producer = AddedPartitions({"texts": 4, "labels": 4}, {"texts": 4, "labels": 4})
+
+    async def partitions_for(topic: str) -> set[int]:
+        counts.append(topic)
+        return {0, 1, 2, 3} if topic == "texts" or counts.count("labels") == 1 else {0}
+
+    counts: list[str] = []
+    producer.partitions_for = partitions_for  # type: ignore[method-assign]
+    with pytest.raises(BrokerError, match="its partition 3 does not exist"):
+        await Publisher(lambda: producer, 0.01).publish("texts", 3, {"labels": [record()]})
+    assert producer.sent == []
+
+
 async def test_the_error_at_the_deadline_is_the_last_one_that_the_broker_reported() -> None:
     producer = FakeProducer({"texts": 4, "labels": 4})
 

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from aiokafka.errors import DuplicateSequenceNumber, InvalidProducerEpoch, NoError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    DuplicateSequenceNumber,
+    InvalidProducerEpoch,
+    NoError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 from aiokafka.producer import sender
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.protocol.produce import ProduceRequest_v8
@@ -13,6 +20,8 @@ from stream.kafka.faust.packed_batch import PackedBatch
 LAST_SEQUENCE = 2**31 - 1
 # aiokafka itself treats the first two as a success, and turns the last one into `ProducerFenced`.
 LEFT_TO_AIOKAFKA = (NoError, DuplicateSequenceNumber, InvalidProducerEpoch)
+# aiokafka's own errors say which permission is missing.
+DENIED = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 
 class ProduceError(Exception):
@@ -64,8 +73,9 @@ class ProduceResponseHandler(SendProduceReqHandler):  # type: ignore[misc]
                     batch._builder.last_error = error
                     if not error.retriable:
                         self._sender._txn_manager._sequence_numbers[at] = batch._builder.base_sequence
-                        batch.failure(exception=error)
-                        del batches[at]
+                        if for_code(code) not in DENIED:
+                            batch.failure(exception=error)
+                            del batches[at]
         # aiokafka's sender holds the same dict and iterates over it afterwards.
         self._batches = batches
         super().handle_response(response)
