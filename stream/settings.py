@@ -174,6 +174,9 @@ class Settings(BaseSettings):
     )
     max_event_bytes: Bytes = Field(2**20, description="size above which a value becomes a dead letter")
     max_text_chars: int = Field(100_000, gt=0, description="length above which a text becomes a dead letter")
+    on_unwritable_dead_letter: Literal["truncate", "stop"] = Field(
+        "truncate", description="reaction to a dead letter that its topic refuses as too large"
+    )
     top_k: int | None = Field(
         None, gt=0, description="labels listed in scores, best first; default: at most 20"
     )

@@ -38,6 +38,7 @@ METAVARS = {
     "keyfile": "FILE",
     "k": "LABELS",
     "quarantine": "OFFSETS",
+    "letter": "ACTION",
 }
 
 

@@ -1,18 +1,31 @@
 """Delivery guarantees: publish the output of record batches and acknowledge the batches, or do neither."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from stream.kafka.batches import RecordBatch
-from stream.kafka.publisher import Publisher
+from stream.kafka.publisher import Oversized, Publisher
 from stream.records import Outgoing
+
+Records = Mapping[str, Sequence[Outgoing]]
+"""Output records, by topic in offset order."""
+
+Reject = Callable[[Sequence[int]], Records]
+"""Makes dead letters of output records, given by their indices, and returns all dead letters of a batch."""
 
 
 class FinishedBatch(NamedTuple):
-    """A classified batch and its output records, by topic in offset order."""
+    """A classified batch and its output records.
+
+    Attributes:
+        batch: the batch.
+        records: its output records; the dead-letter topic is the last topic.
+        reject: called with the indices of the records that the output topic refuses as too large.
+    """
 
     batch: RecordBatch
-    records: Mapping[str, Sequence[Outgoing]]
+    records: Records
+    reject: Reject
 
 
 class Delivery(Protocol):
@@ -39,16 +52,29 @@ class AtLeastOnce:
         """See `Delivery`."""
         live = [finished for finished in group if not finished.batch.released]
         if live:
-            first = live[0].batch
-            await self._publisher.publish(first.topic, first.partition, _merged(live))
+            source = live[0].batch.source
+            refused = await self._publisher.publish(*source, _merged([f.records for f in live]))
+            if refused:
+                # The dead letters were not written yet, so that the new ones take their places among them.
+                await self._publisher.publish(*source, _merged(_rejected(live, refused)))
         return [not f.batch.released and f.batch.acknowledge() for f in group]
 
 
-def _merged(group: Sequence[FinishedBatch]) -> Mapping[str, Sequence[Outgoing]]:
-    if len(group) == 1:
-        return group[0].records
-    merged: dict[str, list[Outgoing]] = {}
+def _rejected(group: Sequence[FinishedBatch], refused: Oversized) -> Sequence[Records]:
+    """Reject the refused records of each batch, and return the dead letters of each batch."""
+    dead_letters, start = [], 0
     for finished in group:
-        for topic, records in finished.records.items():
+        stop = start + len(finished.records.get(refused.topic, ()))
+        dead_letters.append(finished.reject([at - start for at in refused.indices if start <= at < stop]))
+        start = stop
+    return dead_letters
+
+
+def _merged(outputs: Sequence[Records]) -> Records:
+    if len(outputs) == 1:
+        return outputs[0]
+    merged: dict[str, list[Outgoing]] = {}
+    for output in outputs:
+        for topic, records in output.items():
             merged.setdefault(topic, []).extend(records)
     return merged

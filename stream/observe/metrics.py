@@ -97,6 +97,9 @@ class Metrics:
         )
         self.events_in = self._counter("events_in", "Events received.", "route")
         self.dead_letters = self._counter("dead_letters", "Dead letters by reason.", "route", "reason")
+        self.dead_letters_truncated = self._counter(
+            "dead_letters_truncated", "Dead letters cut to the size that their topic takes.", "route"
+        )
         self.cache = self._counter("cache_requests", "Cache lookups by tier and result.", "tier", "result")
         self.commits = self._counter("commits", "Offset commits by result.", "result")
         self.retries = self._counter("retries", f"Retries by operation: {', '.join(RETRIES)}.", "what")
@@ -153,6 +156,7 @@ class Metrics:
             self.events.labels(route, outcome)
         for reason in Reason:
             self.dead_letters.labels(route, reason.value)
+        self.dead_letters_truncated.labels(route)
         self.event_age.register(route)
 
     def register_redis(self) -> Gauge:

@@ -8,6 +8,7 @@ defines the terms.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -130,7 +131,8 @@ class LabelAgent:
             decoded, inputs = read_inputs(parts.reader, batch.source, decoded)
         classified = await parts.classifier.classify(inputs)
         output = parts.writer.write(batch.source, decoded, classified.results)
-        acknowledged = await self._sequencer.submit(ticket, FinishedBatch(batch, output.records))
+        reject = partial(parts.writer.reject, output)
+        acknowledged = await self._sequencer.submit(ticket, FinishedBatch(batch, output.records, reject))
         if acknowledged:
             parts.writer.count(output)
             await parts.classifier.store_shared(classified)

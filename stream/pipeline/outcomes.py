@@ -139,13 +139,56 @@ class OutcomeWriter:
         if len(predictions) < len(results):
             events = [e for e, result in zip(events, results, strict=True) if type(result) is Prediction]
         labels = self._encoder.write(source, self._now_ms(), events, predictions)
+        if len(labels) == len(decoded):
+            output.labelled = timestamps(labels)
+            output.for_topic(self._route.output_topic).extend(labels)
+        else:
+            self._assemble(output, labels)
+        return output
+
+    def reject(self, output: BatchOutput, indices: Sequence[int]) -> dict[str, list[Outgoing]]:
+        """Make dead letters of records that the output topic refuses as too large.
+
+        Args:
+            output: the output of a batch; it counts the records as dead letters afterwards.
+            indices: the indices of the refused records among those for the output topic.
+
+        Returns:
+            All dead letters of the batch in offset order, by topic.
+        """
+        topic, dead_topic = self._route.output_topic, self._route.dead_topic
+        if indices:
+            refused, written = frozenset(indices), output.records[topic]
+            message = f"the output record is larger than the topic {topic} takes"
+            decoded: list[Decoded] = []
+            results: list[RowResult] = []
+            labels: list[Outgoing] = []
+            at, next_result = 0, iter(output.results).__next__
+            for item in output.decoded:
+                result = next_result() if type(item) is Event else None
+                has_output = type(result) is Prediction or isinstance(item, Tombstone)
+                if has_output and at in refused:
+                    item = DeadLetter(item.record, output.source, item.id, Reason.TOO_LARGE, message)
+                elif result is not None:
+                    results.append(result)
+                    if has_output:
+                        labels.append(written[at])
+                decoded.append(item)
+                at += has_output
+            output.decoded, output.results = decoded, results
+            output.dead_counts.clear()
+            output.dead_letters.clear()
+            output.records, output.tombstones = {}, 0
+            self._assemble(output, labels)
+        return {dead_topic: output.records.get(dead_topic, [])}
+
+    def _assemble(self, output: BatchOutput, labels: Sequence[Outgoing]) -> None:
+        """Add the output records of the decoded records, and their numbers, given the label records."""
+        source = output.source
         output.labelled = timestamps(labels)
         records = output.for_topic(self._route.output_topic)
-        if len(labels) == len(decoded):
-            records += labels
-            return output
-        next_label, next_result = iter(labels).__next__, iter(results).__next__
-        for item in decoded:
+        next_label, next_result = iter(labels).__next__, iter(output.results).__next__
+        for at, item in enumerate(output.decoded):
             if type(item) is Event:
                 result = next_result()
                 if type(result) is Prediction:
@@ -157,10 +200,9 @@ class OutcomeWriter:
             elif isinstance(item, DeadLetter):
                 self._dead_letter(output, item)
             elif isinstance(item, Tombstone):
-                self._tombstone(output, item)
-        return output
+                self._tombstone(output, item, at)
 
-    def _tombstone(self, output: BatchOutput, tombstone: Tombstone) -> None:
+    def _tombstone(self, output: BatchOutput, tombstone: Tombstone, at: int) -> None:
         try:
             packed = pack_tombstone(tombstone)
         except BaseException as exc:
@@ -168,6 +210,7 @@ class OutcomeWriter:
                 raise
             message = "the tombstone cannot be written"
             dead = DeadLetter(tombstone.record, output.source, tombstone.id, Reason.DECODE, message)
+            output.decoded = [*output.decoded[:at], dead, *output.decoded[at + 1 :]]
             self._dead_letter(output, dead)
             return
         output.tombstones += 1

@@ -17,7 +17,9 @@ from stream.kafka.faust.consumer_thread import BatchConsumerThread
 from stream.kafka.faust.options import REBALANCE_TIMEOUT_S, faust_options
 from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.fetch_policy import FetchPolicy
+from stream.kafka.oversized import OversizedDeadLetters
 from stream.kafka.publisher import Publisher
+from stream.kafka.topics.setup import read_max_bytes
 from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
@@ -133,8 +135,18 @@ class LabelstreamApp(BatchApp):
             writer=OutcomeWriter(
                 route, settings.group, encoder, self.metrics, sampler=Sampler(route.name, self._recent)
             ),
-            delivery=AtLeastOnce(Publisher(lambda: self.producer_client, settings.retry_deadline_s)),
+            delivery=AtLeastOnce(self._publisher(route)),
             log_texts=settings.log_texts,
+        )
+
+    def _publisher(self, route: Route) -> Publisher:
+        oversized = OversizedDeadLetters(
+            partial(read_max_bytes, self.settings),
+            self.metrics.dead_letters_truncated.labels(route.name).inc,
+            stop=self.settings.on_unwritable_dead_letter == "stop",
+        )
+        return Publisher(
+            lambda: self.producer_client, self.settings.retry_deadline_s, {route.dead_topic: oversized}
         )
 
     def _backlog_s(self) -> float:

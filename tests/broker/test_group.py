@@ -71,9 +71,9 @@ def test_a_rejected_dead_letter_stops_the_worker_without_data_loss(
     apache_kafka.produce(route, event(0)[1], partition=0)
     oversized = random.Random(0).randbytes(10_000)
     apache_kafka.produce(route, oversized, partition=0)
-    worker = start_worker(apache_kafka, route, ready=False)
+    worker = start_worker(apache_kafka, route, ready=False, on_unwritable_dead_letter="stop")
     assert worker.await_exit(RECOVERY_S) == 4
-    assert "too large" in worker.log
+    assert f"the dead letter of {route}, partition 0, offset 1 is too large" in worker.log
     assert "max.message.bytes" in worker.log
     assert "Traceback" not in worker.log
     assert apache_kafka.committed(worker.group, route).get(0, 0) < 2, "the worker committed past the record"

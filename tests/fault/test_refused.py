@@ -24,23 +24,35 @@ from tests.odd_worker import Oddity
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.kafka import ApacheKafka
 from tests.real.wait import until
+from tests.real.worker import WorkerProcess
 
 __all__ = ["start_worker", "tiny_bundle"]
 
 EVENTS = 8_000
 
 
-def limit_messages(kafka: ApacheKafka, topic: str, max_bytes: int) -> None:
-    """Set max.message.bytes of a topic."""
-    entry = ConfigEntry("max.message.bytes", str(max_bytes), incremental_operation=AlterConfigOpType.SET)
+def configure(kafka: ApacheKafka, topic: str, setting: str, value: str) -> None:
+    """Set a setting of a topic."""
+    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": kafka.address})
     (future,) = admin.incremental_alter_configs([resource]).values()
     future.result(30)
 
 
+def check_ends_with_cause(worker: WorkerProcess, *parts: str) -> None:
+    """Check that the worker printed an error of three lines with these parts, and no traceback."""
+    lines = worker.log.splitlines()
+    (start,) = [at for at, line in enumerate(lines) if line.startswith("error: ")]
+    printed = lines[start : start + 3]
+    assert [line.split(":")[0].strip() for line in printed] == ["error", "cause", "fix"]
+    for part in parts:
+        assert part in "\n".join(printed)
+    assert "Traceback" not in worker.log
+
+
 @pytest.mark.slow
-def test_oversized_labels_end_the_worker_and_a_restart_loses_nothing(
+def test_refused_labels_end_the_worker_and_a_restart_loses_nothing(
     apache_kafka: ApacheKafka, start_worker: StartWorker
 ) -> None:
     route = make_route(apache_kafka, "refused")
@@ -48,18 +60,36 @@ def test_oversized_labels_end_the_worker_and_a_restart_loses_nothing(
     program = Oddity(seconds_a_batch=0.02).program()
     worker = start_worker(apache_kafka, route, program=program, cache_local_entries=0)
     until(lambda: count_written(apache_kafka, route) > 0, RECOVERY_S, "labels under load")
-    limit_messages(apache_kafka, worker.labels, 200)
+    configure(apache_kafka, worker.labels, "cleanup.policy", "compact")
     assert worker.await_exit(RECOVERY_S) == 4
-    assert "max.message.bytes" in worker.log
-    assert "Traceback" not in worker.log
+    check_ends_with_cause(
+        worker, f"{worker.labels}, partition", "cleanup.policy=compact", "message without key"
+    )
     check_committed_is_covered(apache_kafka, worker.group, route)
     committed = sum(apache_kafka.committed(worker.group, route).values())
     done = count_written(apache_kafka, route)
     assert committed <= done < EVENTS, "the failure was not under load"
-    limit_messages(apache_kafka, worker.labels, 2**20)
+    configure(apache_kafka, worker.labels, "cleanup.policy", "delete")
     restarted = start_worker(apache_kafka, route)
     await_all_committed(apache_kafka, restarted.group, route)
     assert count_repeats(apache_kafka, route) == done - committed
+
+
+def test_events_that_are_too_old_for_the_label_topic_end_the_worker(
+    apache_kafka: ApacheKafka, start_worker: StartWorker
+) -> None:
+    route = make_route(apache_kafka, "old")
+    configure(apache_kafka, f"{route}.labels", "message.timestamp.before.max.ms", "60000")
+    apache_kafka.produce(route, event(0)[1], partition=0)
+    apache_kafka.produce(route, event(1)[1], partition=0, timestamp=1_600_000_000_000)
+    worker = start_worker(apache_kafka, route, ready=False)
+    assert worker.await_exit(RECOVERY_S) == 4
+    check_ends_with_cause(
+        worker, f"{worker.labels}, partition 0", "message.timestamp.before.max.ms", "1600000000000"
+    )
+    configure(apache_kafka, worker.labels, "message.timestamp.before.max.ms", str(2**63 - 1))
+    restarted = start_worker(apache_kafka, route)
+    await_all_committed(apache_kafka, restarted.group, route)
 
 
 @pytest.mark.slow
@@ -91,6 +121,7 @@ def test_a_deleted_output_topic_ends_the_worker_and_a_restart_continues(
     apache_kafka.delete_topics(worker.labels)
     hold.unlink()
     assert worker.await_exit(RECOVERY_S) == 4
+    check_ends_with_cause(worker, f"topic {worker.labels} was deleted", "labelstream topics create")
     assert apache_kafka.committed(worker.group, route) == before
     apache_kafka.create_topic(worker.labels, 4)
     restarted = start_worker(apache_kafka, route)

@@ -8,6 +8,7 @@ import pytest
 from stream.errors import BrokerError
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import AtLeastOnce, FinishedBatch
+from stream.kafka.publisher import Oversized
 from stream.kafka.ranges import OffsetRange
 from stream.records import Outgoing
 from tests.unit.records import SOURCE, FakeRecord
@@ -23,14 +24,24 @@ class Setup:
         self.released = False
         self.released_during_publication = False
         self.error: Exception | None = None
+        self.refused: Oversized | None = None
+        self.rejected: list[Sequence[int]] = []
         owner: Any = self
         self.batch = RecordBatch(SOURCE, [FakeRecord(b"{}")], OffsetRange(1041, 1042), 1, owner, 0.0)
 
-    async def publish(self, source: str, partition: int, records: Mapping[str, Sequence[Outgoing]]) -> None:
+    async def publish(
+        self, source: str, partition: int, records: Mapping[str, Sequence[Outgoing]]
+    ) -> Oversized | None:
         self.calls.append(("published", source, partition, records))
         self.released = self.released or self.released_during_publication
         if self.error:
             raise self.error
+        refused, self.refused = self.refused, None
+        return refused
+
+    def reject(self, indices: Sequence[int]) -> Mapping[str, Sequence[Outgoing]]:
+        self.rejected.append(indices)
+        return {"dead": [FakeRecord(b"%d rejected" % len(indices))]}
 
     def is_released(self, _batch: RecordBatch) -> bool:
         return self.released
@@ -40,7 +51,7 @@ class Setup:
         return not self.released
 
     async def deliver(self) -> bool:
-        (delivered,) = await self.deliver_all(FinishedBatch(self.batch, RECORDS))
+        (delivered,) = await self.deliver_all(FinishedBatch(self.batch, RECORDS, self.reject))
         return delivered
 
     async def deliver_all(self, *group: FinishedBatch) -> Sequence[bool]:
@@ -82,10 +93,24 @@ async def test_consecutive_batches_are_published_together_in_order() -> None:
         "labels": [FakeRecord(b"2", b"k", timestamp=1001)],
         "dead": [FakeRecord(b"3", b"k", timestamp=1002)],
     }
-    first, second = FinishedBatch(setup.batch, RECORDS), FinishedBatch(setup.batch, more)
+    first, second = (FinishedBatch(setup.batch, records, setup.reject) for records in (RECORDS, more))
     assert await setup.deliver_all(first, second) == [True, True]
     merged = {"labels": [*RECORDS["labels"], *more["labels"]], "dead": more["dead"]}
     assert setup.calls == [("published", "texts", 3, merged), "acknowledged", "acknowledged"]
     assert [*RECORDS["labels"]] == [FakeRecord(b"v", b"k", timestamp=1000)], (
         "the output of a batch is not modified"
     )
+
+
+async def test_records_that_are_too_large_are_rejected_by_their_batches() -> None:
+    setup = Setup()
+    labels: list[Outgoing] = [FakeRecord(b"%d" % at) for at in range(3)]
+    group = [FinishedBatch(setup.batch, {"labels": labels, "dead": []}, setup.reject) for _ in range(3)]
+    setup.refused = Oversized("labels", [0, 2, 7])
+    assert await setup.deliver_all(*group) == [True, True, True]
+    assert setup.rejected == [[0, 2], [], [1]]
+    first, second = (call for call in setup.calls if isinstance(call, tuple))
+    assert len(first[3]["labels"]) == 9
+    assert [record.value for record in second[3]["dead"]] == [b"2 rejected", b"0 rejected", b"1 rejected"]
+    assert second[3].keys() == {"dead"}
+    assert setup.calls[2:] == ["acknowledged"] * 3

@@ -15,8 +15,11 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
-from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.producer.sender import Sender, SendProduceReqHandler
+from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v8
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from faust.app.base import App
@@ -62,7 +65,12 @@ PRIVATE_NAMES: dict[object, tuple[str, ...]] = {
     AIOKafkaConsumer: ("_client", "_fetch_max_wait_ms", "_fetcher", "_isolation_level", "_subscription"),
     AIOKafkaClient: ("_wait_on_metadata",),
     AIOKafkaProducer: ("_message_accumulator",),
-    MessageAccumulator: ("_batch_size", "_compression_type", "_txn_manager"),
+    MessageAccumulator: ("_batch_size", "_batch_ttl", "_compression_type", "_txn_manager"),
+    MessageBatch: ("_builder",),
+    Sender: ("_txn_manager",),
+    SendProduceReqHandler: ("_batches", "_sender"),
+    TransactionManager: ("_sequence_numbers",),
+    ProduceRequest: ("_CLASSES",),
     Fetcher: ("_fetch_max_wait_ms", "_fetch_min_bytes", "_records"),
     FetchResult: ("_partition_records", "_topic_partition", "_update_position"),
     PartitionRecords: (
@@ -102,8 +110,11 @@ OVERRIDDEN_OR_CALLED: dict[object, tuple[str, ...]] = {
     AIOKafkaConsumer: ("end_offsets", "last_stable_offset"),
     Assignment: ("all_consumed_offsets",),
     AIOKafkaClient: ("force_metadata_update",),
-    AIOKafkaProducer: ("create_batch", "partitions_for", "send_batch"),
-    MessageAccumulator: ("reenqueue",),
+    AIOKafkaProducer: ("client", "create_batch", "partitions_for", "send_batch"),
+    MessageAccumulator: ("flush", "reenqueue"),
+    MessageBatch: ("failure",),
+    SendProduceReqHandler: ("create_request", "handle_response"),
+    TransactionManager: ("increment_sequence_number",),
     FetchResult: ("check_assignment", "getall", "has_more"),
     PartitionRecords: ("next_fetch_offset",),
     DefaultRecordBatchBuilder: ("append",),
@@ -356,3 +367,35 @@ def test_a_batch_is_sent_again_through_the_accumulator() -> None:
 
 def test_the_consumer_holds_its_client() -> None:
     assert "self._client = AIOKafkaClient(" in inspect.getsource(AIOKafkaConsumer), UPGRADE
+
+
+def test_the_sender_creates_the_response_handler_by_a_name_that_can_be_replaced() -> None:
+    assert "handler = SendProduceReqHandler(self, batches)" in inspect.getsource(sender), UPGRADE
+    handled = inspect.getsource(SendProduceReqHandler.handle_response)
+    assert (
+        "batch = self._batches.get(tp)\n                if batch is None:\n                    continue"
+        in handled
+    )
+    assert "for topic, partitions in response.topics:" in handled, UPGRADE
+    sent = inspect.getsource(Sender._send_produce_req)
+    assert "for tp in batches:" in sent, f"the sender iterates over its own dict: {UPGRADE}"
+
+
+def test_the_sequence_number_advances_when_a_batch_is_sent_and_one_batch_is_in_flight() -> None:
+    popped = inspect.getsource(MessageAccumulator._pop_batch)
+    assert "increment_sequence_number(batch.tp, batch.record_count)" in popped, UPGRADE
+    assert "base_sequence=seq" in popped, UPGRADE
+    assert "muted_partitions" in inspect.getsource(MessageAccumulator.drain_by_nodes), UPGRADE
+    routine = inspect.getsource(Sender._sender_routine)
+    assert "self._muted_partitions.add(tp)" in routine, UPGRADE
+
+
+def test_a_batch_expires_by_the_accumulators_time_and_a_stop_flushes() -> None:
+    assert "MessageBatch(tp, builder, self._batch_ttl" in inspect.getsource(MessageAccumulator), UPGRADE
+    assert "await self.flush()" in inspect.getsource(MessageAccumulator.close), UPGRADE
+
+
+def test_aiokafka_reads_version_8_of_the_produce_response_and_does_not_request_it() -> None:
+    assert ProduceRequest_v8 not in ProduceRequest._CLASSES, f"remove create_request: {UPGRADE}"
+    assert "reversed(self._CLASSES)" in inspect.getsource(ProduceRequest.prepare), UPGRADE
+    assert "global_error,\n" in inspect.getsource(SendProduceReqHandler.handle_response), UPGRADE

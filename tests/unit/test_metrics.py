@@ -77,6 +77,7 @@ def test_series_of_known_labels_start_at_zero() -> None:
         *[("events_total", {"route": "r", "outcome": o}) for o in ("labelled", "dead", "tombstone")],
         *[("dead_letters_total", {"route": "r", "reason": reason.value}) for reason in Reason],
         ("events_in_total", {"route": "r"}),
+        ("dead_letters_truncated_total", {"route": "r"}),
         ("event_age_seconds_count", {"route": "r"}),
         *[("commits_total", {"result": r}) for r in ("done", "failed")],
         *[("retries_total", {"what": w}) for w in ("publish", "commit", "topics", "broker", "redis")],

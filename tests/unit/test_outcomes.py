@@ -108,3 +108,29 @@ def test_the_age_of_an_event_ends_at_the_confirmation() -> None:
     setup = Setup()
     setup.writer.count(setup.write(["labelled", "dead", "tombstone"]))
     assert setup.sample("event_age_seconds_sum") == pytest.approx((NOW_MS - 1000) / 1000)
+
+
+@given(KINDS, st.data())
+def test_records_that_the_output_topic_refuses_become_dead_letters_in_offset_order(
+    kinds: list[str], data: st.DataObject
+) -> None:
+    setup = Setup()
+    written = setup.write(kinds)
+    labels = written.records["labels"]
+    refused = sorted(data.draw(st.sets(st.sampled_from(range(len(labels))))) if labels else ())
+    refused_offsets = {int(labels[at].key or b"") for at in refused}
+    dead = setup.writer.reject(written, refused)
+    expected = [at for at, kind in enumerate(kinds) if kind in ("dead", "poison") or at in refused_offsets]
+    assert [int(record.key or b"") for record in dead["texts.dead"]] == expected
+    for record in dead["texts.dead"]:
+        headers = dict(record.headers)
+        too_large = int(record.key or b"") in refused_offsets
+        assert (headers["labelstream-error-reason"] == b"too-large") == too_large
+        assert record.value == b"raw"
+    setup.writer.count(written)
+    kept = [kind for at, kind in enumerate(kinds) if at not in refused_offsets]
+    assert setup.sample("events_total", outcome="labelled") == kept.count("labelled") + kept.count("cached")
+    assert setup.sample("events_total", outcome="dead") == len(expected)
+    assert setup.sample("events_total", outcome="tombstone") == kept.count("tombstone")
+    assert setup.sample("dead_letters_total", reason="too-large") == len(refused)
+    assert setup.sample("event_age_seconds_count") == kept.count("labelled") + kept.count("cached")

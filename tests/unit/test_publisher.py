@@ -4,7 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
@@ -13,7 +18,8 @@ from hypothesis import strategies as st
 from stream.codec import load_codec
 from stream.errors import BrokerError, Fatal, FencedError
 from stream.kafka.faust.packed_batch import PackedBatch, next_batch
-from stream.kafka.publisher import Publisher
+from stream.kafka.faust.produce_response import ProduceError
+from stream.kafka.publisher import Oversized, Publisher
 from stream.records import Outgoing, pack_record
 from tests.unit.record_path import record_path
 from tests.unit.records import contents
@@ -255,10 +261,10 @@ async def test_a_refusal_is_fatal_and_names_a_fix(error: Exception, raised: type
     assert fix in refusal.value.fix
 
 
-async def test_a_refused_batch_does_not_end_the_wait_for_the_others() -> None:
-    producer = FakeProducer({"texts": 4, "labels": 4}, batch_bytes=1)
+async def test_a_refused_batch_does_not_end_the_wait_for_the_other_partitions() -> None:
+    producer = FakeProducer({"texts": 4, "labels": 40})
     producer.outcome = "silent"
-    records = {"labels": [record(n=n) for n in range(4)]}
+    records = {"labels": [record(b"%d" % n, n) for n in range(4)]}
     publishing = asyncio.create_task(Publisher(lambda: producer, 5).publish("texts", 2, records))
     await settle()
     assert len(producer.confirmations) == 4
@@ -269,3 +275,175 @@ async def test_a_refused_batch_does_not_end_the_wait_for_the_others() -> None:
         confirmation.set_result(None)
     with pytest.raises(BrokerError):
         await publishing
+
+
+async def test_a_batch_is_sent_after_the_confirmation_of_the_one_before() -> None:
+    producer = FakeProducer({"texts": 4, "labels": 4}, batch_bytes=1)
+    producer.outcome = "silent"
+    records = {"labels": [record(n=n) for n in range(3)]}
+    publishing = asyncio.create_task(Publisher(lambda: producer, 5).publish("texts", 2, records))
+    for sent in range(1, 4):
+        await settle()
+        assert len(producer.confirmations) == sent
+        producer.confirmations[-1].set_result(None)
+    await publishing
+
+
+async def test_a_topic_is_written_after_the_topic_before_it() -> None:
+    producer = FakeProducer({"texts": 4, "labels": 4, "texts.dead": 4})
+    producer.outcome = "silent"
+    records = {"labels": [record()], "texts.dead": [record()]}
+    publishing = asyncio.create_task(Publisher(lambda: producer, 5).publish("texts", 2, records))
+    await settle()
+    assert [topic for topic, _, _ in producer.sent] == ["labels"]
+    producer.confirmations[0].set_result(None)
+    await settle()
+    assert [topic for topic, _, _ in producer.sent] == ["labels", "texts.dead"]
+    producer.confirmations[1].set_result(None)
+    await publishing
+
+
+class LimitedProducer(FakeProducer):
+    """A producer whose broker refuses batches above a size in bytes."""
+
+    def __init__(self, partitions: dict[str, int], limits: dict[str, int], batch_bytes: int = 16_384) -> None:
+        super().__init__(partitions, batch_bytes)
+        self.limits = limits
+        self.refusals = 0
+
+    async def send_batch(self, builder: Any, topic: str, *, partition: int) -> "asyncio.Future[None]":
+        too_large = len(builder._build()) > self.limits.get(topic, 2**31)
+        self.refusals += too_large
+        # Refusals are reported under both codes: max.message.bytes, and segment.bytes.
+        self.outcome = ProduceError(10 + 8 * (self.refusals % 2)) if too_large else None
+        confirmation = await super().send_batch(builder, topic, partition=partition)
+        if too_large:
+            self.sent.pop()
+        return confirmation
+
+    def values(self, topic: str) -> list[bytes]:
+        return [record.value for sent, _, records in self.sent for record in records if sent == topic]
+
+
+@given(st.lists(st.integers(0, 900), min_size=1, max_size=60), st.integers(150, 1_000), st.integers(1, 2_000))
+async def test_every_record_that_fits_is_written_once_in_order_and_the_others_are_reported(
+    sizes: list[int], limit: int, batch_bytes: int
+) -> None:
+    producer = LimitedProducer({"texts": 4, "labels": 4, "dead": 4}, {"labels": limit}, batch_bytes)
+    records = [record(n=n, size=size) for n, size in enumerate(sizes)]
+    alone = [next_batch(producer, [one], 0)[0].size() for one in records]
+    refused = await Publisher(lambda: producer, 5, {}).publish(
+        "texts", 2, {"labels": records, "dead": [record(n=99)]}
+    )
+    too_large = [at for at, size in enumerate(alone) if size > limit]
+    assert refused == (Oversized("labels", too_large) if too_large else None)
+    assert producer.values("labels") == [
+        r.value for r, size in zip(records, alone, strict=True) if size <= limit
+    ]
+    assert producer.values("dead") == ([] if too_large else [b"v99"]), (
+        "dead letters wait for the rejected ones"
+    )
+
+
+async def test_the_indices_of_refused_records_are_those_of_the_call_if_the_key_chooses_the_partition() -> (
+    None
+):
+    producer = LimitedProducer({"texts": 4, "labels": 7}, {"labels": 200})
+    records = [record(b"%d" % n, n, size=300 * (n in (3, 5, 8))) for n in range(12)]
+    refused = await Publisher(lambda: producer, 5, {}).publish("texts", 2, {"labels": records})
+    assert refused == Oversized("labels", [3, 5, 8])
+    assert len({at for _, at, _ in producer.sent}) > 1
+
+
+async def test_a_topic_with_a_small_limit_does_not_refuse_every_batch() -> None:
+    producer = LimitedProducer({"texts": 4, "labels": 4}, {"labels": 700})
+    publisher = Publisher(lambda: producer, 5, {})
+    for _ in range(20):
+        assert await publisher.publish("texts", 2, {"labels": [record(n=n) for n in range(60)]}) is None
+    assert len(producer.values("labels")) == 1_200
+    assert producer.refusals < 10
+    producer.limits = {}
+    producer.sent.clear()
+    for _ in range(200):
+        await publisher.publish("texts", 2, {"labels": [record(n=n) for n in range(60)]})
+    assert len(producer.sent[-1][2]) == 60, "a raised limit is used after a while"
+
+
+async def test_a_single_record_that_is_too_large_does_not_make_later_batches_smaller() -> None:
+    producer = LimitedProducer({"texts": 4, "labels": 4}, {"labels": 8_000})
+    publisher = Publisher(lambda: producer, 5, {})
+    records = [record(n=n, size=9_000 * (n == 30)) for n in range(60)]
+    assert await publisher.publish("texts", 2, {"labels": records}) == Oversized("labels", [30])
+    producer.sent.clear()
+    await publisher.publish("texts", 2, {"labels": [record(n=n) for n in range(60)]})
+    assert [len(records) for _, _, records in producer.sent] == [60]
+
+
+class AddedPartitions(FakeProducer):
+    """A producer that learns of new partitions when it refreshes its metadata."""
+
+    def __init__(self, partitions: dict[str, int], later: dict[str, int]) -> None:
+        super().__init__(partitions)
+        self.client = self
+        self._later = later
+
+    async def force_metadata_update(self) -> None:
+        self.partitions = self._later
+
+
+async def test_an_unknown_partition_refreshes_the_metadata() -> None:
+    producer = AddedPartitions({"texts": 4, "labels": 4}, {"texts": 8, "labels": 8})
+    await Publisher(lambda: producer, 5).publish("texts", 6, {"labels": [record()]})
+    assert [at for _, at, _ in producer.sent] == [6]
+
+
+async def test_an_unknown_partition_ends_the_worker_at_the_deadline() -> None:
+    producer = AddedPartitions({"texts": 4, "labels": 4}, {"texts": 4, "labels": 4})
+    with pytest.raises(BrokerError, match="texts") as failure:
+        await Publisher(lambda: producer, 0.01).publish("texts", 6, {"labels": [record()]})
+    assert "partition 6" in failure.value.message
+    assert producer.sent == []
+
+
+class DeletedTopic(FakeProducer):
+    """A producer that retries forever, and that finds no metadata of the topic."""
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        if topic == "labels" and self.confirmations:
+            raise UnknownTopicOrPartitionError
+        return await super().partitions_for(topic)
+
+
+async def test_a_deleted_topic_is_named_at_the_deadline() -> None:
+    producer = DeletedTopic({"texts": 4, "labels": 4})
+    producer.outcome = "silent"
+    with pytest.raises(BrokerError, match="topic labels was deleted") as failure:
+        await Publisher(lambda: producer, 0.01).publish("texts", 2, {"labels": [record()]})
+    assert "labelstream topics create" in failure.value.fix
+
+
+async def test_a_partition_that_no_longer_exists_is_named_at_the_deadline() -> None:
+    producer = AddedPartitions({"texts": 4, "labels": 4}, {"texts": 4, "labels": 4})
+
+    async def partitions_for(topic: str) -> set[int]:
+        counts.append(topic)
+        return {0, 1, 2, 3} if topic == "texts" or counts.count("labels") == 1 else {0}
+
+    counts: list[str] = []
+    producer.partitions_for = partitions_for  # type: ignore[method-assign]
+    with pytest.raises(BrokerError, match="its partition 3 does not exist"):
+        await Publisher(lambda: producer, 0.01).publish("texts", 3, {"labels": [record()]})
+    assert producer.sent == []
+
+
+async def test_the_error_at_the_deadline_is_the_last_one_that_the_broker_reported() -> None:
+    producer = FakeProducer({"texts": 4, "labels": 4})
+
+    async def send_batch(builder: Any, topic: str, *, partition: int) -> "asyncio.Future[None]":
+        builder.last_error = ProduceError(19)
+        return asyncio.get_running_loop().create_future()
+
+    producer.send_batch = send_batch  # type: ignore[method-assign]
+    with pytest.raises(BrokerError) as failure:
+        await Publisher(lambda: producer, 0.01).publish("texts", 2, {"labels": [record()]})
+    assert "min.insync.replicas" in failure.value.cause

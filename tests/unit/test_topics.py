@@ -197,3 +197,46 @@ def test_a_size_limit_of_a_dead_topic_that_is_too_small_is_a_warning() -> None:
 def test_a_missing_topic_has_no_shape() -> None:
     reports = assess_topics(load_settings(), cluster(texts=1), {})
     assert [report.name for report in reports if report.shape is None] == ["labels", "texts.dead"]
+
+
+@pytest.mark.parametrize("role", ["labels", "texts.dead"])
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("cleanup.policy", "compact"),
+        ("cleanup.policy", "compact,delete"),
+        ("message.timestamp.before.max.ms", "86400000"),
+        ("message.timestamp.difference.max.ms", "86400000"),
+    ],
+)
+def test_a_setting_with_which_the_broker_refuses_records_is_a_warning(
+    role: str, setting: str, value: str
+) -> None:
+    there = cluster(texts=1, labels=1, texts_dead=1)
+    (report,) = [r for r in assess_topics(load_settings(), there, {role: {setting: value}}) if r.warnings]
+    ((problem, fix),) = report.warnings
+    assert report.name == role
+    assert problem.startswith(f"{setting} {value}: the broker refuses")
+    assert f"--entity-name {role}" in fix
+    assert setting in fix
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"cleanup.policy": "delete", "message.timestamp.before.max.ms": "9223372036854775807"},
+        {"message.timestamp.before.max.ms": "1000", "message.timestamp.type": "LogAppendTime"},
+    ],
+)
+def test_a_setting_that_refuses_no_record_is_no_warning(config: dict[str, str]) -> None:
+    there = cluster(texts=1, labels=1, texts_dead=1)
+    configs = {"labels": config, "texts.dead": config, "texts": {"cleanup.policy": "compact"}}
+    assert not any(report.warnings for report in assess_topics(load_settings(), there, configs))
+
+
+def test_a_size_limit_of_a_label_topic_below_that_of_its_input_topic_is_a_warning() -> None:
+    configs = {"texts": {MAX_BYTES: "1048588"}, "labels": {MAX_BYTES: "500000"}}
+    reports = assess_topics(load_settings(), cluster(texts=1, labels=1, texts_dead=1), configs)
+    ((problem, fix),) = reports[1].warnings
+    assert "500000, but texts has 1048588" in problem
+    assert f"{MAX_BYTES}=1048588" in fix

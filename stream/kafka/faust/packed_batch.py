@@ -33,7 +33,12 @@ COMPRESS: dict[int, Callable[[bytes], bytes]] = {
 
 
 class PackedBatch:
-    """Stands in for aiokafka's `BatchBuilder`: it has every attribute that the producer uses."""
+    """Stands in for aiokafka's `BatchBuilder`: it has every attribute that the producer uses.
+
+    Attributes:
+        filled_bytes: the size before compression; 0 for an empty batch.
+        last_error: the last error that the broker reported for the batch; None if it reported none.
+    """
 
     def __init__(
         self, codec: Codec, max_bytes: int, compression: int, *, transactional: bool = False
@@ -54,15 +59,23 @@ class PackedBatch:
         self._timestamps = (0, 0)
         self._producer = (-1, -1, 0)
         self._built: bytearray | None = None
+        self.filled_bytes = 0
+        self.last_error: Exception | None = None
 
     @classmethod
-    def of(cls, producer: Any) -> "PackedBatch":
-        """Return an empty batch with the settings of an aiokafka producer."""
+    def of(cls, producer: Any, max_bytes: int | None = None) -> "PackedBatch":
+        """Return an empty batch with the settings of an aiokafka producer.
+
+        Args:
+            producer: the producer.
+            max_bytes: the maximum size before compression, if it is smaller than the producer's.
+        """
         accumulator = producer._message_accumulator
         transactions = accumulator._txn_manager
+        size = accumulator._batch_size
         return cls(
             load_codec(),
-            accumulator._batch_size,
+            size if max_bytes is None else min(size, max_bytes),
             accumulator._compression_type,
             transactional=transactions is not None and transactions.transactional_id is not None,
         )
@@ -72,6 +85,7 @@ class PackedBatch:
         now = int(time.time() * 1000)
         self._count, *timestamps = self._codec.append(self._buffer, records, start, self._max_bytes, now)
         self._timestamps = (timestamps[0], timestamps[1])
+        self.filled_bytes = len(self._buffer)
         return self._count
 
     def close(self) -> None:
@@ -86,6 +100,11 @@ class PackedBatch:
     def size(self) -> int:
         """Return the size in bytes, before compression until the batch is built."""
         return len(self._buffer if self._built is None else self._built)
+
+    @property
+    def base_sequence(self) -> int:
+        """The sequence number of the first record, 0 before the producer sends the batch."""
+        return self._producer[2]
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
@@ -122,7 +141,16 @@ class PackedBatch:
         return 0
 
 
-def next_batch(producer: Any, records: Sequence[Outgoing], start: int) -> tuple[PackedBatch, int]:
-    """Return a batch for an aiokafka producer with the records from `start` on that fit, and their number."""
-    batch = PackedBatch.of(producer)
+def next_batch(
+    producer: Any, records: Sequence[Outgoing], start: int, max_bytes: int | None = None
+) -> tuple[PackedBatch, int]:
+    """Return a batch for an aiokafka producer with the records from `start` on that fit, and their number.
+
+    Args:
+        producer: the producer.
+        records: the records to write.
+        start: the index of the first record of the batch.
+        max_bytes: the maximum size before compression, if it is smaller than the producer's.
+    """
+    batch = PackedBatch.of(producer, max_bytes)
     return batch, batch.fill(records, start)

@@ -1,11 +1,16 @@
 """A check of the routes' topics for partition counts and size limits that cause problems."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from stream.kafka.topics.cluster import Cluster, TopicShape, describe_cluster, topic_names
 from stream.kafka.topics.setup import MAX_BYTES, Configs, needed_dead_bytes, read_configs
 from stream.settings import Settings
+
+CLEANUP_POLICY, TIMESTAMP_TYPE = "cleanup.policy", "message.timestamp.type"
+# The second name is that of releases before 3.6.
+MAX_AGES = ("message.timestamp.before.max.ms", "message.timestamp.difference.max.ms")
+NO_LIMIT = str(2**63 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,10 @@ def assess_topics(settings: Settings, cluster: Cluster, configs: Configs) -> lis
             warnings = []
             if shape and source and shape.partitions != source.partitions:
                 warnings.append(_count_warning(name, shape, route.input_topic, source))
+            if role != "input":
+                warnings += _refusal_warnings(name, config)
+            if role == "output" and int(config.get(MAX_BYTES) or limit) < limit:
+                warnings.append(_label_size_warning(name, int(config[MAX_BYTES]), route.input_topic, limit))
             needed = needed_dead_bytes(settings.max_event_bytes, limit)
             if role == "dead" and config.get(MAX_BYTES) and int(config[MAX_BYTES]) < needed:
                 warnings.append(_size_warning(name, int(config[MAX_BYTES]), needed))
@@ -55,6 +64,37 @@ def _count_warning(name: str, shape: TopicShape, source: str, wanted: TopicShape
         if shape.partitions < wanted.partitions
         else f"use a new topic with {wanted.partitions} partitions; Kafka cannot remove partitions",
     )
+
+
+def _refusal_warnings(name: str, config: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield a warning for each setting with which the broker refuses records, which ends the worker."""
+    if "compact" in (config.get(CLEANUP_POLICY) or "").split(","):
+        yield (
+            f"{CLEANUP_POLICY} {config[CLEANUP_POLICY]}: the broker refuses the output of events without a "
+            "key, and the worker exits with code 4",
+            f"produce every event with a key, or run: {_alter(name)} --add-config {CLEANUP_POLICY}=delete",
+        )
+    if config.get(TIMESTAMP_TYPE) == "LogAppendTime":
+        return
+    for setting in MAX_AGES:
+        if (config.get(setting) or NO_LIMIT) != NO_LIMIT:
+            yield (
+                f"{setting} {config[setting]}: the broker refuses the output of events that are older "
+                "(milliseconds), and the worker exits with code 4",
+                f"run: {_alter(name)} --delete-config {setting}",
+            )
+
+
+def _label_size_warning(name: str, size: int, source: str, needed: int) -> tuple[str, str]:
+    return (
+        f"{MAX_BYTES} {size}, but {source} has {needed}: labels of events with large headers become dead "
+        "letters (too-large)",
+        f"{_alter(name)} --add-config {MAX_BYTES}={needed}",
+    )
+
+
+def _alter(name: str) -> str:
+    return f"kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics --entity-name {name}"
 
 
 def _size_warning(name: str, size: int, needed: int) -> tuple[str, str]:

@@ -166,6 +166,15 @@ async def read_configs(settings: Settings, names: Sequence[str]) -> Configs:
     return {resource[3]: {entry[0]: entry[1] for entry in resource[4]} for resource in described}
 
 
+async def read_max_bytes(settings: Settings, topic: str) -> int | None:
+    """Return the max.message.bytes of a topic, None if the broker does not return it."""
+    try:
+        found = (await read_configs(settings, [topic])).get(topic, {}).get(MAX_BYTES)
+    except BrokerError:
+        return None
+    return int(found) if found else None
+
+
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(
