@@ -37,6 +37,7 @@ class HeaderlessRecord(NamedTuple):
     headers: Headers
     timestamp: int
     offset: int
+    damaged: bool = False
 
 
 def pack_tombstone(tombstone: Tombstone) -> Outgoing:

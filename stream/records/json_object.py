@@ -1,5 +1,6 @@
 """JSON objects of events and CloudEvents."""
 
+from re import DOTALL
 from re import compile as pattern
 from typing import Any
 
@@ -8,7 +9,12 @@ import orjson
 
 from stream.errors import Poison, Reason
 
+# Half of what the parser takes, so that no later step of any model meets its own limit of recursion.
+MAX_LEVELS = 512
+
 _INTEGER = pattern(rb"-?[0-9]+")
+_STRING = pattern(rb'"(?:[^"\\]|\\.)*"', DOTALL)
+_BRACKET = pattern(rb"[\[\]{}]")
 _parse_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -34,15 +40,14 @@ def parse_json(value: bytes, data: str | None = None) -> Any:
     Raises:
         Poison: the value is not JSON, or beyond the limits of the parser.
     """
+    _check_levels(value)
     try:
         found = orjson.loads(value)
     except orjson.JSONDecodeError as exc:
         _check_utf8(value)
         exact = _with_exact_id(value, data)
         if exact is None:
-            message = (
-                f"not JSON at character {exc.pos}, or beyond the limits: 1,024 levels, numbers of a double"
-            )
+            message = f"not JSON at character {exc.pos}, or a number that no double holds"
             raise Poison(Reason.DECODE, message) from None
         return exact
     event = found.get(data) if data is not None and isinstance(found, dict) else found
@@ -50,6 +55,16 @@ def parse_json(value: bytes, data: str | None = None) -> Any:
     if isinstance(event, dict) and type(event.get("id")) is float:
         return _with_exact_id(value, data) or found
     return found
+
+
+def _check_levels(value: bytes) -> None:
+    if value.count(b"[") + value.count(b"{") <= MAX_LEVELS:
+        return
+    level = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", value)):
+        level += 1 if bracket[0] in b"[{" else -1
+        if level > MAX_LEVELS:
+            raise Poison(Reason.DECODE, f"the JSON has more than {MAX_LEVELS} levels")
 
 
 def _check_utf8(value: bytes) -> None:

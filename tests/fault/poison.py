@@ -7,8 +7,8 @@ from random import Random
 from tests.property.odd_records import Header, encode_body, random_body
 
 RANDOM_KINDS = 80
-CLOUD = [(b"ce_specversion", b"1.0"), (b"ce_id", b"1"), (b"ce_source", b"s"), (b"ce_type", b"t")]
-STRUCTURED = [(b"content-type", b"application/cloudevents+json")]
+CLOUD: list[Header] = [(b"ce_specversion", b"1.0"), (b"ce_id", b"1"), (b"ce_source", b"s"), (b"ce_type", b"t")]
+STRUCTURED: list[Header] = [(b"content-type", b"application/cloudevents+json")]
 TEXT = b'{"text":"where is my refund"}'
 LABEL, ANY = "label", "any"
 

@@ -18,6 +18,7 @@ from tests.real.components import unique
 from tests.real.kafka import ApacheKafka
 from tests.real.raw_records import RawRecord, encode_batch, produce_batches, read_raw
 from tests.real.wait import until
+from tests.real.worker import WorkerProcess
 
 __all__ = ["start_worker", "tiny_bundle"]
 
@@ -43,6 +44,12 @@ def panicking_bundle(bundle: Bundle, folder: Path) -> Path:
 def good_batch(number: int) -> bytes:
     """Return a batch with one valid event."""
     return encode_batch([encode_body(b"good", event(number)[1], [])])
+
+
+def all_committed(kafka: ApacheKafka, worker: WorkerProcess, route: str) -> bool:
+    """Return True if the group has committed the end of the input topic; raise if the worker has ended."""
+    worker.check()
+    return kafka.committed(worker.group, route) == kafka.end_offsets(route)
 
 
 def source_offset(record: RawRecord) -> int:
@@ -95,10 +102,7 @@ def test_every_record_has_one_outcome_and_none_stops_its_partition(
         worker = start_worker(apache_kafka, route, **settings)
         assert f'"codec": "{codec}"' in worker.log
         until(
-            lambda: (
-                worker.check()
-                or apache_kafka.committed(worker.group, route) == apache_kafka.end_offsets(route)
-            ),
+            lambda: all_committed(apache_kafka, worker, route),
             RECOVERY_S,
             "every offset committed",
         )
@@ -109,7 +113,7 @@ def test_every_record_has_one_outcome_and_none_stops_its_partition(
         more += 1
     worker = start_worker(apache_kafka, route, **settings)
     until(
-        lambda: apache_kafka.committed(worker.group, route) == apache_kafka.end_offsets(route),
+        lambda: all_committed(apache_kafka, worker, route),
         RECOVERY_S,
         "every offset committed",
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class ConstantRuntime:
     provider = "constant"
     pad_multiple = 1
     bucket_shapes: Sequence[tuple[int, int]] = ()
-    padded_cost = staticmethod(np.multiply)
+    padded_cost: Callable[[Any, Any], Any] = np.multiply
     max_same_shape_batches = 1
 
     def infer(self, inputs: PaddedBatch) -> Logits:

@@ -333,7 +333,7 @@ LEFT_OPEN: dict[str, tuple[bytes, Any]] = {
     "i_string_utf16BE_no_BOM": (b'\x00[\x00"\x00\xe9\x00"\x00]', REFUSED),
     "i_string_utf16LE_no_BOM": (b'[\x00"\x00\xe9\x00"\x00]\x00', REFUSED),
     "i_structure_UTF-8_BOM_empty_object": (b"\xef\xbb\xbf{}", REFUSED),
-    # The parser's limit is 1,024 levels.
+    # The limit is 512 levels.
     "i_structure_500_nested_arrays": (b"[" * 500 + b"]" * 500, None),
     "i_structure_2000_nested_arrays": (b"[" * 2000 + b"]" * 2000, REFUSED),
 }

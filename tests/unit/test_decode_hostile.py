@@ -56,6 +56,9 @@ DEEP: dict[str, tuple[bytes, Headers]] = {
     "data": (b'%b,"data":{"text":"hi","metadata":{"m":%b}}}' % (ENVELOPE_START, nested(3000)), STRUCTURED),
     "extension": (b'%b,"data":"hi","extension":%b}' % (ENVELOPE_START, nested(3000)), STRUCTURED),
     "encoding": (b'%b,"data":"hi","datacontentencoding":%b}' % (ENVELOPE_START, nested(3000)), STRUCTURED),
+    "data of 1,000 levels": (b'%b,"data":%b}' % (ENVELOPE_START, nested(1000)), STRUCTURED),
+    "metadata of 513 levels": (b'{"text":"hi","metadata":{"m":%b}}' % nested(511), ()),
+    "brackets after strings": (b'{"text":"]]]\\"]]]","metadata":{"m":%b}}' % nested(600), ()),
 }
 
 
@@ -65,7 +68,7 @@ def test_deep_nesting_is_a_dead_letter(name: str) -> None:
     dead_letter(value, headers, Reason.DECODE)
 
 
-@pytest.mark.parametrize("levels", [500, 900, 1000, 1010])
+@pytest.mark.parametrize("levels", [100, 101, 500, 509])
 def test_nesting_within_the_limit_is_read_everywhere(levels: int) -> None:
     deep = nested(levels)
     for value, headers in (
@@ -86,7 +89,7 @@ def test_brackets_in_strings_are_text() -> None:
 class OddRecord:
     """A record whose value raises an error when it is read."""
 
-    key, offset, timestamp = None, 1041, 0
+    key, offset, timestamp, damaged = None, 1041, 0, False
     headers: Headers = ()
 
     def __init__(self, error: BaseException) -> None:
@@ -196,16 +199,10 @@ def test_every_other_error_is_the_fault_of_its_record() -> None:
         assert is_fault_of_record(error)
 
 
-class DamagedRecord(FakeRecord):
-    """A record whose parts cannot be separated."""
-
-    damaged = True
-
-
 @pytest.mark.parametrize("value", [b"raw body", GOOD, None])
 def test_a_damaged_record_is_a_dead_letter(value: bytes | None) -> None:
     for reader in (decoder("text"), decoder("json")):
-        dead = reader._slow_path(SOURCE, DamagedRecord(value))
+        dead = reader._slow_path(SOURCE, FakeRecord(value, damaged=True))
         assert isinstance(dead, DeadLetter)
         assert (dead.reason, dead.id) == (Reason.DECODE, POSITION)
 
