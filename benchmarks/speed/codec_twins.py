@@ -18,7 +18,7 @@ REPLACED = {
     "append": "append: Python",
     "score_encoder": "encode_scores: numpy and orjson",
     # The other functions need the records that this one creates.
-    UNPACK: "unpack: aiokafka, and Python for all others",
+    UNPACK: "unpack: Python, for all others too",
     PARSER: "msgspec's parser: orjson",
 }
 """Names of replacements, and what each replaces."""

@@ -47,7 +47,8 @@ class CompiledCodec(PythonCodec):
     def pack(self, key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:
         """See `Codec.pack`."""
         data = encode_record(0, 0, encode_body(key, value, headers))
-        packed: Outgoing = _records.unpack(data, 0, len(data), 1, -1, timestamp, True, -1, 0, True)[0][0]
+        records, _, _ = _records.unpack(data, 0, len(data), 1, -1, timestamp, True, -1, 0, True)
+        packed: Outgoing = records[0]
         return packed
 
     def append(

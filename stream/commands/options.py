@@ -61,8 +61,6 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
         def run(*args: Any, **kwargs: Any) -> Any:
             # An absent flag that can be repeated is an empty list.
             flags = {name: kwargs.pop(name) for name in names}
-            # A flag that can be repeated and is absent has an empty list.
-            flags = {name: value for name, value in flags.items() if value != []}
             return command(*args, settings=load_settings(flags, kwargs.pop("config")), **kwargs)
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -34,6 +34,8 @@ def worker(settings: Settings) -> None:
         LABELSTREAM_BROKER=kafka:9092 labelstream worker --bundle support@3 --redis-url redis://cache:6379/0
 
         labelstream worker --config labelstream.toml
+
+        labelstream worker --bundle support --quarantine texts:3:1041 --quarantine texts:0:7-9
     """
     # SIGUSR1 ends a process without a handler, and the event loop installs its handler only later.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)

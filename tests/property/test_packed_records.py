@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.codec import MILLIONTHS, load_codec
+from stream.codec import MILLIONTHS, Codec, EncodedRecords, load_codec
+from stream.codec.python import PythonCodec
 from stream.codec.rfc3339 import LATEST_MS
+from stream.codec.wire import encode_body, encode_record, varint
 from stream.kafka.faust.wire_batch import RECORDS_AT
 from tests.real.components import unavailable
 from tests.unit.record_path import NOT_BUILT
@@ -16,6 +18,7 @@ from tests.unit.records import contents
 
 try:
     from stream.codec import _records
+    from stream.codec.compiled import CompiledCodec
 except ImportError:
     _records = None  # type: ignore[assignment]
 
@@ -57,6 +60,87 @@ def test_a_packed_record_holds_its_parts(record: Any, timestamp: int) -> None:
     packed = load_codec().pack(key, value, headers, timestamp)
     assert contents(packed) == (*record, timestamp)
     assert type(packed) is _records.Record
+
+
+PARTS = (
+    st.binary(max_size=12) | st.integers(-5, 40).map(varint) | st.integers(-(2**31), 2**31 - 1).map(varint)
+)
+BODY = st.lists(PARTS, max_size=8).map(b"".join)
+WHOLE = st.builds(
+    lambda timestamp, offset, record: encode_record(timestamp, offset, encode_body(*record)),
+    st.integers(-9, 9),
+    st.integers(-1, 6),
+    RECORD,
+)
+FRAMED = WHOLE | st.tuples(BODY, st.sampled_from([0, 0, 0, 0, 1, -1])).map(
+    lambda record: varint(len(record[0]) + record[1]) + record[0]
+)
+
+
+def read_by(codec: Codec, batch: EncodedRecords, from_offset: int) -> Any:
+    """Return everything that a codec reads of a batch, or the reason for which it refuses the batch."""
+    try:
+        parts = [*codec.unpack(batch, from_offset)]
+    except ValueError as exc:
+        return str(exc)
+    return [
+        (one.offset, one.timestamp, one.key, one.value, [*one.headers], one.damaged)
+        for part in parts
+        for one in part
+    ]
+
+
+@given(
+    st.lists(FRAMED, max_size=5) | st.binary(max_size=60).map(lambda data: [data]),
+    st.integers(-1, 6),
+    st.integers(-1, 6) | st.integers(-(2**31), 2**31 - 1),
+    st.integers(-(2**63), 2**63 - 1),
+    TIMESTAMP,
+    st.booleans(),
+    st.integers(-3, 3),
+)
+@settings(max_examples=400)
+def test_both_codecs_read_any_bytes_alike(
+    records: list[bytes], count: int, last_delta: int, base: int, timestamp: int, appended: bool, skipped: int
+) -> None:
+    data = b"".join(records)
+    for last in (count - 1, last_delta):
+        batch = EncodedRecords(data, 0, len(data), count, base, timestamp, appended, last)
+        first = min(max(base + skipped, -(2**63)), 2**63 - 1)
+        compiled, python = CompiledCodec(), PythonCodec()
+        assert read_by(compiled, batch, first) == read_by(python, batch, first)
+
+
+@given(st.lists(FRAMED, max_size=4))
+def test_any_record_is_read_or_damaged_and_can_be_written(records: list[bytes]) -> None:
+    """A record that the codec returns, whole or damaged, can be sized, packed, appended and read again."""
+    for codec in (CompiledCodec(), PythonCodec()):
+        joined = b"".join(records)
+        batch = EncodedRecords(joined, 0, len(joined), len(records), 0, 0, False, max(0, len(records) - 1))
+        try:
+            (part,) = [*codec.unpack(batch, 0)] or [[]]
+        except ValueError:
+            return
+        assert len(part) == len(records)
+        assert codec.size_bytes(part) >= 0
+        assert len(codec.json_texts(part, frozenset(("a", "content-type")), 50)) == len(part)
+        packed = [codec.pack(*contents(record)) for record in part]
+        assert [*map(contents, packed)] == [*map(contents, part)]
+        buffer = bytearray()
+        appended = codec.append(buffer, packed, 0, 1 << 20, 5)
+        again = EncodedRecords(
+            bytes(buffer),
+            0,
+            len(buffer),
+            len(part),
+            0,
+            appended.first_timestamp,
+            False,
+            max(0, len(part) - 1),
+        )
+        ((*read,),) = [*codec.unpack(again, 0)] or [[]]
+        assert [contents(one)[:3] for one in read] == [contents(one)[:3] for one in part]
+        assert not any(one.damaged for one in read)
 
 
 @given(st.lists(RECORD, min_size=1, max_size=3), st.data())

@@ -12,7 +12,6 @@ from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.faust import decompress as module
 from stream.kafka.faust.decompress import (
     GZIP,
     LZ4,
@@ -81,7 +80,7 @@ def test_data_that_may_exceed_the_limit_are_not_given_to_a_function_without_a_li
 
     ordinary, frame, empty = encode(b"ab" * 1_000), encode(bytes(LIMIT + 1)), encode(b"")
     watched = SimpleNamespace(decompress=decompress_unlimited, decompress_into=real.decompress_into)
-    monkeypatch.setattr(module.cramjam, library, watched)
+    monkeypatch.setattr(cramjam, library, watched)
     assert decompress(kind, ordinary, LIMIT * 2) == b"ab" * 1_000
     assert len(unlimited) == 1, "an ordinary batch needs no buffer of its own"
     for data in (frame, frame + frame, b"\x50\x2a\x4d\x18\x02\0\0\0ab" + frame):

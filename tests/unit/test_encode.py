@@ -9,7 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream import __version__
+from stream.codec import EncodedRecords, load_codec
 from stream.codec.rfc3339 import LATEST_MS, Rfc3339
+from stream.codec.wire import varint
 from stream.errors import Reason
 from stream.records import (
     DeadLetter,
@@ -275,3 +277,31 @@ def test_packed_and_plain_records_give_the_same_label(
     )
     assert [*map(contents, plain_labels)] == [*map(contents, packed_labels)]
     assert [label.timestamp for label in packed_labels] == [record.timestamp for record, _, _, _ in rows]
+
+
+@pytest.mark.parametrize("replaced", [(), (("labelstream-id", b"old"),), (("traceparent", TRACE),)])
+def test_a_header_name_that_is_not_utf_8_is_copied_unchanged(replaced: tuple[tuple[str, bytes], ...]) -> None:
+    kept = [("n\udcffe", b"1"), ("\udc80", b"")]
+    record = FakeRecord(b"{}", headers=(*kept, *replaced))
+    label = label_of(Event(record, "t-42", "hi"))
+    assert [*label.headers][:2] == kept
+    read = as_read(record)
+    assert [*dead_letter_headers(DeadLetter(read, SOURCE, "t-42", Reason.MODEL, "m"), "g")][:2] == kept
+    assert [*tombstone_headers(Tombstone(read, "t-42"))][:2] == kept
+    buffer = bytearray()
+    load_codec().append(buffer, [label], 0, 1 << 20, 0)
+    assert b"\x06n\xffe\x021\x02\x80\0" in buffer
+
+
+def test_a_label_record_has_the_usual_length_of_null() -> None:
+    null = varint(-2)
+    body = null + varint(2) + b"{}" + varint(1) + varint(1) + b"h" + null
+    data = varint(3 + len(body)) + b"\0\0\0" + body
+    ((record,),) = load_codec().unpack(EncodedRecords(data, 0, len(data), 1, 7, 5, False, 0), 0)
+    (label,) = encoder().write(SOURCE, NOW_MS, [Event(record, "t-42", "hi")], [(MEMBERS, b"", False)])
+    assert label.key is None
+    assert [*label.headers][0] == ("h", None)
+    buffer = bytearray()
+    load_codec().append(buffer, [label], 0, 1 << 20, 0)
+    assert b"\x02h" + null not in buffer
+    assert b"\x02h" + varint(-1) in buffer

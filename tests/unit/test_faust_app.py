@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream.deadline import Deadline
-from stream.errors import BrokerError, DeviceError, StalledError
+from stream.errors import BrokerError, DeviceError, StalledError, UnreadableBatchError
 from stream.observe.metrics import Metrics
 from stream.settings import load_settings
 from stream.web.page import RecentOutcomes
@@ -54,6 +54,14 @@ async def test_a_stop_drains_within_the_deadline_that_the_shutdown_has_started(a
     assert app.drained == [("stop", deadline)]
     assert deadline.seconds == 30
     assert app.stop_deadline() is deadline
+
+
+async def test_a_stop_after_a_batch_that_cannot_be_read_waits_for_batches(app: RecordingApp) -> None:
+    app.fail(UnreadableBatchError("offset 12 cannot be read"))
+    assert app.exit_code == 4
+    await app.on_stop()
+    assert app.drained == [("stop", app.stop_deadline())]
+    assert not app.stop_deadline().expired
 
 
 async def test_a_stop_after_a_fatal_error_does_not_wait_for_batches(app: RecordingApp) -> None:

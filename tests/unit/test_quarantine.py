@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from stream.commands.options import with_settings
 from stream.errors import Reason, UsageError
 from stream.quarantine import Quarantine, format_offsets, missing, parse_offsets
 from stream.records import DeadLetter, Decoder, Event, Source, Tombstone
-from stream.settings import load_settings
+from stream.settings import Settings, load_settings
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
 
@@ -128,3 +131,35 @@ def test_a_wrong_setting_is_a_usage_error(named: str, expected: str) -> None:
         load_settings({"quarantine": [named]})
     assert expected in refusal.value.message
     assert refusal.value.exit_code == 2
+
+
+def test_the_flag_can_be_repeated_and_may_be_absent() -> None:
+    loaded: list[tuple[str, ...]] = []
+
+    @with_settings("quarantine", "group")
+    def command(settings: Settings) -> None:
+        loaded.append(settings.quarantine)
+
+    app = typer.Typer()
+    app.command()(command)
+    runner = CliRunner()
+    for flags in ([], ["--quarantine", "texts:3:1", "--quarantine", "texts:3:5-7"]):
+        assert runner.invoke(app, flags).exit_code == 0
+    assert loaded == [(), ("texts:3:1", "texts:3:5-7")]
+    refused = runner.invoke(app, ["--quarantine", "texts/3/1"])
+    assert isinstance(refused.exception, UsageError)
+    assert "such as texts:3:1041" in refused.exception.message
+
+
+def test_an_absent_flag_leaves_the_value_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_QUARANTINE", "texts:3:1041")
+    loaded: list[tuple[str, ...]] = []
+
+    @with_settings("quarantine")
+    def command(settings: Settings) -> None:
+        loaded.append(settings.quarantine)
+
+    app = typer.Typer()
+    app.command()(command)
+    CliRunner().invoke(app, [])
+    assert loaded == [("texts:3:1041",)]

@@ -6,8 +6,8 @@ limit. As in Kafka's brokers and clients, bytes after the end of a gzip stream o
 
 import zlib
 from collections.abc import Callable
+from struct import Struct, unpack_from
 from struct import error as StructError  # noqa: N812 - it is an exception
-from struct import unpack_from
 from typing import Any
 
 import cramjam
@@ -21,6 +21,7 @@ XERIAL = b"\x82SNAPPY\0"
 XERIAL_HEADER_SIZE = 16
 LZ4_MAGIC = 0x184D2204
 LZ4_EXPANSION = 255
+LZ4_BLOCK_SIZE = Struct("<I")
 ZSTD_MAGIC = 0xFD2FB528
 ZSTD_BLOCK_BYTES = 128 * 2**10
 UNKNOWN_SIZE = 2**63
@@ -144,7 +145,7 @@ def _lz4_frame(data: bytes) -> tuple[int, int]:
         at = 7 + (8 if flags & 0x08 else 0) + (4 if flags & 0x01 else 0)
         bound = 0
         while True:
-            (size,) = unpack_from("<I", data, at)
+            (size,) = LZ4_BLOCK_SIZE.unpack_from(data, at)
             at += 4
             if size == 0:
                 break
