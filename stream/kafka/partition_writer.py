@@ -128,7 +128,7 @@ class PartitionWriter:
             try:
                 if partition in await producer.partitions_for(topic):
                     return await producer.send_batch(batch, topic, partition=partition)
-                # The partition was added after the producer's last request for metadata, or it does not exist.
+                # The partition was added after the last request for metadata, or it does not exist.
                 batch.last_error = UnknownTopicOrPartitionError()
                 await producer.client.force_metadata_update()
             except (KafkaTimeoutError, UnknownTopicOrPartitionError) as exc:

@@ -370,12 +370,12 @@ async def test_a_topic_with_a_small_limit_does_not_refuse_every_batch() -> None:
 
 
 async def test_a_single_record_that_is_too_large_does_not_make_later_batches_smaller() -> None:
-    producer = LimitedProducer({"texts": 4, "labels": 4}, {"labels": 8_000})
+    producer = LimitedProducer({"texts": 4, "labels": 4}, {"labels": 12_000})
     publisher = Publisher(lambda: producer, 5, {})
-    records = [record(n=n, size=9_000 * (n == 30)) for n in range(60)]
+    records = [record(n=n, size=13_000 * (n == 30)) for n in range(60)]
     assert await publisher.publish("texts", 2, {"labels": records}) == Oversized("labels", [30])
     producer.sent.clear()
-    await publisher.publish("texts", 2, {"labels": [record(n=n) for n in range(60)]})
+    await publisher.publish("texts", 2, {"labels": [record(n=n, size=100) for n in range(60)]})
     assert [len(records) for _, _, records in producer.sent] == [60]
 
 
