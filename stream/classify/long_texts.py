@@ -176,9 +176,8 @@ def cut_pattern(tokenizer: tokenizers.Tokenizer) -> re.Pattern[str] | None:
     if not known or any(re.search(r"\S\s", form) for form in added):
         return None
     places = [BETWEEN_WORDS]
-    if _separates_ideographs(normalizers, pre_tokenizers) and not any(
-        re.search(f"[{_IDEOGRAPHS}]", form) for form in added
-    ):
+    # No added token contains an ideograph then: its normalized form would contain a space.
+    if _separates_ideographs(normalizers, pre_tokenizers):
         places.append(BETWEEN_IDEOGRAPHS)
     return re.compile("|".join(places))
 
