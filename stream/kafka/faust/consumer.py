@@ -169,6 +169,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return probe
 
     @property
+    def group_refusal(self) -> str:
+        """The refusal of the group's coordinator in words, empty without one."""
+        refusal: str = self._thread.group_answers.refusal
+        return refusal
+
+    @property
     def broker_answers(self) -> bool:
         """True if the broker has answered a recent probe."""
         return self.probe.healthy
