@@ -53,6 +53,20 @@ class SecuredKafka(ApacheKafka):
         for future in self._admin_client().delete_acls(filters).values():
             assert future.result(DEADLINE_S), f"{name}: nothing to revoke"
 
+    def revoke_all(self) -> None:
+        """Revoke every permission."""
+        every = AclBindingFilter(
+            ResourceType.ANY,
+            None,
+            ResourcePatternType.ANY,
+            None,
+            None,
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        for future in self._admin_client().delete_acls([every]).values():
+            future.result(DEADLINE_S)
+
     def allow_route(self, route: str) -> None:
         """Grant what a worker needs on the topics of a route."""
         self.allow(TOPIC, route, READ)

@@ -111,6 +111,7 @@ OVERRIDDEN_OR_CALLED: dict[object, tuple[str, ...]] = {
         "flow_active",
         "maybe_wait_for_commit_to_finish",
         "not_waiting_next_records",
+        "on_partitions_assigned",
         "on_partitions_revoked",
         "perform_seek",
         "stop_flow",

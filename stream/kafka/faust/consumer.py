@@ -246,6 +246,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.ranges = {}
         self.unfinished.clear()
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Let Faust assign the partitions. Without any, start an epoch: Faust performs no seek."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned:
+            self._start_epoch()
+            self.joined = True
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Drain, then start an epoch without partitions."""
         if self.ranges:

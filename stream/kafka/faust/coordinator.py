@@ -52,7 +52,8 @@ class CoordinatorWatch:
         answer = _answer(request, response)
         if answer.request != "LeaveGroup":
             self._answers.record(answer)
-        if answer.request == "OffsetFetch" and getattr(response, "error_code", 0):
+        # An answer without a topic is that of the response as a whole.
+        if answer.request == "OffsetFetch" and answer.code and not answer.topic:
             # aiokafka ignores the error code of the response. It would take the missing offsets for offsets
             # that nobody has committed, and the worker would read from the start or from the end of the log.
             if answer.code in COORDINATOR_MOVED:
