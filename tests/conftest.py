@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.real.kafka import ApacheKafka
     from tests.real.prometheus import PrometheusServer
     from tests.real.redis import RedisServer
+    from tests.real.secured import SecuredKafka
 
 
 class RunningComponent(Protocol):
@@ -61,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Add the marker of each real component to the tests that use it, for `-m "not apache"`."""
     for item in items:
         names = getattr(item, "fixturenames", ())
-        if "apache_kafka" in names:
+        if "apache_kafka" in names or "secured_kafka" in names:
             item.add_marker("apache")
         if "redis_server" in names:
             item.add_marker("redis")
@@ -106,6 +107,18 @@ def apache_kafka(request: pytest.FixtureRequest) -> "Iterator[ApacheKafka]":
         return ApacheKafka(notify=notify)
 
     yield from _component(request.config, "apache_kafka", create)
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(request: pytest.FixtureRequest) -> "Iterator[SecuredKafka]":
+    """A real Apache Kafka on which a user may do what the test grants."""
+
+    def create(notify: Notify) -> "SecuredKafka":
+        from tests.real.secured import SecuredKafka
+
+        return SecuredKafka(notify)
+
+    yield from _component(request.config, "secured_kafka", create)
 
 
 @pytest.fixture(scope="session")

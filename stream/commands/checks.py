@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 from stream.codec import load_codec
 from stream.errors import BrokerError, DeviceError, LabelstreamError, UsageError, install_hint
 from stream.kafka.connection import parse_servers, security_options
+from stream.kafka.faust.topic_rights import denied_topics
+from stream.kafka.group_check import check_group
+from stream.kafka.permissions import topic_error
 from stream.kafka.topics.check import check_topics
 from stream.kafka.topics.cluster import Cluster, describe_cluster
 from stream.kafka.topics.wait import missing_topics
@@ -44,8 +47,10 @@ def run_checks(settings: Settings) -> list[CheckResult]:
         results.append(CheckResult("broker", "skip", "skipped: the settings are not valid"))
     if cluster:
         results += _guarded("topics", lambda: _topics(settings, cluster[0]))
+        results += _guarded("group", lambda: _group(settings))
     else:
-        results.append(CheckResult("topics", "skip", "skipped: no broker answers"))
+        skipped = "skipped: no broker answers"
+        results += [CheckResult("topics", "skip", skipped), CheckResult("group", "skip", skipped)]
     checks = {
         "redis": _redis,
         "bundle": _bundle,
@@ -116,6 +121,8 @@ async def _unreachable(settings: Settings, cluster: Cluster) -> list[tuple[str, 
 
 
 def _topics(settings: Settings, cluster: Cluster) -> Iterator[CheckResult]:
+    if denied := asyncio.run(denied_topics(settings)):
+        raise topic_error(settings, denied)
     reports = asyncio.run(check_topics(settings, cluster))
     if missing := [report.name for report in reports if report.shape is None]:
         raise missing_topics(missing, settings)
@@ -125,6 +132,12 @@ def _topics(settings: Settings, cluster: Cluster) -> Iterator[CheckResult]:
     if not any(report.warnings for report in reports):
         counts = (f"{report.name} {report.shape.partitions}" for report in reports if report.shape)
         yield CheckResult("topics", "ok", f"partitions: {', '.join(counts)}")
+
+
+def _group(settings: Settings) -> Iterator[CheckResult]:
+    count = asyncio.run(check_group(settings))
+    members = "" if count is None else f", which has {count} member{'' if count == 1 else 's'}"
+    yield CheckResult("group", "ok", f"a worker can join the group {settings.group}{members}")
 
 
 def _redis(settings: Settings) -> Iterator[CheckResult]:

@@ -17,6 +17,7 @@ STYLES = {"ok": "green", "warn": "yellow", "skip": "dim", "FAIL": "bold red"}
 @with_settings(
     *CONNECTION,
     *TOPICS,
+    "group",
     "bundle",
     "bundle_store",
     "redis_url",
@@ -28,7 +29,7 @@ STYLES = {"ok": "green", "warn": "yellow", "skip": "dim", "FAIL": "bold red"}
     "max_event_bytes",
 )
 def doctor(*, settings: Settings) -> None:
-    """Check settings, broker, topics, Redis, bundle, device, codec, web port and disk.
+    """Check settings, broker, topics, consumer group, Redis, bundle, device, codec, web port and disk.
 
     A failed check does not stop the others. The exit code is that of the first failure: 2 settings, 3 bundle,
     4 broker or topics, 7 device. Warnings do not change it.

@@ -2,14 +2,20 @@
 
 import logging
 import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
+    BrokerResponseError,
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
+    NoBrokersAvailable,
+    NodeNotReadyError,
     RequestTimedOutError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
@@ -26,6 +32,13 @@ LOGIN_REFUSED = (
     UnsupportedSaslMechanismError,
 )
 CLOSED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, EOFError, KafkaConnectionError)
+UNREACHABLE = (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NoBrokersAvailable,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
 
 
 def parse_servers(broker: str) -> list[tuple[str, int]]:
@@ -125,6 +138,32 @@ def client_options(settings: Settings) -> dict[str, Any]:
     return {"bootstrap_servers": servers, **security_options(settings)}
 
 
+@asynccontextmanager
+async def connect(
+    settings: Settings, servers: Iterable[tuple[str, int]]
+) -> AsyncIterator[AIOKafkaConnection]:
+    """Connect to the first of these servers that answers.
+
+    Raises:
+        KafkaError, OSError, EOFError: no server answers; the error is that of the last one.
+        UsageError: a setting of the connection is invalid.
+    """
+    last: Exception = TimeoutError()
+    security = security_options(settings)
+    for host, port in servers:
+        try:
+            connection = await create_conn(host, port, client_id="labelstream", **security)
+        except (OSError, KafkaError, EOFError) as exc:
+            last = exc
+            continue
+        try:
+            yield connection
+        finally:
+            connection.close()
+        return
+    raise last
+
+
 def error_cause(exc: BaseException) -> str:
     """Return the cause of a failed connection or request, in one line."""
     if isinstance(exc, ConnectionRefusedError):
@@ -153,6 +192,24 @@ def connection_error(settings: Settings, exc: BaseException) -> BrokerError:
         f"broker {settings.broker} does not answer",
         cause=error_cause(exc),
         fix="start it, or set broker (LABELSTREAM_BROKER); to try without a broker: labelstream demo",
+    )
+
+
+def client_error(settings: Settings, exc: KafkaError) -> BrokerError:
+    """Return the error for an exception of a Kafka client that ends the worker."""
+    if isinstance(exc, LOGIN_REFUSED):
+        return connection_error(settings, exc)
+    if isinstance(exc, UNREACHABLE):
+        return BrokerError(
+            "the connection to the broker failed",
+            cause=error_cause(exc),
+            fix="check the broker: labelstream doctor; nothing was lost",
+        )
+    refused = isinstance(exc, BrokerResponseError)
+    return BrokerError(
+        f"broker {settings.broker} refused a request" if refused else "the Kafka client failed",
+        cause=error_cause(exc),
+        fix="check topics, consumer group and permissions: labelstream doctor; nothing was lost",
     )
 
 

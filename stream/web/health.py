@@ -34,6 +34,8 @@ class GroupMember(Protocol):
 
     @property
     def assigned(self) -> Sized: ...
+    @property
+    def group_refusal(self) -> str: ...
 
 
 def passed(checks: Checks) -> bool:
@@ -59,7 +61,9 @@ def check_bundles(warm: int, wanted: int) -> Check:
 
 
 def check_group(member: GroupMember, stopping: bool) -> Check:
-    """Check that the worker has joined its consumer group; a member without partitions passes.
+    """Check that the worker has joined its consumer group, and that the group accepts its requests.
+
+    A member without partitions passes.
 
     Args:
         member: the worker's consumer.
@@ -67,6 +71,8 @@ def check_group(member: GroupMember, stopping: bool) -> Check:
     """
     if stopping:
         return Check(False, "the worker is stopping")
+    if member.group_refusal:
+        return Check(False, member.group_refusal)
     if not member.joined:
         return Check(False, "joining the consumer group, or a rebalance is in progress")
     count = len(member.assigned)

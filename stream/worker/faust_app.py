@@ -18,6 +18,7 @@ from stream.kafka.faust.options import REBALANCE_TIMEOUT_S, faust_options
 from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.fetch_policy import FetchPolicy
 from stream.kafka.oversized import OversizedDeadLetters
+from stream.kafka.group import GroupAnswers
 from stream.kafka.publisher import Publisher
 from stream.kafka.topics.setup import read_max_bytes
 from stream.observe.metrics import Metrics
@@ -77,13 +78,22 @@ class LabelstreamApp(BatchApp):
         )
         observer = MetricsObserver(metrics)
         fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._backlog_s)
+        loop = asyncio.get_running_loop()
+        # The consumer's thread reports the error; the event loop ends the worker.
+        group_answers = GroupAnswers(
+            settings, monotonic, lambda error: loop.call_soon_threadsafe(self.fail, error)
+        )
         super().__init__(
             settings.group,
             faust_options(settings),
             config=config,
             observer=observer,
             new_thread=partial(
-                BatchConsumerThread, config=config, observer=observer, fetch_policy=fetch_policy
+                BatchConsumerThread,
+                config=config,
+                observer=observer,
+                fetch_policy=fetch_policy,
+                group_answers=group_answers,
             ),
         )
         self.settings = settings
@@ -156,7 +166,7 @@ class LabelstreamApp(BatchApp):
     def fail(self, error: BaseException) -> None:
         """Record and log the first fatal error, and request the shutdown."""
         if self.fatal is None:
-            self.fatal = as_labelstream_error(error)
+            self.fatal = as_labelstream_error(error, self.settings)
             log.error(
                 self.fatal.message,
                 cause=self.fatal.cause,
@@ -205,7 +215,8 @@ async def run_app(app: LabelstreamApp) -> None:
         if worker.crash_reason is not None:
             app.fail(worker.crash_reason)
     finally:
-        with exit_when_expired(app.stop_deadline().extended(EXIT_GRACE_S), app.exit_code):
+        deadline = app.stop_deadline().extended(EXIT_GRACE_S)
+        with exit_when_expired(deadline, app.exit_code, lambda: app.fatal):
             for task in (starting, failed, watching):
                 task.cancel()
             await worker.stop()

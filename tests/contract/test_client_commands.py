@@ -240,7 +240,7 @@ def test_doctor_succeeds_when_everything_is_available(
 ) -> None:
     code, out, _ = run("doctor", *ready, "--redis-url", redis_server.url, address=broker.address)
     assert code == 0
-    assert (out.count(" ok "), out.count("FAIL"), out.count(" skip ")) == (9, 0, 0)
+    assert (out.count(" ok "), out.count("FAIL"), out.count(" skip ")) == (10, 0, 0)
     assert "tiny@1" in out
 
 

@@ -52,6 +52,7 @@ COMPONENTS = {
         "Apache Kafka",
         f"LABELSTREAM_TEST_BROKER=host:port, or a running Docker, or {_EXTRAS} and Maven Central",
     ),
+    "secured_kafka": Component("Apache Kafka with permissions", f"{_EXTRAS} and Maven Central"),
     "embedded_broker": Component("embedded broker", _EXTRAS),
     "redis_server": Component(
         "Redis",

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from tests.real.jars import find_java, kafka_version, resolve_jars
 from tests.real.process import Child
 
 BROKER_VARIABLE = "LABELSTREAM_TEST_BROKER"
+USER, PASSWORD = "worker", "worker-secret"
 CLUSTER_ID = "bGFiZWxzdHJlYW10ZXN0cw"
 # Options for a fast start and a small heap, at the cost of throughput.
 QUICK_START = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
@@ -69,6 +70,8 @@ class Jars:
     jars: tuple[Path, ...]
     version: str
     java_options: tuple[str, ...] = QUICK_START
+    sasl_port: int = 0
+    """The port of a listener with logins and permissions; 0: none."""
 
     @property
     def origin(self) -> str:
@@ -78,6 +81,8 @@ class Jars:
     def runner(self, folder: Path, port: int, controller: int) -> Runner:
         """Create a process with its data in `folder`, and format the storage."""
         settings = server_properties(port, controller, str(folder / "data"))
+        if self.sasl_port:
+            settings |= secured_properties(settings, self.sasl_port)
         file = folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         java = [self.java, *self.java_options, "-cp"]
@@ -125,7 +130,7 @@ def _container(notify: Notify) -> KafkaSource:
     return Container(find_engine(f"apache/kafka:{version}", notify), version)
 
 
-def _jars(notify: Notify) -> KafkaSource:
+def _jars(notify: Notify) -> Jars:
     java = find_java()
     return Jars(java, tuple(resolve_jars(notify)), kafka_version())
 
@@ -152,6 +157,30 @@ def server_properties(port: int, controller: int, data: str) -> dict[str, str]:
         "transaction.state.log.num.partitions": "4",
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
+    }
+
+
+def find_secured_kafka(notify: Notify, sasl_port: int) -> Jars:
+    """Return the jars with a listener that has logins and permissions.
+
+    Raises:
+        MissingComponentError: the jars or Java are not available.
+    """
+    return replace(_jars(notify), sasl_port=sasl_port)
+
+
+def secured_properties(settings: dict[str, str], port: int) -> dict[str, str]:
+    """Return the settings that add a listener with logins; on the first one everything is allowed."""
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    listener = f"SASL://127.0.0.1:{port}"
+    return {
+        "listeners": f"{settings['listeners']},{listener}",
+        "advertised.listeners": f"{settings['advertised.listeners']},{listener}",
+        "listener.security.protocol.map": f"{settings['listener.security.protocol.map']},SASL:SASL_PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl.plain.sasl.jaas.config": f'{module} required user_{USER}="{PASSWORD}";',
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
     }
 
 

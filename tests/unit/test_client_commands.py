@@ -216,10 +216,21 @@ def results(**flags: Any) -> dict[str, CheckResult]:
 
 def test_doctor_continues_after_a_failure_and_skips_dependent_checks(tmp_path: Path) -> None:
     checks = results(bundle_store=tmp_path)
-    names = ["settings", "broker", "topics", "redis", "bundle", "device", "codec", "web port", "disk"]
+    names = [
+        "settings",
+        "broker",
+        "topics",
+        "group",
+        "redis",
+        "bundle",
+        "device",
+        "codec",
+        "web port",
+        "disk",
+    ]
     assert list(checks) == names
     assert (checks["settings"].status, checks["settings"].exit_code) == ("FAIL", 2)
-    assert checks["broker"].status == checks["topics"].status == "skip"
+    assert checks["broker"].status == checks["topics"].status == checks["group"].status == "skip"
     assert (checks["bundle"].status, checks["bundle"].exit_code) == ("FAIL", 3)
     assert checks["redis"].status == checks["device"].status == checks["disk"].status == "ok"
 

@@ -27,6 +27,7 @@ from stream.kafka.faust.positions import FetchedRecords
 from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.faust.unpack import FetchBuffer, IndexedMemoryRecords
 from stream.kafka.fetch_policy import FetchPolicy
+from stream.kafka.group import GroupAnswers
 from stream.kafka.ranges import PartitionRanges
 from stream.observe.metrics import Metrics
 from stream.quarantine import Quarantine
@@ -460,7 +461,10 @@ async def test_a_batch_that_the_producer_sends_again_is_counted(setup: Setup) ->
 
 async def test_only_records_of_batch_topics_stay_packed(consumer: Any, setup: Setup) -> None:
     policy = FetchPolicy(0.0, lambda: 0.0)
-    thread = BatchConsumerThread(consumer, config=CONFIG, observer=setup.observer, fetch_policy=policy)
+    answers = GroupAnswers(load_settings(), lambda: 0.0, lambda _error: None)
+    thread = BatchConsumerThread(
+        consumer, config=CONFIG, observer=setup.observer, fetch_policy=policy, group_answers=answers
+    )
     consumer.flow_active = False
     fetcher = SimpleNamespace(_records=OrderedDict())
     for _ in range(2):

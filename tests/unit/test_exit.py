@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from stream.deadline import Deadline
 from stream.errors import BrokerError, DeviceError, Fatal
+from stream.settings import load_settings
 from stream.worker.exit import as_labelstream_error, exit_when_expired
 
 HANGS = """
@@ -15,6 +16,16 @@ import threading
 from stream.deadline import Deadline
 from stream.worker.exit import exit_when_expired
 with exit_when_expired(Deadline(0.05), 5):
+    threading.Event().wait(60)
+"""
+HANGS_AFTER_AN_ERROR = """
+import threading
+from stream.deadline import Deadline
+from stream.errors import DeviceError
+from stream.worker.exit import exit_when_expired
+fatal = None
+with exit_when_expired(Deadline(0.05), 5, lambda: fatal):
+    fatal = DeviceError("the device failed", cause="it is unplugged", fix="plug it in")
     threading.Event().wait(60)
 """
 
@@ -25,6 +36,19 @@ def test_a_shutdown_that_hangs_is_killed_with_its_exit_code() -> None:
     )
     assert done.returncode == 5
     assert "did not stop within 0.05 s" in done.stderr
+
+
+def test_a_shutdown_that_hangs_prints_the_first_error_and_exits_with_its_code() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS_AFTER_AN_ERROR], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 7
+    assert done.stderr.splitlines()[:3] == [
+        "error: the device failed",
+        "cause: it is unplugged",
+        "fix: plug it in",
+    ]
+    assert "did not stop within 0.05 s" in done.stderr.splitlines()[3]
 
 
 def test_a_shutdown_in_time_is_not_killed() -> None:
@@ -41,7 +65,7 @@ def test_a_shutdown_in_time_is_not_killed() -> None:
     ],
 )
 def test_every_error_has_an_exit_code_and_a_fix(error: Exception, kind: type[Fatal], code: int) -> None:
-    seen = as_labelstream_error(error)
+    seen = as_labelstream_error(error, load_settings())
     assert type(seen) is kind
     assert seen.exit_code == code
     assert seen.fix or seen is error

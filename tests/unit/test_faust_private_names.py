@@ -12,8 +12,10 @@ import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer import fetcher
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.consumer import fetcher, group_coordinator
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
@@ -62,7 +64,25 @@ PRIVATE_NAMES: dict[object, tuple[str, ...]] = {
         "_fetch_records",
     ),
     driver.Producer: ("_new_producer", "_producer", "_settings_extra"),
-    AIOKafkaConsumer: ("_client", "_fetch_max_wait_ms", "_fetcher", "_isolation_level", "_subscription"),
+    AIOKafkaConsumer: (
+        "_client",
+        "_coordinator",
+        "_fetch_max_wait_ms",
+        "_fetcher",
+        "_isolation_level",
+        "_subscription",
+    ),
+    GroupCoordinator: (
+        "_client",
+        "_closing",
+        "_commit_refresh_task",
+        "_coordination_task",
+        "_heartbeat_task",
+        "_max_poll_interval",
+        "_push_error_to_user",
+        "_send_req",
+        "_subscription",
+    ),
     AIOKafkaClient: ("_wait_on_metadata",),
     AIOKafkaProducer: ("_message_accumulator",),
     MessageAccumulator: ("_batch_size", "_batch_ttl", "_compression_type", "_txn_manager"),
@@ -99,6 +119,7 @@ OVERRIDDEN_OR_CALLED: dict[object, tuple[str, ...]] = {
         "flow_active",
         "maybe_wait_for_commit_to_finish",
         "not_waiting_next_records",
+        "on_partitions_assigned",
         "on_partitions_revoked",
         "perform_seek",
         "stop_flow",
@@ -109,7 +130,14 @@ OVERRIDDEN_OR_CALLED: dict[object, tuple[str, ...]] = {
     driver.AIOKafkaConsumerThread: ("call_thread", "getmany", "on_thread_stop"),
     AIOKafkaConsumer: ("end_offsets", "last_stable_offset"),
     Assignment: ("all_consumed_offsets",),
-    AIOKafkaClient: ("force_metadata_update",),
+    AIOKafkaClient: ("coordinator_lookup", "force_metadata_update", "ready"),
+    ClusterMetadata: ("add_listener", "unauthorized_topics"),
+    GroupCoordinator: (
+        "coordinator_dead",
+        "coordinator_id",
+        "request_rejoin",
+        "start_commit_offsets_refresh_task",
+    ),
     AIOKafkaProducer: ("client", "create_batch", "partitions_for", "send_batch"),
     MessageAccumulator: ("flush", "reenqueue"),
     MessageBatch: ("failure",),
@@ -340,6 +368,17 @@ def test_the_fetcher_keeps_responses_in_a_dict_and_unpacks_them_record_by_record
     assert "self._records_iterator = self._unpack_records()" in initial, UPGRADE
     for name in ("_consume_aborted_up_to", "_contains_abort_marker"):
         assert hasattr(PartitionRecords, name), f"PartitionRecords.{name}: {UPGRADE}"
+
+
+def test_the_coordinator_calls_the_methods_that_are_replaced() -> None:
+    source = inspect.getsource(group_coordinator)
+    assert source.count("await self._push_error_to_user(exc)") == source.count("_push_error_to_user(") - 1
+    assert "await self._coordinator._send_req(request)" in source, UPGRADE
+    assert "await self._client.coordinator_lookup(" in source, UPGRADE
+    assert "idle_time >= self._max_poll_interval" in source, UPGRADE
+    fetched = inspect.getsource(GroupCoordinator._do_fetch_commit_offsets)
+    # If it reads the error code of the response one day, `CoordinatorWatch.send` need not raise it.
+    assert "response.error_code" not in fetched, UPGRADE
 
 
 def test_fausts_producer_holds_the_aiokafka_producer() -> None:

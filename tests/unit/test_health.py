@@ -24,11 +24,12 @@ class FakeProbe:
 
 
 class FakeMember:
-    """A group member with these partitions."""
+    """A group member with these partitions, whose requests the group may refuse."""
 
-    def __init__(self, joined: bool, *assigned: tuple[str, int]) -> None:
+    def __init__(self, joined: bool, *assigned: tuple[str, int], refusal: str = "") -> None:
         self.joined = joined
         self.assigned = assigned
+        self.group_refusal = refusal
 
 
 def test_an_inference_longer_than_the_stall_limit_fails() -> None:
@@ -49,6 +50,8 @@ def test_every_bundle_must_be_warm() -> None:
         (FakeMember(True), False, True, "on standby: other workers have all partitions"),
         (FakeMember(False), False, False, "joining the consumer group, or a rebalance is in progress"),
         (FakeMember(True, ("texts", 0)), True, False, "the worker is stopping"),
+        (FakeMember(False, refusal="the group refuses"), False, False, "the group refuses"),
+        (FakeMember(True, ("texts", 0), refusal="the group refuses"), False, False, "the group refuses"),
     ],
 )
 def test_the_group_check_needs_a_joined_member(

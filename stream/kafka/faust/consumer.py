@@ -177,6 +177,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return probe
 
     @property
+    def group_refusal(self) -> str:
+        """The refusal of the group's coordinator in words, empty without one."""
+        refusal: str = self._thread.group_answers.refusal
+        return refusal
+
+    @property
     def broker_answers(self) -> bool:
         """True if the broker has answered a recent probe."""
         return self.probe.healthy
@@ -247,6 +253,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.joined = False
         self.ranges = {}
         self.unfinished.clear()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Let Faust assign the partitions. Without any, start an epoch: Faust performs no seek."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned:
+            self._start_epoch()
+            self.joined = True
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Drain, then start an epoch without partitions."""

@@ -20,10 +20,12 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ensure_aiok
 from faust.types import TP
 
 from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
+from stream.kafka.faust.coordinator import CoordinatorWatch
 from stream.kafka.faust.positions import FetchedRecords, Position, seek_back, start_position
 from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes
 from stream.kafka.faust.unreadable import UnpackLimits
 from stream.kafka.fetch_policy import IDLE_MAX_WAIT_MS, FetchPolicy
+from stream.kafka.group import GroupAnswers
 from stream.kafka.probe import BrokerProbe
 
 POLL_S = 0.2
@@ -42,7 +44,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     position_epoch = 0
 
     def __init__(
-        self, consumer: Any, *, config: ConsumerConfig, observer: ConsumerObserver, fetch_policy: FetchPolicy
+        self,
+        consumer: Any,
+        *,
+        config: ConsumerConfig,
+        observer: ConsumerObserver,
+        fetch_policy: FetchPolicy,
+        group_answers: GroupAnswers,
     ) -> None:
         """
         Args:
@@ -50,18 +58,21 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             config: the start position and the limits of the consumer.
             observer: the receiver of the consumer's events.
             fetch_policy: decides how long a fetch waits at the broker.
+            group_answers: receives the answers of the group's coordinator.
         """
         self._config = config
         self._observer = observer
         self._fetch_policy = fetch_policy
+        self.group_answers = group_answers
         super().__init__(consumer, loop=consumer.loop, beacon=consumer.beacon)
         self._position_lock = asyncio.Lock()
         self._probing: asyncio.Task[None] | None = None
         self.probe = BrokerProbe(self._query_broker, monotonic, observer.on_probe_retry)
 
     async def on_start(self) -> None:
-        """Start aiokafka's consumer and the probe of the broker."""
+        """Start aiokafka's consumer, the watch on its group and the probe of the broker."""
         await super().on_start()
+        self._watch = CoordinatorWatch(self._ensure_consumer()._coordinator, self.group_answers)
         self._probing = asyncio.create_task(self.probe.run())
 
     async def on_thread_stop(self) -> None:

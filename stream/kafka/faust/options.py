@@ -5,11 +5,11 @@ from typing import Any
 import faust
 
 from stream.kafka.connection import client_options, security_options
+from stream.kafka.group import SESSION_TIMEOUT_S
 from stream.settings import Settings
 
 POLL_RECORDS = 8_192
 COMMIT_INTERVAL_S = 1.0
-SESSION_TIMEOUT_S = 10.0
 HEARTBEAT_S = 2.0
 REBALANCE_TIMEOUT_S = 30.0
 REQUEST_TIMEOUT_S = 30.0
