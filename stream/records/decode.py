@@ -27,7 +27,7 @@ from stream.records.events import (
 )
 from stream.records.fields import Fields, check, from_object
 from stream.records.json_object import parse_object
-from stream.records.quarantined import DAMAGED, set_aside
+from stream.records.quarantined import check_undamaged, set_aside
 
 log = structlog.get_logger(__name__)
 
@@ -144,8 +144,7 @@ class Decoder:
     def _decode(self, source: Source, record: Record) -> Decoded:
         own: str | None = None
         try:
-            if record.damaged:
-                raise Poison(Reason.DECODE, DAMAGED)
+            check_undamaged(record)
             value = record.value
             if value is None:
                 return Tombstone(record, usable_id(source, record))

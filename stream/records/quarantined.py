@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 
 from stream.codec import Record
-from stream.errors import Reason
+from stream.errors import Poison, Reason
 from stream.records.events import DeadLetter, Decoded, Source, usable_id
 
 DAMAGED = "key, value and headers of the record cannot be told apart; the value holds the bytes of the record"
 NAMED = "the setting quarantine names this offset"
 POINTER = f"{NAMED}; the record cannot be read and lies at this offset"
+
+
+def check_undamaged(record: Record) -> None:
+    """Check that the parts of a record can be told apart.
+
+    Raises:
+        Poison: the record is damaged.
+    """
+    if record.damaged:
+        raise Poison(Reason.DECODE, DAMAGED)
 
 
 def set_aside(source: Source, records: Sequence[Record], decoded: Sequence[Decoded]) -> list[Decoded]:

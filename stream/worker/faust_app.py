@@ -17,8 +17,8 @@ from stream.kafka.faust.consumer_thread import BatchConsumerThread
 from stream.kafka.faust.options import REBALANCE_TIMEOUT_S, faust_options
 from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.fetch_policy import FetchPolicy
-from stream.kafka.oversized import OversizedDeadLetters
 from stream.kafka.group import GroupAnswers
+from stream.kafka.oversized import OversizedDeadLetters
 from stream.kafka.publisher import Publisher
 from stream.kafka.topics.setup import read_max_bytes
 from stream.observe.metrics import Metrics

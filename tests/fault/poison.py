@@ -7,7 +7,12 @@ from random import Random
 from tests.property.odd_records import Header, encode_body, random_body
 
 RANDOM_KINDS = 80
-CLOUD: list[Header] = [(b"ce_specversion", b"1.0"), (b"ce_id", b"1"), (b"ce_source", b"s"), (b"ce_type", b"t")]
+CLOUD: list[Header] = [
+    (b"ce_specversion", b"1.0"),
+    (b"ce_id", b"1"),
+    (b"ce_source", b"s"),
+    (b"ce_type", b"t"),
+]
 STRUCTURED: list[Header] = [(b"content-type", b"application/cloudevents+json")]
 TEXT = b'{"text":"where is my refund"}'
 LABEL, ANY = "label", "any"
