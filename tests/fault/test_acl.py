@@ -73,7 +73,7 @@ def test_a_topic_that_the_worker_may_not_see_is_named_at_start(
     route = make_route(secured_kafka, "hidden")
     worker = start_secured(route, retry_deadline_s=2, allow=False)
     assert worker.await_exit(RECOVERY_S) == 4
-    check_last_error(worker, route, "may not see", "worker")
+    check_last_error(worker, route, "may not see", "User:worker", f"--operation Read --topic {route}")
 
 
 # ---- doctor

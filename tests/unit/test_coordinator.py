@@ -210,12 +210,15 @@ async def test_committed_offsets_are_never_missing_because_the_coordinator_moves
     member: Member, code: int
 ) -> None:
     await member.join()
+    lookups = member.client.sent.count("FindCoordinator")
     member.client.codes = {"OffsetFetch": code}
     fetching = asyncio.create_task(member.coordinator.fetch_committed_offsets([TP]))
     await member.until_sent("OffsetFetch")
     assert not fetching.done()
     member.client.codes = {}
     assert await asyncio.wait_for(fetching, 5) == {TP: OffsetAndMetadata(7, "")}
+    moved = code != 14
+    assert (member.client.sent.count("FindCoordinator") > lookups) == moved
 
 
 async def test_committed_offsets_are_never_missing_because_of_a_permission(member: Member) -> None:

@@ -8,6 +8,7 @@ import structlog
 
 from stream.deadline import Deadline
 from stream.errors import BrokerError
+from stream.kafka.permissions import grant_topics
 from stream.kafka.topics.cluster import REQUEST_TIMEOUT_S, DescribeCluster, describe_cluster, topic_names
 from stream.settings import Route, Settings
 
@@ -41,7 +42,8 @@ def missing_topics(names: Sequence[str], settings: Settings) -> BrokerError:
         cause="the broker answers, but does not list "
         + ("them" if len(names) > 1 else "it")
         + (f", or the user {settings.sasl_username} may not see it" if settings.sasl_username else ""),
-        fix="create the topics: labelstream topics create",
+        fix="create the topics: labelstream topics create"
+        + (f"; if they exist: {grant_topics(settings, names)}" if settings.sasl_username else ""),
     )
 
 
