@@ -81,6 +81,15 @@ def await_end(worker: WorkerProcess) -> tuple[int, float]:
     return worker.exit_code, highest[0]
 
 
+def check_last_lines(worker: WorkerProcess, fix: str) -> None:
+    """Check that a worker stopped in order, and printed its error and the fix at the end."""
+    error, cause, printed_fix = worker.log.splitlines()[-3:]
+    assert error.startswith("error: the record batch of topic")
+    assert cause.startswith("cause: its records exceed")
+    assert printed_fix.endswith(fix)
+    assert "Traceback" not in worker.log
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", ["compiled", "python"])
 def test_records_with_odd_framing_are_labelled(
@@ -148,7 +157,7 @@ def test_a_record_of_600_mib_ends_the_worker_within_its_memory_until_it_is_quara
         assert highest < BASE_MIB + 3 * 64
         assert f"topic {route}, partition 0, offset 1 cannot be read" in worker.log
         assert "max_decompressed_bytes" in worker.log
-        assert f"--quarantine {route}:0:1" in worker.log
+        check_last_lines(worker, f"--quarantine {route}:0:1")
         assert ids(worker, apache_kafka) == ["good-0"]
         assert committed(worker, apache_kafka) == 1
     passing = start_worker(apache_kafka, route, quarantine=f"{route}:0:1", max_decompressed_bytes="64MiB")
@@ -176,7 +185,7 @@ def test_400_mb_of_small_records_in_one_batch_stay_within_the_memory(
     code, highest = await_end(worker)
     assert code == 4
     assert highest < BASE_MIB + 3 * 64
-    assert f"--quarantine {route}:0:1-{count}" in worker.log
+    check_last_lines(worker, f"--quarantine {route}:0:1-{count}")
 
 
 @pytest.mark.slow
@@ -191,7 +200,7 @@ def test_a_batch_is_passed_over_when_all_its_offsets_are_quarantined(
     )
     assert partial.await_exit(RECOVERY_S) == 4
     assert "does not name 1" in partial.log
-    assert f"--quarantine {route}:0:1-3" in partial.log
+    check_last_lines(partial, f"--quarantine {route}:0:1-3")
     worker = start_worker(apache_kafka, route, max_decompressed_bytes=9_000, quarantine=f"{route}:0:1-4")
     await_committed(worker, apache_kafka)
     assert ids(worker, apache_kafka) == ["good-0", "good-2"]
@@ -213,6 +222,7 @@ def test_other_partitions_are_finished_before_the_worker_ends(
     produce_batches(apache_kafka.address, route, *[batch(good(at), 1) for at in range(50)], partition=1)
     worker = start_worker(apache_kafka, route, ready=False, max_decompressed_bytes=9_000)
     assert worker.await_exit(RECOVERY_S) == 4
+    check_last_lines(worker, f"--quarantine {route}:0:50")
     done = apache_kafka.committed(worker.group, route)
     assert done[0] == 50
     written = apache_kafka.end_offsets(worker.labels)

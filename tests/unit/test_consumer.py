@@ -7,16 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.codec import zstd_encode
-from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
-from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 from mode import Service
 from structlog.testing import capture_logs
 
 from stream.deadline import Deadline
-from stream.errors import UnreadableBatchError
 from stream.kafka.batches import RecordBatch
 from stream.kafka.consumer import ConsumerConfig
 from stream.kafka.faust.app import BatchApp
@@ -25,17 +21,14 @@ from stream.kafka.faust.consumer_thread import BatchConsumerThread
 from stream.kafka.faust.options import faust_options
 from stream.kafka.faust.positions import FetchedRecords
 from stream.kafka.faust.topic import BatchTopic, live_batches
-from stream.kafka.faust.unpack import FetchBuffer, IndexedMemoryRecords
+from stream.kafka.faust.unpack import FetchBuffer
 from stream.kafka.fetch_policy import FetchPolicy
 from stream.kafka.group import GroupAnswers
 from stream.kafka.ranges import PartitionRanges
 from stream.observe.metrics import Metrics
-from stream.quarantine import Quarantine
 from stream.records import Source
 from stream.settings import load_settings
 from stream.worker.observer import MetricsObserver
-from tests.real.raw_batches import batch as wire_batch
-from tests.real.raw_batches import record
 from tests.unit.records import FakeRecord
 
 PARTITION = TP("texts", 0)
@@ -472,61 +465,3 @@ async def test_only_records_of_batch_topics_stay_packed(consumer: Any, setup: Se
     assert type(fetcher._records) is FetchBuffer
     assert fetcher._records._packed(TopicPartition(*PARTITION))
     assert not fetcher._records._packed(TopicPartition("of-faust-itself", 0))
-
-
-async def test_a_batch_that_cannot_be_read_ends_the_worker_after_the_events_before_it(
-    consumer: Any, topic: BatchTopic, thread: FakeThread
-) -> None:
-    error = UnreadableBatchError("offset 12 cannot be read")
-    for records in (fetched(10, 2), FetchedRecords()):
-        records.unreadable = {TopicPartition(*PARTITION): error}
-        thread.fetchable.append(records)
-    await read_once(consumer)
-    await read_once(consumer)
-    (batch,) = queued(topic)
-    assert batch.take()
-    assert batch.acknowledge()
-    thread.fetchable.append(FetchedRecords())
-    await read_once(consumer)
-    ended = FetchedRecords()
-    ended.unreadable = {TopicPartition(*PARTITION): error}
-    thread.fetchable.append(ended)
-    with pytest.raises(UnreadableBatchError) as raised:
-        await read_once(consumer)
-    assert raised.value is error
-    assert consumer.ranges[PARTITION].base == 12
-
-
-async def test_an_error_of_an_earlier_epoch_is_dropped(
-    consumer: Any, topic: BatchTopic, thread: FakeThread
-) -> None:
-    late = FetchedRecords()
-    late.unreadable = {TopicPartition(*PARTITION): UnreadableBatchError("late")}
-    thread.fetchable.append(late)
-    thread.position_epoch = 1
-    await read_once(consumer)
-    assert thread.returned == [late]
-
-
-async def test_the_consumers_thread_reports_batches_that_cannot_be_read(setup: Setup) -> None:
-    config = ConsumerConfig(max_decompressed_bytes=100, quarantine=Quarantine(["texts:0:13"]))
-    policy = FetchPolicy(0.0, lambda: 0.0)
-    answers = GroupAnswers(load_settings(), lambda: 0.0, lambda _error: None)
-    thread = BatchConsumerThread(
-        setup.consumer, config=config, observer=setup.observer, fetch_policy=policy, group_answers=answers
-    )
-    setup.consumer.flow_active = False
-    fetcher = SimpleNamespace(_records=OrderedDict())
-    client = SimpleNamespace(_fetcher=fetcher)
-    await thread._fetch_records(client, {PARTITION}, timeout=0.0)
-    tp, assignment = TopicPartition(*PARTITION), Assignment([TopicPartition(*PARTITION)])
-    for at in (13, 14):
-        data = wire_batch(zstd_encode(record(0, bytes(200))), 1, compression=4, first_offset=at)
-        assignment.state_value(tp).seek(at)
-        unread = PartitionRecords(tp, IndexedMemoryRecords(data), [], at, None, None, True, 1)
-        fetcher._records[tp] = FetchResult(tp, assignment=assignment, partition_records=unread, backoff=0)
-        taken = fetcher._records[tp].getall(5)
-        assert [one.value for one in taken] == [None] * (at == 13)
-    assert [*fetcher._records.unreadable] == [tp]
-    polled = await thread._fetch_records(client, {PARTITION}, timeout=0.0)
-    assert polled.unreadable == {}, "each poll reports the state that it has found"

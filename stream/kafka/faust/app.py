@@ -57,6 +57,10 @@ class BatchApp(faust.App):  # type: ignore[misc]
         if consumer is not None and consumer.ranges:
             await consumer.drain(reason, deadline)
 
+    def fail(self, error: BaseException) -> None:
+        """End the app because of an error of the consumer. A subclass that stops in order overrides this."""
+        raise error
+
     def on_rebalance_start(self) -> None:
         """Report the rebalance."""
         self._observer.on_rebalance()

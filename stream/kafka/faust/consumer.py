@@ -110,10 +110,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return ordinary or None, active
 
     def _end_if_unreadable(self, errors: Mapping[TP, UnreadableBatchError]) -> None:
-        """Raise the error of a partition whose earlier events are finished, so the drain commits them."""
+        """End the app with the error of a partition whose earlier events are finished.
+
+        An exception would end Faust's fetcher instead, which then hangs when the app stops.
+        """
         for tp, error in errors.items():
             if self.ranges[tp].idle:
-                raise error
+                self.app.fail(error)
 
     def reads_batches(self, tp: tuple[str, int]) -> bool:
         """Return True if an agent receives a partition's records in batches. The thread calls this method."""
