@@ -116,9 +116,6 @@ class LongTexts:
         if isinstance(text, str):
             return self._beginning(text, chars)
         first, second = text
-        # The truncation of a pair depends on which of two long texts is longer, so one must be whole.
-        if len(first) > self._first_chars and len(second) > self._first_chars:
-            return text
         beginnings = self._beginning(first, chars), self._beginning(second, chars)
         return text if beginnings[0] is first and beginnings[1] is second else beginnings
 
@@ -138,13 +135,18 @@ class LongTexts:
                 return len(encoding) == self._max_length
             encodings = [encoding, *encoding.overflowing][: self._windows]
             return len(encodings) == self._windows and len(encodings[-1]) == self._max_length
-        # The pair is truncated to the maximum length, and the short text has less than half of it: so it is
-        # whole, and the long text fills the rest.
         sequences = encoding.sequence_ids
         counts = sequences.count(0), sequences.count(1)
-        is_first_cut = len(text[0]) > len(text[1])
-        of_whole = counts[1] if is_first_cut else counts[0]
-        return len(encoding) == self._max_length and of_whole < sum(counts) // 2
+        if len(encoding) != self._max_length:
+            return False
+        if counts[0] == counts[1]:
+            # Each text has at least half of the tokens, and a longer text would not get more.
+            return True
+        # The text with less than half of the tokens is shorter, so it is not truncated. It must be whole; the
+        # other text fills the rest. If it has half of them and the longer text gets the odd one, a cut can
+        # change which text is longer.
+        shorter = 0 if counts[0] < counts[1] else 1
+        return counts[shorter] < sum(counts) // 2 and len(text[shorter]) <= 2 * self._first_chars
 
 
 def _chars(text: str | tuple[str, str]) -> int:
