@@ -6,11 +6,11 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
-import tokenizers
 
 from stream.bundle import Bundle
 from stream.classify.inputs import InputReader, ModelInput, TextInput, WithMetadata, texts_of
 from stream.classify.metadata import MetadataEncoder
+from stream.classify.tokenizer_file import load_tokenizer
 from stream.errors import BundleError
 from stream.runtime import PaddedBatch
 
@@ -113,14 +113,7 @@ class Tokeniser:
             BundleError: the file is missing or the library cannot read it.
         """
         manifest = bundle.manifest
-        try:
-            self._tokenizer = tokenizers.Tokenizer.from_file(str(bundle.path / "tokenizer.json"))
-        except Exception as exc:
-            raise BundleError(
-                f"the tokenizer of {bundle.path} cannot be loaded",
-                cause=str(exc),
-                fix="export the bundle again",
-            ) from exc
+        self._tokenizer = load_tokenizer(bundle)
         self._reader = InputReader(manifest)
         self._inputs = manifest.inputs
         self._pad_id = manifest.pad_token_id

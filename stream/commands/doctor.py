@@ -19,6 +19,7 @@ STYLES = {"ok": "green", "warn": "yellow", "skip": "dim", "FAIL": "bold red"}
     *TOPICS,
     "bundle",
     "bundle_store",
+    "require_signature",
     "redis_url",
     "device",
     "variant",
