@@ -1,11 +1,12 @@
-"""The files of a bundle's folder: regular, inside the folder, listed, and unchanged since their digest check."""
+"""The files of a bundle's folder: regular, inside the folder, listed, and unchanged since their check."""
 
 import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from stream.bundle.fields import MANIFEST_FILE, SIGNATURE_FILE
 from stream.errors import BundleError
@@ -31,7 +32,7 @@ class FileStamp(NamedTuple):
     changed_ns: int
 
 
-def open_regular(folder: Path, name: str) -> BinaryIO:
+def open_regular(folder: Path, name: str) -> BufferedReader:
     """Open a file of a bundle for reading.
 
     Args:
@@ -56,7 +57,9 @@ def open_regular(folder: Path, name: str) -> BinaryIO:
     except (OSError, RuntimeError, ValueError) as exc:
         # Older versions of Python report a loop of links as a RuntimeError.
         cause = getattr(exc, "strerror", None) or str(exc)
-        raise BundleError(f"{name} in the bundle {folder} cannot be read", cause=cause, fix=COPY_AGAIN) from None
+        raise BundleError(
+            f"{name} in the bundle {folder} cannot be read", cause=cause, fix=COPY_AGAIN
+        ) from None
     cause = f"it is {KINDS.get(kind, 'not a regular file')}" if inside else f"it is a link to {found}"
     raise BundleError(
         f"{name} in the bundle {folder} is not a regular file inside the folder",
@@ -65,7 +68,7 @@ def open_regular(folder: Path, name: str) -> BinaryIO:
     )
 
 
-def file_stamp(file: BinaryIO) -> FileStamp:
+def file_stamp(file: BufferedReader) -> FileStamp:
     """Return the stamp of an open file."""
     return _stamp_of(os.fstat(file.fileno()))
 

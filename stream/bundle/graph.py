@@ -80,7 +80,9 @@ def read_graph(file: BinaryIO) -> Graph:
             return _Walk(data).run()
     except ValueError as exc:
         # An empty file cannot be mapped.
-        raise exc if isinstance(exc, MalformedGraphError) else MalformedGraphError("the file is empty") from None
+        raise (
+            exc if isinstance(exc, MalformedGraphError) else MalformedGraphError("the file is empty")
+        ) from None
 
 
 class _Walk:
@@ -186,7 +188,9 @@ class _Walk:
             if wire == _BYTES:
                 length, at = self._varint(at, end)
             if length > end - at:
-                raise MalformedGraphError(f"the field at byte {at} is longer than its message; is the file cut?")
+                raise MalformedGraphError(
+                    f"the field at byte {at} is longer than its message; is the file cut?"
+                )
             yield number, wire, at, at + length
             at += length
 
@@ -198,7 +202,7 @@ class _Walk:
             byte = self._data[at]
             at += 1
             value |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+            if byte < 0x80:
                 return value, at
         raise MalformedGraphError(f"the number that ends at byte {at} is too long")
 

@@ -31,7 +31,11 @@ def check_graphs(folder: Path, manifest: Manifest) -> None:
             _check_inputs(graph, manifest)
             _check_output(graph, manifest)
         except ValueError as exc:
-            what = "is not an ONNX model" if isinstance(exc, MalformedGraphError) else "does not fit its manifest"
+            what = (
+                "is not an ONNX model"
+                if isinstance(exc, MalformedGraphError)
+                else "does not fit its manifest"
+            )
             raise BundleError(
                 f"{name} in the bundle {folder} {what}", cause=str(exc), fix=EXPORT_AGAIN
             ) from None
@@ -41,7 +45,9 @@ def _check_files(name: str, graph: Graph, manifest: Manifest) -> None:
     for location in sorted(graph.external):
         path = str(PurePosixPath(name).parent / check_path(location))
         if path not in manifest.files:
-            raise ValueError(f"it reads its weights from {path}, which is not covered by a digest under files")
+            raise ValueError(
+                f"it reads its weights from {path}, which is not covered by a digest under files"
+            )
     if COMPILED_CONTEXT in graph.operators:
         raise ValueError(f"its operator {COMPILED_CONTEXT} loads a compiled model from outside the graph")
 

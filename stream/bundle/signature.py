@@ -122,7 +122,9 @@ def _read_key(file: Path) -> bytes:
 
 
 def _unusable(file: Path, wanted: str, found: str) -> UsageError:
-    return UsageError(f"{file} is not {wanted} in PEM form", cause=" ".join(found.split())[:200], fix=MAKE_KEYS)
+    return UsageError(
+        f"{file} is not {wanted} in PEM form", cause=" ".join(found.split())[:200], fix=MAKE_KEYS
+    )
 
 
 def _not_installed(exc: ModuleNotFoundError) -> UsageError:

@@ -126,9 +126,7 @@ def read_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
     return _parse(path, _read_manifest(path))
 
 
-def open_bundle(
-    spec: str | Path, store: Path = Path("bundles"), *, public_key: Path | None = None
-) -> Bundle:
+def open_bundle(spec: str | Path, store: Path = Path("bundles"), *, public_key: Path | None = None) -> Bundle:
     """Read a bundle, and verify each of its files and graphs.
 
     Args:

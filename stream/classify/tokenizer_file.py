@@ -17,7 +17,7 @@ _LOAD = """
 import sys, tokenizers
 loaded = tokenizers.Tokenizer.from_buffer(sys.stdin.buffer.read())
 loaded.enable_truncation(int(sys.argv[1]), stride=int(sys.argv[2]))
-loaded.encode("a")
+loaded.encode("a " * 1_000)
 """
 
 
@@ -32,6 +32,7 @@ def load_tokenizer(bundle: Bundle) -> Any:
     try:
         tokenizer = tokenizers.Tokenizer.from_buffer(content)
         special = tokenizer.num_special_tokens_to_add(is_pair=manifest.takes_pair)
+        tokenizer.encode(*("a", "a") if manifest.takes_pair else ("a",))
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as exc:

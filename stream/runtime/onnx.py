@@ -22,7 +22,7 @@ from stream.runtime.machine import PROVIDERS
 GPU_PAD_MULTIPLE = 8
 # The log severity of ONNX Runtime: its warnings do not help an operator.
 LOG_ERRORS = 3
-# The errors of ONNX Runtime for which the file is at fault, not the device. On a GPU, `Fail` and the others also
+# The errors of ONNX Runtime for which the file is at fault, not the device. On a GPU, the other three also
 # stand for a driver that does not work.
 INVALID_MODEL = frozenset(("InvalidGraph", "InvalidProtobuf"))
 INVALID_MODEL_OR_DATA = INVALID_MODEL | {"Fail", "InvalidArgument", "NoSuchFile"}

@@ -36,7 +36,7 @@ class RequestLog(logging.Logger):
         if isinstance(error, HttpProcessingError):
             record.msg, record.exc_info = REFUSED, None
             record.error = type(error).__name__
-            record.client = str(record.args[0]) if record.args else ""
+            record.client = str(*(record.args or ()))
             record.levelno, record.levelname, record.args = logging.WARNING, "WARNING", ()
         kind, now = str(record.msg), self._clock()
         if now - self._logged_at.get(kind, -REPEAT_AFTER_S) < REPEAT_AFTER_S:

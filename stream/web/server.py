@@ -130,7 +130,7 @@ class WebServer:
     async def _check_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path not in UNGUARDED and not self._hosts.allows(request.headers.getall("Host", [])):
             raise web.HTTPForbidden(
-                text="the host name of this request is not allowed; to allow it, add it to web_allowed_hosts\n"
+                text="this host name is not allowed; to allow it, add it to web_allowed_hosts\n"
             )
         return await handler(request)
 
@@ -174,4 +174,3 @@ async def _list_paths(request: web.Request, handler: Handler) -> web.StreamRespo
         paths = sorted(resource.canonical for resource in request.app.router.resources())
         path = request.path[:MAX_SHOWN_PATH].encode(errors="replace").decode()
         raise web.HTTPNotFound(text=f"not found: {path}; paths: {' '.join(paths)}\n") from None
-
