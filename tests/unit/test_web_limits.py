@@ -186,7 +186,7 @@ async def test_a_used_connection_outlives_idle_ones() -> None:
         b"GET /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
         b"GET /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0",
     ],
-    ids=lambda given: f"{ascii(given[:20])} {ascii(given[-9:])} {len(given)}",
+    ids=lambda given: f"{given[:20]!a} {given[-9:]!a} {len(given)}",
 )
 async def test_malformed_and_oversized_requests_are_refused(request_bytes: bytes) -> None:
     async with serving() as port:
