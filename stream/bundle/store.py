@@ -59,9 +59,9 @@ class Bundle:
         return f"{self.manifest.name}@{self.manifest.version}"
 
     def read(self, name: str) -> bytes:
-        """Return the content of a small file, and verify the returned bytes against the digest.
+        """Return the content of a small file; of a bundle from `open_bundle`, verify the returned bytes.
 
-        A bundle that is being built lists no files yet; nothing is verified then.
+        A bundle that is being built has no digests yet.
 
         Raises:
             BundleError: the file is missing, changed, not listed, or not a regular file in the folder.
@@ -69,7 +69,7 @@ class Bundle:
         with open_regular(self.path, name) as file:
             content = file.read()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        if self.manifest.files and self.manifest.files.get(name) != digest:
+        if self.stamps and self.manifest.files.get(name) != digest:
             raise changed(self.path, name)
         return content
 
