@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     )
     bundle: str = Field("", description="bundle of the model: a folder, or NAME or NAME@VERSION in the store")
     bundle_store: Path = Field(Path("bundles"), description="folder with the bundles, as NAME/VERSION")
+    require_signature: Path | None = Field(
+        None, description="Ed25519 public key, PEM, that must have signed every bundle; default: none"
+    )
     routes: tuple[Route, ...] = Field((), description="several routes, only in the settings file: [[routes]]")
     start_at: Literal["earliest", "latest"] = Field(
         "earliest", description="first offset of a group without committed offsets"
@@ -201,6 +204,10 @@ class Settings(BaseSettings):
     web_token_file: Path | None = Field(
         None,
         description="file with a token that requests must carry: Bearer, or Basic as the password",
+    )
+    web_allowed_hosts: str = Field(
+        "",
+        description="further host names that requests may address, comma-separated; * allows all names",
     )
     web_show_texts: bool = Field(
         False, description="show the beginnings of recent texts on the status page instead of their lengths"

@@ -17,12 +17,14 @@ from stream.bundle.manifest import (
     Windows,
 )
 from stream.bundle.store import (
+    TOKENIZER_FILE,
     Bundle,
     file_digest,
     new_staging,
     open_bundle,
     publish,
     read_bundle,
+    sign_bundle,
 )
 from stream.bundle.summary import (
     StoreEntry,
@@ -35,6 +37,7 @@ from stream.bundle.summary import (
 from stream.bundle.versions import latest_version, promote, roll_back
 
 __all__ = [
+    "TOKENIZER_FILE",
     "Bundle",
     "CategoricalColumn",
     "HeadKind",
@@ -61,4 +64,5 @@ __all__ = [
     "read_bundle",
     "read_store",
     "roll_back",
+    "sign_bundle",
 ]

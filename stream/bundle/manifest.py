@@ -3,14 +3,34 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from stream.bundle.fields import (
+    MANIFEST_FILE,
+    MAX_COLUMNS,
+    MAX_FILES,
+    MAX_NAMES,
+    MAX_TOKENS,
+    SIGNATURE_FILE,
+    Count,
+    Digest,
+    Magnitude,
+    Name,
+    Probability,
+    RelativePath,
+    Scale,
+    check_distinct,
+)
 
 Task = Literal["single-label", "multi-label", "regression", "pair", "token"]
 HeadKind = Literal["single-label", "multi-label", "regression", "token"]
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
 
 SCHEMA_VERSION: Literal[1] = 1
-FILE_NAME = "labelstream.json"
+# Trained temperatures lie between 0.1 and 10. Far smaller ones turn finite logits into infinite ones.
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
+MAX_WINDOWS = 10_000
+FILE_NAME = MANIFEST_FILE
 
 
 class Parity(BaseModel):
@@ -33,9 +53,9 @@ class Parity(BaseModel):
         device: the device of the measurement.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
-    rows: int = Field(gt=0)
+    rows: Count = Field(gt=0)
     max_abs_logit_diff: float = Field(ge=0)
     tolerance: float = Field(gt=0)
     label_agreement: float = Field(ge=0, le=1)
@@ -43,19 +63,19 @@ class Parity(BaseModel):
     validation_agreement: float | None = Field(default=None, ge=0, le=1)
     metric_loss: float | None = None
     max_metric_loss: float | None = Field(default=None, ge=0)
-    close_rows: list[int] | None = None
-    device: str | None = None
+    close_rows: list[Count] | None = Field(default=None, max_length=MAX_NAMES)
+    device: Name | None = None
 
 
 class VariantEntry(BaseModel):
     """One precision of the model: its file, the device that it is made for, and its parity."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
-    file: str
+    file: RelativePath
     precision: Precision
     device: Literal["any", "cpu", "cuda", "openvino"] = "any"
-    size_bytes: int = Field(gt=0)
+    size_bytes: Count = Field(gt=0)
     parity: Parity
 
 
@@ -65,12 +85,12 @@ class NumericColumn(BaseModel):
     A missing number counts as the mean.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     kind: Literal["numeric"] = "numeric"
-    name: str
-    mean: float
-    std: float = Field(gt=0)
+    name: Name
+    mean: Magnitude
+    std: Scale
 
     @property
     def width(self) -> int:
@@ -81,11 +101,11 @@ class NumericColumn(BaseModel):
 class CategoricalColumn(BaseModel):
     """A metadata column of categories: one graph column with 0 for missing, 1 for unseen, then `values`."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     kind: Literal["categorical"] = "categorical"
-    name: str
-    values: list[str]
+    name: Name
+    values: list[str] = Field(max_length=MAX_NAMES)
 
     @property
     def width(self) -> int:
@@ -99,10 +119,10 @@ MetadataColumn = Annotated[NumericColumn | CategoricalColumn, Field(discriminato
 class TargetScale(BaseModel):
     """The scale of a regression target: a logit of 0 means `mean`, a logit of 1 means `mean + std`."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
-    mean: float = 0.0
-    std: float = Field(default=1.0, gt=0)
+    mean: Magnitude = 0.0
+    std: Scale = 1.0
 
 
 class Windows(BaseModel):
@@ -114,11 +134,11 @@ class Windows(BaseModel):
         most: the maximum windows of a text; the rest of the text is truncated.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
-    stride: int = Field(ge=0)
+    stride: int = Field(ge=0, lt=MAX_TOKENS)
     pooling: Literal["mean", "max"] = "mean"
-    most: int = Field(default=16, gt=0)
+    most: int = Field(default=16, gt=0, le=MAX_WINDOWS)
 
 
 class SpanRules(BaseModel):
@@ -130,7 +150,7 @@ class SpanRules(BaseModel):
         subwords: `first` gives a word the label of its first sub-word, `all` labels every sub-word.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     scheme: Literal["bio", "word"] = "bio"
     subwords: Literal["first", "all"] = "first"
@@ -152,43 +172,60 @@ class Manifest(BaseModel):
         spans: the rules for spans, for the task `token`.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    version: str = Field(default="", pattern=r"^[0-9]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=200)
+    version: str = Field(default="", pattern=r"^[0-9]*$", max_length=18)
     task: Task
-    labels: list[str] = Field(min_length=1)
-    max_length: int = Field(gt=0)
-    inputs: list[str] = Field(min_length=1, description="graph inputs by name")
-    pad_token_id: int = Field(default=0, ge=0)
-    temperature: float = Field(default=1.0, gt=0)
+    labels: list[Name] = Field(min_length=1, max_length=MAX_NAMES)
+    max_length: int = Field(gt=0, le=MAX_TOKENS)
+    inputs: list[Name] = Field(min_length=1, max_length=100, description="graph inputs by name")
+    pad_token_id: int = Field(default=0, ge=0, lt=2**31)
+    temperature: float = Field(default=1.0, ge=MIN_TEMPERATURE, le=MAX_TEMPERATURE)
     text_pair: bool = False
-    values: list[float] | None = None
-    thresholds: dict[str, float] | None = None
+    values: list[Magnitude] | None = None
+    thresholds: dict[str, Probability] | None = None
     abstain_below: float | None = Field(default=None, gt=0, le=1)
     target: TargetScale | None = None
-    metadata: list[MetadataColumn] | None = None
+    metadata: list[MetadataColumn] | None = Field(default=None, max_length=MAX_COLUMNS)
     windows: Windows | None = None
     spans: SpanRules | None = None
-    variants: dict[str, VariantEntry] = Field(min_length=1)
-    files: dict[str, str] = Field(default_factory=dict, description="path in the bundle -> sha256:<hex>")
+    variants: dict[Name, VariantEntry] = Field(min_length=1, max_length=100)
+    files: dict[RelativePath, Digest] = Field(
+        default_factory=dict, max_length=MAX_FILES, description="path in the bundle -> sha256:<hex>"
+    )
     data: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     libraries: dict[str, str] = Field(default_factory=dict)
     git: str | None = None
     created_at: datetime
 
+    @field_validator("files")
+    @classmethod
+    def _check_files(cls, files: dict[str, str]) -> dict[str, str]:
+        check_distinct(files)
+        if listed := {MANIFEST_FILE, SIGNATURE_FILE} & set(files):
+            raise ValueError(f"{min(listed)} cannot list its own digest or that of the manifest")
+        return files
+
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must be unique")
+        if len(set(self.inputs)) != len(self.inputs):
+            raise ValueError("inputs must be unique")
+        columns = [column.name for column in self.metadata or ()]
+        if len(set(columns)) != len(columns):
+            raise ValueError("metadata must name each column once")
         if self.values is not None and len(self.values) != len(self.labels):
             raise ValueError("values must name one number for each label")
         if self.thresholds is not None and set(self.thresholds) != set(self.labels):
             raise ValueError("thresholds must name one number for each label")
         if self.task == "regression" and len(self.labels) != 1:
             raise ValueError("a regression has one label: the name of the measured quantity")
+        if self.windows is not None and self.windows.stride >= self.max_length:
+            raise ValueError("windows.stride must be less than max_length")
         if self.task == "token" and self.takes_pair:
             raise ValueError("token classification takes one text")
         if self.windows is not None and self.takes_pair:
@@ -206,3 +243,8 @@ class Manifest(BaseModel):
     def takes_pair(self) -> bool:
         """True if the model reads two texts."""
         return self.text_pair or self.task == "pair"
+
+    @property
+    def metadata_width(self) -> int:
+        """The number of graph columns of the metadata."""
+        return sum(column.width for column in self.metadata or ())

@@ -57,9 +57,9 @@ class StoreEntry:
 def read_store(store: Path) -> Iterator[StoreEntry]:
     """Yield every bundle of a store by name; `problem` reports an unreadable manifest."""
     for home in sorted(file.parent for file in store.glob(f"*/{LATEST}")):
-        latest = latest_version(store, home.name) or ""
-        known = versions(home)
+        latest, known = "", versions(home)
         try:
+            latest = latest_version(store, home.name) or ""
             bundle = read_bundle(home / latest, store)
         except Exception as exc:  # noqa: BLE001 - one broken bundle must not hide the others
             yield StoreEntry(home.name, known, latest, problem=f"{exc}")

@@ -7,20 +7,33 @@ from stream.errors import BundleError
 
 LATEST = "latest"
 HISTORY = "history"
+MAX_LATEST_BYTES = 100
+PROMOTE = "choose the latest version again: labelstream bundles promote NAME@VERSION"
 
 
 def latest_version(store: Path, name: str) -> str | None:
-    """Return the version that `latest` names, or None if the store has no such bundle."""
+    """Return the version that `latest` names, or None if the store has no such bundle.
+
+    Raises:
+        BundleError: the file `latest` is unreadable or names no version.
+    """
+    file = store / name / LATEST
     try:
-        return (store / name / LATEST).read_text(encoding="ascii").strip() or None
-    except FileNotFoundError:
+        with file.open("rb") as opened:
+            version = opened.read(MAX_LATEST_BYTES).strip()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as exc:
+        raise BundleError(f"{file} cannot be read", cause=exc.strerror or str(exc), fix=PROMOTE) from None
+    if version and not version.isdigit():
+        raise BundleError(f"{file} names no version", cause=f"it contains {version[:20]!r}", fix=PROMOTE)
+    return version.decode("ascii") or None
 
 
 def versions(home: Path) -> list[str]:
     """Return the versions in a bundle's folder, oldest first."""
-    found = [folder.name for folder in home.iterdir() if folder.name.isdigit()] if home.is_dir() else []
-    return sorted(found, key=int)
+    found = [folder.name for folder in home.iterdir()] if home.is_dir() else []
+    return sorted((name for name in found if name.isascii() and name.isdigit()), key=int)
 
 
 def promote(home: Path, version: str) -> None:
@@ -96,7 +109,7 @@ def _check_exists(home: Path, version: str) -> None:
 
 def _history(home: Path) -> list[str]:
     try:
-        return (home / HISTORY).read_text(encoding="ascii").split()
+        return (home / HISTORY).read_text(encoding="ascii", errors="replace").split()
     except FileNotFoundError:
         return []
 

@@ -29,6 +29,7 @@ from stream.classify.inputs import (
     texts_of,
 )
 from stream.classify.isolating_tokeniser import BatchTokeniser
+from stream.classify.logits_check import check_logits
 from stream.classify.metadata import (
     FIRST_CATEGORY,
     UNSEEN_CATEGORY,
@@ -38,6 +39,7 @@ from stream.classify.metadata import (
 )
 from stream.classify.queue import BatchLimits, plan_batches
 from stream.classify.tokenise import RowTokens, TextTokens, Tokeniser, Tokens
+from stream.classify.tokenizer_file import check_tokenizer
 from stream.classify.windows import WindowPool, merge_tokens, pool_logits
 
 __all__ = [
@@ -69,7 +71,9 @@ __all__ = [
     "as_category",
     "as_number",
     "bio_spans",
+    "check_logits",
     "check_servable",
+    "check_tokenizer",
     "label_thresholds",
     "make_head",
     "merge_tokens",

@@ -6,13 +6,13 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
-import tokenizers
 
 from stream.bundle import Bundle
 from stream.classify.inputs import InputReader, ModelInput, TextInput, WithMetadata, texts_of
 from stream.classify.long_texts import LongTexts
 from stream.classify.metadata import MetadataEncoder
-from stream.errors import BundleError, Poison, Reason, is_fault_of_record
+from stream.classify.tokenizer_file import load_tokenizer
+from stream.errors import BundleError, Poison, Reason
 from stream.runtime import PaddedBatch
 
 
@@ -141,19 +141,9 @@ class Tokeniser:
         """
         self._tokenizer, self._long_texts = self._open()
 
-    def _open(self) -> tuple[tokenizers.Tokenizer, LongTexts | None]:
-        path, windows = self._bundle.path, self.windows
-        try:
-            tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
-        except BaseException as exc:
-            # A file that the library does not expect can make it panic.
-            if not is_fault_of_record(exc):
-                raise
-            raise BundleError(
-                f"the tokenizer of {path} cannot be loaded",
-                cause=str(exc),
-                fix="export the bundle again",
-            ) from exc
+    def _open(self) -> tuple[Any, LongTexts | None]:
+        windows = self.windows
+        tokenizer = load_tokenizer(self._bundle)
         stride = windows.stride if windows else 0
         self._check_stride(tokenizer, stride)
         tokenizer.enable_truncation(self._max_length, stride=stride, strategy="longest_first")
@@ -162,15 +152,9 @@ class Tokeniser:
             return tokenizer, None
         return tokenizer, LongTexts(tokenizer, self._max_length, windows.most if windows else 1, stride)
 
-    def _check_stride(self, tokenizer: tokenizers.Tokenizer, stride: int) -> None:
+    def _check_stride(self, tokenizer: Any, stride: int) -> None:
         special = tokenizer.num_special_tokens_to_add(is_pair=self._bundle.manifest.takes_pair)
         path = self._bundle.path
-        if special >= self._max_length:
-            raise BundleError(
-                f"the maximum length of {path} leaves no room for a text",
-                cause=f"it is {self._max_length} tokens, and the tokenizer adds {special}",
-                fix="export the bundle again with a longer maximum length",
-            )
         # With such a stride the tokenizer would abort the process.
         if stride and stride >= self._max_length - special:
             raise BundleError(

@@ -1,4 +1,4 @@
-"""`labelstream bundles`: list, show and compare bundles, and choose the latest version."""
+"""`labelstream bundles`: list, show and compare bundles, choose the latest version, sign and verify."""
 
 import sys
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ from stream.bundle import (
     roll_back,
 )
 from stream.bundle import promote as make_latest
+from stream.commands.bundle_signatures import sign, verify
 from stream.commands.terminal import table_console
 from stream.errors import UsageError
 
@@ -43,8 +44,10 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     no_args_is_help=True,
-    help="List, show and compare bundles, and choose the latest version.",
+    help="List, show, compare, sign and verify bundles, and choose the latest version.",
 )
+app.command()(sign)
+app.command()(verify)
 
 
 @app.command("list")

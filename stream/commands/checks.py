@@ -167,7 +167,7 @@ def _bundle(settings: Settings) -> Iterator[CheckResult]:
     from stream.classify import check_servable
 
     for spec in dict.fromkeys(route.bundle for route in settings.effective_routes):
-        bundle = open_bundle(spec, settings.bundle_store)
+        bundle = open_bundle(spec, settings.bundle_store, public_key=settings.require_signature)
         check_servable(bundle.manifest)
         content = f"{bundle.manifest.task}, {len(bundle.manifest.labels)} labels"
         yield CheckResult(
@@ -183,7 +183,7 @@ def _device(settings: Settings) -> Iterator[CheckResult]:
     available = f"available: {', '.join(usable_devices())}"
     for spec, wanted in dict.fromkeys((r.bundle, r.variant) for r in settings.effective_routes):
         try:
-            bundle = open_bundle(spec, settings.bundle_store)
+            bundle = open_bundle(spec, settings.bundle_store, public_key=settings.require_signature)
         except LabelstreamError:
             yield CheckResult("device", "ok", f"{available}; the choice depends on the bundle")
             continue

@@ -20,6 +20,7 @@ STYLES = {"ok": "green", "warn": "yellow", "skip": "dim", "FAIL": "bold red"}
     "group",
     "bundle",
     "bundle_store",
+    "require_signature",
     "redis_url",
     "device",
     "variant",

@@ -33,6 +33,7 @@ METAVARS = {
     "at": "OFFSET",
     "texts": "BOOL",
     "store": "FOLDER",
+    "signature": "PUBLIC_KEY.pem",
     "cafile": "FILE",
     "certfile": "FILE",
     "keyfile": "FILE",

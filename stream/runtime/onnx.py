@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from stream.bundle import Bundle
-from stream.errors import DeviceError
+from stream.errors import BundleError, DeviceError
 from stream.runtime.base import CPU_SAME_SHAPE_BATCHES, Logits, PaddedBatch, PaddedCost
 from stream.runtime.choice import variant_entry
 from stream.runtime.cores import usable_cores
@@ -22,6 +22,10 @@ from stream.runtime.machine import PROVIDERS
 GPU_PAD_MULTIPLE = 8
 # The log severity of ONNX Runtime: its warnings do not help an operator.
 LOG_ERRORS = 3
+# The errors of ONNX Runtime for which the file is at fault, not the device. On a GPU, the other three also
+# stand for a driver that does not work.
+INVALID_MODEL = frozenset(("InvalidGraph", "InvalidProtobuf"))
+INVALID_MODEL_OR_DATA = INVALID_MODEL | {"Fail", "InvalidArgument", "NoSuchFile"}
 # The devices that compute the parts of a graph that a provider does not support.
 FALLBACK_DEVICES = {"cpu": (), "cuda": ("cpu",), "tensorrt": ("cuda", "cpu")}
 
@@ -47,6 +51,7 @@ class OnnxRuntime:
             device_id: the number of the GPU in CUDA's order.
 
         Raises:
+            BundleError: the file is not a model, or was changed since it was verified.
             DeviceError: the session cannot be opened on the device, or it silently fell back to another one.
         """
         entry = variant_entry(bundle.manifest, variant)
@@ -67,11 +72,16 @@ class OnnxRuntime:
                 enable_fallback=0,
             )
         except Exception as exc:
+            message = f"the variant {variant} cannot be loaded on {device}"
+            cause = f"{entry.file}: {(str(exc).strip() or type(exc).__name__).splitlines()[0]}"
+            if type(exc).__name__ in (INVALID_MODEL if device != "cpu" else INVALID_MODEL_OR_DATA):
+                raise BundleError(message, cause=cause, fix="export the bundle again") from exc
             raise DeviceError(
-                f"the variant {variant} cannot be loaded on {device}",
-                cause=(str(exc).strip() or type(exc).__name__).splitlines()[0],
+                message,
+                cause=cause,
                 fix="check the driver, or use --device cpu" if device != "cpu" else "use another --variant",
             ) from exc
+        bundle.check_unchanged()
         self.provider = self._session.get_providers()[0]
         if self.provider != expected:
             raise DeviceError(

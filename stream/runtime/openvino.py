@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stream.bundle import Bundle
-from stream.errors import DeviceError, install_hint
+from stream.errors import BundleError, DeviceError, install_hint
 from stream.runtime.base import CPU_SAME_SHAPE_BATCHES, GraphInput, Logits, PaddedBatch, PaddedCost
 from stream.runtime.choice import variant_entry
 from stream.runtime.cores import usable_cores
@@ -97,14 +97,19 @@ def open_openvino_runtimes(bundle: Bundle, variant: str, streams: int | None = N
         streams: the number of concurrent inferences; default: 2, or 1 on a single core.
 
     Raises:
-        DeviceError: openvino is not installed, or cannot load the model.
+        BundleError: openvino cannot read the file, or it was changed since it was verified.
+        DeviceError: openvino is not installed, or cannot compile the model.
     """
     entry = variant_entry(bundle.manifest, variant)
     assert entry is not None, "choose() only returns variants that the bundle has"
     cores = usable_cores()
     streams = streams or min(DEFAULT_STREAMS, cores)
     try:
-        compiled = _compile(str(bundle.path / entry.file), PRECISION_HINTS[variant], streams, cores)
+        core = import_openvino().Core()
+        model = _read(core, bundle, entry.file)
+        compiled = _compile(core, model, PRECISION_HINTS[variant], streams, cores)
+    except BundleError:
+        raise
     except ModuleNotFoundError as exc:
         raise DeviceError(
             "device openvino is not available",
@@ -117,6 +122,8 @@ def open_openvino_runtimes(bundle: Bundle, variant: str, streams: int | None = N
             cause=(str(exc).strip() or type(exc).__name__).splitlines()[0],
             fix="use --device cpu",
         ) from exc
+    # The compilation may still read weights from the file.
+    bundle.check_unchanged()
     smallest = {port.get_any_name(): _smallest_input(port) for port in compiled.inputs}
     provider = f"OpenVINO {','.join(compiled.get_property('EXECUTION_DEVICES'))}"
     opened = [
@@ -141,10 +148,20 @@ def _smallest_input(port: Any) -> GraphInput:
     return given
 
 
-def _compile(file: str, precision: str, streams: int, threads: int) -> Any:
-    core = import_openvino().Core()
+def _read(core: Any, bundle: Bundle, file: str) -> Any:
+    try:
+        return core.read_model(str(bundle.path / file))
+    except Exception as exc:
+        raise BundleError(
+            f"{file} in the bundle {bundle.path} cannot be read by openvino",
+            cause=(str(exc).strip() or type(exc).__name__).splitlines()[0],
+            fix="use --device cpu, or export the bundle again",
+        ) from exc
+
+
+def _compile(core: Any, model: Any, precision: str, streams: int, threads: int) -> Any:
     return core.compile_model(
-        core.read_model(file),
+        model,
         "CPU",
         {
             "PERFORMANCE_HINT": "THROUGHPUT",

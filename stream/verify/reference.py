@@ -1,12 +1,14 @@
 """The reference of a bundle: rows and the PyTorch logits of these rows, stored at export."""
 
+import io
+
 import numpy as np
 import numpy.typing as npt
 import orjson
 
 from stream.bundle import Bundle
 from stream.classify import TextInput
-from stream.errors import BundleError
+from stream.errors import BundleError, one_line
 from stream.runtime import Logits
 
 REFERENCE_TEXTS = "reference.jsonl"
@@ -24,13 +26,17 @@ def read_reference(bundle: Bundle) -> tuple[list[TextInput], Logits]:
         BundleError: the files are missing or inconsistent.
     """
     try:
-        lines = (bundle.path / REFERENCE_TEXTS).read_bytes().splitlines()
+        lines = bundle.read(REFERENCE_TEXTS).splitlines()
         logits = _read_array(bundle, "logits").astype(np.float32)
         rows = [
             TextInput(row["text"], row.get("text_pair"), row.get("metadata"))
             for row in map(orjson.loads, lines)
         ]
-    except (OSError, KeyError, ValueError) as exc:
+        if not all(isinstance(row.text, str) for row in rows):
+            raise TypeError(f"{REFERENCE_TEXTS}: a text is not a string")  # noqa: TRY301
+    except BundleError:
+        raise
+    except Exception as exc:
         raise _unreadable(bundle, exc) from exc
     lengths = read_lengths(bundle, len(rows))
     if len(lengths) != len(rows) or logits.shape != (lengths.sum(), len(bundle.manifest.labels)):
@@ -52,17 +58,19 @@ def read_lengths(bundle: Bundle, rows: int) -> npt.NDArray[np.int64]:
         return np.ones(rows, dtype=np.int64)
     try:
         return _read_array(bundle, "lengths").astype(np.int64)
-    except (OSError, KeyError, ValueError) as exc:
+    except BundleError:
+        raise
+    except Exception as exc:
         raise _unreadable(bundle, exc) from exc
 
 
 def _read_array(bundle: Bundle, name: str) -> npt.NDArray[np.generic]:
-    with np.load(bundle.path / REFERENCE_LOGITS, allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(bundle.read(REFERENCE_LOGITS)), allow_pickle=False) as arrays:
         array: npt.NDArray[np.generic] = arrays[name]
         return array
 
 
 def _unreadable(bundle: Bundle, exc: Exception) -> BundleError:
     return BundleError(
-        f"the reference of {bundle.path} cannot be read", cause=str(exc), fix="export the bundle again"
+        f"the reference of {bundle.path} cannot be read", cause=one_line(exc), fix="export the bundle again"
     )

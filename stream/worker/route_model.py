@@ -21,7 +21,9 @@ from stream.classify import (
     SharedCache,
     Tokeniser,
     WindowPool,
+    check_logits,
     check_servable,
+    check_tokenizer,
     make_head,
 )
 from stream.observe.metrics import Metrics
@@ -102,8 +104,10 @@ async def open_model(
         BundleError: the bundle is missing, changed, or cannot be served.
         DeviceError: the device does not exist.
     """
-    bundle = await asyncio.to_thread(open_bundle, spec, settings.bundle_store)
+    opening = partial(open_bundle, spec, settings.bundle_store, public_key=settings.require_signature)
+    bundle = await asyncio.to_thread(opening)
     check_servable(bundle.manifest)
+    await asyncio.to_thread(check_tokenizer, bundle)
     choice = choose(bundle.manifest, settings.device, variant)
     with ThreadPoolExecutor(1, initializer=lower_thread_priority) as opener:
         open_all = partial(open_runtimes, bundle, choice, settings.sessions)
@@ -117,6 +121,7 @@ async def open_model(
         max_same_shape_batches=runtimes[0].max_same_shape_batches,
     )
     tokeniser = Tokeniser(bundle)
+    await asyncio.to_thread(check_logits, runtimes[0], tokeniser, bundle)
     classifier = make_classifier(
         bundle, choice.variant, runtimes, tokeniser, limits, settings, shared, metrics
     )

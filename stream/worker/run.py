@@ -49,6 +49,7 @@ async def run_worker(
             ready=status.ready,
             info=status.info,
             token_file=settings.web_token_file,
+            allowed_hosts=settings.web_allowed_hosts,
             page=StatusPage(settings, status.metrics, status.recent, waiting_for=status.waiting_for),
         )
         port = await web.start(settings.web_host, settings.web_port)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -102,7 +103,7 @@ def test_every_record_has_one_outcome_and_none_stops_its_partition(
         worker = start_worker(apache_kafka, route, **settings)
         assert f'"codec": "{codec}"' in worker.log
         until(
-            lambda: all_committed(apache_kafka, worker, route),
+            partial(all_committed, apache_kafka, worker, route),
             RECOVERY_S,
             "every offset committed",
         )
@@ -113,7 +114,7 @@ def test_every_record_has_one_outcome_and_none_stops_its_partition(
         more += 1
     worker = start_worker(apache_kafka, route, **settings)
     until(
-        lambda: all_committed(apache_kafka, worker, route),
+        partial(all_committed, apache_kafka, worker, route),
         RECOVERY_S,
         "every offset committed",
     )

@@ -1,18 +1,21 @@
 """Real sessions of ONNX Runtime and OpenVINO on the CPU, and fake sessions of a GPU."""
 
+import shutil
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
-from stream.bundle import Bundle
-from stream.classify import TextInput, Tokeniser
-from stream.errors import DeviceError
+from stream.bundle import Bundle, open_bundle
+from stream.classify import TextInput, Tokeniser, check_logits
+from stream.errors import BundleError, DeviceError
 from stream.observe.metrics import Metrics
 from stream.runtime import (
     Choice,
@@ -33,7 +36,9 @@ from stream.runtime.shapes import ShapeBuckets
 from stream.settings import Route, load_settings
 from stream.verify import infer_all, read_reference
 from stream.worker.route_model import load_model, open_model
+from tests.real.kinds import BY_NAME, make_bundle_of
 from tests.real.tiny_bundle import TEXTS, make_tiny_bundle
+from tests.unit.bad_bundles import graph, member, set_shape
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +83,85 @@ def test_io_binding_computes_the_logits_of_a_plain_run(tiny: Bundle, padded: Pad
     np.testing.assert_array_equal(bound, OnnxRuntime(tiny, "fp32").infer(padded))
 
 
-def test_an_invalid_graph_is_a_device_error_with_a_cause(tiny: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "onnx").mkdir()
-    (tmp_path / "onnx/model.onnx").write_bytes(b"not a graph")
-    with pytest.raises(DeviceError, match="cannot be loaded on cpu") as raised:
-        OnnxRuntime(Bundle(tmp_path, tiny.manifest, ""), "fp32")
+def unknown_operator(model: Any) -> None:
+    model.graph.node[0].op_type = "Guess"
+
+
+def data_elsewhere(model: Any) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="none.data")
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+@pytest.mark.parametrize("edit", [None, unknown_operator, data_elsewhere])
+def test_an_invalid_graph_is_a_bundle_error_with_a_cause(
+    device: str, edit: Callable[[Any], None] | None, tiny: Bundle, tmp_path: Path
+) -> None:
+    """The bundle is at fault, whichever device it is loaded on."""
+    file = tmp_path / "onnx/model.onnx"
+    file.parent.mkdir()
+    if edit is None:
+        file.write_bytes(b"not a graph")
+    else:
+        model = onnx.load(tiny.path / "onnx/model.onnx")
+        edit(model)
+        file.write_bytes(model.SerializeToString())
+    with pytest.raises(BundleError) as raised:
+        open_runtimes(Bundle(tmp_path, tiny.manifest, ""), Choice(device, "fp32", ""), sessions=1)
+    assert "onnx/model.onnx" in raised.value.message + raised.value.cause
     assert raised.value.cause
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_a_graph_that_was_replaced_after_its_check_is_refused(
+    device: str, tiny: Bundle, tmp_path: Path
+) -> None:
+    copied = open_bundle(shutil.copytree(tiny.path, tmp_path / "bundle"))
+    file = copied.path / "onnx/model.onnx"
+    shutil.copyfile(file, tmp_path / "other")
+    (tmp_path / "other").replace(file)
+    with pytest.raises(BundleError, match="was changed while it was loaded"):
+        open_runtimes(copied, Choice(device, "fp32", ""), sessions=1)
+
+
+class Columns:
+    """A fake runtime with a fixed number of logits, or one that fails."""
+
+    def __init__(self, *shape: int) -> None:
+        self.shape = shape
+
+    def infer(self, inputs: PaddedBatch) -> Logits:
+        if not self.shape:
+            raise RuntimeError("out of memory")
+        return np.zeros(self.shape, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"), [((1, 6), True), ((1, 5), False), ((1, 7), False), ((1, 3, 6), False), ((), True)]
+)
+def test_the_logits_of_a_probe_fit_the_labels(tiny: Bundle, shape: tuple[int, ...], fits: bool) -> None:
+    """An error of the inference itself is left to the warm-up, which names the device."""
+    runtime: Any = Columns(*shape)
+    if fits:
+        check_logits(runtime, Tokeniser(tiny), tiny)
+        return
+    with pytest.raises(BundleError, match="does not fit its manifest") as raised:
+        check_logits(runtime, Tokeniser(tiny), tiny)
+    assert "labels" in raised.value.cause
+
+
+async def test_a_graph_that_does_not_declare_its_labels_is_checked_at_load(tmp_path: Path) -> None:
+    bundle = make_bundle_of(BY_NAME["single"], tmp_path)
+    graph(set_shape("logits", "rows", "labels"))(bundle.path)
+    settings = load_settings({"device": "cpu", "bundle": str(bundle.path)})
+    opened = await open_model(str(bundle.path), "fp32", settings, None, Metrics())
+    opened.classifier.close()
+    member("labels", ["a", "b"])(bundle.path)
+    open_bundle(bundle.path)
+    with pytest.raises(BundleError, match="does not fit its manifest"):
+        await open_model(str(bundle.path), "fp32", settings, None, Metrics())
 
 
 class FakeCudaSession:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from stream import __version__
 from stream.bundle import Bundle, Manifest, VariantEntry, new_staging, publish
 from stream.classify import TextInput, Tokeniser
-from stream.errors import UsageError
+from stream.errors import BundleError, UsageError
 from stream.runtime import PaddedBatch
 from trainer.export.bundle_source import BuildObserver, BundleSource
 from trainer.export.card import model_card
@@ -77,7 +78,8 @@ def build_bundle(
         observer: reports progress and warnings.
 
     Raises:
-        BundleError: the fp32 graph does not fit the worker or exceeds its tolerance; nothing is published.
+        BundleError: the fp32 graph does not fit the worker or exceeds its tolerance, or the manifest has a
+            value that no worker accepts; nothing is published.
     """
     source.model.cpu().float()
     kept = evenly_spaced(len(source.rows), MAX_REFERENCE_ROWS)
@@ -141,6 +143,19 @@ def _draft_manifest(source: BundleSource, staging: Path) -> Manifest:
         token=inference.task == "token",
         metadata_columns=inference.preprocessing.metadata_width,
     )
+    try:
+        return _manifest(source, staging, inputs)
+    except ValidationError as exc:
+        found = exc.errors(include_url=False)[0]
+        raise BundleError(
+            f"the bundle {info.name} cannot have this manifest",
+            cause=f"{'.'.join(map(str, found['loc']))}: {found['msg']}",
+            fix="correct the data or the option that this value comes from",
+        ) from None
+
+
+def _manifest(source: BundleSource, staging: Path, inputs: list[str]) -> Manifest:
+    inference, info = source.inference, source.info
     return Manifest(
         **{attribute.name: getattr(inference, attribute.name) for attribute in fields(inference)},
         name=info.name,

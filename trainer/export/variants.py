@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stream.bundle import Bundle, VariantEntry
-from stream.errors import DeviceError
+from stream.errors import BundleError, DeviceError
 from stream.runtime import PaddedBatch, disable_openvino_telemetry
 from trainer.export.parity import ParityLimits, ValidationRows, measure_parity, unmeasured_parity
 from trainer.model.inference import Progress
@@ -178,7 +178,7 @@ def make_variant(
     extended = Bundle(draft.path, draft.manifest.model_copy(update={"variants": variants}), digest="")
     try:
         parity, failure = measure_parity(extended, recipe.name, recipe.limits, validation, progress)
-    except DeviceError as exc:
+    except (BundleError, DeviceError) as exc:
         return None, f"the runtime cannot load the graph: {exc.cause}"
     return (None, failure) if failure else (entry.model_copy(update={"parity": parity}), "")
 
