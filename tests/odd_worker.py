@@ -42,6 +42,8 @@ class Oddity:
         seconds_a_batch: the shortest duration of an inference, in seconds. held_by: the path of a file; while
         the file exists, inferences wait. works_for: the number of batches after which the device fails
         permanently. widest: the largest number of tokens of a row; an inference with a longer row fails.
+        hangs_beyond: the number of tokens of a row beyond which an inference never ends; two inferences run
+        at a time then.
         stays_s: the durations of the worker's first stays in the group, in seconds. Each ends as by SIGTERM;
         after
             them the worker stays.
@@ -51,6 +53,7 @@ class Oddity:
     held_by: str = ""
     works_for: int = sys.maxsize
     widest: int = sys.maxsize
+    hangs_beyond: int = sys.maxsize
     stays_s: tuple[float, ...] = ()
 
     def program(self) -> tuple[str, str]:
@@ -84,6 +87,8 @@ class OddRuntime:
             raise RuntimeError("the device has fallen off the bus")
         if inputs["input_ids"].shape[1] > self._oddity.widest:
             raise RuntimeError("too wide")
+        while inputs["input_ids"].shape[1] > self._oddity.hangs_beyond:
+            time.sleep(1)
         time.sleep(self._oddity.seconds_a_batch)
         while self._oddity.held_by and Path(self._oddity.held_by).exists():
             time.sleep(0.01)
@@ -102,8 +107,9 @@ class OddModel:
         bundle = open_bundle(route.bundle, settings.bundle_store)
         runtime = OddRuntime(OnnxRuntime(bundle, "fp32"), self.oddity)
         limits = BatchLimits(settings.max_batch_rows or ROWS, settings.max_batch_tokens or TOKENS)
+        sessions = [runtime] if self.oddity.hangs_beyond == sys.maxsize else [runtime, runtime]
         classifier = make_classifier(
-            bundle, "fp32", [runtime], Tokeniser(bundle), limits, settings, shared, metrics
+            bundle, "fp32", sessions, Tokeniser(bundle), limits, settings, shared, metrics
         )
         return Model(bundle, "fp32", runtime.device, runtime.provider, classifier)
 

@@ -13,9 +13,17 @@ from stream.errors import BrokerError, Fatal, LabelstreamError
 
 
 @contextmanager
-def exit_when_expired(deadline: Deadline, exit_code: int) -> Iterator[None]:
-    """End the process if the body still runs at the deadline. Faust waits for a dead broker without limit."""
-    timer = threading.Timer(deadline.remaining(), _exit_hung, (deadline.seconds, exit_code))
+def exit_when_expired(
+    deadline: Deadline, exit_code: int, error: LabelstreamError | None = None
+) -> Iterator[None]:
+    """End the process if the body still runs at the deadline. Faust waits for a dead broker without limit.
+
+    Args:
+        deadline: the time by which the body has to end.
+        exit_code: the exit code of the process.
+        error: the error that ends the worker. The process prints it, because no caller will.
+    """
+    timer = threading.Timer(deadline.remaining(), _exit_hung, (deadline.seconds, exit_code, error))
     timer.daemon = True
     timer.start()
     try:
@@ -24,10 +32,13 @@ def exit_when_expired(deadline: Deadline, exit_code: int) -> Iterator[None]:
         timer.cancel()
 
 
-def _exit_hung(seconds: float, exit_code: int) -> None:
-    sys.stderr.write(
-        f"error: the worker did not stop within {seconds:g} s and was killed; nothing was lost\n"
-    )
+def _exit_hung(seconds: float, exit_code: int, error: LabelstreamError | None) -> None:
+    hung = f"the worker did not stop within {seconds:g} s and was killed; nothing was lost"
+    if error is None:
+        lines = [f"error: {hung}"]
+    else:
+        lines = [f"error: {error.message}", f"cause: {error.cause}", f"fix: {error.fix}", f"note: {hung}"]
+    sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()
     os._exit(exit_code)
 

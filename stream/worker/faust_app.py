@@ -69,6 +69,8 @@ class LabelstreamApp(BatchApp):
             max_events=settings.max_queue_events,
             max_bytes=settings.max_queue_bytes,
             drain_s=min(settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2),
+            retry_s=settings.retry_deadline_s,
+            user=settings.sasl_username,
         )
         observer = MetricsObserver(metrics)
         fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._backlog_s)
@@ -187,7 +189,7 @@ async def run_app(app: LabelstreamApp) -> None:
         if worker.crash_reason is not None:
             app.fail(worker.crash_reason)
     finally:
-        with exit_when_expired(app.stop_deadline().extended(EXIT_GRACE_S), app.exit_code):
+        with exit_when_expired(app.stop_deadline().extended(EXIT_GRACE_S), app.exit_code, app.fatal):
             for task in (starting, failed, watching):
                 task.cancel()
             await worker.stop()

@@ -27,6 +27,21 @@ def test_a_shutdown_that_hangs_is_killed_with_its_exit_code() -> None:
     assert "did not stop within 0.05 s" in done.stderr
 
 
+HANGS_AFTER_AN_ERROR = HANGS.replace("import threading", "import threading, stream.errors").replace(
+    "Deadline(0.05), 5",
+    "Deadline(0.05), 4, stream.errors.BrokerError('gone', cause='deleted', fix='create it')",
+)
+
+
+def test_a_shutdown_that_hangs_after_an_error_prints_the_error() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS_AFTER_AN_ERROR], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[:3] == ["error: gone", "cause: deleted", "fix: create it"]
+    assert "did not stop within 0.05 s" in done.stderr
+
+
 def test_a_shutdown_in_time_is_not_killed() -> None:
     with pytest.raises(KeyError), exit_when_expired(Deadline(3600), 5):
         raise KeyError

@@ -14,9 +14,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.protocol.abstract import AbstractType
+from aiokafka.protocol.api import Request, RequestStruct
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from faust.app.base import App
@@ -59,7 +62,14 @@ PRIVATE_NAMES: dict[object, tuple[str, ...]] = {
         "_fetch_records",
     ),
     driver.Producer: ("_new_producer", "_producer", "_settings_extra"),
-    AIOKafkaConsumer: ("_client", "_fetch_max_wait_ms", "_fetcher", "_isolation_level", "_subscription"),
+    AIOKafkaConsumer: (
+        "_client",
+        "_coordinator",
+        "_fetch_max_wait_ms",
+        "_fetcher",
+        "_isolation_level",
+        "_subscription",
+    ),
     AIOKafkaClient: ("_wait_on_metadata",),
     AIOKafkaProducer: ("_message_accumulator",),
     MessageAccumulator: ("_batch_size", "_compression_type", "_txn_manager"),
@@ -99,9 +109,13 @@ OVERRIDDEN_OR_CALLED: dict[object, tuple[str, ...]] = {
     ),
     driver.Consumer: ("on_task_error", "wait_first"),
     driver.AIOKafkaConsumerThread: ("call_thread", "getmany", "on_thread_stop"),
-    AIOKafkaConsumer: ("end_offsets", "last_stable_offset"),
+    AIOKafkaConsumer: ("end_offsets", "highwater", "last_stable_offset"),
     Assignment: ("all_consumed_offsets",),
-    AIOKafkaClient: ("force_metadata_update",),
+    AIOKafkaClient: ("force_metadata_update", "send"),
+    GroupCoordinator: ("fetch_committed_offsets", "request_rejoin"),
+    Request: ("build", "prepare"),
+    RequestStruct: ("FLEXIBLE_VERSION", "build_request_header"),
+    AbstractType: ("decode", "encode"),
     AIOKafkaProducer: ("create_batch", "partitions_for", "send_batch"),
     MessageAccumulator: ("reenqueue",),
     FetchResult: ("check_assignment", "getall", "has_more"),
