@@ -166,6 +166,8 @@ def test_partitions_that_are_added_are_read_from_their_beginning(
     admin = AdminClient({"bootstrap.servers": apache_kafka.address})
     admin.create_partitions([NewPartitions(route, 4)])[route].result(30)
     until(lambda: len(apache_kafka.partitions(route)) == 4, RECOVERY_S, "four partitions")
+    # The producer of the tests does not know the new partitions yet.
+    apache_kafka.drop_connections()
     ids = produce(apache_kafka, route, "new", 20, partition=3)
     produced_at = time.monotonic()
     await_labels(apache_kafka, worker, ids)
