@@ -78,6 +78,23 @@ def test_a_topic_that_is_created_again_is_read_from_its_beginning(
     assert worker.stop() == 0
 
 
+def test_a_topic_that_is_created_again_between_two_answers_of_the_broker_is_read_from_its_beginning(
+    apache_kafka: ApacheKafka, start_worker: StartWorker
+) -> None:
+    route = make_route(apache_kafka, "unnoticed")
+    worker = start_worker(apache_kafka, route)
+    produce(apache_kafka, route, "old", 40)
+    await_committed(apache_kafka, worker, 40)
+    # The worker never sees that the topic is missing, and its position 40 lies inside the new log.
+    worker.pause()
+    recreate(apache_kafka, route)
+    ids = produce(apache_kafka, route, "new", 50)
+    worker.resume()
+    await_labels(apache_kafka, worker, ids)
+    await_committed(apache_kafka, worker, 50)
+    assert worker.metric("labelstream_topic_recreations_total", topic=route) == 1
+
+
 def committed_metadata(kafka: ApacheKafka, group: str, route: str) -> str:
     """Return the metadata of the committed offset of partition 0."""
     consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": group})
@@ -262,7 +279,7 @@ def test_a_topic_that_may_no_longer_be_read_ends_the_worker_with_the_true_cause(
     worker = start_worker(authorizing_kafka, route, retry_deadline_s=20)
     produce(authorizing_kafka, route, "old", 40)
     await_committed(authorizing_kafka, worker, 40)
-    admin = AdminClient({"bootstrap.servers": authorizing_kafka.address})
+    admin = AdminClient({"bootstrap.servers": authorizing_kafka.address, "log_level": 0})
     for future in admin.create_acls([acl(route, *entry) for entry in acls]).values():
         future.result(30)
     revoked_at = time.monotonic()
