@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     start_at: Literal["earliest", "latest"] = Field(
         "earliest", description="first offset of a group without committed offsets"
     )
+    metadata_max_age_s: float = Field(
+        30, ge=1, description="seconds after which new partitions of a topic are found at the latest"
+    )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "lz4", description="compression of published records"
     )

@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import typer
 
 from stream.bundle import open_bundle
 from stream.classify import BatchLimits, SharedCache, Tokeniser
+from stream.classify.classifier import ClassifiedBatch
 from stream.cli import show_error
 from stream.commands.options import EVERY, with_settings
 from stream.commands.worker import serve
@@ -32,6 +33,7 @@ from stream.worker.route_model import Model, make_classifier
 from stream.worker.run import run_worker
 
 ROWS, TOKENS = 64, 512
+Classify = Callable[[Sequence[Any]], Coroutine[Any, Any, ClassifiedBatch]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Oddity:
         seconds_a_batch: the shortest duration of an inference, in seconds. held_by: the path of a file; while
         the file exists, inferences wait. works_for: the number of batches after which the device fails
         permanently. widest: the largest number of tokens of a row; an inference with a longer row fails.
+        loses: a word; the classification of a record batch with this word in a text never ends.
         stays_s: the durations of the worker's first stays in the group, in seconds. Each ends as by SIGTERM;
         after
             them the worker stays.
@@ -51,6 +54,7 @@ class Oddity:
     held_by: str = ""
     works_for: int = sys.maxsize
     widest: int = sys.maxsize
+    loses: str = ""
     stays_s: tuple[float, ...] = ()
 
     def program(self) -> tuple[str, str]:
@@ -90,6 +94,17 @@ class OddRuntime:
         return self._runtime.infer(inputs)
 
 
+def losing(classify: Classify, word: str) -> Classify:
+    """Return `classify`, but without an end for inputs with this word."""
+
+    async def lose(inputs: Sequence[Any]) -> ClassifiedBatch:
+        if any(word in str(row) for row in inputs):
+            await asyncio.get_running_loop().create_future()
+        return await classify(inputs)
+
+    return lose
+
+
 @dataclass(frozen=True)
 class OddModel:
     """Loads the bundle of a route with these faults, without a warm-up."""
@@ -105,6 +120,8 @@ class OddModel:
         classifier = make_classifier(
             bundle, "fp32", [runtime], Tokeniser(bundle), limits, settings, shared, metrics
         )
+        if self.oddity.loses:
+            classifier.classify = losing(classifier.classify, self.oddity.loses)  # type: ignore[assignment, method-assign]
         return Model(bundle, "fp32", runtime.device, runtime.provider, classifier)
 
 

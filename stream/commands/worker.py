@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stream.commands.options import EVERY, with_settings
+from stream.errors import LabelstreamError
 from stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # Thresholds of the three generations, see `gc.set_threshold`.
 GARBAGE_THRESHOLDS = (200_000, 20, 20)
+# The time for threads to finish their last inference.
+THREADS_GRACE_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +61,15 @@ def serve(running: Coroutine[None, None, None], level: "LogLevel | None" = None)
     Raises:
         KeyboardInterrupt: the signal was SIGINT.
     """
+    from stream.worker.exit import end_process_after
+
     _relax_garbage_collection()
-    stopped_by = asyncio.run(_until_signalled(running, level))
+    try:
+        stopped_by = asyncio.run(_until_signalled(running, level))
+    except LabelstreamError as exc:
+        end_process_after(THREADS_GRACE_S, exc.exit_code)
+        raise
+    end_process_after(THREADS_GRACE_S, 130 if stopped_by == signal.SIGINT else 0)
     if stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
 

@@ -1,8 +1,8 @@
 """The settings of the batch consumer and the events that it reports."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from stream.quarantine import Quarantine
 
@@ -18,6 +18,8 @@ class ConsumerConfig:
         drain_s: the seconds that the batches in flight get to finish before a rebalance.
         max_decompressed_bytes: the maximum size of the decompressed records of one wire batch.
         quarantine: the offsets that become dead letters without being decoded.
+        retry_s: the seconds that an input topic may be missing.
+        user: the user of the connection to the broker, empty if it is anonymous.
     """
 
     start_at: str = "earliest"
@@ -26,6 +28,24 @@ class ConsumerConfig:
     drain_s: float = 10.0
     max_decompressed_bytes: int = 128 * 2**20
     quarantine: Quarantine = field(default_factory=Quarantine)
+    retry_s: float = 120.0
+    user: str = ""
+
+
+class PartitionProgress(NamedTuple):
+    """The progress of an assigned partition.
+
+    Attributes:
+        lag: the number of events from the safe to the last stable offset.
+        safe_offset: the first unfinished offset.
+        committed: the last offset that the broker confirmed, None before the first commit.
+        unfinished: True if an agent has batches of the partition that are not finished.
+    """
+
+    lag: int
+    safe_offset: int
+    committed: int | None
+    unfinished: bool
 
 
 class ConsumerObserver(Protocol):
@@ -45,6 +65,9 @@ class ConsumerObserver(Protocol):
 
     def on_offsets_skipped(self, topic: str, partition: int, offsets: int) -> None:
         """Retention removed this many offsets before the consumer read them."""
+
+    def on_topic_recreated(self, topic: str, lost: Mapping[int, int]) -> None:
+        """An input topic was deleted and created again; `lost` counts its unfinished events by partition."""
 
     def on_probe_retry(self) -> None:
         """The consumer probes the broker again after a probe that failed."""

@@ -105,7 +105,10 @@ class Metrics:
         self.retries = self._counter("retries", f"Retries by operation: {', '.join(RETRIES)}.", "what")
         self.rebalances = self._counter("rebalances", "Partition assignments received.")
         self.offsets_skipped = self._counter(
-            "offsets_skipped", "Offsets that retention removed before they were read.", "topic", "partition"
+            "offsets_skipped", "Offsets that were removed before they were read.", "topic", "partition"
+        )
+        self.topic_recreations = self._counter(
+            "topic_recreations", "Input topics found deleted and created again.", "topic"
         )
         self.stage = self._histogram(
             "stage_duration_seconds", "Seconds per batch, by stage.", SECONDS, "stage"
@@ -118,6 +121,12 @@ class Metrics:
         self.queue_bytes = self._gauge("queue_bytes", "Bytes read and not yet being processed.")
         self.in_flight_events = self._gauge("in_flight_events", "Events being processed.")
         self.lag = self._gauge("consumer_lag", "Events not yet finished, by partition.", "topic", "partition")
+        self.blocked = self._gauge(
+            "consumer_blocked_events",
+            "Offsets behind an open transaction, which cannot be read yet, by partition.",
+            "topic",
+            "partition",
+        )
         self.assigned = self._gauge("partitions_assigned", "Partitions assigned to this worker.")
         self.paused = self._gauge("partitions_paused", "Assigned partitions paused by a full queue.")
         self.ready = self._gauge("ready", "1 while /ready answers 200, else 0.")
@@ -172,6 +181,7 @@ class Metrics:
         """
         for topic, partition in partitions:
             self.offsets_skipped.labels(topic, str(partition))
+            self.topic_recreations.labels(topic)
 
     def retried(self, what: str) -> None:
         """Count a retry of one of `RETRIES`."""

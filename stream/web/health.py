@@ -81,6 +81,15 @@ def check_group(member: GroupMember, stopping: bool) -> Check:
     )
 
 
+def check_topics(problem: str) -> Check:
+    """Check that the input topics can be read.
+
+    Args:
+        problem: a topic that cannot be read, in words; empty if there is none.
+    """
+    return Check(not problem, problem or "the input topics exist")
+
+
 def check_broker(broker: str, probe: BrokerHealth) -> Check:
     """Check that the broker answered recently.
 

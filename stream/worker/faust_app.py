@@ -75,6 +75,8 @@ class LabelstreamApp(BatchApp):
             drain_s=min(settings.drain_deadline_s, REBALANCE_TIMEOUT_S / 2),
             max_decompressed_bytes=settings.max_decompressed_bytes,
             quarantine=Quarantine(settings.quarantine),
+            retry_s=settings.retry_deadline_s,
+            user=settings.sasl_username,
         )
         observer = MetricsObserver(metrics)
         fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._backlog_s)

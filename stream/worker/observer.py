@@ -1,6 +1,6 @@
 """The metrics and log lines of the Kafka clients' events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -45,6 +45,19 @@ class MetricsObserver:
             partition=partition,
             offsets=offsets,
             fix="lengthen the topic's retention, or add workers",
+        )
+
+    def on_topic_recreated(self, topic: str, lost: Mapping[int, int]) -> None:
+        """Count the topic and its lost events, and log an error."""
+        self._metrics.topic_recreations.labels(topic).inc()
+        for partition, offsets in lost.items():
+            self._metrics.offsets_skipped.labels(topic, str(partition)).inc(offsets)
+        log.error(
+            "an input topic was deleted and created again, the new topic is read from its beginning",
+            topic=topic,
+            lost_offsets=sum(lost.values()),
+            cause="the id of the topic has changed",
+            fix="produce the lost events again, if there are any",
         )
 
     def on_probe_retry(self) -> None:

@@ -22,6 +22,7 @@ from stream.web.health import (
     check_bundles,
     check_group,
     check_sessions,
+    check_topics,
     passed,
 )
 from stream.web.page import RecentOutcomes
@@ -74,14 +75,15 @@ class WorkerStatus:
         }
 
     def ready(self) -> Checks:
-        """Check that the bundles are loaded and warm, the worker is in the group, and the broker answers."""
+        """Check that bundles, topics, consumer group and broker are ready."""
         bundles = check_bundles(len(self.models), len(self.settings.effective_routes))
         consumer = self._consumer
         if self.app is None or consumer is None:
             waiting = Check(False, f"not checked yet: {self._group_waits_for}")
-            return {"bundles": bundles, "group": waiting, "broker": waiting}
+            return {"bundles": bundles, "topics": waiting, "group": waiting, "broker": waiting}
         return {
             "bundles": bundles,
+            "topics": check_topics(consumer.topic_problem),
             "group": check_group(consumer, self.app.should_stop),
             "broker": check_broker(self.settings.broker, consumer.probe),
         }

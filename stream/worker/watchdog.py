@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from time import time
 from typing import Protocol
 
-from stream.errors import StalledError
+from stream.errors import BrokerError, StalledError
+from stream.kafka.consumer import PartitionProgress
 from stream.kafka.unfinished import UnfinishedEvents
 from stream.observe.metrics import Metrics
+from stream.worker.stalls import FIX, StallDetector
 
 INTERVAL_S = 1.0
 
@@ -20,11 +22,17 @@ class WatchedConsumer(Protocol):
 
     @property
     def broker_answers(self) -> bool: ...
-    def lag(self) -> Mapping[tuple[str, int], int]: ...
+    @property
+    def topic_error(self) -> BrokerError | None: ...
+    def partition_progress(self) -> Mapping[tuple[str, int], PartitionProgress]: ...
+    def blocked(self) -> Mapping[tuple[str, int], int]: ...
 
 
 class Watchdog:
-    """Updates the gauges once a second, and ends a worker that has work and makes no progress.
+    """Updates the gauges once a second, and ends a worker that cannot go on.
+
+    A worker cannot go on if it has work and makes no progress, if one of its partitions does not move, or if
+    an input topic cannot be read.
 
     The consumers of all Kafka clients are known to stop without an error at times; a restart helps.
     """
@@ -44,7 +52,7 @@ class Watchdog:
             metrics: the metrics whose gauges are updated.
             stall_exit_s: the seconds with lag and without progress after which the worker ends.
             clock: returns monotonic seconds.
-            fail: ends the worker with a `StalledError`.
+            fail: ends the worker with the error that it receives.
             unix_time: returns the seconds since the epoch.
         """
         self._consumer = consumer
@@ -55,6 +63,7 @@ class Watchdog:
         self._unix_time = unix_time
         self._progress = -1
         self._moved_at = clock()
+        self._stalls = StallDetector(stall_exit_s, clock)
 
     async def run(self) -> None:
         """Check the consumer every second until cancelled."""
@@ -64,20 +73,16 @@ class Watchdog:
 
     def check(self) -> None:
         """Check the consumer once."""
-        consumer, metrics = self._consumer, self._metrics
-        lag = consumer.lag()
-        metrics.queue_events.set(consumer.unfinished.queued_events)
-        metrics.queue_bytes.set(consumer.unfinished.queued_bytes)
-        metrics.in_flight_events.set(consumer.unfinished.in_flight_events)
-        metrics.assigned.set(len(lag))
-        metrics.paused.set(len(lag) if consumer.unfinished.full else 0)
-        metrics.lag.clear()
-        for (topic, partition), events in lag.items():
-            metrics.lag.labels(topic, str(partition)).set(events)
+        consumer = self._consumer
+        partitions = consumer.partition_progress()
+        lag = {tp: progress.lag for tp, progress in partitions.items()}
+        self._update_gauges(lag)
+        if error := consumer.topic_error:
+            self._fail(error)
         moved, behind = consumer.progress != self._progress, any(lag.values())
         # The lag behind a silent broker is unknown, so there may be work.
         if moved or (not behind and consumer.broker_answers):
-            metrics.last_progress.set(self._unix_time())
+            self._metrics.last_progress.set(self._unix_time())
         if moved or not behind:
             self._progress, self._moved_at = consumer.progress, self._clock()
         elif self._clock() - self._moved_at > self._stall_exit_s:
@@ -85,6 +90,27 @@ class Watchdog:
                 StalledError(
                     f"no progress for {self._stall_exit_s:g} s with {sum(lag.values())} events waiting",
                     cause="the consumer or the model stopped without an error",
-                    fix="restart the worker, as a supervisor does; nothing was lost",
+                    fix=FIX,
                 )
             )
+        stalled = self._stalls.check(partitions, self._has_room, broker_answers=consumer.broker_answers)
+        if stalled:
+            self._fail(stalled)
+
+    def _has_room(self, topic: str) -> bool:
+        unfinished = self._consumer.unfinished
+        return not unfinished.full and not unfinished.queued_of(topic)
+
+    def _update_gauges(self, lag: Mapping[tuple[str, int], int]) -> None:
+        unfinished, metrics = self._consumer.unfinished, self._metrics
+        metrics.queue_events.set(unfinished.queued_events)
+        metrics.queue_bytes.set(unfinished.queued_bytes)
+        metrics.in_flight_events.set(unfinished.in_flight_events)
+        metrics.assigned.set(len(lag))
+        metrics.paused.set(len(lag) if unfinished.full else 0)
+        metrics.lag.clear()
+        metrics.blocked.clear()
+        for (topic, partition), events in lag.items():
+            metrics.lag.labels(topic, str(partition)).set(events)
+        for (topic, partition), events in self._consumer.blocked().items():
+            metrics.blocked.labels(topic, str(partition)).set(events)

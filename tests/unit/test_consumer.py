@@ -14,16 +14,17 @@ from structlog.testing import capture_logs
 
 from stream.deadline import Deadline
 from stream.kafka.batches import RecordBatch
-from stream.kafka.consumer import ConsumerConfig
+from stream.kafka.consumer import ConsumerConfig, PartitionProgress
 from stream.kafka.faust.app import BatchApp
 from stream.kafka.faust.consumer import BatchConsumer
 from stream.kafka.faust.consumer_thread import BatchConsumerThread
 from stream.kafka.faust.options import faust_options
-from stream.kafka.faust.positions import FetchedRecords
+from stream.kafka.faust.positions import FetchedRecords, Position
 from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.faust.unpack import FetchBuffer
 from stream.kafka.fetch_policy import FetchPolicy
 from stream.kafka.group import GroupAnswers
+from stream.kafka.input_topics import InputTopics
 from stream.kafka.ranges import PartitionRanges
 from stream.observe.metrics import Metrics
 from stream.records import Source
@@ -47,6 +48,9 @@ class FakeThread(Service):
         self.fetchable: list[FetchedRecords] = []
         self.fetched_from: list[set[TP]] = []
         self.returned: list[FetchedRecords] = []
+        self.set_to: dict[TP, Position] = {}
+        self.ended_at: list[dict[TP, int]] = []
+        self.topics = InputTopics(120, lambda: 0.0)
 
     async def getmany(self, active_partitions: set[TP], timeout: float) -> FetchedRecords:
         self.fetched_from.append(set(active_partitions))
@@ -60,8 +64,17 @@ class FakeThread(Service):
             self.committed.append(dict(offsets))
         return self.accepts
 
+    async def set_positions(self) -> dict[TP, Position]:
+        return self.set_to
+
+    def end_epoch(self, safe_offsets: Mapping[TP, int]) -> None:
+        self.ended_at.append(dict(safe_offsets))
+
     def stable_ends(self) -> dict[TP, int]:
         return {PARTITION: 50}
+
+    def blocked(self) -> dict[TP, int]:
+        return {PARTITION: 500, TP("texts", 7): 1}
 
     def positions(self) -> dict[TP, int]:
         return {PARTITION: self.position}
@@ -284,6 +297,52 @@ async def test_transaction_markers_after_the_last_event_are_no_lag(consumer: Any
     batch.take()
     batch.acknowledge()
     assert consumer.lag() == {PARTITION: 0}
+
+
+async def test_the_progress_of_a_partition_tells_lag_offsets_and_unfinished_batches(consumer: Any) -> None:
+    batch = hand_out(consumer, 10)
+    assert consumer.partition_progress() == {PARTITION: PartitionProgress(40, 10, 10, unfinished=True)}
+    batch.take()
+    batch.acknowledge()
+    assert consumer.partition_progress() == {PARTITION: PartitionProgress(35, 15, 10, unfinished=False)}
+    await consumer.commit()
+    assert consumer.partition_progress() == {PARTITION: PartitionProgress(35, 15, 15, unfinished=False)}
+
+
+async def test_events_behind_a_transaction_are_those_of_assigned_partitions(consumer: Any) -> None:
+    assert consumer.blocked() == {PARTITION: 500}
+
+
+async def test_the_safe_offsets_are_recorded_at_the_end_of_an_epoch(
+    consumer: Any, thread: FakeThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(thread), "assignment", lambda _: set(), raising=False)
+    done, _ = hand_out(consumer, 10), hand_out(consumer, 15)
+    done.take()
+    done.acknowledge()
+    await consumer.on_partitions_revoked({PARTITION})
+    assert thread.ended_at == [{PARTITION: 15}]
+    assert thread.committed == [{PARTITION: 15}]
+
+
+async def test_a_partition_without_a_position_is_not_read(
+    consumer: Any, topic: BatchTopic, thread: FakeThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = TP("texts", 1)
+    monkeypatch.setattr(type(thread), "assignment", lambda _: {PARTITION, absent}, raising=False)
+    thread.set_to = {PARTITION: Position(10, 10, 0)}
+    await consumer.perform_seek()
+    consumer._active_partitions = {PARTITION, absent}
+    await read_once(consumer)
+    assert thread.fetched_from == [{PARTITION}]
+    assert consumer.assigned == [PARTITION]
+
+
+async def test_the_consumer_tells_which_input_topic_cannot_be_read(consumer: Any, thread: FakeThread) -> None:
+    assert (consumer.topic_problem, consumer.topic_error) == ("", None)
+    thread.topics.deny("texts")
+    assert "texts" in consumer.topic_problem
+    assert consumer.topic_error.exit_code == 4
 
 
 # --- reading

@@ -18,6 +18,11 @@ def test_faust_accepts_the_options() -> None:
     assert app.conf.web_enabled is False
 
 
+def test_new_partitions_are_found_within_the_setting_by_consumer_and_producer() -> None:
+    app = faust.App("g", **faust_options(load_settings({"metadata_max_age_s": "2.5"})))
+    assert app.conf.consumer_metadata_max_age_ms == app.conf.producer_metadata_max_age_ms == 2_500
+
+
 def test_compression_none_is_passed_as_none() -> None:
     assert faust_options(load_settings({"compression": "none"}))["producer_compression_type"] is None
 

@@ -21,6 +21,8 @@ from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.abstract import AbstractType
+from aiokafka.protocol.api import Request, RequestStruct
 from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v8
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -128,16 +130,20 @@ OVERRIDDEN_OR_CALLED: dict[object, tuple[str, ...]] = {
     ),
     driver.Consumer: ("on_task_error", "wait_first"),
     driver.AIOKafkaConsumerThread: ("call_thread", "getmany", "on_thread_stop"),
-    AIOKafkaConsumer: ("end_offsets", "last_stable_offset"),
+    AIOKafkaConsumer: ("end_offsets", "highwater", "last_stable_offset"),
     Assignment: ("all_consumed_offsets",),
-    AIOKafkaClient: ("coordinator_lookup", "force_metadata_update", "ready"),
+    AIOKafkaClient: ("coordinator_lookup", "force_metadata_update", "ready", "send"),
     ClusterMetadata: ("add_listener", "unauthorized_topics"),
     GroupCoordinator: (
         "coordinator_dead",
         "coordinator_id",
+        "fetch_committed_offsets",
         "request_rejoin",
         "start_commit_offsets_refresh_task",
     ),
+    Request: ("build", "prepare"),
+    RequestStruct: ("FLEXIBLE_VERSION", "build_request_header"),
+    AbstractType: ("decode", "encode"),
     AIOKafkaProducer: ("client", "create_batch", "partitions_for", "send_batch"),
     MessageAccumulator: ("flush", "reenqueue"),
     MessageBatch: ("failure",),

@@ -10,6 +10,7 @@ from stream.web.health import (
     check_bundles,
     check_group,
     check_sessions,
+    check_topics,
     passed,
 )
 
@@ -83,3 +84,8 @@ def test_the_json_has_one_line_per_check() -> None:
         b"bundles",
         b"broker",
     ]
+
+
+def test_a_topic_that_cannot_be_read_fails_the_check() -> None:
+    assert check_topics("") == Check(True, "the input topics exist")
+    assert check_topics("no texts") == Check(False, "no texts")

@@ -108,8 +108,16 @@ def test_the_lag_is_current_although_the_scrape_is_older() -> None:
     setup.after(1.0)
     setup.metrics.lag.labels("mail", "0").set(3)
     snapshot = setup.builder.snapshot()
-    assert (snapshot.lag_total, snapshot.lag[0].events) == (3, 3)
+    assert (snapshot.lag_total, snapshot.lag[0].events, snapshot.blocked_total) == (3, 3, 0)
     assert "3 events are waiting" in snapshot.state.reason
+
+
+def test_events_behind_open_transactions_are_no_lag_and_are_counted() -> None:
+    setup = Setup()
+    setup.metrics.blocked.labels("mail", "0").set(500)
+    setup.metrics.blocked.labels("mail", "1").set(7)
+    snapshot = setup.after(1.0)
+    assert (snapshot.lag_total, snapshot.blocked_total) == (0, 507)
 
 
 def test_the_state_names_what_is_missing_until_the_worker_is_ready() -> None:

@@ -3,7 +3,14 @@
 import pytest
 from aiokafka.structs import TopicPartition
 
-from stream.kafka.faust.positions import FetchedRecords, seek_back, start_position
+from stream.kafka.faust.positions import (
+    CommittedOffset,
+    FetchedRecords,
+    Position,
+    choose_position,
+    seek_back,
+    start_position,
+)
 from tests.unit.records import FakeRecord
 
 
@@ -49,3 +56,35 @@ def test_a_fetch_that_is_put_back_is_read_again_unless_a_seek_came_after_it(
     consumer = FakeConsumer()
     seek_back(consumer, fetched, position_epoch=4)
     assert consumer.sought == sought
+
+
+@pytest.mark.parametrize(
+    ("committed", "is_new", "expected"),
+    [
+        # The same topic: the offset is valid.
+        (CommittedOffset(500, "id"), False, Position(500, 500, 0)),
+        (CommittedOffset(40, "id"), False, Position(100, None, 60)),
+        # Another topic of the same name: the offset means nothing, even inside the log.
+        (CommittedOffset(500, "other"), False, Position(100, None, 0)),
+        (CommittedOffset(40, "other"), False, Position(100, None, 0)),
+        (CommittedOffset(5_000, "other"), True, Position(100, None, 0)),
+        # An offset without an id is valid, and is committed again with the id.
+        (CommittedOffset(500, None), False, Position(500, None, 0)),
+        (CommittedOffset(40, None), False, Position(100, None, 60)),
+        # `latest` is for a new group, not for a new partition.
+        (None, False, Position(900, None, 0)),
+        (None, True, Position(100, None, 0)),
+    ],
+)
+def test_a_position_belongs_to_one_topic(
+    committed: CommittedOffset | None, is_new: bool, expected: Position
+) -> None:
+    assert choose_position(committed, (100, 900), "latest", "id", is_new=is_new) == expected
+
+
+def test_without_ids_of_the_broker_every_committed_offset_is_valid() -> None:
+    for committed_id in (None, "id"):
+        position = choose_position(
+            CommittedOffset(500, committed_id), (100, 900), "earliest", None, is_new=False
+        )
+        assert position.offset == 500

@@ -17,9 +17,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream.deadline import Deadline
-from stream.errors import UnreadableBatchError
+from stream.errors import BrokerError, UnreadableBatchError
 from stream.kafka.batches import RecordBatch
-from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
+from stream.kafka.consumer import ConsumerConfig, ConsumerObserver, PartitionProgress
 from stream.kafka.faust.topic import BatchTopic
 from stream.kafka.probe import BrokerProbe
 from stream.kafka.ranges import PartitionRanges
@@ -82,7 +82,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def _wait_next_records(self, timeout: float) -> tuple[dict[TP, list[Any]] | None, set[TP] | None]:
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        active = {tp for tp in self._get_active_partitions() if not self._paused(tp.topic)}
+        active = {tp for tp in self._get_active_partitions() if self._readable(tp)}
         if not active:
             self.unfinished.capacity.clear()
             await self.wait_first(self.unfinished.capacity.wait(), self.suspend_flow.wait(), timeout=0.2)
@@ -122,10 +122,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """Return True if an agent receives a partition's records in batches. The thread calls this method."""
         return tp in self.ranges
 
-    def _paused(self, topic: str) -> bool:
-        channel = self._channel(topic)
-        return channel is not None and (
-            self.unfinished.full or self.unfinished.queued_of(topic) >= channel.limits.read_ahead
+    def _readable(self, tp: TP) -> bool:
+        channel = self._channel(tp.topic)
+        if channel is None:
+            return True
+        # A partition of a topic that does not exist has no range. aiokafka would choose its position itself.
+        return (
+            tp in self.ranges
+            and not self.unfinished.full
+            and self.unfinished.queued_of(tp.topic) < channel.limits.read_ahead
         )
 
     def _channel(self, topic: str) -> BatchTopic | None:
@@ -203,6 +208,35 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         }
         return {tp: max(0, ends.get(tp, 0) - offset) for tp, offset in finished.items()}
 
+    def partition_progress(self) -> dict[TP, PartitionProgress]:
+        """Return the progress of each assigned partition."""
+        lag = self.lag()
+        return {
+            tp: PartitionProgress(lag[tp], ranges.base, ranges.committed, not ranges.idle)
+            for tp, ranges in self.ranges.items()
+        }
+
+    def blocked(self) -> dict[TP, int]:
+        """Return the number of events of each assigned partition behind an open transaction.
+
+        The number is the distance between the high watermark and the last stable offset. It includes the
+        markers of transactions.
+        """
+        blocked = self._thread.blocked()
+        return {tp: blocked.get(tp, 0) for tp in self.ranges}
+
+    @property
+    def topic_problem(self) -> str:
+        """An input topic that cannot be read at the moment, in words; empty if there is none."""
+        problem: str = self._thread.topics.problem
+        return problem
+
+    @property
+    def topic_error(self) -> BrokerError | None:
+        """The error that ends the worker: an input topic may not be read, or was deleted."""
+        error: BrokerError | None = self._thread.topics.error
+        return error
+
     # ---- committing --------------------------------------------------------------------------------
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
@@ -268,6 +302,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """Drain, then start an epoch without partitions."""
         if self.ranges:
             await self.drain("partitions revoked", Deadline(self._config.drain_s))
+            self._thread.end_epoch({tp: ranges.base for tp, ranges in self.ranges.items()})
         self._start_epoch()
         await super().on_partitions_revoked(revoked)
 

@@ -14,21 +14,31 @@ from aiokafka.errors import (
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
 )
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ensure_aiokafka_TP
 from faust.types import TP
 
+from stream.deadline import Deadline
 from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
 from stream.kafka.faust.coordinator import CoordinatorWatch
-from stream.kafka.faust.positions import FetchedRecords, Position, seek_back, start_position
+from stream.kafka.faust.offsets import blocked_events, find_positions, find_topics, stable_end
+from stream.kafka.faust.options import REQUEST_TIMEOUT_S
+from stream.kafka.faust.positions import FetchedRecords, Position, seek_back
+from stream.kafka.faust.topic_ids import read_topics
 from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes
 from stream.kafka.faust.unreadable import UnpackLimits
 from stream.kafka.fetch_policy import IDLE_MAX_WAIT_MS, FetchPolicy
 from stream.kafka.group import GroupAnswers
+from stream.kafka.input_topics import InputTopics, commit_metadata
 from stream.kafka.probe import BrokerProbe
 
 POLL_S = 0.2
+# aiokafka repeats a commit to a deleted topic for ever. A commit that takes longer is tried again later.
+COMMIT_TIMEOUT_S = 10.0
+# aiokafka looks for the offsets of a deleted topic for 30 s.
+LOOKUP_TIMEOUT_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +48,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     Every fetch carries the epoch of the last seek, so that the consumer never takes records read before a
     seek for current ones.
+
+    Attributes:
+        probe: the periodic probe of the broker.
+        topics: the identity of the input topics.
     """
 
     logger = logging.getLogger("faust.batches")
@@ -67,6 +81,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         super().__init__(consumer, loop=consumer.loop, beacon=consumer.beacon)
         self._position_lock = asyncio.Lock()
         self._probing: asyncio.Task[None] | None = None
+        self._unread: dict[TP, int] = {}
+        self._left_epoch = -1
+        self.topics = InputTopics(config.retry_s, monotonic, config.user)
         self.probe = BrokerProbe(self._query_broker, monotonic, observer.on_probe_retry)
 
     async def on_start(self) -> None:
@@ -82,14 +99,28 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         await super().on_thread_stop()
 
     async def _query_broker(self) -> Mapping[TopicPartition, int]:
-        """Return the ends of the assigned partitions. Without any, only check that the cluster answers."""
+        """Check the input topics, and return the ends of the partitions that were assigned so far."""
         consumer = self._ensure_consumer()
-        if assigned := consumer.assignment():
-            ends: Mapping[TopicPartition, int] = await consumer.end_offsets(assigned)
-            return ends
-        if not await consumer._client.force_metadata_update():
+        topics = consumer.subscription()
+        found = await read_topics(consumer._client, topics) if topics else {}
+        if self.topics.observe(found):
+            self._rejoin(consumer)
+        assigned = [tp for tp in consumer.assignment() if self.topics.is_current(tp.topic)]
+        if assigned:
+            return {**self.probe.ends, **await consumer.end_offsets(assigned)}
+        if not found and not await consumer._client.force_metadata_update():
             raise KafkaConnectionError("no broker of the cluster can be reached")
-        return {}
+        return self.probe.ends
+
+    def _rejoin(self, consumer: Any) -> None:
+        """End the epoch: a rebalance drains the batches in flight and sets the positions again."""
+        if self._left_epoch == self.position_epoch:
+            return
+        self._left_epoch = self.position_epoch
+        log.warning("the input topics have changed, the worker joins its group again")
+        # The leader of the group waits for this update before it assigns partitions.
+        consumer._client.force_metadata_update()
+        consumer._coordinator.request_rejoin()
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         keep_fetched_bytes()
@@ -122,7 +153,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                     max_records=max_records,
                 )
             except OffsetOutOfRangeError as exc:
-                await self._skip_removed(consumer, exc.args[0])
+                await self._leave_missing_offsets(consumer, exc.args[0])
+                drained = {}
+            except TopicAuthorizationFailedError as exc:
+                # The watchdog ends the worker with the error of `InputTopics`.
+                self.topics.deny(exc.args[0])
                 drained = {}
             except NoOffsetForPartitionError:
                 # aiokafka asked for a position before `set_positions` had set one.
@@ -155,32 +190,58 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     # ---- positions ---------------------------------------------------------------------------------
 
+    def end_epoch(self, safe_offsets: Mapping[TP, int]) -> None:
+        """Record how many events each partition has from its safe offset on, at the end of an epoch.
+
+        They are lost if the topic turns out to be deleted. The event loop calls this method.
+        """
+        ends = self.probe.ends
+        self._unread.update({tp: max(0, ends.get(tp, 0) - at) for tp, at in safe_offsets.items()})
+
     async def set_positions(self) -> Mapping[TP, Position]:
-        """Seek every assigned partition to the offset that the group has committed; return the positions."""
+        """Seek every assigned partition to the offset that the group has committed; return the positions.
+
+        The partitions of a topic that does not exist have no position.
+        """
         return await self.call_thread(self._set_positions)  # type: ignore[no-any-return]
 
     async def _set_positions(self) -> Mapping[TP, Position]:
         consumer = self._ensure_consumer()
         async with self._position_lock:
             self.position_epoch += 1
-            assigned = list(consumer.assignment())
-            if not assigned:
-                return {}
-            beginnings = await consumer.beginning_offsets(assigned)
-            ends = await consumer.end_offsets(assigned)
-            positions = {}
-            for tp in assigned:
-                committed = await consumer.committed(tp)
-                position = start_position(committed, beginnings[tp], ends[tp], self._config.start_at)
+            self.topics.start_epoch(await find_topics(consumer, Deadline(REQUEST_TIMEOUT_S)))
+            found = await find_positions(consumer, self.topics, self._config.start_at)
+            for tp, position in found.positions.items():
                 self._seek(consumer, tp, position.offset, position.skipped)
-                positions[TP(tp.topic, tp.partition)] = position
-            return positions
+            self.probe.ends = {**self.probe.ends, **found.ends}
+            self._report_recreated()
+            return {TP(tp.topic, tp.partition): position for tp, position in found.positions.items()}
 
-    async def _skip_removed(self, consumer: Any, positions: Mapping[TopicPartition, int]) -> None:
-        """Seek partitions whose next offset retention has removed to the beginning of their logs."""
-        beginnings = await consumer.beginning_offsets(list(positions))
+    def _report_recreated(self) -> None:
+        for topic in sorted(self.topics.recreated):
+            lost = {tp.partition: events for tp, events in self._unread.items() if tp.topic == topic}
+            self._observer.on_topic_recreated(topic, lost)
+        # Whether an absent topic was deleted is known only when it exists again.
+        self._unread = {tp: events for tp, events in self._unread.items() if tp.topic in self.topics.absent}
+
+    async def _leave_missing_offsets(self, consumer: Any, positions: Mapping[TopicPartition, int]) -> None:
+        """Handle positions outside their logs.
+
+        Before its beginning: retention removed the offsets, and reading continues at the beginning. Beyond
+        its end: the log is shorter than it was, so the topic was created again or has lost records. The epoch
+        ends, because the unfinished ranges belong to the earlier log.
+        """
+        try:
+            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+                beginnings = await consumer.beginning_offsets(list(positions))
+        except (KafkaError, TimeoutError):
+            return
         for tp, position in positions.items():
-            self._seek(consumer, tp, beginnings[tp], beginnings[tp] - position)
+            if beginnings[tp] > position:
+                self._seek(consumer, tp, beginnings[tp], beginnings[tp] - position)
+            else:
+                self._rejoin(consumer)
+                await asyncio.sleep(POLL_S)
 
     def _seek(self, consumer: Any, tp: TopicPartition, offset: int, skipped: int) -> None:
         # The reset policy is `none`, so every skipped offset passes through here and is reported.
@@ -203,10 +264,15 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         ends = {
             # Fetches report the end, but no fetch is sent for a partition with a full buffer. The probe
             # reports it in that case.
-            tp: max(_stable_end(consumer, tp) or 0, probed.get(tp, 0))
+            tp: max(stable_end(consumer, tp) or 0, probed.get(tp, 0))
             for tp in consumer.assignment()
         }
         return {TP(tp.topic, tp.partition): end for tp, end in ends.items()}
+
+    def blocked(self) -> dict[TP, int]:
+        """Return the number of offsets of each assigned partition behind an open transaction."""
+        consumer = self._ensure_consumer()
+        return {TP(tp.topic, tp.partition): blocked_events(consumer, tp) for tp in consumer.assignment()}
 
     # ---- committing --------------------------------------------------------------------------------
 
@@ -215,25 +281,20 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = self._ensure_consumer()
         assigned = self.assignment()
         wanted = {
-            ensure_aiokafka_TP(tp): OffsetAndMetadata(at, "") for tp, at in offsets.items() if tp in assigned
+            ensure_aiokafka_TP(tp): OffsetAndMetadata(at, commit_metadata(self.topics.topic_id(tp.topic)))
+            for tp, at in offsets.items()
+            # An offset of a deleted topic would be committed in the new topic of the same name.
+            if tp in assigned and self.topics.is_current(tp.topic)
         }
         if not wanted:
             return False
         try:
-            await consumer.commit(wanted)
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await consumer.commit(wanted)
         except (CommitFailedError, IllegalStateError) as exc:
             log.info("commit refused, the partitions were reassigned", error=str(exc))
             return False
-        except KafkaError as exc:
+        except (KafkaError, TimeoutError) as exc:
             log.warning("commit failed", error=str(exc) or type(exc).__name__)
             return False
-        return True
-
-
-def _stable_end(consumer: Any, tp: TopicPartition) -> int | None:
-    try:
-        end: int | None = consumer.last_stable_offset(tp)
-    except (AssertionError, AttributeError):
-        # This runs in the event loop; a rebalance in the consumer's thread has just revoked the partition.
-        return None
-    return end
+        return len(wanted) == len(offsets)

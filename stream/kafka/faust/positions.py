@@ -54,6 +54,51 @@ def start_position(committed: int | None, beginning: int, end: int, start_at: st
     return Position(beginning, None, max(0, beginning - committed))
 
 
+class CommittedOffset(NamedTuple):
+    """An offset that the group has committed.
+
+    Attributes:
+        offset: the committed offset.
+        topic_id: the id of the topic at the commit, None if it was committed without one.
+    """
+
+    offset: int
+    topic_id: str | None
+
+
+def choose_position(
+    committed: CommittedOffset | None,
+    log: tuple[int, int],
+    start_at: str,
+    topic_id: str | None,
+    *,
+    is_new: bool,
+) -> Position:
+    """Return the position from which to read a partition, with regard to the identity of its topic.
+
+    An offset that was committed in a deleted topic of the same name means nothing in this log, even if it
+    lies inside: reading starts at the beginning. The setting `start_at` is for the first start of a group, so
+    a partition that was added later is read from its beginning too. An offset that was committed without the
+    topic's id is valid, and the position asks for a new commit, which adds the id.
+
+    Args:
+        committed: the committed offset of the group, None if there is none.
+        log: the first offset of the log, and the offset after its last record.
+        start_at: the position without a committed offset, `earliest` or `latest`.
+        topic_id: the id of the topic, None if the broker does not report ids.
+        is_new: True if the partition was created after the group had read the topic.
+    """
+    beginning, end = log
+    if committed is None:
+        return start_position(None, beginning, end, "earliest" if is_new else start_at)
+    if topic_id and committed.topic_id not in (None, topic_id):
+        return Position(beginning, None, 0)
+    position = start_position(committed.offset, beginning, end, start_at)
+    if committed.topic_id == topic_id:
+        return position
+    return Position(position.offset, None, position.skipped)
+
+
 def seek_back(consumer: Any, fetched: FetchedRecords, position_epoch: int) -> None:
     """Seek the assigned partitions to the first records of a fetch, so that the consumer reads them again.
 

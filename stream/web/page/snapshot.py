@@ -68,6 +68,7 @@ class Snapshot:
         throughput: events finished per second over the last five minutes, oldest first.
         durations: percentiles over `window_s` of the age of events and of every stage.
         lag: the partitions with the largest lag; `lag_more` partitions are left out.
+        blocked_total: offsets behind open transactions, which cannot be read yet and are not part of the lag.
     """
 
     at_ms: int
@@ -84,6 +85,7 @@ class Snapshot:
     lag_total: int
     lag: list[PartitionLag]
     lag_more: int
+    blocked_total: int
     routes: list[RouteView]
     cache: list[TierView]
     batches: Batches

@@ -69,6 +69,7 @@ class SnapshotBuilder:
             lag_total=waiting,
             lag=sorted(largest, key=lambda partition: (partition.topic, partition.partition)),
             lag_more=len(lag) - len(largest),
+            blocked_total=int(total(metrics.blocked)),
             routes=self._routes(),
             cache=_tiers(older, newest),
             batches=_batches(older, newest),
@@ -96,6 +97,7 @@ class SnapshotBuilder:
                 per_s=self._history.per_s(),
                 stuck_s=self._history.stuck_s(),
                 paused=int(total(self._metrics.paused)),
+                blocked=int(total(self._metrics.blocked)),
             )
         )
 

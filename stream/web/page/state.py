@@ -24,6 +24,7 @@ class StateInputs:
         per_s: the events finished per second, recently.
         stuck_s: the seconds for which events have been waiting without one being finished.
         paused: the number of assigned partitions that are paused.
+        blocked: the number of offsets behind open transactions.
     """
 
     waiting_for: str | None
@@ -34,6 +35,7 @@ class StateInputs:
     per_s: float
     stuck_s: float = 0.0
     paused: int = 0
+    blocked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,19 @@ def derive_state(inputs: StateInputs) -> WorkerState:
             "Other workers of the group have all partitions. This one takes over when one of them leaves.",
         )
     if not inputs.waiting and inputs.per_s < 0.05:
-        return WorkerState("idle", "All events are finished, and no new ones are arriving.")
+        return WorkerState("idle", _idle_reason(inputs.blocked))
     waiting = _waiting(inputs.waiting)
     if inputs.per_s <= 0:
         return _without_progress(inputs, waiting)
     if inputs.waiting <= max(FEW_EVENTS, NORMAL_LAG_S * inputs.per_s):
         return WorkerState("keeping up", f"Events are finished as they arrive; {waiting}.")
     return _with_backlog(inputs, waiting)
+
+
+def _idle_reason(blocked: int) -> str:
+    if blocked:
+        return f"All readable events are finished; {blocked:,} more wait behind an open transaction."
+    return "All events are finished, and no new ones are arriving."
 
 
 def _without_progress(inputs: StateInputs, waiting: str) -> WorkerState:

@@ -45,7 +45,7 @@ export function latency({ durations, window_s }) {
   ));
 }
 
-export function lag({ lag: partitions, lag_more }) {
+export function lag({ lag: partitions, lag_more, blocked_total }) {
   if (!partitions.length) return fill("lag", empty("No partitions are assigned to this worker."));
   const largest = Math.max(1, ...partitions.map((one) => one.events));
   const topics = new Set(partitions.map((one) => one.topic));
@@ -53,8 +53,9 @@ export function lag({ lag: partitions, lag_more }) {
     topics.size > 1 ? `${topic} ${partition}` : String(partition), bar(events / largest), say.count(events),
   ]);
   const more = lag_more ? `; ${say.count(lag_more)} partitions with a smaller lag are not shown` : "";
+  const blocked = blocked_total ? `; ${say.count(blocked_total)} more wait behind an open transaction` : "";
   const prefix = topics.size > 1 ? "" : `${partitions[0].topic}: `;
-  fill("lag", table(`${prefix}events not yet finished${more}`,
+  fill("lag", table(`${prefix}events not yet finished${more}${blocked}`,
     [["Partition"], ["", "grow"], ["Events", "number"]], rows));
 }
 
