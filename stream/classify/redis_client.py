@@ -93,14 +93,15 @@ class StandaloneClient:
     async def mget(self, keys: Sequence[str]) -> Any:
         """Return the reply to one MGET."""
         async with self._connection() as connection:
-            await connection.send_command("MGET", *keys)
+            await connection.send_packed_command(pack(b"MGET", *map(str.encode, keys)))
             return await connection.read_response()
 
     async def set_many(self, values: Mapping[str, bytes], ttl_s: int) -> list[Any]:
         """Return the reply to each SET; errors are returned, not raised."""
-        commands = [("SET", key, value, "EX", ttl_s) for key, value in values.items()]
+        seconds = b"%d" % ttl_s
+        commands = [pack(b"SET", key.encode(), value, b"EX", seconds) for key, value in values.items()]
         async with self._connection() as connection:
-            await connection.send_packed_command(connection.pack_commands(commands))
+            await connection.send_packed_command(commands)
             replies = [await _reply(connection) for _ in commands]
             if any(isinstance(reply, ReadOnlyError) for reply in replies):
                 # After a failover, the name of the primary leads to another server.
@@ -173,6 +174,15 @@ class ClusterClient:
             for r in await self._execute(pipeline)
         ]
 
+    async def ping(self) -> Any:
+        """Return the reply to PING of the first primary."""
+        try:
+            await self._client.initialize()
+            return await self._client.get_default_node().execute_command("PING")
+        except Exception:
+            await self._client.aclose()
+            raise
+
     async def _execute(self, pipeline: Any) -> list[Any]:
         replies = cast(list[Any], await pipeline.execute(raise_on_error=False, allow_redirections=False))
         stale = (AskError, ClusterError, RedisConnectionError, RedisTimeoutError, ReadOnlyError)
@@ -228,8 +238,11 @@ class RedisClient:
             return await cluster.set_many(values, ttl_s)
 
     async def ping(self) -> Any:
-        """Return the reply to PING of the server that the URL names."""
-        return await self._standalone.ping()
+        """Return the reply to PING."""
+        if self._cluster is None:
+            return await self._standalone.ping()
+        async with self._in_cluster() as cluster:
+            return await cluster.ping()
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -246,6 +259,11 @@ class RedisClient:
             # The URL may name a single Redis again.
             self._cluster = None
             raise
+
+
+def pack(*words: bytes) -> bytes:
+    """Return a command in the protocol of Redis; redis-py needs four times as long for a long one."""
+    return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
 
 
 async def _reply(connection: AbstractConnection) -> Any:

@@ -17,6 +17,7 @@ MAX_REPLY_BYTES = 2**25
 MAX_ELEMENTS = 2**18
 MAX_DEPTH = 8
 MAX_LINE_BYTES = 2**14
+MAX_HEADER_BYTES = 12
 READ_BYTES = 2**16
 
 SIMPLE, ERROR, INTEGER, BULK, ARRAY = b"+-:$*"
@@ -95,21 +96,25 @@ class ReplyReader:
 
     def _take_values(self, values: list[Any], size: int) -> None:
         """Take the ordinary values that have arrived, except the last one of the array: the fast path."""
-        data, at = self._bytes, self._at
-        end_of_data = len(data)
+        data, at, append = self._bytes, self._at, values.append
+        starts_with = data.startswith
+        header, length = NULL, 0
         for _ in range(size - 1 - len(values)):
-            if data[at : at + 5] == NULL:
-                values.append(None)
-                at += 5
+            if starts_with(NULL, at):
+                append(None)
+                at += len(NULL)
                 continue
-            end = data.find(END, at, at + 9)
-            digits = data[at + 1 : end]
-            if end < 0 or data[at] != BULK or not digits.isdigit():
+            # Most values of a reply have the length of the one before.
+            if not starts_with(header, at):
+                end = data.find(END, at, at + MAX_HEADER_BYTES)
+                digits = data[at + 1 : end]
+                if end < 0 or data[at] != BULK or not digits.isdigit() or int(digits) > MAX_VALUE_BYTES:
+                    break
+                header, length = data[at : end + 2], int(digits)
+            stop = at + len(header) + length
+            if not starts_with(END, stop):
                 break
-            stop = end + 2 + int(digits)
-            if stop + 2 > end_of_data or stop - end > MAX_VALUE_BYTES or data[stop : stop + 2] != END:
-                break
-            values.append(data[end + 2 : stop])
+            append(data[at + len(header) : stop])
             at = stop + 2
         self._at = at
 

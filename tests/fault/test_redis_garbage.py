@@ -1,14 +1,20 @@
 """A server that answers with anything but Redis's protocol: results stay right, and the worker goes on."""
 
+import asyncio
+import itertools
+import threading
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from stream.bundle import Bundle
 from stream.classify import (
     BatchLimits,
     Classifier,
@@ -21,10 +27,17 @@ from stream.classify import (
 )
 from stream.classify.heads.single_label import SingleLabelHead
 from stream.classify.redis_cache import RedisCache, connect_redis
+from tests.pipeline import StartWorker, event, make_route, offline_labels, start_worker, tiny_bundle
+from tests.real.embedded import EmbeddedBroker
+from tests.real.redis import RedisServer
 from tests.real.scripted_redis import Command, array, bulk, scripted_redis
+from tests.real.wait import until
 from tests.unit.small_bundle import small_bundle
 from tests.unit.test_classifier import RecordingObserver, WordRuntime
 
+__all__ = ["start_worker", "tiny_bundle"]
+
+RECOVERY_S = 60.0
 TEXTS = ["good word", "bad word"]
 MARKER = b"a-stored-byte-string"
 
@@ -184,3 +197,94 @@ async def test_a_second_reply_is_not_the_answer_to_the_next_command(tmp_path: Pa
             await worker.classify()
         await worker.close()
     assert worker.counts["hit"] == 0
+
+
+async def test_a_tls_handshake_that_does_not_end_is_bounded(tmp_path: Path) -> None:
+    async def wait_for_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1_000):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(wait_for_end, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    worker = Counted(tmp_path, f"rediss://127.0.0.1:{port}/0")
+    began = monotonic()
+    with capture_logs() as logs:
+        await worker.classify()
+    took_s = monotonic() - began
+    await worker.close()
+    server.close()
+    assert took_s < 2
+    assert [(entry["event"], entry["error"]) for entry in logs] == [
+        ("redis unavailable, continuing without it", "unavailable")
+    ]
+
+
+@pytest.mark.slow
+def test_a_worker_labels_everything_beside_a_hostile_redis(
+    embedded_broker: EmbeddedBroker, start_worker: StartWorker, tiny_bundle: Bundle
+) -> None:
+    """Each command gets the next reply of the list."""
+    replies = itertools.cycle([*(reply for reply, _ in REPLIES.values())])
+
+    def answer(command: Command) -> bytes | Sequence[bytes]:
+        return next(replies)
+
+    async def serve(ready: "Future[str]", end: threading.Event) -> None:
+        async with scripted_redis(answer) as server:
+            ready.set_result(server.url)
+            await asyncio.to_thread(end.wait)
+
+    ready: Future[str] = Future()
+    end = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(serve(ready, end)))
+    thread.start()
+    try:
+        route = make_route(embedded_broker, "hostile")
+        worker = start_worker(embedded_broker, route, redis_url=ready.result(10), cache_local_entries=0)
+        for at in range(6):
+            embedded_broker.produce(route, *(event(number)[1] for number in range(40)), partition=at % 4)
+            until(
+                lambda: sum(embedded_broker.end_offsets(worker.labels).values()) >= 40 * (at + 1),  # noqa: B023
+                RECOVERY_S,
+                "all labels",
+            )
+        assert worker.metric("labelstream_cache_requests_total", tier="redis", result="hit") == 0
+        assert worker.health("/live")[0] == 200
+        assert MARKER.decode() not in worker.log
+        assert worker.stop() == 0
+    finally:
+        end.set()
+        thread.join()
+    labels = [orjson.loads(record.value or b"") for record in embedded_broker.records(f"{route}.labels")]
+    assert len(labels) == 240
+    expected = offline_labels(tiny_bundle, [orjson.loads(event(number)[1])["text"] for number in range(40)])
+    by_id = {event(number)[0]: fields["label"] for number, fields in enumerate(expected)}
+    assert all(label["label"] == by_id[label["id"]] for label in labels)
+
+
+@pytest.mark.slow
+def test_workers_with_the_same_secret_share_predictions_and_others_do_not(
+    embedded_broker: EmbeddedBroker, redis_server: RedisServer, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    route = make_route(embedded_broker, "signed")
+    values = [event(number, "signed")[1] for number in range(30)]
+    for name in ("first", "second"):
+        (tmp_path / name).write_text(f"{name} secret of sixteen bytes and more\n")
+    found = []
+    for at, name in enumerate(("first", "first", "second", "")):
+        secret = {"cache_secret_file": tmp_path / name} if name else {}
+        worker = start_worker(
+            embedded_broker, route, redis_url=redis_server.url, cache_local_entries=0, **secret
+        )
+        embedded_broker.produce(route, *values, partition=0)
+        until(
+            lambda: sum(embedded_broker.end_offsets(worker.labels).values()) == 30 * (at + 1),  # noqa: B023
+            RECOVERY_S,
+            "all labels",
+        )
+        lookups = "labelstream_cache_requests_total"
+        found.append([worker.metric(lookups, tier="redis", result=r) for r in ("hit", "invalid")])
+        assert "secret of sixteen bytes" not in worker.log
+        assert worker.stop() == 0
+    assert found[1:] == [[30, 0], [0, 30], [0, 30]]

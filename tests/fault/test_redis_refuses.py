@@ -1,5 +1,6 @@
 """A real Redis that refuses commands: a replica, full memory, missing rights, a cluster."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,8 @@ from structlog.testing import capture_logs
 from stream.bundle import Bundle
 from stream.classify import Prediction
 from stream.classify.redis_cache import RedisCache, connect_redis, probe_redis
+from stream.commands.checks import run_checks
+from stream.settings import load_settings
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.embedded import EmbeddedBroker
 from tests.real.process import free_ports
@@ -203,6 +206,17 @@ async def test_a_paused_redis_costs_each_operation_its_deadline(
     assert await worker.cached() == len(TEXTS)
 
 
+async def test_doctor_tries_reads_and_writes(start_redis: StartRedis, tmp_path: Path) -> None:
+    server = start_redis("--maxmemory", "1", "--maxmemory-policy", "noeviction")
+    probe = await probe_redis(server.url)
+    assert (probe.cluster, probe.unreachable, list(probe.refused)) == (False, None, ["writes"])
+    settings = {"broker": "no-port", "bundle_store": tmp_path, "redis_url": server.url}
+    checks = await asyncio.to_thread(run_checks, load_settings(settings))
+    (check,) = [check for check in checks if check.check == "redis"]
+    assert (check.status, "writes fail: Redis has reached maxmemory" in check.detail) == ("warn", True)
+    assert "allkeys-lru" in check.fix
+
+
 @pytest.fixture
 def cluster(start_redis: StartRedis) -> list[RedisServer]:
     """A Redis Cluster of three nodes."""
@@ -229,7 +243,9 @@ async def test_a_redis_cluster_works_through_any_of_its_nodes(
 ) -> None:
     with capture_logs() as logs:
         assert await make_worker(cluster[entry].url).cached() == 0
-        assert await make_worker(cluster[1].url).cached() == len(TEXTS)
+        reader = make_worker(cluster[1].url)
+        assert await reader.cached() == len(TEXTS)
+        await reader.tier.ping()
     assert warnings(logs) == []
     counts = [client_of(node).dbsize() for node in cluster]
     assert sum(counts) == len(TEXTS)
