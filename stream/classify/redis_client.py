@@ -75,7 +75,6 @@ def connection_options(url: str) -> Options:
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
         "parser_class": BoundedParser,
-        "decode_responses": False,
         "driver_info": None,
     }
 
@@ -136,7 +135,11 @@ class StandaloneClient:
 
 
 class ClusterClient:
-    """The commands on a Redis Cluster: one pipeline for each node that holds some of the keys."""
+    """The commands on a Redis Cluster: one pipeline for each node that holds some of the keys.
+
+    Attributes:
+        found: True once a node has named the nodes of the cluster.
+    """
 
     def __init__(self, options: Options) -> None:
         """
@@ -149,12 +152,18 @@ class ClusterClient:
         if options.get("db"):
             raise ClusterAddressError("redis_url selects a database, and a Redis Cluster has only database 0")
         accepted = {k: v for k, v in options.items() if k not in ("connection_class", "parser_class", "db")}
+        self.found = False
         self._client = RedisCluster(**accepted, ssl=kind is SSLConnection, require_full_coverage=False)
         for settings in (
             self._client.connection_kwargs,
             *(n.connection_kwargs for n in self._client.startup_nodes),
         ):
             settings["parser_class"] = BoundedParser
+
+    async def initialize(self) -> None:
+        """Ask which node holds which slots, unless that is known."""
+        await self._client.initialize()
+        self.found = True
 
     async def mget(self, keys: Sequence[str]) -> list[Any]:
         """Return the reply to a GET of each key; a key whose slot is moving counts as absent."""
@@ -177,7 +186,6 @@ class ClusterClient:
     async def ping(self) -> Any:
         """Return the reply to PING of the first primary."""
         try:
-            await self._client.initialize()
             return await self._client.get_default_node().execute_command("PING")
         except Exception:
             await self._client.aclose()
@@ -254,10 +262,12 @@ class RedisClient:
     async def _in_cluster(self) -> AsyncIterator[ClusterClient]:
         assert self._cluster is not None
         try:
+            await self._cluster.initialize()
             yield self._cluster
-        except RedisClusterException:
-            # The URL may name a single Redis again.
-            self._cluster = None
+        except BaseException as exc:
+            if isinstance(exc, RedisClusterException) or not self._cluster.found:
+                # The reply that named a cluster was wrong, or the URL names a single Redis again.
+                self._cluster = None
             raise
 
 

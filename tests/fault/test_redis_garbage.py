@@ -184,19 +184,44 @@ async def test_a_reply_that_arrives_byte_by_byte_ends_at_the_deadline(tmp_path: 
     assert [(entry["event"], entry["error"]) for entry in logs] == [("redis reads paused", "slow")]
 
 
-async def test_a_second_reply_is_not_the_answer_to_the_next_command(tmp_path: Path) -> None:
-    """The first reply is right, and the next one belongs to no command."""
-    foreign = array(bulk(stored(1_000_000, 0)), NULL)
+async def test_a_second_reply_is_not_the_answer_to_the_next_command() -> None:
+    foreign = array(bulk(b"of no command"))
+    async with scripted_redis(lambda command: array(NULL) + foreign) as server:
+        tier = RedisCache(connect_redis(server.url), 60, monotonic)
+        for _ in range(3):
+            assert await tier.get_many(["k"]) == [None]
+        await tier.close()
+    assert server.connections == 3
 
-    def answer(command: Command) -> bytes:
-        return {b"MGET": array(NULL, NULL) + foreign, b"SET": b"+OK\r\n"}.get(command[0], b"+PONG\r\n")
+
+async def test_after_a_failover_every_connection_is_made_anew() -> None:
+    """The name in the URL then leads to another server, while the old one still answers reads."""
+
+    def answer(command: Command) -> bytes | Sequence[bytes]:
+        return b"-READONLY x\r\n" if command[0] == b"SET" else array(NULL)
 
     async with scripted_redis(answer) as server:
-        worker = Counted(tmp_path, server.url)
-        for _ in range(3):
-            await worker.classify()
-        await worker.close()
-    assert worker.counts["hit"] == 0
+        tier = RedisCache(connect_redis(server.url), 60, monotonic)
+        await asyncio.gather(*(tier.get_many(["k"]) for _ in range(3)))
+        assert server.connections == 3
+        await tier.put_many({"k": b"v"})
+        await asyncio.gather(*(tier.get_many(["k"]) for _ in range(3)))
+        assert server.connections == 6
+        await tier.close()
+
+
+async def test_the_nodes_of_a_cluster_are_read_with_the_same_bounds() -> None:
+    """Without the bound, the client waits for the elements until the deadline."""
+
+    def answer(command: Command) -> bytes:
+        return b"-MOVED 1 127.0.0.1:1\r\n" if command[0] == b"MGET" else b"*1000000\r\n"
+
+    async with scripted_redis(answer) as server:
+        tier = RedisCache(connect_redis(server.url), 60, monotonic)
+        with capture_logs() as logs:
+            assert await tier.get_many(["k"]) == []
+        await tier.close()
+    assert [entry["error"] for entry in logs] == ["cluster"]
 
 
 async def test_a_tls_handshake_that_does_not_end_is_bounded(tmp_path: Path) -> None:

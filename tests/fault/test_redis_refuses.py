@@ -1,8 +1,9 @@
 """A real Redis that refuses commands: a replica, full memory, missing rights, a cluster."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -36,13 +37,21 @@ def start_redis() -> Iterator[StartRedis]:
     with ExitStack() as stack:
 
         def start(*arguments: str) -> RedisServer:
-            (port,) = free_ports(1)
+            port = next(port for port in free_ports(100) if bus_port_is_free(port))
             server = RedisServer(*arguments, port=port)
             stack.callback(server.close)
             server.start()
             return server
 
         yield start
+
+
+def bus_port_is_free(port: int) -> bool:
+    """Return whether a node of a cluster can also listen on its port for the other nodes."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port + 10_000))
+        return port < 22_000
+    return False
 
 
 def client_of(server: RedisServer) -> "redis.Redis":
@@ -254,6 +263,18 @@ async def test_a_redis_cluster_works_through_any_of_its_nodes(
     assert (probe.cluster, probe.unreachable, probe.refused) == (True, None, {})
 
 
+async def test_a_node_that_requires_another_password_is_named_once(
+    cluster: list[RedisServer], make_worker: MakeWorker
+) -> None:
+    client_of(cluster[2]).config_set("requirepass", "of this node")
+    worker = make_worker(cluster[0].url)
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert await worker.cached() == 0
+            await worker.tier.ping()
+    assert warnings(logs) == [("redis reads paused", "NOAUTH"), ("redis writes paused", "NOAUTH")]
+
+
 async def test_moved_slots_are_found_again(cluster: list[RedisServer], make_worker: MakeWorker) -> None:
     worker = make_worker(cluster[0].url)
     await worker.cached()
@@ -284,8 +305,8 @@ async def test_a_cluster_that_lost_a_node_does_not_stop_the_worker(
 async def test_a_cluster_that_the_url_does_not_lead_to_is_refused_by_name(
     cluster: list[RedisServer], make_worker: MakeWorker, part: str
 ) -> None:
-    socket = client_of(cluster[0]).config_get("unixsocket")["unixsocket"]
-    url = f"unix://{socket}" if part == "unix" else cluster[0].url.replace("/0", "/3")
+    path = client_of(cluster[0]).config_get("unixsocket")["unixsocket"]
+    url = f"unix://{path}" if part == "unix" else cluster[0].url.replace("/0", "/3")
     worker = make_worker(url)
     with capture_logs() as logs:
         for _ in range(3):

@@ -3,9 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-
-from tests.real.process import Folder
 
 Command = Sequence[bytes]
 Answer = Callable[[Command], bytes | Sequence[bytes]]
@@ -13,23 +10,25 @@ Answer = Callable[[Command], bytes | Sequence[bytes]]
 
 
 class ScriptedRedis:
-    """The server, on a unix socket.
+    """The server.
 
     Attributes:
         url: the address for clients.
+        connections: the number of connections that were made.
         commands: the commands that arrived.
         part_interval_s: the seconds before each part of a reply that has several.
     """
 
-    def __init__(self, answer: Answer, socket: Path, part_interval_s: float) -> None:
+    def __init__(self, answer: Answer, part_interval_s: float) -> None:
         self._answer = answer
-        self._socket = socket
-        self.url = f"unix://{socket}"
+        self.url = ""
+        self.connections = 0
         self.commands: list[Command] = []
         self.part_interval_s = part_interval_s
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the commands of one connection."""
+        self.connections += 1
         with suppress(asyncio.IncompleteReadError, ConnectionError, ValueError):
             while True:
                 command = await self._read(reader)
@@ -58,15 +57,14 @@ class ScriptedRedis:
 
 @asynccontextmanager
 async def scripted_redis(answer: Answer, part_interval_s: float = 0.0) -> AsyncIterator[ScriptedRedis]:
-    """Run a scripted server in this event loop."""
-    folder = Folder("scripted")
-    scripted = ScriptedRedis(answer, folder.path / "redis.sock", part_interval_s)
-    server = await asyncio.start_unix_server(scripted.serve, folder.path / "redis.sock", limit=2**24)
+    """Run a scripted server on a port of loopback, in this event loop."""
+    scripted = ScriptedRedis(answer, part_interval_s)
+    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0, limit=2**24)
+    scripted.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
     try:
         yield scripted
     finally:
         server.close()
-        folder.remove()
 
 
 def bulk(value: bytes) -> bytes:
