@@ -5,7 +5,7 @@ does.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 from redis.asyncio import RedisCluster
@@ -225,10 +225,8 @@ class RedisClient:
     async def mget(self, keys: Sequence[str]) -> Any:
         """Return the values of the keys as Redis replies them; they are not checked."""
         if self._cluster is None:
-            try:
+            with suppress(*REDIRECTIONS):
                 return await self._standalone.mget(keys)
-            except REDIRECTIONS:
-                self._cluster = ClusterClient(self._options)
         async with self._in_cluster() as cluster:
             replies = await cluster.mget(keys)
         if all(isinstance(reply, ResponseError) for reply in replies):
@@ -241,7 +239,6 @@ class RedisClient:
             replies = await self._standalone.set_many(values, ttl_s)
             if not any(isinstance(reply, REDIRECTIONS) for reply in replies):
                 return replies
-            self._cluster = ClusterClient(self._options)
         async with self._in_cluster() as cluster:
             return await cluster.set_many(values, ttl_s)
 
@@ -260,12 +257,13 @@ class RedisClient:
 
     @asynccontextmanager
     async def _in_cluster(self) -> AsyncIterator[ClusterClient]:
-        assert self._cluster is not None
+        # Another request may have asked the single Redis at the same time, and created the client.
+        cluster = self._cluster = self._cluster or ClusterClient(self._options)
         try:
-            await self._cluster.initialize()
-            yield self._cluster
+            await cluster.initialize()
+            yield cluster
         except BaseException as exc:
-            if isinstance(exc, RedisClusterException) or not self._cluster.found:
+            if isinstance(exc, RedisClusterException) or not cluster.found:
                 # The reply that named a cluster was wrong, or the URL names a single Redis again.
                 self._cluster = None
             raise

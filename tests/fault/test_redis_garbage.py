@@ -194,7 +194,7 @@ async def test_a_second_reply_is_not_the_answer_to_the_next_command() -> None:
     assert server.connections == 3
 
 
-async def test_after_a_failover_every_connection_is_made_anew() -> None:
+async def test_after_a_failover_no_open_connection_is_used_again() -> None:
     """The name in the URL then leads to another server, while the old one still answers reads."""
 
     def answer(command: Command) -> bytes | Sequence[bytes]:

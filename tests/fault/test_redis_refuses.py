@@ -255,6 +255,11 @@ async def test_a_redis_cluster_works_through_any_of_its_nodes(
         reader = make_worker(cluster[1].url)
         assert await reader.cached() == len(TEXTS)
         await reader.tier.ping()
+        together = make_worker(cluster[1].url)
+        found = await asyncio.gather(
+            *(together.tier.get_many(["labelstream:a", "labelstream:b"]) for _ in range(9))
+        )
+        assert found == [[None, None]] * 9
     assert warnings(logs) == []
     counts = [client_of(node).dbsize() for node in cluster]
     assert sum(counts) == len(TEXTS)
