@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     cache_local_entries: int = Field(
         100_000, ge=0, description="entries of the in-process cache; 0 disables it"
     )
+    cache_secret_file: Path | None = Field(
+        None, description="file with a secret that signs the values in Redis; the same for all workers"
+    )
 
     device: Device = Field(
         "auto",

@@ -160,10 +160,13 @@ class PredictionCache:
         values = await shared.get_many([shared_key(key) for key in keys])
         accepts = self._head.accepts
         stored = [decode_stored(value, accepts) if value is not None else None for value in values]
-        predictions = self._head.restore(
-            [known for known in stored if known is not None],
-            [given for given, known in zip(inputs, stored, strict=False) if known is not None],
-        )
+        forms, of_inputs = _present(stored, inputs)
+        possible = self._head.possible(forms, of_inputs)
+        if not all(possible):
+            genuine = iter(possible)
+            stored = [None if form is None or not next(genuine) else form for form in stored]
+            forms, of_inputs = _present(stored, inputs)
+        predictions = self._head.restore(forms, of_inputs)
         misses = values.count(None)
         self._on_lookups("redis", "error", len(keys) - len(values))
         self._on_lookups("redis", "miss", misses)
@@ -185,3 +188,11 @@ class PredictionCache:
         if self._shared is not None and predictions:
             shared_key = self._keys.shared_key
             await self._shared.put_many({shared_key(key): encode_stored(p) for key, p in predictions.items()})
+
+
+def _present(
+    stored: Sequence[bytes | None], inputs: Sequence[ModelInput]
+) -> tuple[list[bytes], list[ModelInput]]:
+    """Return the stored forms that are present, and their inputs."""
+    forms = [form for form in stored if form is not None]
+    return forms, [given for given, form in zip(inputs, stored, strict=False) if form is not None]

@@ -21,7 +21,6 @@ from stream.kafka.topics.wait import missing_topics
 from stream.settings import Settings
 
 BROKER_TIMEOUT_S = 2.0
-REDIS_TIMEOUT_S = 1.0
 LOW_DISK_BYTES = 2**30
 
 
@@ -144,22 +143,25 @@ def _redis(settings: Settings) -> Iterator[CheckResult]:
     if settings.redis_url is None:
         yield CheckResult("redis", "ok", "not configured: the worker uses its in-process cache only")
         return
-    import redis
+    from stream.classify.redis_cache import probe_redis
+    from stream.classify.signed_cache import read_secret
 
+    if settings.cache_secret_file is not None:
+        read_secret(settings.cache_secret_file)
     url = settings.redis_url.get_secret_value()
     # The URL may contain a password, so only the address is shown.
     parts = urlsplit(url)
     address = parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
-    try:
-        with redis.Redis.from_url(
-            url, socket_connect_timeout=REDIS_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
-        ) as client:
-            client.ping()
-    except (redis.RedisError, OSError, ValueError) as exc:
-        detail = f"{address} does not answer ({exc}); the worker runs without it"
-        yield CheckResult("redis", "warn", detail, "start Redis, or correct redis_url")
-    else:
-        yield CheckResult("redis", "ok", f"{address} answers")
+    probe = asyncio.run(probe_redis(url))
+    if probe.unreachable is not None:
+        detail = f"{address} does not answer ({probe.unreachable.cause}); the worker runs without it"
+        yield CheckResult("redis", "warn", detail, probe.unreachable.fix)
+        return
+    for operation, fault in probe.refused.items():
+        detail = f"{address} answers, but {operation} fail: {fault.cause}; the worker runs without them"
+        yield CheckResult("redis", "warn", detail, fault.fix)
+    if not probe.refused:
+        yield CheckResult("redis", "ok", f"{address} answers{', a Redis Cluster' if probe.cluster else ''}")
 
 
 def _bundle(settings: Settings) -> Iterator[CheckResult]:

@@ -26,6 +26,7 @@ STAGES = ("decode", "cache", "tokenise", "queue", "infer", "postprocess", "publi
 OUTCOMES = ("labelled", "dead", "tombstone")
 COMMITS = ("done", "failed")
 CACHE_RESULTS = {"local": ("hit", "miss"), "redis": ("hit", "miss", "invalid", "error")}
+REDIS_OPERATIONS = ("read", "write")
 RETRIES = ("publish", "commit", "topics", "broker", "redis")
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
@@ -171,6 +172,11 @@ class Metrics:
     def register_redis(self) -> Gauge:
         """Expose the metrics of Redis, and return the gauge `labelstream_redis_up`."""
         self._expect_tier("redis")
+        self.redis_paused = self._gauge(
+            "redis_paused", "1 while reads or writes pause because Redis refuses them.", "operation"
+        )
+        for operation in REDIS_OPERATIONS:
+            self.redis_paused.labels(operation)
         return self._gauge("redis_up", "1 while Redis answers, else 0.")
 
     def register_partitions(self, partitions: Iterable[tuple[str, int]]) -> None:

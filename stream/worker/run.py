@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import structlog
 
 from stream import __version__
+from stream.classify import SharedCache
 from stream.classify.redis_cache import RedisCache, connect_redis
+from stream.classify.signed_cache import SignedCache, read_secret
 from stream.codec import load_codec
 from stream.kafka.topics.wait import wait_for_topics
 from stream.observe.metrics import Metrics
@@ -55,12 +58,12 @@ async def run_worker(
         port = await web.start(settings.web_host, settings.web_port)
         stack.push_async_callback(web.stop)
         log.info("listening", url=f"http://{settings.web_host}:{port}")
-        shared = None
+        shared: SharedCache | None = None
         if settings.redis_url is not None:
-            url = settings.redis_url.get_secret_value()
-            shared = _shared_cache(url, settings.cache_ttl_s, status.metrics)
-            stack.push_async_callback(shared.close)
-            _in_background(stack, _ping_redis(shared))
+            redis = _redis_cache(settings.redis_url.get_secret_value(), settings.cache_ttl_s, status.metrics)
+            stack.push_async_callback(redis.close)
+            shared = _signed(redis, settings.cache_secret_file)
+            _in_background(stack, _ping_redis(redis))
         for route in routes:
             model = await load(route, settings, shared, status.metrics)
             stack.callback(model.classifier.close)
@@ -88,13 +91,24 @@ def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> No
     stack.callback(asyncio.create_task(work).cancel)
 
 
-def _shared_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:
+def _redis_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:
     up = metrics.register_redis()
-    return RedisCache(connect_redis(url), ttl_s, monotonic, up.set, partial(metrics.retried, "redis"))
+    return RedisCache(
+        connect_redis(url),
+        ttl_s,
+        monotonic,
+        up.set,
+        partial(metrics.retried, "redis"),
+        lambda operation, paused: metrics.redis_paused.labels(operation).set(paused),
+    )
 
 
-async def _ping_redis(shared: RedisCache) -> None:
+def _signed(shared: SharedCache, secret_file: Path | None) -> SharedCache:
+    return shared if secret_file is None else SignedCache(shared, read_secret(secret_file))
+
+
+async def _ping_redis(redis: RedisCache) -> None:
     """Keep `labelstream_redis_up` current while no event needs a lookup in Redis."""
     while True:
-        await shared.ping()
+        await redis.ping()
         await asyncio.sleep(REDIS_PING_S)

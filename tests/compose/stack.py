@@ -21,6 +21,7 @@ PROJECT = Path(__file__).parents[2]
 FILES = "docker-compose.yml:deploy/compose/host-network.yml"
 ONE_SHOTS = ("topics", "trainer")
 HEALTHY_S = 300.0
+REDIS_PASSWORD = "of-the-compose-tests"
 BUILD_S = 1800.0
 
 
@@ -92,7 +93,7 @@ class Stack:
         self.folder = folder
         kafka, controller, redis, prometheus = free_ports(4)
         self.broker = StackBroker(f"127.0.0.1:{kafka}")
-        self.redis_url = f"redis://127.0.0.1:{redis}/0"
+        self.redis_url = f"redis://:{REDIS_PASSWORD}@127.0.0.1:{redis}/0"
         self.prometheus_url = f"http://127.0.0.1:{prometheus}"
         self.environment = {
             "COMPOSE_PROJECT_NAME": project,
@@ -100,6 +101,7 @@ class Stack:
             "STACK_KAFKA_PORT": str(kafka),
             "STACK_CONTROLLER_PORT": str(controller),
             "STACK_REDIS_PORT": str(redis),
+            "STACK_REDIS_PASSWORD": REDIS_PASSWORD,
             "STACK_PROMETHEUS_PORT": str(prometheus),
         }
 

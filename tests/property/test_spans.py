@@ -103,6 +103,7 @@ def test_spans_of_a_real_tokenizer_lie_in_the_original_text(
         assert 0 <= span["score"] <= 1
         end = span["end"]
     assert head.accepts(prediction.stored)
+    assert head.possible([prediction.stored], [text]) == [True]
     (restored,) = head.restore([prediction.stored], [text])
     assert restored == prediction._replace(cached=True)
 

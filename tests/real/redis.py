@@ -42,8 +42,12 @@ class RedisServer:
 
     url: str
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: str, port: int = 0) -> None:
         """Find Redis without starting it.
+
+        Args:
+            arguments: further arguments of a server that this test owns.
+            port: a port on loopback in place of the unix socket, for a server that this test owns.
 
         Raises:
             MissingComponentError: Redis is not available on this machine.
@@ -51,16 +55,16 @@ class RedisServer:
         self._child: Child | None = None
         self._folder: Folder | None = None
         existing = os.environ.get(URL_VARIABLE)
-        if existing:
+        if existing and not arguments and not port:
             self.url, self.origin = existing, URL_VARIABLE
             return
         command, self.origin = find_server()
         self._folder = Folder("redis")
         socket = self._folder.path / "redis.sock"
-        self.url = f"unix://{socket}"
-        arguments = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
-        arguments += ["--dir", str(self._folder.path)]
-        self._child = Child("Redis", [command, *arguments], self._folder.path / "log")
+        self.url = f"redis://127.0.0.1:{port}/0" if port else f"unix://{socket}"
+        words = ["--port", str(port), "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
+        words += ["--dir", str(self._folder.path), *arguments]
+        self._child = Child("Redis", [command, *words], self._folder.path / "log")
 
     @property
     def version(self) -> str:

@@ -265,6 +265,21 @@ def test_an_unreachable_redis_is_a_warning_without_its_password(tmp_path: Path) 
     assert "s3cret" not in check.detail + check.fix
 
 
+def test_an_invalid_redis_url_is_a_failure_without_its_password(tmp_path: Path) -> None:
+    check = results(bundle_store=tmp_path, redis_url="redis://:s3cret@cache:port/0")["redis"]
+    assert (check.status, check.exit_code) == ("FAIL", 2)
+    assert "s3cret" not in check.detail + check.fix
+
+
+def test_a_short_cache_secret_is_a_failure(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"short")
+    url = "redis://127.0.0.1:1/0"
+    check = results(bundle_store=tmp_path, redis_url=url, cache_secret_file=file)["redis"]
+    assert (check.status, check.exit_code) == ("FAIL", 2)
+    assert "openssl rand" in check.fix
+
+
 def test_an_unreadable_web_token_file_is_a_failure(tmp_path: Path) -> None:
     checks = results(broker="127.0.0.1:1", bundle_store=tmp_path, web_token_file=tmp_path / "none")
     assert "web_token_file" in checks["settings"].detail

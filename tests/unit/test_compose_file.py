@@ -42,6 +42,22 @@ def test_the_file_contains_no_secret() -> None:
             assert not (re.search("PASSWORD|TOKEN|SECRET", name) and value), name
 
 
+def test_redis_asks_for_the_password_that_its_clients_send() -> None:
+    (password,) = re.findall(r"^#STACK_REDIS_PASSWORD=(.+)$", EXAMPLE, re.MULTILINE)
+    variable = f"${{STACK_REDIS_PASSWORD:-{password}}}"
+    for stack in (STACK, HOST):
+        command = stack["services"]["redis"]["command"]
+        assert command[command.index("--requirepass") + 1] == variable
+    assert SERVICES["redis"]["environment"]["REDISCLI_AUTH"] == variable
+    for address in (
+        SERVICES["worker"]["environment"]["LABELSTREAM_REDIS_URL"],
+        SERVICES["tests"]["environment"]["LABELSTREAM_TEST_REDIS"],
+    ):
+        assert f"-redis://:{password}@redis:6379/0" in address
+    for service, name in (("worker", "LABELSTREAM_REDIS_URL"), ("tests", "LABELSTREAM_TEST_REDIS")):
+        assert HOST["services"][service]["environment"][name].startswith(f"redis://:{variable}@redis:")
+
+
 def test_a_stop_may_take_as_long_as_the_worker_takes() -> None:
     needed = Settings.model_fields["drain_deadline_s"].default + EXIT_GRACE_S
     for name in ("worker", "worker-gpu"):

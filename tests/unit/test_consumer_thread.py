@@ -19,6 +19,7 @@ from stream.kafka.faust.consumer_thread import BatchConsumerThread
 from stream.kafka.faust.options import faust_options
 from stream.kafka.faust.positions import Position
 from stream.kafka.fetch_policy import FetchPolicy
+from stream.kafka.group import GroupAnswers
 from stream.observe.metrics import Metrics
 from stream.settings import load_settings
 from stream.worker.observer import MetricsObserver
@@ -133,7 +134,10 @@ class Setup:
 
         def new_thread(consumer: Any) -> BatchConsumerThread:
             policy = FetchPolicy(0.0, lambda: 0.0)
-            return BatchConsumerThread(consumer, config=config, observer=observer, fetch_policy=policy)
+            answers = GroupAnswers(load_settings(), lambda: 0.0, lambda _error: None)
+            return BatchConsumerThread(
+                consumer, config=config, observer=observer, fetch_policy=policy, group_answers=answers
+            )
 
         app = BatchApp(
             "unit", faust_options(load_settings()), config=config, observer=observer, new_thread=new_thread

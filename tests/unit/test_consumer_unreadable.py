@@ -17,6 +17,7 @@ from stream.kafka.faust.positions import FetchedRecords
 from stream.kafka.faust.topic import BatchTopic
 from stream.kafka.faust.unpack import IndexedMemoryRecords
 from stream.kafka.fetch_policy import FetchPolicy
+from stream.kafka.group import GroupAnswers
 from stream.quarantine import Quarantine
 from tests.real.raw_batches import batch, record
 from tests.unit.test_consumer import (
@@ -72,7 +73,10 @@ async def test_an_error_of_an_earlier_epoch_is_dropped(
 async def test_the_consumers_thread_reports_batches_that_cannot_be_read(setup: Setup) -> None:
     config = ConsumerConfig(max_decompressed_bytes=100, quarantine=Quarantine(["texts:0:13"]))
     policy = FetchPolicy(0.0, lambda: 0.0)
-    thread = BatchConsumerThread(setup.consumer, config=config, observer=setup.observer, fetch_policy=policy)
+    answers = GroupAnswers(load_settings(), lambda: 0.0, lambda _error: None)
+    thread = BatchConsumerThread(
+        setup.consumer, config=config, observer=setup.observer, fetch_policy=policy, group_answers=answers
+    )
     setup.consumer.flow_active = False
     fetcher = SimpleNamespace(_records=OrderedDict())
     client = SimpleNamespace(_fetcher=fetcher)

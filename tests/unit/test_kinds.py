@@ -120,6 +120,7 @@ def test_restored_predictions_are_equal_except_for_cached(bundles: dict[str, Bun
     head = make_head(manifest)
     inputs = InputReader(manifest).read(kind.rows)
     assert all(head.accepts(prediction.stored) for prediction in predictions)
+    assert all(head.possible([prediction.stored for prediction in predictions], inputs))
     restored = head.restore([prediction.stored for prediction in predictions], inputs)
     assert [prediction._replace(cached=False) for prediction in restored] == predictions
     assert {prediction.cached for prediction in restored} == {True}

@@ -88,6 +88,7 @@ def test_series_of_known_labels_start_at_zero() -> None:
         ],
         ("offsets_skipped_total", {"topic": "texts", "partition": "3"}),
         ("redis_up", {}),
+        *[("redis_paused", {"operation": o}) for o in ("read", "write")],
         ("ready", {}),
     ]
     for name, labels in expected:

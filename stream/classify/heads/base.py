@@ -31,6 +31,16 @@ class Head(Protocol):
     def accepts(self, stored: bytes) -> bool:
         """Return True if these bytes can be a `Prediction.stored` of this head."""
 
+    def possible(self, stored: Sequence[bytes], inputs: Sequence[ModelInput]) -> Sequence[bool]:
+        """Return for each accepted stored form whether this head can have predicted it for the input.
+
+        Stored forms come from a cache that others can write to, and are published as predictions.
+
+        Args:
+            stored: stored forms that the head accepts.
+            inputs: the inputs of the predictions.
+        """
+
     def restore(self, stored: Sequence[bytes], inputs: Sequence[ModelInput]) -> Sequence[Prediction]:
         """Restore predictions from stored forms that the head accepts.
 

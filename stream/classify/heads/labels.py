@@ -10,7 +10,7 @@ import orjson
 
 from stream.bundle import Manifest
 from stream.classify.heads.base import VALUE_DIGITS, sigmoid, softmax
-from stream.classify.heads.scores import ScoresHead
+from stream.classify.heads.scores import ScoresHead, is_distribution
 from stream.classify.inputs import Prediction
 from stream.codec import MILLIONTHS, Scores, row_bytes
 
@@ -64,6 +64,9 @@ class AbstainingHead(MembersHead):
     def _activate(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         return softmax(logits)
 
+    def _consistent(self, scores: Scores) -> npt.NDArray[np.bool_]:
+        return is_distribution(scores)
+
     def _members(self, row: list[int], best: list[int]) -> dict[str, Any]:
         score = row[best[0]]
         members: dict[str, Any]
@@ -92,6 +95,10 @@ class MultiLabelHead(MembersHead):
 
     def _activate(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         return sigmoid(logits)
+
+    def _consistent(self, scores: Scores) -> npt.NDArray[np.bool_]:
+        # The scores of several labels are independent of each other.
+        return np.ones(len(scores), dtype=np.bool_)
 
     def _members(self, row: list[int], best: list[int]) -> dict[str, Any]:
         if row[best[0]] < self._abstain_below:

@@ -1,5 +1,6 @@
 """The regression head: a logit becomes a value on the scale of the training target."""
 
+import math
 import struct
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ from stream.classify.tokenise import Tokens
 from stream.runtime import Logits
 
 STORED = struct.Struct("<d")
+MAX_LOGIT = float(np.finfo(np.float32).max)
+ROUNDING = 10.0**-VALUE_DIGITS
 
 
 class RegressionHead:
@@ -42,7 +45,19 @@ class RegressionHead:
 
     def accepts(self, stored: bytes) -> bool:
         """Return True if a stored form is a finite number."""
-        return len(stored) == STORED.size and bool(np.isfinite(STORED.unpack(stored)[0]))
+        return len(stored) == STORED.size and math.isfinite(STORED.unpack(stored)[0])
+
+    def possible(
+        self,
+        stored: Sequence[bytes],
+        inputs: Sequence[ModelInput] = (),  # noqa: ARG002
+    ) -> list[bool]:
+        """Return for each stored form whether it is rounded, and within what a float32 logit can reach."""
+        return [self._is_possible(STORED.unpack(value)[0]) for value in stored]
+
+    def _is_possible(self, value: float) -> bool:
+        distance = abs(value - self._scale.mean)
+        return _rounded(value) == value and distance <= MAX_LOGIT * abs(self._scale.std) + ROUNDING
 
     def restore(
         self,
@@ -54,6 +69,10 @@ class RegressionHead:
 
 
 def _encode(value: float, *, cached: bool) -> Prediction:
-    # Adding 0.0 turns negative zero into zero.
-    rounded = round(value, VALUE_DIGITS) + 0.0
+    rounded = _rounded(value)
     return Prediction(orjson.dumps({"value": rounded})[1:-1], STORED.pack(rounded), cached)
+
+
+def _rounded(value: float) -> float:
+    # Adding 0.0 turns negative zero into zero.
+    return round(value, VALUE_DIGITS) + 0.0

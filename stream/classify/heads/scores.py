@@ -14,6 +14,16 @@ from stream.codec import MILLIONTHS, SCORE_BYTES, Scores
 from stream.runtime import Logits
 
 
+def is_distribution(scores: Scores) -> npt.NDArray[np.bool_]:
+    """Return for each row whether its scores, in millionths, can be the rounded scores of a distribution.
+
+    Rounding changes each of n scores by at most half a millionth, and their sum by at most n / 2.
+    """
+    rounding = scores.shape[1] // 2
+    result: npt.NDArray[np.bool_] = np.abs(scores.sum(axis=1, dtype=np.int64) - MILLIONTHS) <= rounding
+    return result
+
+
 class ScoresHead(ABC):
     """Base class of heads whose stored form is the score of each label, in millionths."""
 
@@ -44,6 +54,19 @@ class ScoresHead(ABC):
         """Return True if a stored form has a score for each label."""
         return len(stored) == SCORE_BYTES * len(self._labels)
 
+    def possible(
+        self,
+        stored: Sequence[bytes],
+        inputs: Sequence[ModelInput] = (),  # noqa: ARG002
+    ) -> list[bool]:
+        """Return for each stored form whether its scores are probabilities that the head can predict."""
+        if not stored:
+            return []
+        scores = self._read(stored)
+        probabilities = (scores <= MILLIONTHS).all(axis=1)
+        result: list[bool] = (probabilities & self._consistent(scores)).tolist()
+        return result
+
     def restore(
         self,
         stored: Sequence[bytes],
@@ -52,12 +75,18 @@ class ScoresHead(ABC):
         """Restore predictions from stored forms, the scores of all labels."""
         if not stored:
             return []
-        scores = np.frombuffer(b"".join(stored), dtype="<u4").reshape(len(stored), len(self._labels))
-        return self._encode(scores, cached=True)
+        return self._encode(self._read(stored), cached=True)
+
+    def _read(self, stored: Sequence[bytes]) -> Scores:
+        return np.frombuffer(b"".join(stored), dtype="<u4").reshape(len(stored), len(self._labels))
 
     @abstractmethod
     def _activate(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Return the probabilities of logits that are divided by the temperature, both [rows, labels]."""
+
+    @abstractmethod
+    def _consistent(self, scores: Scores) -> npt.NDArray[np.bool_]:
+        """Return for each row of scores whether they can occur together, bool [rows]."""
 
     @abstractmethod
     def _encode(self, scores: Scores, *, cached: bool) -> list[Prediction]:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from stream.bundle import Manifest
 from stream.classify.heads.base import softmax
-from stream.classify.heads.scores import ScoresHead
+from stream.classify.heads.scores import ScoresHead, is_distribution
 from stream.classify.inputs import Prediction
 from stream.codec import Scores, load_codec
 
@@ -24,6 +24,9 @@ class SingleLabelHead(ScoresHead):
 
     def _activate(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         return softmax(logits)
+
+    def _consistent(self, scores: Scores) -> npt.NDArray[np.bool_]:
+        return is_distribution(scores)
 
     def _encode(self, scores: Scores, *, cached: bool) -> list[Prediction]:
         return self._encoder(scores, cached=cached)

@@ -8,7 +8,7 @@ import orjson
 
 from stream.bundle import Manifest, SpanRules
 from stream.classify.heads.base import non_finite_logits, softmax
-from stream.classify.heads.spans import Piece, Span, bio_spans, split_pieces, word_spans
+from stream.classify.heads.spans import Piece, Span, bio_spans, split_pieces, split_tag, word_spans
 from stream.classify.inputs import ModelInput, Prediction, RowResult, texts_of
 from stream.classify.tokenise import TextTokens, Tokens
 from stream.codec import MILLIONTHS
@@ -33,6 +33,7 @@ class TokenHead:
         self._temperature = manifest.temperature
         self._subwords = rules.subwords
         self._make_spans = SCHEMES[rules.scheme]
+        self._types = set(self._tags) if rules.scheme == "word" else {split_tag(tag)[1] for tag in self._tags}
         self._min_score = round((manifest.abstain_below or 0.0) * MILLIONTHS)
 
     def predict(self, logits: Sequence[Logits] | Logits, tokens: Sequence[Tokens]) -> list[RowResult]:
@@ -84,6 +85,24 @@ class TokenHead:
         ends = [0, *(span[2] for span in spans)]
         return all(end <= span[1] for end, span in zip(ends, spans, strict=False))
 
+    def possible(self, stored: Sequence[bytes], inputs: Sequence[ModelInput]) -> list[bool]:
+        """Return for each stored form whether its spans can be spans of the input."""
+        return [
+            all(self._is_possible(span, _first_text(given)) for span in orjson.loads(spans))
+            for spans, given in zip(stored, inputs, strict=True)
+        ]
+
+    def _is_possible(self, span: StoredSpan, text: str) -> bool:
+        kind, start, end, score = span
+        return (
+            kind in self._types
+            and end <= len(text)
+            and not (text[start].isspace() or text[end - 1].isspace())
+            and self._min_score <= score
+            # The mean of the best of n probabilities is at least 1 / n.
+            and score >= MILLIONTHS // len(self._tags) - 1
+        )
+
     def restore(self, stored: Sequence[bytes], inputs: Sequence[ModelInput]) -> list[Prediction]:
         """Restore predictions from stored forms and the texts of their inputs."""
         return [
@@ -107,6 +126,6 @@ def _first_text(given: ModelInput) -> str:
 
 def _is_span(value: object) -> bool:
     match value:
-        case [str(), int(start), int(end), int(score)]:
+        case [str(), int(start), int(end), int(score)] if bool not in (type(start), type(end), type(score)):
             return 0 <= start < end and 0 <= score <= MILLIONTHS
     return False
