@@ -44,7 +44,7 @@ class OversizedDeadLetters:
         self._limits: dict[str, tuple[int | None, Deadline]] = {}
 
     async def __call__(self, topic: str, record: Outgoing, send: Send) -> None:
-        """See `stream.kafka.partition_writer.Rescue`."""
+        """See `stream.kafka.partition_writer.Fallback`."""
         if self._stop:
             raise _unwritable(topic, record, "on_unwritable_dead_letter is stop")
         size = max_size(record)

@@ -19,7 +19,7 @@ METADATA_TIMEOUT_S = 1.0
 Send = Callable[[Outgoing], Awaitable[bool]]
 
 
-class Rescue(Protocol):
+class Fallback(Protocol):
     """Writes another form of a record that its topic refused as too large."""
 
     async def __call__(self, topic: str, record: Outgoing, send: Send) -> None:
@@ -57,7 +57,7 @@ class PartitionWriter:
         partition: int,
         records: Sequence[Outgoing],
         deadline: Deadline,
-        rescue: Rescue | None = None,
+        fallback: Fallback | None = None,
     ) -> list[int]:
         """Write records in order and wait until the broker has confirmed them.
 
@@ -66,10 +66,10 @@ class PartitionWriter:
             partition: the partition to write to.
             records: the records.
             deadline: the time by which the broker has to confirm them.
-            rescue: writes another form of a record that the topic refuses as too large.
+            fallback: writes another form of a record that the topic refuses as too large.
 
         Returns:
-            The indices of the records that the topic refused as too large; empty with `rescue`.
+            The indices of the records that the topic refused as too large; empty with `fallback`.
 
         Raises:
             Fatal: the broker did not confirm in time, or refused a record for another reason.
@@ -94,10 +94,10 @@ class PartitionWriter:
                 limit = batch.filled_bytes // 2
                 split_until = max(split_until, start + count)
             else:
-                if rescue is None:
+                if fallback is None:
                     refused.append(start)
                 else:
-                    await rescue(topic, records[start], send)
+                    await fallback(topic, records[start], send)
                 start += 1
                 # The record was the reason for the splits, so the next batches need not be smaller.
                 limit, split_until = self._limits.of(topic), 0

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOr
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream.deadline import Deadline
-from stream.kafka.partition_writer import RETRY_PAUSE_S, PartitionWriter, Rescue
+from stream.kafka.partition_writer import RETRY_PAUSE_S, Fallback, PartitionWriter
 from stream.kafka.produce_errors import refused_error, unconfirmed_error
 from stream.records import Outgoing
 
@@ -30,18 +30,18 @@ class Publisher:
     """
 
     def __init__(
-        self, producer: Callable[[], Any], deadline_s: float, rescues: Mapping[str, Rescue] | None = None
+        self, producer: Callable[[], Any], deadline_s: float, fallbacks: Mapping[str, Fallback] | None = None
     ) -> None:
         """
         Args:
             producer: returns the started aiokafka producer.
             deadline_s: the seconds within which the broker has to confirm the records of one call.
-            rescues: by topic, what writes another form of a record that the topic refuses as too large. None
-                makes such a refusal an error.
+            fallbacks: by topic, the writer of another form of a record that the topic refuses as too large. If
+                it is None, such a refusal is an error.
         """
         self._producer = producer
         self._deadline_s = deadline_s
-        self._rescues = rescues
+        self._fallbacks = fallbacks
         self._writer = PartitionWriter(producer)
         self._by_key = DefaultPartitioner()
 
@@ -69,7 +69,7 @@ class Publisher:
                 targets = await self._partition_count(topic, deadline)
                 by_partition = self._by_partition(outgoing, source_partition, sources, targets)
                 if refused := await self._write(topic, outgoing, by_partition, deadline):
-                    if self._rescues is None:
+                    if self._fallbacks is None:
                         raise refused_error(MessageSizeTooLargeError(), topic, source_partition)
                     return Oversized(topic, refused)
         return None
@@ -126,7 +126,7 @@ class Publisher:
         deadline: Deadline,
     ) -> list[int]:
         """Write the records of a topic, and return the indices of those that it refuses as too large."""
-        rescue = (self._rescues or {}).get(topic)
+        fallback = (self._fallbacks or {}).get(topic)
         parts = [*by_partition.values()]
         refused = await _all_done(
             [
@@ -135,7 +135,7 @@ class Publisher:
                     partition,
                     records if len(part) == len(records) else [records[at] for at in part],
                     deadline,
-                    rescue,
+                    fallback,
                 )
                 for partition, part in by_partition.items()
             ]
