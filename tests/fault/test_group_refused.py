@@ -51,7 +51,9 @@ def await_refusal(worker: WorkerProcess, answer: str) -> None:
 
 def check_last_error(worker: WorkerProcess, *words: str) -> None:
     """Check the three lines with which a worker has ended."""
-    error, cause, fix = worker.log.splitlines()[-3:]
+    # A note follows if the shutdown hung and the process was killed.
+    printed = [line for line in worker.log.splitlines() if not line.startswith("note: ")]
+    error, cause, fix = printed[-3:]
     assert error.startswith("error: ")
     assert cause.startswith("cause: ")
     assert fix.startswith("fix: ")
