@@ -66,8 +66,10 @@ def test_other_commands_refuse_a_tokenizer_that_panics(command: tuple[str, ...],
 def test_a_worker_that_requires_a_signature_refuses_an_unsigned_bundle(bundle: Path, tmp_path: Path) -> None:
     keys = make_keys(tmp_path)
     (port,) = free_ports(1)
-    worker = ("worker", "--broker", f"127.0.0.1:{port}", "--bundle", bundle, "--web-port", 0)
-    worker = (*worker, "--device", "cpu", "--retry-deadline-s", 1, "--require-signature", keys.public)
+    worker = (
+        *("worker", "--broker", f"127.0.0.1:{port}", "--bundle", bundle, "--web-port", 0),
+        *("--device", "cpu", "--retry-deadline-s", 1, "--require-signature", keys.public),
+    )
     refused(labelstream(*worker), 3, "is not signed", "bundles sign")
     refused(labelstream("bundles", "verify", bundle, "--key", keys.public), 3, "is not signed")
     refused(labelstream("bundles", "sign", bundle, "--key", keys.private), 0, "signed")

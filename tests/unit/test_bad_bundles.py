@@ -33,10 +33,10 @@ def test_a_bad_bundle_is_refused_by_name(bad: BadBundle, copied: Path) -> None:
     assert error.exit_code == 3
     assert error.cause
     assert error.fix
-    told = f"{error.message} {error.cause}"
-    assert all(word in told for word in bad.words), told
-    assert told.isprintable(), "the error must not send control characters to a terminal"
-    assert len(told) < 1_000
+    printed = f"{error.message} {error.cause}"
+    assert all(word in printed for word in bad.words), printed
+    assert printed.isprintable(), "the error must not send control characters to a terminal"
+    assert len(printed) < 1_000
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
