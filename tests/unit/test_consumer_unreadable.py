@@ -19,6 +19,7 @@ from stream.kafka.faust.unpack import IndexedMemoryRecords
 from stream.kafka.fetch_policy import FetchPolicy
 from stream.kafka.group import GroupAnswers
 from stream.quarantine import Quarantine
+from stream.settings import load_settings
 from tests.real.raw_batches import batch, record
 from tests.unit.test_consumer import (
     PARTITION,
