@@ -36,8 +36,8 @@ class Publisher:
         Args:
             producer: returns the started aiokafka producer.
             deadline_s: the seconds within which the broker has to confirm the records of one call.
-            fallbacks: by topic, the writer of another form of a record that the topic refuses as too large;
-                None makes such a refusal an error.
+            fallbacks: by topic, the writer of another form of a record that the topic refuses as too large.
+                Without any, such a refusal is an error.
         """
         self._producer = producer
         self._deadline_s = deadline_s
