@@ -269,7 +269,7 @@ def test_a_label_record_has_the_usual_length_of_null() -> None:
     ((record,),) = load_codec().unpack(EncodedRecords(data, 0, len(data), 1, 7, 5, False, 0), 0)
     (label,) = encoder().write(SOURCE, NOW_MS, [Event(record, "t-42", "hi")], [(MEMBERS, b"", False)])
     assert label.key is None
-    assert label.headers[0] == ("h", None)
+    assert dict(label.headers)["h"] is None
     buffer = bytearray()
     load_codec().append(buffer, [label], 0, 1 << 20, 0)
     assert b"\x02h" + null not in buffer
