@@ -43,7 +43,7 @@ class Record(Outgoing, Protocol):
     def offset(self) -> int: ...
     @property
     def damaged(self) -> bool:
-        """True if the record has no key, value and headers that can be told apart, or over 100,000 headers.
+        """True if the record has no key, value and headers that can be separated, or over 100,000 headers.
 
         Such a record has neither key nor headers. Its value is the bytes of the record after its length, or
         None if the bytes cannot be read.

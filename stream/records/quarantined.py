@@ -6,7 +6,7 @@ from stream.codec import Record
 from stream.errors import Poison, Reason
 from stream.records.events import DeadLetter, Decoded, Source, usable_id
 
-DAMAGED = "key, value and headers of the record cannot be told apart; the value holds the bytes of the record"
+DAMAGED = "key, value and headers of the record cannot be separated; the value holds the bytes of the record"
 NAMED = "the setting quarantine names this offset"
 POINTER = f"{NAMED}; the record cannot be read and lies at this offset"
 

@@ -193,7 +193,7 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
             self._failure = unreadable_error(self._tp, offsets, gaps, cause)
             return
         if self._batch is None:
-            # The bytes do not tell where the next batch begins, so the fetcher has to request it.
+            # The position of the next batch is unknown, so the fetcher has to request it.
             self._response.skip_all()
         log.warning(
             "quarantined batch passed over",

@@ -177,7 +177,7 @@ class ResponseReader:
         """Return the next batch, None at the end of the response.
 
         Raises:
-            ValueError: the position of the batch after this one cannot be told.
+            ValueError: the position of the batch after this one is unknown.
         """
         data, start = self._data, self._at
         stop = batch_end(data, start)
