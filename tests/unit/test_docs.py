@@ -92,3 +92,18 @@ def test_links_and_anchors_exist(page: str) -> None:
         assert linked.exists(), target
         if anchor:
             assert anchor in anchors(linked), f"{target}#{anchor}"
+
+
+RELIABILITY = (PROJECT / "docs" / "reliability.md").read_text(encoding="utf-8")
+TESTED = re.findall(r"\| (tests/\S+\.py)(?:::(\w+))? \|$", RELIABILITY, re.MULTILINE)
+
+
+def test_every_fault_of_the_reliability_page_names_a_test() -> None:
+    rows = RELIABILITY.count("\n| ") - RELIABILITY.count("\n| fault ")
+    assert len(TESTED) == rows > 60
+
+
+@pytest.mark.parametrize(("path", "name"), TESTED)
+def test_the_tests_that_the_reliability_page_names_exist(path: str, name: str) -> None:
+    code = (PROJECT / path).read_text(encoding="utf-8")
+    assert not name or re.search(rf"^(async )?def {name}\(", code, re.MULTILINE), f"{path} has no {name}"

@@ -219,6 +219,37 @@ def test_a_replayed_dead_letter_counts_its_attempts() -> None:
     assert len(again) == len(first)
 
 
+@pytest.mark.parametrize(
+    ("counted", "attempt"),
+    [
+        (b"1", b"2"),
+        (b"0", b"1"),
+        (b"007", b"8"),
+        (b"999999998", b"999999999"),
+        (b"999999999", b"999999999"),
+        (b"1000000000", b"1"),
+        (b"9" * 5000, b"1"),
+        (b"", b"1"),
+        (b"-1", b"1"),
+        (b"+1", b"1"),
+        (b" 1", b"1"),
+        (b"1\n", b"1"),
+        (b"1_0", b"1"),
+        (b"1e3", b"1"),
+        (b"\xff", b"1"),
+        ("٣".encode(), b"1"),
+        ("²".encode(), b"1"),
+        (None, b"1"),
+    ],
+)
+def test_an_attempt_is_a_number_of_at_most_nine_digits_or_counts_as_none(
+    counted: bytes, attempt: bytes
+) -> None:
+    record = FakeRecord(b"x", headers=(("labelstream-error-attempt", counted),))
+    headers = dead_letter_headers(DeadLetter(record, SOURCE, "t-1", Reason.DECODE, "m"), "g")
+    assert [value for name, value in headers if name == "labelstream-error-attempt"] == [attempt]
+
+
 def test_a_tombstone_keeps_its_headers() -> None:
     headers = tombstone_headers(Tombstone(FakeRecord(None, headers=(("h", b"1"),)), "t-1"))
     assert list(headers) == [("h", b"1"), ("labelstream-id", b"t-1")]
