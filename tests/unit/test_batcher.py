@@ -192,6 +192,42 @@ async def test_rows_can_fail_before_they_are_enqueued() -> None:
     assert texts_of(bench) == [["a"]]
 
 
+async def test_rows_can_be_finished_before_they_are_enqueued() -> None:
+    bench = Bench()
+    calls = [PendingCall(["a"], [None], 1, asyncio.get_running_loop().create_future()) for _ in range(2)]
+    new = bench.batcher.register(calls[0], [0])
+    assert bench.batcher.register(calls[1], [0]) == []
+    bench.batcher.finish(new, [prediction("a")])
+    for call in calls:
+        await call.done
+        assert call.results == [prediction("a")]
+    assert len(bench.batcher) == 0
+
+
+@pytest.mark.parametrize("texts", [["a"], ["a", "b", "c"]])
+async def test_results_of_another_number_fail_every_call_of_the_batch(texts: list[str]) -> None:
+    bench = Bench()
+    call = await bench.submit("a", "b")
+    bench.started[0].future.set_result([prediction(text) for text in texts])
+    with pytest.raises(ValueError, match="zip"):
+        await asyncio.wait_for(call.done, 5)
+    assert bench.threads[0].batches == 0
+
+
+async def test_a_queue_that_fails_ends_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_queue: object) -> None:
+        raise KeyError("a bug")
+
+    bench = Bench()
+    first = await bench.submit("a")
+    later = await bench.submit("b")
+    monkeypatch.setattr("stream.classify.queue.LengthOrderedQueue.take", broken)
+    bench.started[0].finish()
+    await first.done
+    with pytest.raises(KeyError):
+        await asyncio.wait_for(later.done, 5)
+
+
 async def test_a_cancelled_call_does_not_affect_others() -> None:
     bench = Bench()
     one, two = await bench.submit("a"), await bench.submit("a")

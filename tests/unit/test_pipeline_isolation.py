@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.bundle import CategoricalColumn, NumericColumn
-from stream.classify import ClassifiedBatch, Classifier, InputReader, MetadataEncoder, Prediction, as_category
+from stream.bundle import CategoricalColumn, MetadataColumn, NumericColumn
+from stream.classify import (
+    ClassifiedBatch,
+    Classifier,
+    InputReader,
+    MetadataEncoder,
+    Prediction,
+    RowResult,
+    as_category,
+)
 from stream.errors import DeviceError, Poison, Reason
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.inputs import decode_records, read_inputs
@@ -27,7 +35,7 @@ from tests.unit.test_poison_texts import PANICS, StopWord, classifier_of, panick
 __all__ = ["record_path"]
 pytestmark = pytest.mark.usefixtures("record_path")
 
-COLUMNS: list[NumericColumn | CategoricalColumn] = [
+COLUMNS: list[MetadataColumn] = [
     NumericColumn(name="n", mean=0.0, std=1.0),
     CategoricalColumn(name="c", values=["x"]),
 ]
@@ -243,7 +251,7 @@ def events(*ids: str) -> list[Event]:
 
 @pytest.mark.parametrize(("kind", "odd"), [(PickyEncoder, "odd"), (LabelEncoder, "\ud800")])
 def test_a_label_event_that_cannot_be_encoded_is_a_dead_letter(kind: type[LabelEncoder], odd: str) -> None:
-    results: list[Prediction | Poison] = [
+    results: list[RowResult] = [
         prediction("a"),
         prediction("a"),
         Poison(Reason.MODEL, "failed"),

@@ -150,3 +150,14 @@ def test_the_order_of_tickets_holds_in_any_order_of_completion(items: list[tuple
             assert sent == [f"{partition}-{at}" for at, (of, _) in enumerate(items) if of == partition]
 
     asyncio.run(send_all())
+
+
+async def test_a_send_that_loses_a_result_fails_every_item_of_its_group() -> None:
+    async def send(items: Sequence[str]) -> Sequence[bool]:
+        return [True for _ in items[1:]]
+
+    sequencer = PartitionSequencer(send)
+    tickets = [sequencer.reserve("p0") for _ in range(2)]
+    sends = [sequencer.submit(ticket, "x") for ticket in tickets]
+    results = await asyncio.wait_for(asyncio.gather(*sends, return_exceptions=True), 5)
+    assert [type(result) for result in results] == [ValueError, ValueError]
