@@ -71,7 +71,7 @@ def test_deep_nesting_is_a_dead_letter(name: str) -> None:
 
 def test_a_string_of_quotes_without_an_end_takes_no_time() -> None:
     started = time.process_time()
-    dead_letter(b"[" * 513 + b'"' + b'\\"' * 200_000, (), Reason.DECODE)
+    dead_letter(b"[" * 513 + b'"' + b'\\"' * 40_000, (), Reason.DECODE)
     assert time.process_time() - started < 5
 
 
