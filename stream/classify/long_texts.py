@@ -73,7 +73,8 @@ class LongTexts:
     def __init__(self, tokenizer: tokenizers.Tokenizer, max_length: int, windows: int, stride: int) -> None:
         """
         Args:
-            tokenizer: the tokenizer, which truncates on the right to `max_length` tokens.
+            tokenizer: the tokenizer. It, or the function that `encode` is given, truncates on the right to
+                `max_length` tokens.
             max_length: the maximum tokens of an encoding.
             windows: the number of encodings of a text that the bundle reads.
             stride: the tokens that adjacent encodings of a text share.

@@ -11,6 +11,7 @@ from stream.bundle import Bundle
 from stream.classify.inputs import InputReader, ModelInput, TextInput, WithMetadata, texts_of
 from stream.classify.long_texts import LongTexts
 from stream.classify.metadata import MetadataEncoder
+from stream.classify.pair_truncation import truncate_pair
 from stream.classify.tokenizer_file import load_tokenizer
 from stream.errors import BundleError, Poison, Reason
 from stream.runtime import PaddedBatch
@@ -100,7 +101,7 @@ class RowTokens:
 
 
 class Tokeniser:
-    """The Rust tokenizer of a bundle; it truncates texts to the bundle's maximum length.
+    """The Rust tokenizer of a bundle, and the truncation of texts to the bundle's maximum length.
 
     Attributes:
         windows: the rules by which the bundle splits long texts; None if it truncates them.
@@ -125,6 +126,7 @@ class Tokeniser:
         self._pad_id = manifest.pad_token_id
         self._max_length = manifest.max_length
         self.windows = manifest.windows
+        self._takes_pair = manifest.takes_pair
         self._tokenizer, self._long_texts = self._open()
         self._metadata = MetadataEncoder(manifest.metadata) if manifest.metadata else None
         self.tags_tokens = manifest.head == "token"
@@ -146,7 +148,10 @@ class Tokeniser:
         tokenizer = load_tokenizer(self._bundle)
         stride = windows.stride if windows else 0
         self._check_stride(tokenizer, stride)
-        tokenizer.enable_truncation(self._max_length, stride=stride, strategy="longest_first")
+        if self._takes_pair:
+            tokenizer.no_truncation()
+        else:
+            tokenizer.enable_truncation(self._max_length, stride=stride)
         tokenizer.no_padding()
         if not self._cut_long_texts:
             return tokenizer, None
@@ -172,7 +177,7 @@ class Tokeniser:
 
         Returns:
             `RowTokens` if the bundle reads metadata, tags tokens or splits texts into windows; otherwise the
-            tokenizer's encodings without offsets.
+            tokenizer's encodings without offsets, or `TruncatedPair` for a pair that is too long.
         """
         if self._ids_only:
             return self._encode_texts(self._tokenizer.encode_batch_fast, inputs)
@@ -192,7 +197,11 @@ class Tokeniser:
         ]
 
     def _encode_texts(self, encode: Callable[[Sequence[Any]], list[Any]], texts: Sequence[Any]) -> list[Any]:
-        return encode(texts) if self._long_texts is None else self._long_texts.encode(encode, texts)
+        def encode_truncated(parts: Sequence[Any]) -> list[Any]:
+            return [truncate_pair(encoding, self._max_length) for encoding in encode(parts)]
+
+        used = encode_truncated if self._takes_pair else encode
+        return used(texts) if self._long_texts is None else self._long_texts.encode(used, texts)
 
     def pad(self, rows: Sequence[Tokens], width_multiple: int = 1) -> PaddedBatch:
         """Pad rows on the right, to one int64 array [rows, tokens] for each input of the graph.

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, Protocol
 
 import typer
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
@@ -20,9 +20,11 @@ from stream.commands.tail_cells import (
     label_cells,
     row_line,
 )
-from stream.errors import BrokerError
+from stream.errors import BrokerError, UnreadableBatchError
 from stream.kafka.connection import client_options, error_cause, silence_client_logs
+from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes, read_with_codec
 from stream.kafka.topics.wait import find_topics
+from stream.records import Record
 from stream.settings import Settings
 
 MAX_WAIT_MS = 100
@@ -66,7 +68,7 @@ class Output(Protocol):
     """The form in which records are printed."""
 
     def start(self) -> None: ...
-    def show(self, record: "ConsumerRecord[bytes, bytes]") -> None: ...
+    def show(self, partition: int, record: Record, /) -> None: ...
 
 
 class TableOutput:
@@ -81,9 +83,9 @@ class TableOutput:
         """Print the column names."""
         self._console.print(header_line(self._columns))
 
-    def show(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+    def show(self, partition: int, record: Record) -> None:
         """Print a record."""
-        self._console.print(row_line(self._columns, self._cells(record)))
+        self._console.print(row_line(self._columns, self._cells(partition, record)))
 
 
 class RawOutput:
@@ -92,7 +94,7 @@ class RawOutput:
     def start(self) -> None:
         """Print nothing: every line is a value."""
 
-    def show(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+    def show(self, _partition: int, record: Record) -> None:
         """Print a record's value, `null` for a tombstone."""
         sys.stdout.buffer.write((b"null" if record.value is None else record.value) + b"\n")
 
@@ -101,20 +103,27 @@ async def _tail(
     settings: Settings, topic: str, output: Output, *, from_beginning: bool, count: int | None
 ) -> None:
     partitions = (await find_topics(settings, [topic]))[topic]
-    async with _consumer(settings, topic, from_beginning=from_beginning) as consumer:
+    async with _consumer(settings, topic, from_beginning=from_beginning) as (consumer, buffer):
         _print_start(topic, partitions, from_beginning=from_beginning)
         output.start()
         seen = 0
         while count is None or seen < count:
+            buffer.begin_poll()
             batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=count and count - seen)
-            for record in (record for batch in batches.values() for record in batch):
-                seen += 1
-                output.show(record)
+            for tp, batch in batches.items():
+                for record in batch:
+                    seen += 1
+                    output.show(tp.partition, record)
             sys.stdout.buffer.flush()
+            for error in buffer.unreadable.values():
+                raise _unreadable(error)
 
 
 @asynccontextmanager
-async def _consumer(settings: Settings, topic: str, *, from_beginning: bool) -> AsyncIterator[Any]:
+async def _consumer(
+    settings: Settings, topic: str, *, from_beginning: bool
+) -> AsyncIterator[tuple[Any, FetchBuffer]]:
+    keep_fetched_bytes()
     consumer = AIOKafkaConsumer(
         topic,
         **client_options(settings),
@@ -125,10 +134,11 @@ async def _consumer(settings: Settings, topic: str, *, from_beginning: bool) -> 
     )
     try:
         await consumer.start()
+        buffer = read_with_codec(consumer)
         # Reading the positions fixes them, so that every record sent from now on is printed.
         for partition in consumer.assignment():
             await consumer.position(partition)
-        yield consumer
+        yield consumer, buffer
     except KafkaError as exc:
         raise BrokerError(
             f"topic {topic} cannot be read",
@@ -137,6 +147,11 @@ async def _consumer(settings: Settings, topic: str, *, from_beginning: bool) -> 
         ) from exc
     finally:
         await consumer.stop()
+
+
+def _unreadable(error: UnreadableBatchError) -> BrokerError:
+    fix = "without --from-beginning, tail starts after the records that are in the topic now"
+    return BrokerError(error.message, cause=error.cause, fix=fix)
 
 
 def _print_start(topic: str, partitions: int, *, from_beginning: bool) -> None:

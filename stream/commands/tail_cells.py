@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from rich.text import Text
 
 from stream.commands.terminal import printable
-
-if TYPE_CHECKING:
-    from aiokafka import ConsumerRecord
+from stream.records import Record
 
 LABEL_COLUMNS = (
     ("time", 12),
@@ -26,11 +24,11 @@ MISSING = "-"
 Columns = Sequence[tuple[str, int]]
 
 
-def label_cells(record: "ConsumerRecord[bytes, bytes]") -> list[str]:
+def label_cells(partition: int, record: Record) -> list[str]:
     """Return the cells of a label event by `LABEL_COLUMNS`, with a dash for each missing member."""
     event = _label_event(record)
     score, cached, source = event.get("score"), event.get("cached"), event.get("source")
-    origin = source if isinstance(source, dict) else {"partition": record.partition, "offset": record.offset}
+    origin = source if isinstance(source, dict) else {"partition": partition, "offset": record.offset}
     return [
         _time(record),
         str(event.get("id") or _header(record, "labelstream-id")),
@@ -55,7 +53,7 @@ def prediction_cell(event: dict[str, Any]) -> str:
     return str(event.get("label", event.get("value", MISSING)))
 
 
-def dead_cells(record: "ConsumerRecord[bytes, bytes]") -> list[str]:
+def dead_cells(_partition: int, record: Record) -> list[str]:
     """Return the cells of a dead letter by `DEAD_COLUMNS`, from its headers."""
     topic, partition, offset = (
         _header(record, f"labelstream-error-{name}") for name in ("topic", "partition", "offset")
@@ -80,7 +78,7 @@ def row_line(columns: Columns, cells: Sequence[str], style: str = "") -> Text:
     return Text("  ".join(padded).rstrip(), style=style)
 
 
-def _label_event(record: "ConsumerRecord[bytes, bytes]") -> dict[str, Any]:
+def _label_event(record: Record) -> dict[str, Any]:
     if record.value is None:
         return {"label": "(tombstone)"}
     try:
@@ -90,12 +88,12 @@ def _label_event(record: "ConsumerRecord[bytes, bytes]") -> dict[str, Any]:
     return event if isinstance(event, dict) else {"label": "(not a label event)"}
 
 
-def _header(record: "ConsumerRecord[bytes, bytes]", name: str) -> str:
+def _header(record: Record, name: str) -> str:
     value: bytes | None = dict(record.headers).get(name)
     return MISSING if value is None else value.decode(errors="replace")
 
 
-def _time(record: "ConsumerRecord[bytes, bytes]") -> str:
+def _time(record: Record) -> str:
     try:
         moment = datetime.fromtimestamp(record.timestamp / 1000).astimezone()
     except (ValueError, OverflowError, OSError):

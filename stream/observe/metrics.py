@@ -214,5 +214,9 @@ class Metrics:
         Args:
             accept: the request's Accept header, which selects OpenMetrics or the text format.
         """
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # The library compares the parts of a version as numbers, whatever the client has sent.
+            encode, content_type = choose_encoder("")
         return encode(self.registry), content_type

@@ -68,7 +68,7 @@ def _keep(headers: Headers, room: int) -> Headers:
     """Return the headers in order without the largest ones, so that they need at most `room` bytes."""
     size = _size(headers)
     dropped: set[int] = set()
-    for at in sorted(range(len(headers)), key=lambda at: len(headers[at][1]), reverse=True):
+    for at in sorted(range(len(headers)), key=lambda at: _size([headers[at]]), reverse=True):
         if size <= room:
             break
         size -= _size([headers[at]])

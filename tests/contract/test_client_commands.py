@@ -16,6 +16,7 @@ import pytest
 from stream.demo.broker import DevBroker
 from tests.real.embedded import EmbeddedBroker
 from tests.real.kafka import ApacheKafka
+from tests.real.raw_batches import batch, produce_batches, record
 from tests.real.redis import RedisServer
 from tests.real.wait import until
 
@@ -172,6 +173,29 @@ def test_tail_prints_the_reason_of_a_dead_letter(broker: Broker, name: str) -> N
     assert code == 0
     assert out.splitlines()[1].split()[1:3] == ["t-7", "schema"]
     assert out.rstrip().endswith("text is missing")
+
+
+def test_tail_prints_records_that_other_clients_cannot_read(broker: Broker, name: str) -> None:
+    broker.create_topic(name)
+    odd = record(0, b'{"label": "billing"}', headers=[("caf\udce9", b"x"), ("labelstream-id", b"t-7")])
+    produce_batches(broker.address, name, batch(odd + record(1, None), 2))
+    words = ("tail", "--topic", name, "--from-beginning", "--count", 2)
+    code, out, err = run(*words, address=broker.address)
+    assert code == 0, err
+    assert [line.split()[1:] for line in out.splitlines()[1:]] == [
+        ["t-7", "billing", "-", "-", "0@0"],
+        ["-", "(tombstone)", "-", "-", "0@1"],
+    ]
+
+
+def test_tail_names_a_batch_that_cannot_be_read(embedded_broker: EmbeddedBroker, name: str) -> None:
+    embedded_broker.create_topic(name)
+    claims_gzip = batch(record(0, b"{}"), 1, compression=1)
+    produce_batches(embedded_broker.address, name, batch(record(0, b"{}"), 1), claims_gzip)
+    code, out, err = run("tail", "--topic", name, "--from-beginning", address=embedded_broker.address)
+    assert code == 4
+    assert len(out.splitlines()) == 2
+    assert f"topic {name}, partition 0, offset 1 cannot be read" in err
 
 
 def test_text_lines_get_a_content_type(broker: Broker, name: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The tokens of a long text are the same whether the text is cut by characters first or not."""
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from tokenizers import (
 )
 
 from stream.classify.long_texts import MIN_CHARS, LongTexts
+from stream.classify.pair_truncation import truncate_pair
 from tests.real.kinds import make_tokenizer
 
 MAX_LENGTH = 24
@@ -277,6 +279,46 @@ def test_a_cut_changes_no_token(
     tokenizers: dict[str, Tokenizer], name: str, text: str, max_length: int
 ) -> None:
     check(tokenizers[name], [text], max_length)
+
+
+@pytest.mark.parametrize("name", [name for name in TOKENIZERS if name != "dropout"])
+@settings(max_examples=25, deadline=None)
+@given(
+    texts=st.lists(
+        st.lists(st.sampled_from(PIECES), max_size=60).map(" ".join) | st.text(max_size=20),
+        min_size=1,
+        max_size=2,
+    ),
+    max_length=st.integers(5, 70),
+    fast=st.booleans(),
+)
+@example(texts=["a b c " * 9, "a b c " * 9], max_length=24, fast=True)
+@example(texts=["a b c " * 9, "a b c " * 9], max_length=25, fast=True)
+@example(texts=["", "a b c " * 9], max_length=5, fast=False)
+def test_a_pair_is_truncated_as_the_tokenizer_does(
+    tokenizers: dict[str, Tokenizer], name: str, texts: list[str], max_length: int, fast: bool
+) -> None:
+    tokenizer = tokenizers[name]
+    encode = tokenizer.encode_batch_fast if fast else tokenizer.encode_batch
+    given: Any = texts[0] if len(texts) == 1 else tuple(texts)
+    tokenizer.no_truncation()
+    ours = truncate_pair(encode([given])[0], max_length)
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    assert seen(ours) == seen(encode([given])[0])
+
+
+def test_two_long_texts_with_a_small_maximum_length_take_no_time(tmp_path: Path) -> None:
+    from stream.bundle import Bundle
+    from stream.classify import TextInput, Tokeniser
+    from tests.real.kinds import BY_NAME, make_bundle_of
+
+    bundle = make_bundle_of(BY_NAME["pair"], tmp_path)
+    short = bundle.manifest.model_copy(update={"max_length": 9})
+    text = "über my card, " * 4_000
+    started = time.process_time()
+    (tokens,) = Tokeniser(Bundle(bundle.path, short, bundle.digest)).encode([TextInput(text, text)])
+    assert len(tokens) == 9
+    assert time.process_time() - started < 10
 
 
 # The tokenizer combines all windows of one text with all of the other, so two long texts take it seconds.

@@ -5,7 +5,6 @@ import json
 import os
 import socket
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,6 @@ from stream.errors import BrokerError, UsageError
 from stream.kafka.sender import Sender
 from stream.settings import load_settings
 from tests.unit.records import FakeRecord
-
-
-@dataclass(frozen=True)
-class Consumed(FakeRecord):
-    """A record that an ordinary consumer read."""
-
-    partition: int = 3
 
 
 async def read(path: Path | str, file_format: FileFormat) -> tuple[list[ProducerRecord], RecordReader]:
@@ -183,7 +175,7 @@ async def test_a_refused_delivery_is_an_error_with_the_number_of_confirmed_event
 def test_a_label_event_is_printed_with_its_source() -> None:
     event = {"id": "t-1", "label": "billing", "score": 0.98123, "cached": True}
     source = {"source": {"topic": "texts", "partition": 2, "offset": 9}}
-    cells = label_cells(FakeRecord(json.dumps(event | source).encode()))
+    cells = label_cells(3, FakeRecord(json.dumps(event | source).encode()))
     assert cells[1:] == ["t-1", "billing", "0.9812", "yes", "2@9"]
 
 
@@ -192,7 +184,7 @@ def test_a_label_event_is_printed_with_its_source() -> None:
     [(None, "(tombstone)"), (b"{", "(not JSON)"), (b"[1]", "(not a label event)"), (b'{"score": "x"}', "-")],
 )
 def test_records_that_are_not_label_events_are_printed_too(value: bytes | None, label: str) -> None:
-    assert label_cells(Consumed(value))[1:] == ["-", label, "-", "-", "3@1041"]
+    assert label_cells(3, FakeRecord(value))[1:] == ["-", label, "-", "-", "3@1041"]
 
 
 def test_a_dead_letter_is_printed_with_reason_and_origin() -> None:
@@ -204,7 +196,7 @@ def test_a_dead_letter_is_printed_with_reason_and_origin() -> None:
         "message": b"not \xff",
     }
     headers = [("labelstream-id", b"t-9"), *((f"labelstream-error-{name}", v) for name, v in names.items())]
-    cells = dead_cells(FakeRecord(b"\xff", headers=tuple(headers)))
+    cells = dead_cells(3, FakeRecord(b"\xff", headers=tuple(headers)))
     assert cells[1:] == ["t-9", "decode", "texts 3@7", "not \N{REPLACEMENT CHARACTER}"]
 
 

@@ -1,6 +1,7 @@
 """No record makes the decoder raise: each leads to one outcome, and a dead letter's message is our own."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,12 @@ DEEP: dict[str, tuple[bytes, Headers]] = {
 def test_deep_nesting_is_a_dead_letter(name: str) -> None:
     value, headers = DEEP[name]
     dead_letter(value, headers, Reason.DECODE)
+
+
+def test_a_string_of_quotes_without_an_end_takes_no_time() -> None:
+    started = time.process_time()
+    dead_letter(b"[" * 513 + b'"' + b'\\"' * 40_000, (), Reason.DECODE)
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("levels", [100, 101, 500, 509])

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
@@ -118,3 +119,15 @@ def test_openmetrics_is_served_when_the_client_accepts_it() -> None:
     assert families["labelstream_retries"].type == "counter"
     assert families[NAME].type == "histogram"
     assert metrics.exposition("text/html")[1].startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text;version=zz",
+        "application/openmetrics-text;version=1.x.0;escaping=odd",
+        "text/plain;version=\udcff",
+    ],
+)
+def test_a_version_that_is_no_number_gets_the_text_format(accept: str) -> None:
+    assert Metrics().exposition(accept)[1].startswith("text/plain; version=0.0.4")

@@ -1,9 +1,9 @@
 """The cell that `tail` prints for each form of label event."""
 
 import pytest
-from aiokafka import ConsumerRecord
 
 from stream.commands.tail_cells import MISSING, dead_cells, label_cells, prediction_cell
+from tests.unit.records import FakeRecord
 
 
 @pytest.mark.parametrize(
@@ -27,18 +27,6 @@ def test_the_prediction_is_one_cell(event: dict[str, object], cell: str) -> None
 
 @pytest.mark.parametrize("timestamp", [253_402_300_800_000, 1_763_632_800_000_000, 2**63 - 1, -(2**63)])
 def test_a_timestamp_that_no_calendar_has_is_a_dash(timestamp: int) -> None:
-    record = ConsumerRecord(
-        topic="labels",
-        partition=0,
-        offset=1,
-        timestamp=timestamp,
-        timestamp_type=0,
-        key=None,
-        value=b"{}",
-        checksum=None,
-        serialized_key_size=0,
-        serialized_value_size=2,
-        headers=(),
-    )
-    assert label_cells(record)[0] == MISSING
-    assert dead_cells(record)[0] == MISSING
+    record = FakeRecord(b"{}", timestamp=timestamp)
+    assert label_cells(3, record)[0] == MISSING
+    assert dead_cells(3, record)[0] == MISSING

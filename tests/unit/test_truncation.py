@@ -1,9 +1,10 @@
 """A truncated dead letter fits its topic, keeps what fits, and points to the original record."""
 
 from hashlib import sha256
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream.codec import load_codec
@@ -20,13 +21,16 @@ pytestmark = pytest.mark.usefixtures("record_path")
 
 LIMIT = 4_000
 HEADERS = st.lists(
-    st.tuples(st.sampled_from(["a", "trace", "labelstream-model", "x" * 90]), st.binary(max_size=3_000)),
+    st.tuples(
+        st.sampled_from(["a", "trace", "labelstream-model", "x" * 90, "", "caf\udce9"]),
+        st.none() | st.binary(max_size=3_000),
+    ),
     max_size=6,
 )
 
 
 def dead_letter(
-    key: bytes | None = b"k", value: bytes | None = b"v" * 9_000, *headers: tuple[str, bytes]
+    key: bytes | None = b"k", value: bytes | None = b"v" * 9_000, *headers: tuple[str, Any]
 ) -> Outgoing:
     dead = DeadLetter(FakeRecord(value, key, headers), SOURCE, "t-1", Reason.SCHEMA, "no text")
     return pack_record(key, value, dead_letter_headers(dead, "group"), 1_000)
@@ -38,9 +42,10 @@ def packed_bytes(record: Outgoing) -> int:
     return batch.size()
 
 
+@example(None, b"v" * 9_000, [("a", None), ("a", b"h" * 9_000)])
 @given(st.none() | st.binary(max_size=5_000), st.none() | st.binary(max_size=9_000), HEADERS)
 def test_a_truncated_dead_letter_fits_and_points_to_the_original(
-    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+    key: bytes | None, value: bytes | None, headers: list[tuple[str, Any]]
 ) -> None:
     whole = dead_letter(key, value, *headers)
     assert packed_bytes(whole) <= max_size(whole) <= packed_bytes(whole) + 200 + 10 * len(whole.headers)

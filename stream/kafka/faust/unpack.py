@@ -275,3 +275,13 @@ def _getall(
         return taken
 
     return getall
+
+
+def read_with_codec(consumer: Any) -> FetchBuffer:
+    """Make the codec unpack all records of a started consumer, which `keep_fetched_bytes` preceded.
+
+    aiokafka's own records fail on a header name that is not UTF-8.
+    """
+    buffer = FetchBuffer(lambda _tp: True, consumer._fetcher._records)
+    consumer._fetcher._records = buffer
+    return buffer
