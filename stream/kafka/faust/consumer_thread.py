@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -96,7 +97,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         """Stop the probe and aiokafka's consumer."""
         if self._probing is not None:
             self._probing.cancel()
-        await super().on_thread_stop()
+        # aiokafka awaits the fetches that it has cancelled, and one that waits to try again raises this. The thread
+        # would end without reporting its stop, for which Faust waits.
+        with suppress(asyncio.CancelledError):
+            await super().on_thread_stop()
 
     async def _query_broker(self) -> Mapping[TopicPartition, int]:
         """Check the input topics, and return the ends of the partitions that were assigned so far."""
