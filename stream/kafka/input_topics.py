@@ -7,6 +7,8 @@ position or a committed offset of the old log means nothing in the new one.
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from aiokafka.errors import TopicAuthorizationFailedError
+
 from stream.errors import BrokerError
 
 MARK = "topic-id:"
@@ -48,16 +50,14 @@ class InputTopics:
         recreated: the topics that the start of the epoch found deleted and created again.
     """
 
-    def __init__(self, retry_s: float, clock: Callable[[], float], user: str = "") -> None:
+    def __init__(self, retry_s: float, clock: Callable[[], float]) -> None:
         """
         Args:
             retry_s: the seconds that a topic may be missing.
             clock: returns monotonic seconds.
-            user: the user of the connection to the broker, empty if it is anonymous.
         """
         self._retry_s = retry_s
         self._clock = clock
-        self._user = user
         self._states: Mapping[str, TopicState] = {}
         self._seen_at: dict[str, float] = {}
         self._ids: dict[str, str] = {}
@@ -151,12 +151,10 @@ class InputTopics:
         return self._clock() - self._seen_at[topic]
 
     def _denied(self, topic: str) -> BrokerError:
-        principal = f"User:{self._user or 'NAME'}"
-        return BrokerError(
-            f"the broker does not let the worker read the input topic {topic}",
-            cause=f"TopicAuthorizationFailedError: {self._user or 'its user'} lacks the permission READ",
-            fix=f"kafka-acls.sh --add --allow-principal {principal} --operation Read --topic {topic}",
-        )
+        error = BrokerError(f"the broker does not let the worker read the input topic {topic}")
+        # `stream.kafka.permissions` writes the cause, and the command that grants the permission.
+        error.__cause__ = TopicAuthorizationFailedError(topic)
+        return error
 
     def _deleted(self, topic: str) -> BrokerError:
         return BrokerError(

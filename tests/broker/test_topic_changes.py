@@ -285,7 +285,7 @@ def test_a_topic_that_may_no_longer_be_read_ends_the_worker_with_the_true_cause(
     revoked_at = time.monotonic()
     assert worker.await_exit(RECOVERY_S) == 4
     assert time.monotonic() - revoked_at < 40
-    assert f"error: the broker does not let the worker read the input topic {route}" in worker.log
-    assert "cause: TopicAuthorizationFailedError" in worker.log
-    assert "fix: kafka-acls.sh" in worker.log
+    assert f"error: the broker refuses User:ANONYMOUS access to the topic {route}" in worker.log
+    assert f"cause: TOPIC_AUTHORIZATION_FAILED: the user lacks READ on {route}" in worker.log
+    assert "fix: grant it: kafka-acls.sh" in worker.log
     assert "Traceback" not in worker.log

@@ -83,7 +83,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         self._probing: asyncio.Task[None] | None = None
         self._unread: dict[TP, int] = {}
         self._left_epoch = -1
-        self.topics = InputTopics(config.retry_s, monotonic, config.user)
+        self.topics = InputTopics(config.retry_s, monotonic)
         self.probe = BrokerProbe(self._query_broker, monotonic, observer.on_probe_retry)
 
     async def on_start(self) -> None:
