@@ -24,7 +24,7 @@ from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.faust.unpack import FetchBuffer
 from stream.kafka.fetch_policy import FetchPolicy
 from stream.kafka.group import GroupAnswers
-from stream.kafka.input_topics import InputTopics
+from stream.kafka.input_topics import InputTopics, TopicState
 from stream.kafka.ranges import PartitionRanges
 from stream.observe.metrics import Metrics
 from stream.records import Source
@@ -190,6 +190,23 @@ async def test_a_refused_commit_is_tried_again(consumer: Any, thread: FakeThread
     assert setup.count("commits_total", result="failed") == 1
     assert setup.count("commits_total", result="done") == 1
     assert setup.count("retries_total", what="commit") == 1
+
+
+async def test_a_deleted_topic_does_not_keep_the_commits_of_another_from_counting(
+    consumer: Any, thread: FakeThread, setup: Setup
+) -> None:
+    deleted = TP("deleted", 0)
+    consumer.ranges[deleted] = PartitionRanges(10, committed=5)
+    thread.topics.observe({"deleted": TopicState(missing=True)})
+    batch = hand_out(consumer, 10)
+    batch.take()
+    batch.acknowledge()
+    await consumer.commit()
+    assert thread.committed == [{PARTITION: 15}]
+    assert consumer.ranges[PARTITION].committed == 15
+    await consumer.commit()
+    assert len(thread.committed) == 1
+    assert setup.count("commits_total", result="failed") == 0
 
 
 async def test_batches_of_an_earlier_epoch_are_released(consumer: Any) -> None:

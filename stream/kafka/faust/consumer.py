@@ -250,7 +250,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         offsets: dict[TP, int] = super()._filter_committable_offsets(
             tp for tp in wanted if tp not in self.ranges
         )
-        offsets.update({tp: self.ranges[tp].base for tp in wanted if tp in self.ranges})
+        is_current = self._thread.topics.is_current
+        offsets.update(
+            # The thread does not commit to a deleted topic. Offered together, other topics would count as
+            # not committed either.
+            {tp: self.ranges[tp].base for tp in wanted if tp in self.ranges and is_current(tp.topic)}
+        )
         return offsets
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
