@@ -80,14 +80,14 @@ class InputTopics:
                 self._seen_at[topic] = now
         self._states = {**self._states, **current}
         return any(
-            self._exists(topic) and (topic in self.absent or self._replaced(topic)) for topic in current
+            self._exists(topic) and (topic in self.absent or self.is_replaced(topic)) for topic in current
         )
 
     def start_epoch(self, found: Mapping[str, TopicState]) -> None:
         """Record the states of topics, and take their ids as those of the new epoch."""
         self.observe(found)
         self._known_counts = dict(self._counts)
-        self.recreated = {topic for topic in self._states if self._replaced(topic)}
+        self.recreated = {topic for topic in self._states if self.is_replaced(topic)}
         self.absent = frozenset(topic for topic in self._states if not self._exists(topic))
         for topic, state in self._states.items():
             if not state.topic_id:
@@ -113,7 +113,12 @@ class InputTopics:
 
     def is_current(self, topic: str) -> bool:
         """Return True if a topic exists and is, as far as known, the one of the start of the epoch."""
-        return topic not in self.absent and self._exists(topic) and not self._replaced(topic)
+        return topic not in self.absent and self._exists(topic) and not self.is_replaced(topic)
+
+    def is_replaced(self, topic: str) -> bool:
+        """Return True if a topic has another id than at the start of the epoch."""
+        old, new = self._ids.get(topic), self._states.get(topic, TopicState()).topic_id
+        return old is not None and new is not None and old != new
 
     def is_new(self, topic: str, partition: int) -> bool:
         """Return True if a partition was created after the worker had read the topic's other partitions."""
@@ -122,10 +127,6 @@ class InputTopics:
     def _exists(self, topic: str) -> bool:
         state = self._states.get(topic)
         return state is None or not (state.missing or state.denied)
-
-    def _replaced(self, topic: str) -> bool:
-        old, new = self._ids.get(topic), self._states.get(topic, TopicState()).topic_id
-        return old is not None and new is not None and old != new
 
     @property
     def problem(self) -> str:

@@ -49,7 +49,7 @@ class FakeThread(Service):
         self.fetched_from: list[set[TP]] = []
         self.returned: list[FetchedRecords] = []
         self.set_to: dict[TP, Position] = {}
-        self.ended_at: list[dict[TP, int]] = []
+        self.ended_at: list[tuple[dict[TP, int], Mapping[TP, int]]] = []
         self.topics = InputTopics(120, lambda: 0.0)
 
     async def getmany(self, active_partitions: set[TP], timeout: float) -> FetchedRecords:
@@ -67,8 +67,11 @@ class FakeThread(Service):
     async def set_positions(self) -> dict[TP, Position]:
         return self.set_to
 
-    def end_epoch(self, safe_offsets: Mapping[TP, int]) -> None:
-        self.ended_at.append(dict(safe_offsets))
+    def log_ends(self) -> dict[TP, int]:
+        return self.stable_ends()
+
+    def end_epoch(self, safe_offsets: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+        self.ended_at.append((dict(safe_offsets), ends))
 
     def stable_ends(self) -> dict[TP, int]:
         return {PARTITION: 50}
@@ -338,7 +341,7 @@ async def test_the_safe_offsets_are_recorded_at_the_end_of_an_epoch(
     done.take()
     done.acknowledge()
     await consumer.on_partitions_revoked({PARTITION})
-    assert thread.ended_at == [{PARTITION: 15}]
+    assert thread.ended_at == [({PARTITION: 15}, {PARTITION: 50})]
     assert thread.committed == [{PARTITION: 15}]
 
 

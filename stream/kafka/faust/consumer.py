@@ -306,8 +306,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Drain, then start an epoch without partitions."""
         if self.ranges:
+            # A topic that was deleted may be created again during the drain.
+            ends = self._thread.log_ends()
             await self.drain("partitions revoked", Deadline(self._config.drain_s))
-            self._thread.end_epoch({tp: ranges.base for tp, ranges in self.ranges.items()})
+            self._thread.end_epoch({tp: ranges.base for tp, ranges in self.ranges.items()}, ends)
         self._start_epoch()
         await super().on_partitions_revoked(revoked)
 

@@ -190,12 +190,27 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     # ---- positions ---------------------------------------------------------------------------------
 
-    def end_epoch(self, safe_offsets: Mapping[TP, int]) -> None:
+    def log_ends(self) -> dict[TP, int]:
+        """Return the end of each assigned partition in the topics of this epoch.
+
+        Fetches may already report the ends of a topic that was created again. The last probe before that
+        did not. The event loop calls this method.
+        """
+        probed = self.probe.ends
+        return {
+            tp: probed.get(tp, 0) if self.topics.is_replaced(tp.topic) else end
+            for tp, end in self.stable_ends().items()
+        }
+
+    def end_epoch(self, safe_offsets: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         """Record how many events each partition has from its safe offset on, at the end of an epoch.
 
         They are lost if the topic turns out to be deleted. The event loop calls this method.
+
+        Args:
+            safe_offsets: the safe offsets after the drain.
+            ends: the ends of the partitions, as `log_ends` returned them before the drain.
         """
-        ends = self.probe.ends
         self._unread.update({tp: max(0, ends.get(tp, 0) - at) for tp, at in safe_offsets.items()})
 
     async def set_positions(self) -> Mapping[TP, Position]:
