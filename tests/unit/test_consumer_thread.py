@@ -253,6 +253,21 @@ async def test_events_that_only_a_fetch_has_reported_count_as_lost(setup: Setup)
     assert setup.count("offsets_skipped_total", topic="texts", partition="0") == 962
 
 
+async def test_a_topic_that_was_created_again_is_reported_once_although_offsets_of_the_old_one_remain(
+    setup: Setup,
+) -> None:
+    # A worker that ends before its first commit in the new topic leaves such an offset.
+    setup.kafka.group = {TopicPartition("texts", 1): OffsetAndMetadata(40, OLD_MARK)}
+    await setup.positions()
+    await setup.recreate()
+    setup.thread.end_epoch({TP("texts", 0): 38}, {TP("texts", 0): 50})
+    await setup.positions()
+    setup.thread.end_epoch({TP("texts", 0): 5}, {TP("texts", 0): 50})
+    await setup.positions()
+    assert setup.count("topic_recreations_total", topic="texts") == 1
+    assert setup.count("offsets_skipped_total", topic="texts", partition="0") == 12
+
+
 async def test_a_new_group_at_latest_reads_a_topic_that_is_created_again_from_its_beginning() -> None:
     setup = Setup(start_at="latest")
     assert await setup.positions() == {PARTITION: Position(50, None, 0)}

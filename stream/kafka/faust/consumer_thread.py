@@ -82,6 +82,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         self._position_lock = asyncio.Lock()
         self._probing: asyncio.Task[None] | None = None
         self._unread: dict[TP, int] = {}
+        self._reported_ids: dict[str, str | None] = {}
         self._left_epoch = -1
         self.topics = InputTopics(config.retry_s, monotonic)
         self.probe = BrokerProbe(self._query_broker, monotonic, observer.on_probe_retry)
@@ -234,6 +235,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _report_recreated(self) -> None:
         for topic in sorted(self.topics.recreated):
+            topic_id = self.topics.topic_id(topic)
+            if self._reported_ids.get(topic) == topic_id:
+                # Some partitions still have an offset of the deleted topic. The unread events are those of
+                # the new topic.
+                continue
+            self._reported_ids[topic] = topic_id
             lost = {tp.partition: events for tp, events in self._unread.items() if tp.topic == topic}
             self._observer.on_topic_recreated(topic, lost)
         # Whether an absent topic was deleted is known only when it exists again.
