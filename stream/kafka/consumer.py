@@ -19,7 +19,6 @@ class ConsumerConfig:
         max_decompressed_bytes: the maximum size of the decompressed records of one wire batch.
         quarantine: the offsets that become dead letters without being decoded.
         retry_s: the seconds that an input topic may be missing.
-        user: the user of the connection to the broker, empty if it is anonymous.
     """
 
     start_at: str = "earliest"
@@ -29,7 +28,6 @@ class ConsumerConfig:
     max_decompressed_bytes: int = 128 * 2**20
     quarantine: Quarantine = field(default_factory=Quarantine)
     retry_s: float = 120.0
-    user: str = ""
 
 
 class PartitionProgress(NamedTuple):

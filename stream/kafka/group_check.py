@@ -28,7 +28,7 @@ async def check_group(settings: Settings, timeout_s: float = TIMEOUT_S) -> int |
     """Send the group requests of a worker that change nothing.
 
     Returns:
-        The number of the group's members, None if the broker does not describe groups.
+        The number of the group's members, None if the broker does not describe the group.
 
     Raises:
         BrokerError: the broker does not answer, or a worker could not join the group or read its offsets.
@@ -72,11 +72,12 @@ async def _describe(settings: Settings, coordinator: AIOKafkaConnection) -> int 
         response = await coordinator.send(DescribeGroupsRequest([settings.group]))
     except IncompatibleBrokerVersion:
         return None
-    _, _, _, kind, assignor, members = response.groups[0][:6]
+    _, _, state, kind, assignor, members = response.groups[0][:6]
     if members and (kind, assignor) != (ConsumerProtocol.PROTOCOL_TYPE, RoundRobinPartitionAssignor.name):
         # The members may still support the assignor of labelstream as their second choice.
         await _try_to_join(settings, coordinator)
-    return len(members)
+    # Kafka describes a group of the newer protocol (KIP-848) like one that does not exist.
+    return None if state == "Dead" else len(members)
 
 
 async def _try_to_join(settings: Settings, coordinator: AIOKafkaConnection) -> None:

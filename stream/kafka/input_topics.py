@@ -7,6 +7,8 @@ position or a committed offset of the old log means nothing in the new one.
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from aiokafka.errors import TopicAuthorizationFailedError
+
 from stream.errors import BrokerError
 
 MARK = "topic-id:"
@@ -48,16 +50,14 @@ class InputTopics:
         recreated: the topics that the start of the epoch found deleted and created again.
     """
 
-    def __init__(self, retry_s: float, clock: Callable[[], float], user: str = "") -> None:
+    def __init__(self, retry_s: float, clock: Callable[[], float]) -> None:
         """
         Args:
             retry_s: the seconds that a topic may be missing.
             clock: returns monotonic seconds.
-            user: the user of the connection to the broker, empty if it is anonymous.
         """
         self._retry_s = retry_s
         self._clock = clock
-        self._user = user
         self._states: Mapping[str, TopicState] = {}
         self._seen_at: dict[str, float] = {}
         self._ids: dict[str, str] = {}
@@ -80,14 +80,14 @@ class InputTopics:
                 self._seen_at[topic] = now
         self._states = {**self._states, **current}
         return any(
-            self._exists(topic) and (topic in self.absent or self._replaced(topic)) for topic in current
+            self._exists(topic) and (topic in self.absent or self.is_replaced(topic)) for topic in current
         )
 
     def start_epoch(self, found: Mapping[str, TopicState]) -> None:
         """Record the states of topics, and take their ids as those of the new epoch."""
         self.observe(found)
         self._known_counts = dict(self._counts)
-        self.recreated = {topic for topic in self._states if self._replaced(topic)}
+        self.recreated = {topic for topic in self._states if self.is_replaced(topic)}
         self.absent = frozenset(topic for topic in self._states if not self._exists(topic))
         for topic, state in self._states.items():
             if not state.topic_id:
@@ -113,7 +113,12 @@ class InputTopics:
 
     def is_current(self, topic: str) -> bool:
         """Return True if a topic exists and is, as far as known, the one of the start of the epoch."""
-        return topic not in self.absent and self._exists(topic) and not self._replaced(topic)
+        return topic not in self.absent and self._exists(topic) and not self.is_replaced(topic)
+
+    def is_replaced(self, topic: str) -> bool:
+        """Return True if a topic has another id than at the start of the epoch."""
+        old, new = self._ids.get(topic), self._states.get(topic, TopicState()).topic_id
+        return old is not None and new is not None and old != new
 
     def is_new(self, topic: str, partition: int) -> bool:
         """Return True if a partition was created after the worker had read the topic's other partitions."""
@@ -122,10 +127,6 @@ class InputTopics:
     def _exists(self, topic: str) -> bool:
         state = self._states.get(topic)
         return state is None or not (state.missing or state.denied)
-
-    def _replaced(self, topic: str) -> bool:
-        old, new = self._ids.get(topic), self._states.get(topic, TopicState()).topic_id
-        return old is not None and new is not None and old != new
 
     @property
     def problem(self) -> str:
@@ -151,12 +152,10 @@ class InputTopics:
         return self._clock() - self._seen_at[topic]
 
     def _denied(self, topic: str) -> BrokerError:
-        principal = f"User:{self._user or 'NAME'}"
-        return BrokerError(
-            f"the broker does not let the worker read the input topic {topic}",
-            cause=f"TopicAuthorizationFailedError: {self._user or 'its user'} lacks the permission READ",
-            fix=f"kafka-acls.sh --add --allow-principal {principal} --operation Read --topic {topic}",
-        )
+        error = BrokerError(f"the broker does not let the worker read the input topic {topic}")
+        # `stream.kafka.permissions` writes the cause, and the command that grants the permission.
+        error.__cause__ = TopicAuthorizationFailedError(topic)
+        return error
 
     def _deleted(self, topic: str) -> BrokerError:
         return BrokerError(

@@ -14,6 +14,7 @@ from time import monotonic
 import structlog
 
 from stream.classify import Classifier, InputReader
+from stream.errors import BrokerError
 from stream.isolation import is_exit
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery, FinishedBatch
@@ -161,7 +162,7 @@ class LabelAgent:
 
     def _stop(self, exc: BaseException, batches: Sequence[RecordBatch]) -> None:
         """Publish nothing more, and end the worker with the first error."""
-        if self._failed or _is_shutdown(exc, batches):
+        if self._failed or _is_shutdown(exc, batches) or _is_obsolete(exc, batches):
             return
         self._failed = True
         self._fail(exc)
@@ -173,3 +174,12 @@ def _is_shutdown(exc: BaseException, batches: Sequence[RecordBatch]) -> bool:
         return False
     task = asyncio.current_task()
     return bool(task and task.cancelling()) or all(batch.released for batch in batches)
+
+
+def _is_obsolete(exc: BaseException, batches: Sequence[RecordBatch]) -> bool:
+    """Return True if the broker refused only batches that another epoch reads again.
+
+    Their topic may have been created again with fewer partitions. If the fault lasts, the next batches meet
+    it.
+    """
+    return isinstance(exc, BrokerError) and all(batch.released for batch in batches)

@@ -76,7 +76,6 @@ class LabelstreamApp(BatchApp):
             max_decompressed_bytes=settings.max_decompressed_bytes,
             quarantine=Quarantine(settings.quarantine),
             retry_s=settings.retry_deadline_s,
-            user=settings.sasl_username,
         )
         observer = MetricsObserver(metrics)
         fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._backlog_s)

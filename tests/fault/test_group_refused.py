@@ -267,3 +267,20 @@ def test_doctor_does_not_disturb_the_group_of_a_running_worker(
     apache_kafka.produce(route, event(0)[1])
     await_all_committed(apache_kafka, worker.group, route)
     assert worker.metric("labelstream_rebalances_total") == rebalances
+
+
+def test_doctor_does_not_count_the_members_of_a_group_of_the_newer_protocol(
+    apache_kafka: ApacheKafka, tiny_bundle: Bundle
+) -> None:
+    route = make_route(apache_kafka, "newer-protocol")
+    group = f"group-{route}"
+    consumer = Consumer(
+        {"bootstrap.servers": apache_kafka.address, "group.id": group, "group.protocol": "consumer"}
+    )
+    consumer.subscribe([route])
+    until(lambda: bool(consumer.poll(0.1) or consumer.assignment()), RECOVERY_S, "an assignment")
+    code, shown = run_doctor(route, tiny_bundle.path, broker=apache_kafka.address)
+    consumer.close()
+    assert code == 0
+    assert f"a worker can join the group {group}" in shown
+    assert "member" not in shown

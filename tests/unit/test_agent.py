@@ -236,6 +236,24 @@ async def test_a_batch_released_during_its_publication_is_not_counted() -> None:
     assert setup.failures == []
 
 
+async def test_a_publication_of_an_earlier_epoch_that_fails_does_not_end_the_worker() -> None:
+    # A topic that was created again with fewer partitions never has the partition of such a batch.
+    setup = Setup()
+    setup.publisher.gate = asyncio.Event()
+    await setup.run(setup.batch(b'{"text":"hello"}'))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    setup.owner.epoch += 1
+    setup.publisher.error = BrokerError("not confirmed")
+    setup.publisher.gate.set()
+    await setup.settle()
+    assert setup.failures == []
+    setup.publisher.error = None
+    await setup.run(setup.batch(b'{"text":"next"}', first=1))
+    await setup.settle()
+    assert [offsets.first for offsets in setup.owner.acknowledged] == [1]
+
+
 async def test_there_is_no_capacity_while_a_whole_window_is_unfinished() -> None:
     setup = Setup()
     setup.classifier.window_events = 4

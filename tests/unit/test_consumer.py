@@ -24,7 +24,7 @@ from stream.kafka.faust.topic import BatchTopic, live_batches
 from stream.kafka.faust.unpack import FetchBuffer
 from stream.kafka.fetch_policy import FetchPolicy
 from stream.kafka.group import GroupAnswers
-from stream.kafka.input_topics import InputTopics
+from stream.kafka.input_topics import InputTopics, TopicState
 from stream.kafka.ranges import PartitionRanges
 from stream.observe.metrics import Metrics
 from stream.records import Source
@@ -49,7 +49,7 @@ class FakeThread(Service):
         self.fetched_from: list[set[TP]] = []
         self.returned: list[FetchedRecords] = []
         self.set_to: dict[TP, Position] = {}
-        self.ended_at: list[dict[TP, int]] = []
+        self.ended_at: list[tuple[dict[TP, int], Mapping[TP, int]]] = []
         self.topics = InputTopics(120, lambda: 0.0)
 
     async def getmany(self, active_partitions: set[TP], timeout: float) -> FetchedRecords:
@@ -67,8 +67,11 @@ class FakeThread(Service):
     async def set_positions(self) -> dict[TP, Position]:
         return self.set_to
 
-    def end_epoch(self, safe_offsets: Mapping[TP, int]) -> None:
-        self.ended_at.append(dict(safe_offsets))
+    def log_ends(self) -> dict[TP, int]:
+        return self.stable_ends()
+
+    def end_epoch(self, safe_offsets: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+        self.ended_at.append((dict(safe_offsets), ends))
 
     def stable_ends(self) -> dict[TP, int]:
         return {PARTITION: 50}
@@ -190,6 +193,23 @@ async def test_a_refused_commit_is_tried_again(consumer: Any, thread: FakeThread
     assert setup.count("commits_total", result="failed") == 1
     assert setup.count("commits_total", result="done") == 1
     assert setup.count("retries_total", what="commit") == 1
+
+
+async def test_a_deleted_topic_does_not_keep_the_commits_of_another_from_counting(
+    consumer: Any, thread: FakeThread, setup: Setup
+) -> None:
+    deleted = TP("deleted", 0)
+    consumer.ranges[deleted] = PartitionRanges(10, committed=5)
+    thread.topics.observe({"deleted": TopicState(missing=True)})
+    batch = hand_out(consumer, 10)
+    batch.take()
+    batch.acknowledge()
+    await consumer.commit()
+    assert thread.committed == [{PARTITION: 15}]
+    assert consumer.ranges[PARTITION].committed == 15
+    await consumer.commit()
+    assert len(thread.committed) == 1
+    assert setup.count("commits_total", result="failed") == 0
 
 
 async def test_batches_of_an_earlier_epoch_are_released(consumer: Any) -> None:
@@ -321,7 +341,7 @@ async def test_the_safe_offsets_are_recorded_at_the_end_of_an_epoch(
     done.take()
     done.acknowledge()
     await consumer.on_partitions_revoked({PARTITION})
-    assert thread.ended_at == [{PARTITION: 15}]
+    assert thread.ended_at == [({PARTITION: 15}, {PARTITION: 50})]
     assert thread.committed == [{PARTITION: 15}]
 
 

@@ -206,7 +206,7 @@ async def test_a_topic_that_is_created_again_ends_the_epoch_and_its_lost_events_
     assert setup.kafka.updates == 1
     assert not await setup.thread.commit({TP("texts", 0): 40})
     assert setup.kafka.group == {}, "nothing of the old log is committed in the new one"
-    setup.thread.end_epoch({TP("texts", 0): 38})
+    setup.thread.end_epoch({TP("texts", 0): 38}, setup.thread.log_ends())
     await setup.positions()
     assert setup.kafka.sought == {PARTITION: 0}
     assert setup.count("offsets_skipped_total", topic="texts", partition="0") == 12
@@ -219,7 +219,7 @@ async def test_events_that_stay_unfinished_at_an_ordinary_rebalance_are_not_coun
     setup: Setup,
 ) -> None:
     await setup.positions()
-    setup.thread.end_epoch({TP("texts", 0): 38})
+    setup.thread.end_epoch({TP("texts", 0): 38}, setup.thread.log_ends())
     await setup.positions()
     await setup.recreate()
     await setup.positions()
@@ -230,12 +230,41 @@ async def test_the_lost_events_are_counted_when_a_deleted_topic_exists_again(set
     await setup.positions()
     setup.kafka.topic = setup.kafka.state(bytes(16), 0, UNKNOWN)
     await setup.thread.probe.probe()
-    setup.thread.end_epoch({TP("texts", 0): 38})
+    setup.thread.end_epoch({TP("texts", 0): 38}, setup.thread.log_ends())
     assert await setup.positions() == {}, "a missing topic has no positions"
     assert not setup.count("offsets_skipped_total", topic="texts", partition="0")
     await setup.recreate()
     assert setup.kafka.rejoins == 1
     await setup.positions()
+    assert setup.count("offsets_skipped_total", topic="texts", partition="0") == 12
+
+
+async def test_events_that_only_a_fetch_has_reported_count_as_lost(setup: Setup) -> None:
+    await setup.positions()
+    setup.kafka.stable_end = 1_000
+    setup.kafka.topic = setup.kafka.state(bytes(16), 0, UNKNOWN)
+    await setup.thread.probe.probe()
+    ends = setup.thread.log_ends()
+    setup.kafka.stable_end = 5_000
+    await setup.recreate()
+    assert setup.thread.log_ends() == {TP("texts", 0): 50}, "a fetch reports the end of the new topic"
+    setup.thread.end_epoch({TP("texts", 0): 38}, ends)
+    await setup.positions()
+    assert setup.count("offsets_skipped_total", topic="texts", partition="0") == 962
+
+
+async def test_a_topic_that_was_created_again_is_reported_once_although_offsets_of_the_old_one_remain(
+    setup: Setup,
+) -> None:
+    # A worker that ends before its first commit in the new topic leaves such an offset.
+    setup.kafka.group = {TopicPartition("texts", 1): OffsetAndMetadata(40, OLD_MARK)}
+    await setup.positions()
+    await setup.recreate()
+    setup.thread.end_epoch({TP("texts", 0): 38}, {TP("texts", 0): 50})
+    await setup.positions()
+    setup.thread.end_epoch({TP("texts", 0): 5}, {TP("texts", 0): 50})
+    await setup.positions()
+    assert setup.count("topic_recreations_total", topic="texts") == 1
     assert setup.count("offsets_skipped_total", topic="texts", partition="0") == 12
 
 

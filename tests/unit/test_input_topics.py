@@ -4,15 +4,17 @@ import pytest
 
 from stream.errors import BrokerError
 from stream.kafka.input_topics import InputTopics, TopicState, commit_metadata, committed_topic_id
+from stream.settings import load_settings
+from stream.worker.exit import as_labelstream_error
 
 OLD, NEW = TopicState("old-id", 4), TopicState("new-id", 4)
 MISSING, DENIED = TopicState(missing=True), TopicState(denied=True)
 
 
 class Setup:
-    def __init__(self, *, user: str = "") -> None:
+    def __init__(self) -> None:
         self.now = 0.0
-        self.topics = InputTopics(120, lambda: self.now, user)
+        self.topics = InputTopics(120, lambda: self.now)
 
     def observe_at(self, now: float, state: TopicState) -> bool:
         self.now = now
@@ -96,10 +98,11 @@ def test_a_topic_that_is_missing_for_too_long_is_an_error_with_the_true_cause(se
     assert (setup.topics.error, setup.topics.problem) == (None, "")
 
 
-@pytest.mark.parametrize(("user", "principal"), [("me", "User:me"), ("", "User:NAME")])
-def test_a_topic_that_may_not_be_read_is_an_error_at_once(user: str, principal: str) -> None:
+def test_a_topic_that_may_not_be_read_is_an_error_at_once() -> None:
+    user = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "me", "sasl_password": "x"}
+    settings = load_settings({"input_topic": "texts", **user})
     for refused in ("in a fetch", "in the metadata"):
-        setup = Setup(user=user)
+        setup = Setup()
         setup.topics.start_epoch({"texts": OLD})
         if refused == "in a fetch":
             setup.topics.deny("texts")
@@ -107,9 +110,10 @@ def test_a_topic_that_may_not_be_read_is_an_error_at_once(user: str, principal: 
             setup.observe_at(5, DENIED)
         error = setup.topics.error
         assert isinstance(error, BrokerError)
-        assert "does not let the worker read" in error.message
-        assert error.cause.startswith("TopicAuthorizationFailedError")
-        assert principal in error.fix
+        ends_with = as_labelstream_error(error, settings)
+        assert ends_with.exit_code == 4
+        assert "READ on texts" in ends_with.cause
+        assert "User:me --operation Read --topic texts" in ends_with.fix
         assert not setup.topics.is_current("texts")
         assert setup.topics.problem
 

@@ -250,7 +250,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         offsets: dict[TP, int] = super()._filter_committable_offsets(
             tp for tp in wanted if tp not in self.ranges
         )
-        offsets.update({tp: self.ranges[tp].base for tp in wanted if tp in self.ranges})
+        is_current = self._thread.topics.is_current
+        offsets.update(
+            # The thread does not commit to a deleted topic. Offered together, other topics would count as
+            # not committed either.
+            {tp: self.ranges[tp].base for tp in wanted if tp in self.ranges and is_current(tp.topic)}
+        )
         return offsets
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
@@ -301,8 +306,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Drain, then start an epoch without partitions."""
         if self.ranges:
+            # A topic that was deleted may be created again during the drain.
+            ends = self._thread.log_ends()
             await self.drain("partitions revoked", Deadline(self._config.drain_s))
-            self._thread.end_epoch({tp: ranges.base for tp, ranges in self.ranges.items()})
+            self._thread.end_epoch({tp: ranges.base for tp, ranges in self.ranges.items()}, ends)
         self._start_epoch()
         await super().on_partitions_revoked(revoked)
 

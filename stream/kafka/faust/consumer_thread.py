@@ -83,8 +83,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         self._position_lock = asyncio.Lock()
         self._probing: asyncio.Task[None] | None = None
         self._unread: dict[TP, int] = {}
+        self._reported_ids: dict[str, str | None] = {}
         self._left_epoch = -1
-        self.topics = InputTopics(config.retry_s, monotonic, config.user)
+        self.topics = InputTopics(config.retry_s, monotonic)
         self.probe = BrokerProbe(self._query_broker, monotonic, observer.on_probe_retry)
 
     async def on_start(self) -> None:
@@ -194,12 +195,27 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     # ---- positions ---------------------------------------------------------------------------------
 
-    def end_epoch(self, safe_offsets: Mapping[TP, int]) -> None:
+    def log_ends(self) -> dict[TP, int]:
+        """Return the end of each assigned partition in the topics of this epoch.
+
+        Fetches may already report the ends of a topic that was created again. The last probe before that
+        did not. The event loop calls this method.
+        """
+        probed = self.probe.ends
+        return {
+            tp: probed.get(tp, 0) if self.topics.is_replaced(tp.topic) else end
+            for tp, end in self.stable_ends().items()
+        }
+
+    def end_epoch(self, safe_offsets: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         """Record how many events each partition has from its safe offset on, at the end of an epoch.
 
         They are lost if the topic turns out to be deleted. The event loop calls this method.
+
+        Args:
+            safe_offsets: the safe offsets after the drain.
+            ends: the ends of the partitions, as `log_ends` returned them before the drain.
         """
-        ends = self.probe.ends
         self._unread.update({tp: max(0, ends.get(tp, 0) - at) for tp, at in safe_offsets.items()})
 
     async def set_positions(self) -> Mapping[TP, Position]:
@@ -223,6 +239,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _report_recreated(self) -> None:
         for topic in sorted(self.topics.recreated):
+            topic_id = self.topics.topic_id(topic)
+            if self._reported_ids.get(topic) == topic_id:
+                # Some partitions still have an offset of the deleted topic. The unread events are those of
+                # the new topic.
+                continue
+            self._reported_ids[topic] = topic_id
             lost = {tp.partition: events for tp, events in self._unread.items() if tp.topic == topic}
             self._observer.on_topic_recreated(topic, lost)
         # Whether an absent topic was deleted is known only when it exists again.
