@@ -98,8 +98,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         """Stop the probe and aiokafka's consumer."""
         if self._probing is not None:
             self._probing.cancel()
-        # aiokafka awaits the fetches that it has cancelled, and one that waits to try again raises this. The thread
-        # would end without reporting its stop, for which Faust waits.
+        # aiokafka awaits the fetches that it has cancelled, and one that waits to try again raises this. The
+        # thread would end without reporting its stop, for which Faust waits.
         with suppress(asyncio.CancelledError):
             await super().on_thread_stop()
 
