@@ -17,7 +17,8 @@ from tests.pipeline import StartWorker, event, start_worker, tiny_bundle
 from tests.property.odd_records import encode_body
 from tests.real.components import unique
 from tests.real.kafka import ApacheKafka
-from tests.real.raw_records import RawRecord, encode_batch, produce_batches, read_raw
+from tests.real.raw_batches import batch, odd_record, offer_batches, produce_batches
+from tests.real.raw_records import RawRecord, read_raw
 from tests.real.wait import until
 from tests.real.worker import WorkerProcess
 
@@ -42,9 +43,14 @@ def panicking_bundle(bundle: Bundle, folder: Path) -> Path:
     return folder
 
 
+def one_record(body: bytes) -> bytes:
+    """Return a batch with one record."""
+    return batch(odd_record(0, body), 1)
+
+
 def good_batch(number: int) -> bytes:
     """Return a batch with one valid event."""
-    return encode_batch([encode_body(b"good", event(number)[1], [])])
+    return one_record(encode_body(b"good", event(number)[1], []))
 
 
 def all_committed(kafka: ApacheKafka, worker: WorkerProcess, route: str) -> bool:
@@ -80,12 +86,10 @@ def test_every_record_has_one_outcome_and_none_stops_its_partition(
     for suffix, limit in limits.items():
         apache_kafka.create_topic(f"{route}{suffix}", 1, max_message_bytes=limit)
     kinds = poison_records()
-    bodies = [
-        batch
-        for number, kind in enumerate(kinds)
-        for batch in (good_batch(number), encode_batch([kind.body]))
+    batches = [
+        data for number, kind in enumerate(kinds) for data in (good_batch(number), one_record(kind.body))
     ]
-    offsets = produce_batches(apache_kafka.address, route, bodies)
+    offsets = offer_batches(apache_kafka.address, route, *batches)
     assert all(isinstance(offset, int) for offset in offsets[::2])
     accepted = {
         offset: kind for kind, offset in zip(kinds, offsets[1::2], strict=True) if isinstance(offset, int)
@@ -110,7 +114,7 @@ def test_every_record_has_one_outcome_and_none_stops_its_partition(
         assert worker.health("/ready")[0] == 200
         assert worker.stop() == 0
         assert "Traceback" not in worker.log
-        produce_batches(apache_kafka.address, route, [good_batch(more)])
+        produce_batches(apache_kafka.address, route, good_batch(more))
         more += 1
     worker = start_worker(apache_kafka, route, **settings)
     until(

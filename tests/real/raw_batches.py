@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
+from aiokafka.conn import create_conn
+from aiokafka.errors import for_code
+from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
@@ -53,54 +56,42 @@ def odd_record(number: int, body: bytes) -> bytes:
     return varint(len(content)) + content
 
 
-class RawBatch:
-    """Stands in for aiokafka's `BatchBuilder`, with finished bytes."""
-
-    def __init__(self, data: bytes, count: int) -> None:
-        self._data = data
-        self._count = count
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def closed(self) -> bool:
-        return True
-
-    def record_count(self) -> int:
-        return self._count
-
-    def size(self) -> int:
-        return len(self._data)
-
-    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
-        raise AssertionError("the producer is not idempotent")
-
-    def _build(self) -> bytes:
-        return self._data
-
-
 def produce_batches(address: str, topic: str, *batches: bytes, partition: int = 0) -> list[int]:
     """Write batches to a partition, and return the first offset of each.
 
     Raises:
         KafkaError: the broker refused a batch.
     """
-    return asyncio.run(_produce(address, topic, batches, partition))
+    answers = asyncio.run(_produce(address, topic, batches, partition))
+    for code, _ in answers:
+        if code:
+            raise for_code(code)
+    return [offset for _, offset in answers]
 
 
-async def _produce(address: str, topic: str, batches: Sequence[bytes], partition: int) -> list[int]:
-    producer = AIOKafkaProducer(bootstrap_servers=address, acks="all", retry_backoff_ms=20)
-    await producer.start()
+def offer_batches(address: str, topic: str, *batches: bytes, partition: int = 0) -> list[int | None]:
+    """Write batches to a partition; return the first offset of each, None for one that the broker refuses."""
+    answers = asyncio.run(_produce(address, topic, batches, partition))
+    return [None if code else offset for code, offset in answers]
+
+
+async def _produce(
+    address: str, topic: str, batches: Sequence[bytes], partition: int
+) -> list[tuple[int, int]]:
+    """Return the error code and the first offset of each batch."""
+    host, _, port = address.partition(":")
+    connection = await create_conn(host, int(port), client_id="raw")
     try:
-        offsets = []
+        answers = []
         for data in batches:
-            confirmation: Any = await producer.send_batch(
-                RawBatch(data, HEADER.unpack_from(data)[-1]), topic, partition=partition
-            )
-            offsets.append((await confirmation).offset)
-        return offsets
+            topics = [(topic, [(partition, data)])]
+            request = ProduceRequest(transactional_id=None, required_acks=-1, timeout=30_000, topics=topics)
+            answer: Any = await connection.send(request)
+            ((_, ((_, code, offset, *_),)),) = answer.topics
+            answers.append((code, offset))
+        return answers
     finally:
-        await producer.stop()
+        connection.close()
 
 
 def read_records(address: str, topic: str, count: int, partition: int = 0) -> list[Any]:

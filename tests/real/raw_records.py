@@ -1,23 +1,18 @@
-"""Records as bytes, past the checks of client libraries: produce any record body, and read any record."""
+"""Records read as bytes, without the codec of the worker and without the checks of client libraries."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
-from time import time
 
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.conn import create_conn
 from aiokafka.errors import for_code
-from aiokafka.protocol.api import Request
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.protocol.produce import ProduceRequest
-from aiokafka.record.util import calc_crc32c, decode_varint
-
-from stream.codec.wire import varint
+from aiokafka.record.util import decode_varint
 
 HEADER = Struct(">qiibIhiqqqhii")
-COUNTED_FROM, CRC_FROM, LENGTH_AT = 12, 21, 8
+COUNTED_FROM, LENGTH_AT = 12, 8
 MAX_FETCH = 2**26
 DECOMPRESS = (bytes, gzip_decode, snappy_decode, lz4_decode, zstd_decode)
 
@@ -35,64 +30,6 @@ class RawRecord:
     def header(self, name: bytes) -> bytes | None:
         """Return the value of the last header with this name."""
         return next((value for found, value in reversed(self.headers) if found == name), None)
-
-
-def encode_batch(
-    bodies: Sequence[bytes], *, timestamp: int | None = None, codec: int = 0, records: bytes | None = None
-) -> bytes:
-    """Return a batch in record format 2.
-
-    Args:
-        bodies: key, value and headers of each record, encoded.
-        timestamp: the timestamp of all records in milliseconds since the epoch; default: now.
-        codec: the number of the compression type.
-        records: the bytes of the records, compressed if `codec` is not 0; default: made from `bodies`.
-    """
-    if timestamp is None:
-        timestamp = int(time() * 1000)
-    if records is None:
-        records = b"".join(_framed(at, body) for at, body in enumerate(bodies))
-    last = len(bodies) - 1
-    fields = (0, HEADER.size - COUNTED_FROM + len(records), -1, 2, 0, codec, last)
-    batch = bytearray(HEADER.pack(*fields, timestamp, timestamp, -1, -1, -1, len(bodies)) + records)
-    Struct(">I").pack_into(batch, CRC_FROM - 4, calc_crc32c(batch[CRC_FROM:]))
-    return bytes(batch)
-
-
-def _framed(at: int, body: bytes) -> bytes:
-    record = b"\0\0" + varint(at) + body
-    return varint(len(record)) + record
-
-
-def produce_batches(
-    address: str, topic: str, batches: Sequence[bytes], partition: int = 0
-) -> list[int | str]:
-    """Produce batches one by one; return the base offset of each, or the name of the broker's refusal."""
-    return asyncio.run(_produce(address, topic, batches, partition))
-
-
-async def _produce(address: str, topic: str, batches: Sequence[bytes], partition: int) -> list[int | str]:
-    host, _, port = address.partition(":")
-    connection = await create_conn(host, int(port), client_id="raw")
-    try:
-        results: list[int | str] = []
-        for batch in batches:
-            request = _produce_request(topic, partition, batch)
-            answer = await connection.send(request)
-            ((_, ((_, code, offset, *_),)),) = answer.topics
-            results.append(for_code(code).__name__ if code else offset)
-        return results
-    finally:
-        connection.close()
-
-
-def _produce_request(topic: str, partition: int, batch: bytes) -> Request[ProduceRequest]:
-    return ProduceRequest(
-        transactional_id=None,
-        required_acks=-1,
-        timeout=30_000,
-        topics=[(topic, [(partition, batch)])],
-    )
 
 
 def read_raw(address: str, topic: str, partition: int = 0) -> list[RawRecord]:
