@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from time import time_ns
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -15,7 +16,8 @@ from stream.codec.wire import encode_body, encode_record, varint
 from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes
 from stream.kafka.faust.wire_batch import CRC_COUNTS_FROM, HEADER, LENGTH_COUNTS_FROM
 
-TIMESTAMP = 1_763_632_800_000
+# The present, because retention removes old records.
+TIMESTAMP = time_ns() // 1_000_000
 
 
 def batch(
