@@ -147,6 +147,8 @@ def server_properties(port: int, controller: int, data: str) -> dict[str, str]:
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": data,
         "num.partitions": "4",
+        # Retention would remove records with the old timestamps that some tests write.
+        "log.retention.ms": "-1",
         # After a SIGKILL the new process can register only when the session of the old one has expired.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
