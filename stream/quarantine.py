@@ -1,4 +1,4 @@
-"""The offsets that the operator passes over: `texts:3:1041`, or `texts:3:1041-1050` for a range."""
+"""The offsets that the operator skips: `texts:3:1041`, or `texts:3:1041-1050` for a range."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -20,7 +20,7 @@ from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery, FinishedBatch
 from stream.observe.logs import debug_enabled
 from stream.observe.metrics import Metrics
-from stream.pipeline.inputs import decode_records, read_inputs
+from stream.pipeline.inputs import read_inputs
 from stream.pipeline.outcomes import OutcomeWriter, record_batch_fields
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
 from stream.records import Decoder
@@ -128,7 +128,7 @@ class LabelAgent:
         began, parts = monotonic(), self._pipeline
         self._events_in.inc(len(batch))
         with self._metrics.timed("decode"):
-            decoded = decode_records(parts.decoder, batch.source, batch.records)
+            decoded = parts.decoder.decode_all(batch.source, batch.records)
             decoded, inputs = read_inputs(parts.reader, batch.source, decoded)
         classified = await parts.classifier.classify(inputs)
         output = parts.writer.write(batch.source, decoded, classified.results)

@@ -31,7 +31,6 @@ DEAD_LETTERS_KEPT = 6
 SHOWN_TEXTS = 3
 SHOWN_CHARS = 80
 
-
 log = structlog.get_logger(__name__)
 
 

@@ -12,7 +12,7 @@ POINTER = f"{NAMED}; the record cannot be read and lies at this offset"
 
 
 def check_undamaged(record: Record) -> None:
-    """Check that the parts of a record can be told apart.
+    """Check that the framing of a record is intact.
 
     Raises:
         Poison: the record is damaged.

@@ -189,7 +189,7 @@ def test_400_mb_of_small_records_in_one_batch_stay_within_the_memory(
 
 
 @pytest.mark.slow
-def test_a_batch_is_passed_over_when_all_its_offsets_are_quarantined(
+def test_a_batch_is_skipped_when_all_its_offsets_are_quarantined(
     apache_kafka: ApacheKafka, start_worker: StartWorker
 ) -> None:
     route = make_route(apache_kafka, "quarantined", 1)

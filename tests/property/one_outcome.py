@@ -21,10 +21,10 @@ from stream.classify import (
 )
 from stream.codec import PYTHON_ONLY, EncodedRecords, load_codec
 from stream.codec.wire import encode_record
-from stream.errors import Reason
+from stream.errors import Poison, Reason
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import OutcomeWriter
-from stream.records import Decoder, Event, LabelEncoder, Source
+from stream.records import DeadLetter, Decoder, Event, LabelEncoder, Source
 from stream.runtime import Logits, PaddedBatch
 from stream.settings import Route
 from tests.unit.records import contents
@@ -107,9 +107,9 @@ class RecordPath:
         results = iter(classified.results)
         by_offset: list[Output] = []
         for item in decoded:
-            is_dead = "DeadLetter" in type(item).__name__
-            if type(item) is Event:
-                is_dead = "Poison" in type(next(results)).__name__
+            is_dead = (
+                isinstance(next(results), Poison) if type(item) is Event else isinstance(item, DeadLetter)
+            )
             topic, written = (ROUTE.dead_topic, next(dead)) if is_dead else (ROUTE.output_topic, next(labels))
             by_offset.append((topic, *_comparable(written)))
         assert next(dead, None) is None

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.codec import load_codec
 from tests.property.fuzz import both_codecs, fuzz_batch
 from tests.property.odd_records import INT64, encode_body
 from tests.property.one_outcome import RecordPath, check_both
+from tests.real.components import unavailable
+from tests.unit.record_path import NOT_BUILT
 
 BATCHES = 12
 RECORDS = 250
@@ -17,6 +20,8 @@ HEADERS = st.lists(st.tuples(st.binary(max_size=12), st.none() | st.binary(max_s
 
 @pytest.fixture(scope="module")
 def paths() -> Iterator[Sequence[RecordPath]]:
+    if load_codec().name != "compiled":
+        unavailable(NOT_BUILT)
     with both_codecs() as made:
         yield made
 

@@ -87,7 +87,7 @@ def test_a_file_that_is_not_listed_is_not_read(copied: Path) -> None:
 
 def test_an_unreadable_file_is_an_error_with_its_cause(copied: Path) -> None:
     if os.geteuid() == 0:
-        pytest.skip("root can read every file")
+        pytest.skip("root can read every file; run this test as another user")
     (copied / GRAPH).chmod(0)
     with pytest.raises(BundleError, match=r"model.onnx .* cannot be read") as raised:
         open_bundle(copied)

@@ -62,6 +62,7 @@ class FakeKafka:
         self.rejoins = 0
         self.updates = 0
         self.answers = True
+        self.closed = False
         self._fetcher = FakeFetcher()
         self._client = self
         self._coordinator = self
@@ -111,6 +112,13 @@ class FakeKafka:
 
     async def commit(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
         self.group.update(offsets)
+
+    async def stop(self) -> None:
+        """Stop like aiokafka while a fetch waits for its retry."""
+        raise asyncio.CancelledError
+
+    async def close(self) -> None:
+        self.closed = True
 
     def highwater(self, _tp: TopicPartition) -> int | None:
         return self.high_watermark
@@ -348,3 +356,8 @@ async def test_blocked_events_lie_between_last_stable_offset_and_high_watermark(
 ) -> None:
     setup.kafka.high_watermark, setup.kafka.stable_end = high_watermark, stable_end
     assert setup.thread.blocked() == {PARTITION: blocked}
+
+
+async def test_a_fetch_that_waits_for_its_retry_does_not_keep_the_thread_from_stopping(setup: Setup) -> None:
+    await setup.thread.on_thread_stop()
+    assert setup.kafka.closed

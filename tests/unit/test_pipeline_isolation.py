@@ -7,8 +7,6 @@ from typing import Any, cast
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stream.bundle import CategoricalColumn, MetadataColumn, NumericColumn
 from stream.classify import (
@@ -22,9 +20,9 @@ from stream.classify import (
 )
 from stream.errors import DeviceError, Poison, Reason
 from stream.pipeline.agent import LabelAgent, RoutePipeline
-from stream.pipeline.inputs import decode_records, read_inputs
+from stream.pipeline.inputs import read_inputs
 from stream.pipeline.outcomes import OutcomeWriter
-from stream.records import Decoded, Decoder, Event, LabelEncoder, Record, Source, Tombstone
+from stream.records import Decoder, Event, LabelEncoder, Source, Tombstone
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
 from tests.unit.small_bundle import partial_manifest, small_bundle
@@ -167,23 +165,6 @@ async def test_metadata_that_cannot_be_read_is_a_dead_letter() -> None:
 # --- decoding and reading
 
 
-class PickyDecoder:
-    """A decoder that fails on a batch with an odd offset."""
-
-    def decode_all(self, source: Source, records: Sequence[Record]) -> Sequence[Decoded]:
-        if any(record.offset % 2 for record in records):
-            raise StopWord("odd")
-        return decoder().decode_all(source, records)
-
-
-@given(st.lists(st.integers(0, 1), max_size=20))
-def test_a_record_on_which_the_decoder_fails_is_a_dead_letter(odd: list[int]) -> None:
-    records = [as_read(FakeRecord(b'{"text":"a"}', offset=2 * at + one)) for at, one in enumerate(odd)]
-    decoded = decode_records(cast(Decoder, PickyDecoder()), SOURCE, records)
-    assert [type(item) is Event for item in decoded] == [not one for one in odd]
-    assert [item.record.offset for item in decoded] == [record.offset for record in records]
-
-
 NESTED = b"[" * 90 + b"]" * 90
 METADATA = [
     b'{"n": 1e400}',
@@ -208,7 +189,7 @@ METADATA = [
 def test_any_metadata_lead_to_one_outcome(metadata: bytes) -> None:
     values = [b'{"text":"before"}', b'{"text":"odd","metadata":%b}' % metadata, b'{"text":"after"}']
     records = [as_read(FakeRecord(value, offset=at)) for at, value in enumerate(values)]
-    decoded, inputs = read_inputs(READER, SOURCE, decode_records(decoder(), SOURCE, records))
+    decoded, inputs = read_inputs(READER, SOURCE, decoder().decode_all(SOURCE, records))
     assert [item.record.offset for item in decoded] == [0, 1, 2]
     assert sum(type(item) is Event for item in decoded) == len(inputs)
     assert [given.text for given in inputs if given.text != "odd"] == ["before", "after"]  # type: ignore[union-attr]

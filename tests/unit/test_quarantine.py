@@ -1,4 +1,4 @@
-"""The offsets that an operator passes over."""
+"""The offsets that an operator skips."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Batches that cannot be read: the error names their offsets, and quarantine passes over them."""
+"""Batches that cannot be read: the error names their offsets, and quarantine skips them."""
 
 import struct
 from typing import Any
@@ -67,7 +67,7 @@ def test_records_before_the_batch_are_returned_before_the_error() -> None:
         assert "extends past its batch" in error.cause
         assert "labelstream worker --quarantine texts:3:102-104" in error.fix
         assert not records.exhausted
-    assert records.next_fetch_offset == 102, "nothing is passed over"
+    assert records.next_fetch_offset == 102, "nothing is skipped"
 
 
 def test_the_error_begins_at_the_position() -> None:
@@ -142,9 +142,7 @@ def test_a_record_with_broken_framing_does_not_end_the_reading() -> None:
         pytest.param(b"abc", "exceeds", id="no header"),
     ],
 )
-def test_whatever_a_batch_holds_the_error_names_it_and_quarantine_passes_over_it(
-    data: bytes, cause: str
-) -> None:
+def test_whatever_a_batch_holds_the_error_names_it_and_quarantine_skips_it(data: bytes, cause: str) -> None:
     error = error_of(packed(data, position=0))
     assert cause in error.cause
     assert "--quarantine texts:3:0" in error.fix

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -98,10 +97,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         """Stop the probe and aiokafka's consumer."""
         if self._probing is not None:
             self._probing.cancel()
-        # aiokafka awaits the fetches that it has cancelled, and one that waits to try again raises this. The
-        # thread would end without reporting its stop, for which Faust waits.
-        with suppress(asyncio.CancelledError):
+        try:
             await super().on_thread_stop()
+        except asyncio.CancelledError:
+            # aiokafka awaits the fetches that it has cancelled, and one that waits for its retry raises this
+            # error before aiokafka closes the client. The thread would end without reporting its stop to Faust.
+            await self._ensure_consumer()._client.close()
 
     async def _query_broker(self) -> Mapping[TopicPartition, int]:
         """Check the input topics, and return the ends of the partitions that were assigned so far."""

@@ -196,7 +196,7 @@ class PackedPartitionRecords(PartitionRecords):  # type: ignore[misc]
             # The position of the next batch is unknown, so the fetcher has to request it.
             self._response.skip_all()
         log.warning(
-            "quarantined batch passed over",
+            "quarantined batch skipped",
             topic=self._tp.topic,
             partition=self._tp.partition,
             offsets=format_offsets(offsets),
@@ -223,7 +223,7 @@ class FetchBuffer(OrderedDict[TopicPartition, Any]):
         Args:
             packed: returns True if the codec may unpack a partition's records.
             received: the responses that the fetcher holds already.
-            limits: the limits on decompressed records, and the offsets to pass over.
+            limits: the limits on decompressed records, and the offsets to skip.
         """
         super().__init__()
         self.unreadable: dict[TopicPartition, UnreadableBatchError] = {}

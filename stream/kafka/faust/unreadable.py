@@ -11,7 +11,7 @@ from stream.quarantine import Quarantine, format_offsets
 
 
 class UnpackLimits:
-    """The limits on decompressed records, and the offsets to pass over.
+    """The limits on decompressed records, and the offsets to skip.
 
     Attributes:
         quarantine: the quarantined offsets.
