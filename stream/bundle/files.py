@@ -64,7 +64,7 @@ def open_regular(folder: Path, name: str) -> BufferedReader:
     raise BundleError(
         f"{name} in the bundle {folder} is not a regular file inside the folder",
         cause=cause,
-        fix="replace it by the file itself: copy the bundle with `cp -rL`",
+        fix="replace it with the file itself: copy the bundle with `cp -rL`",
     )
 
 

@@ -101,7 +101,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             await super().on_thread_stop()
         except asyncio.CancelledError:
             # aiokafka awaits the fetches that it has cancelled, and one that waits for its retry raises this
-            # error before aiokafka closes the client. The thread would end without reporting its stop to Faust.
+            # error before aiokafka closes the client. The thread would end without reporting its stop.
             await self._ensure_consumer()._client.close()
 
     async def _query_broker(self) -> Mapping[TopicPartition, int]:
