@@ -4,11 +4,16 @@ VENV   ?= .venv
 DATA   ?=
 BENCH  ?=
 SET    ?=
+# Processes of `make test`; each starts its own Apache Kafka and Redis.
+WORKERS ?= 2
 bin    := $(VENV)/bin
+# uv, if it is on the PATH, installs the same packages faster than pip. It compiles modules only on request; where
+# PYTHONDONTWRITEBYTECODE is set, every process would otherwise compile the modules that it imports.
+PIP    ?= $(if $(shell command -v uv),uv pip install --compile-bytecode --python $(bin)/python,$(bin)/python -m pip install --disable-pip-version-check)
 sources := $(wildcard stream/codec/src/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench quality kafka compose-test compose-log sanitize fuzz docs format clean
+.PHONY: help demo test lint check bench quality kafka compose-test compose-log sanitize fuzz docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -17,13 +22,15 @@ demo: $(VENV)/installed-demo ## train on the sample data, start a broker and a w
 	@$(bin)/labelstream demo
 
 test: $(VENV)/installed-dev ## run all tests but those of the Compose stack, against a real Apache Kafka and Redis
-	@$(bin)/python -m pytest -m "not compose"
+	@$(bin)/python -m pytest -m "not compose" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/installed-dev ## lint, check types and imports, run the fast tests
-	$(bin)/ruff check stream trainer tests benchmarks
-	$(bin)/ruff format --check stream trainer tests benchmarks
+lint: $(VENV)/installed-dev ## lint, check types and imports
+	$(bin)/ruff check stream trainer tests benchmarks notebooks
+	$(bin)/ruff format --check stream trainer tests benchmarks notebooks
 	$(bin)/mypy
 	$(bin)/lint-imports --no-cache
+
+check: lint ## lint, and run the fast tests with coverage
 	$(bin)/python -m pytest -q tests/unit tests/property -m "not slow and not apache and not redis" --cov --cov-report=term
 
 bench: $(VENV)/installed-dev ## run benchmarks beside the alternatives on Apache Kafka; DATA=folder, BENCH="free --quick"
@@ -49,10 +56,11 @@ fuzz: $(VENV)/installed-dev ## pass a million random records through both codecs
 
 docs: $(VENV)/installed-dev ## write the table of flags into docs/training.md
 	$(bin)/python -m trainer.config docs/training.md
+	$(bin)/python -m trainer.config docs/from-huggingface.md
 
 format: $(VENV)/installed-dev ## apply ruff's fixes and its format
-	$(bin)/ruff check --fix stream trainer tests benchmarks
-	$(bin)/ruff format stream trainer tests benchmarks
+	$(bin)/ruff check --fix stream trainer tests benchmarks notebooks
+	$(bin)/ruff format stream trainer tests benchmarks notebooks
 
 clean: ## remove the environment, build outputs, the demo's folder and all caches
 	rm -rf $(VENV) .demo .bench .quality build *.egg-info stream/codec/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -66,10 +74,10 @@ $(bin)/python:
 
 $(VENV)/installed-demo: pyproject.toml constraints.txt $(sources) | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
-	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,trainer,demo]'
+	$(PIP) -c constraints.txt -e '.[cpu,trainer,demo]'
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt $(sources) | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
-	$(bin)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[cpu,openvino,trainer,int8-static,lora,demo,dev]'
+	$(PIP) -c constraints.txt -e '.[cpu,openvino,trainer,int8-static,lora,sweep,tracking,demo,notebooks,dev]'
 	@touch $@ $(VENV)/installed-demo

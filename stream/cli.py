@@ -4,6 +4,7 @@ A subcommand is loaded from the entry-point group `labelstream.commands` only wh
 therefore starts without the libraries of the trainer, and this package does not import the trainer.
 """
 
+import copy
 import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
@@ -12,13 +13,22 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from stream.commands.help import use_whole_names
 from stream.errors import LabelstreamError, UsageError, install_hint
+from stream.termination import end_process_after
 
 GROUP = "labelstream.commands"
+# The time for the threads of libraries, such as uploads to a tracker, after a command has ended.
+THREADS_GRACE_S = 15.0
+HUNG_THREAD = "a thread of a library did not end, so the process was killed; the command had ended"
 ORDER = [
     "demo",
     "train",
+    "sweep",
+    "augment",
     "export",
+    "evaluate",
+    "push",
     "verify",
     "predict",
     "bundles",
@@ -40,7 +50,13 @@ class Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         for found in entry_points(group=GROUP, name=cmd_name):
-            return _load(found)
+            command = _load(found)
+            # `main` reads the option from the arguments; the commands' functions have no such parameter.
+            debug = copy.copy(next(option for option in self.params if option.name == "debug"))
+            debug.expose_value = False
+            _accept_debug(command, debug)
+            use_whole_names(command)
+            return command
         return None
 
 
@@ -68,6 +84,13 @@ def _load(found: EntryPoint) -> Any:
     command = typer.main.get_command(loaded)
     command.name = found.name
     return command
+
+
+def _accept_debug(command: Any, option: Any) -> None:
+    """Add the option --debug to a command and its subcommands, so that it is accepted in any position."""
+    command.params.append(option)
+    for subcommand in getattr(command, "commands", {}).values():
+        _accept_debug(subcommand, option)
 
 
 app = typer.Typer(
@@ -101,6 +124,11 @@ def main() -> NoReturn:
     debug = "--debug" in sys.argv
     try:
         sys.exit(app(standalone_mode=True) or 0)
+    except SystemExit as exc:
+        # A message in place of a code ends the process with 1.
+        code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        end_process_after(THREADS_GRACE_S, code, HUNG_THREAD)
+        raise
     except LabelstreamError as exc:
         if debug:
             raise
@@ -123,4 +151,5 @@ def main() -> NoReturn:
             )
         )
         code = 1
+    end_process_after(THREADS_GRACE_S, code, HUNG_THREAD)
     sys.exit(code)

@@ -113,6 +113,17 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_MESSAGE_CHARS]}"
 
 
+def missing_module(message: str, error: ModuleNotFoundError, *extras: str) -> UsageError:
+    """Return the error for a library that is not installed.
+
+    Args:
+        message: what cannot be done without the library.
+        error: the error of the import.
+        extras: the extras that install it.
+    """
+    return UsageError(message, cause=f"the Python module {error.name} is missing", fix=install_hint(*extras))
+
+
 def install_hint(*extras: str) -> str:
     """Return the command that installs extras of this distribution, as the `fix` of an error.
 

@@ -36,7 +36,12 @@ from stream.errors import UsageError
 from stream.quarantine import parse_offsets
 
 ENV_PREFIX = "LABELSTREAM_"
-FOREIGN_ENV = ("LABELSTREAM_TEST_", "LABELSTREAM_REQUIRE_REAL", "LABELSTREAM_CONFIG")
+FOREIGN_ENV = (
+    "LABELSTREAM_TEST_",
+    "LABELSTREAM_REQUIRE_REAL",
+    "LABELSTREAM_CONFIG",
+    "LABELSTREAM_BUNDLE_CACHE",
+)
 
 DeliveryGuarantee = Literal["at_least_once"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
@@ -117,7 +122,9 @@ class Settings(BaseSettings):
     input_format: InputFormat = Field(
         "json", description="format of values without a content-type header; text is bare UTF-8"
     )
-    bundle: str = Field("", description="bundle of the model: a folder, or NAME or NAME@VERSION in the store")
+    bundle: str = Field(
+        "", description="bundle of the model: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME"
+    )
     bundle_store: Path = Field(Path("bundles"), description="folder with the bundles, as NAME/VERSION")
     require_signature: Path | None = Field(
         None, description="Ed25519 public key, PEM, that must have signed every bundle; default: none"

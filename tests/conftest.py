@@ -1,12 +1,16 @@
 """Fixtures for real components, started on first use, stopped and reported at the end of the run.
 
-After each test, components that the test stopped, killed or paused are revived for the next one.
+After each test, components that the test stopped, killed or paused are revived for the next one. Each worker
+of pytest-xdist starts its own components, so a test that stops one does not disturb the tests beside it.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 
@@ -15,6 +19,8 @@ from tests.real.components import (
     REQUIRE_VARIABLE,
     MissingComponentError,
     Notify,
+    add_components,
+    describe_components,
     library_versions,
     required,
     unavailable,
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from tests.page.browser import Chromium
     from tests.real.embedded import EmbeddedBroker
     from tests.real.kafka import ApacheKafka
+    from tests.real.mlflow import MlflowServer
     from tests.real.prometheus import PrometheusServer
     from tests.real.redis import RedisServer
     from tests.real.secured import SecuredKafka
@@ -43,6 +50,9 @@ class RunningComponent(Protocol):
 
 C = TypeVar("C", bound=RunningComponent)
 RUNNING = pytest.StashKey[dict[str, RunningComponent]]()
+COMPONENTS_KEY = "components"
+WAITING = ("broker", "contract", "fault", "observe")
+"""The folders whose tests spend most of their time waiting for brokers and workers."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,15 +67,24 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("labelstream")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Add the marker of each real component to the tests that use it, for `-m "not apache"`."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Add the marker of each real component to its tests, for `-m "not apache"`, and order the files.
+
+    Files that wait for a broker alternate with files that compute: processes of pytest-xdist share the CPUs.
+    """
     for item in items:
         names = getattr(item, "fixturenames", ())
         if "apache_kafka" in names or "secured_kafka" in names:
             item.add_marker("apache")
         if "redis_server" in names:
             item.add_marker("redis")
+    yield
+    files: dict[bool, dict[Path, list[pytest.Item]]] = {True: {}, False: {}}
+    for item in items:
+        files[item.path.parent.name in WAITING].setdefault(item.path, []).append(item)
+    waiting, computing = files[True].values(), files[False].values()
+    items[:] = [item for pair in zip_longest(waiting, computing) for file in pair for item in file or ()]
 
 
 def _component(config: pytest.Config, fixture: str, create: Callable[[Notify], C]) -> Iterator[C]:
@@ -157,6 +176,18 @@ def prometheus_server(request: pytest.FixtureRequest) -> "Iterator[PrometheusSer
     yield from _component(request.config, "prometheus_server", create)
 
 
+@pytest.fixture(scope="session")
+def mlflow_server(request: pytest.FixtureRequest) -> "Iterator[MlflowServer]":
+    """A real MLflow server with SQLite, from an environment of its own."""
+
+    def create(notify: Notify) -> "MlflowServer":
+        from tests.real.mlflow import MlflowServer
+
+        return MlflowServer(notify)
+
+    yield from _component(request.config, "mlflow_server", create)
+
+
 @pytest.fixture(scope="module")
 def chromium(request: pytest.FixtureRequest) -> "Iterator[Chromium]":
     """A real browser, per module because the thread has an event loop while the browser is running."""
@@ -183,6 +214,17 @@ def broker(request: pytest.FixtureRequest) -> "EmbeddedBroker | ApacheKafka":
 
 
 @pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """Restore the environment variables; a training in this process sets HF_HUB_OFFLINE, for example."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def _real_components(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     used = set(request.fixturenames)
@@ -192,6 +234,19 @@ def _real_components(request: pytest.FixtureRequest) -> Iterator[None]:
         if fixture in used:
             COMPONENTS[fixture].tests.add(request.node.nodeid)
             component.revive()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send the components of a worker of pytest-xdist to the main process."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[COMPONENTS_KEY] = describe_components()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add the components of a worker of pytest-xdist to the report."""
+    add_components(getattr(node, "workeroutput", {}).get(COMPONENTS_KEY, {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

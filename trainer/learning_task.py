@@ -7,7 +7,7 @@ from typing import Any
 from stream.bundle import HeadKind, MetadataColumn, SpanRules, TargetScale
 from trainer.config import TrainingConfig
 from trainer.data.examples import Data, Example, fit_metadata
-from trainer.data.labels import ordinal_values, tag_scheme
+from trainer.data.labels import ordinal_values
 from trainer.evaluation.evaluator import DecisionRule, Evaluator
 from trainer.export.bundle_source import InferenceConfig
 from trainer.model.encoding import Collator, Preprocessing, WindowDataset
@@ -112,7 +112,7 @@ def define_task(data: Data, train: Sequence[Example], config: TrainingConfig) ->
         target=fit_target_scale(train) if data.task == "regression" else None,
         metadata=fit_metadata(train, data.columns.metadata) if data.columns.metadata else None,
         windows=config.manifest_windows,
-        spans=SpanRules(scheme=tag_scheme(data.labels), subwords=config.subwords)
+        spans=SpanRules(scheme="bio" if data.marks_spans else "word", subwords=config.subwords)
         if data.task == "token"
         else None,
     )

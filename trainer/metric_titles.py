@@ -20,15 +20,22 @@ METRIC_TITLES = {
 """The title of each metric that output and model card show, by its name in metrics.json."""
 
 
+def shown_metrics(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the names of the metrics of one split that output and model card show.
+
+    With one label per row, micro-F1 is the accuracy and is left out.
+    """
+    hidden = "micro_f1" if metrics.get("accuracy") is not None else None
+    return [name for name in METRIC_TITLES if metrics.get(name) is not None and name != hidden]
+
+
 def format_metrics(metrics: Mapping[str, Any]) -> str:
     """Return the metrics of one split on one line, with their 95% intervals."""
     parts = []
-    for name, title in METRIC_TITLES.items():
-        if metrics.get(name) is None:
-            continue
+    for name in shown_metrics(metrics):
         ends = metrics.get("intervals", {}).get(name)
         interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
-        parts.append(f"{title} {metrics[name]:.3f}{interval}")
+        parts.append(f"{METRIC_TITLES[name]} {metrics[name]:.3f}{interval}")
     if at_half := metrics.get("at_half"):
         parts.append(f"macro-F1 with thresholds of 0.5 {at_half['macro_f1']:.3f}")
     return ", ".join(parts)

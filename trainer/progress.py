@@ -37,6 +37,8 @@ class Stages:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=console,
+            # In a notebook the bars are widgets, which a quiet console would not suppress.
+            disable=console.quiet,
         )
 
     def __enter__(self) -> Self:

@@ -8,21 +8,26 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from stream.bundle import Bundle, MetadataColumn, NumericColumn
+from stream.short_names import shorten_names
 from trainer.config import Recipe
 from trainer.data.duplicates import LeakReport, count_repeats
 from trainer.data.examples import SHARES, Data, Example, Splits, missing_shares
-from trainer.data.labels import tag_scheme
+from trainer.export.summary import variant_table
 from trainer.metric_titles import format_metrics
+from trainer.processes import process_count
 
 TRUNCATED_SHARE_TO_WARN = 0.05
 MAX_ROW_NUMBERS = 10
 MAX_LEAKS = 3
 MAX_CHARACTERS = 90
 BAR_CELLS = 24
+MIN_NAME_CELLS = 16
+FIGURE_CELLS = 54
+"""The terminal cells that the columns of figures take beside the labels."""
 
 
 def show_data(console: Console, data: Data) -> None:
@@ -46,11 +51,14 @@ def show_data(console: Console, data: Data) -> None:
     times = [example.time for example in data.examples if example.time]
     if times:
         console.print(f"  from {escape(min(times))} to {escape(max(times))}")
-    for missing, rows in (("text", data.no_text), ("label", data.no_label)):
+    skipped = (
+        ("without text", data.no_text),
+        ("without label", data.empty_labels),
+        ("whose label is not a number", data.no_number),
+    )
+    for description, rows in skipped:
         if rows:
-            console.print(
-                f"  [yellow]skipped: {len(rows)} rows without {missing}[/] (rows {_row_numbers(rows)})"
-            )
+            console.print(f"  [yellow]skipped: {len(rows)} rows {description}[/] (rows {_row_numbers(rows)})")
     repeated, conflicting = count_repeats(data.examples)
     if repeated:
         console.print(f"  {repeated} rows repeat an earlier text (ignoring case and white space)")
@@ -61,7 +69,7 @@ def show_data(console: Console, data: Data) -> None:
 
 def show_splits(console: Console, data: Data, splits: Splits) -> None:
     """Show for each split the rows per label, the spans or words per tag, or the distribution of numbers."""
-    table = _number_table(data, splits) if data.task == "regression" else _label_table(data, splits)
+    table = _number_table(data, splits) if data.task == "regression" else _label_table(console, data, splits)
     for column in table.columns[1:]:
         column.justify = "right"
     table.add_section()
@@ -81,19 +89,30 @@ def _row_numbers(rows: Sequence[int]) -> str:
     return ", ".join(map(str, rows[:MAX_ROW_NUMBERS])) + (", …" if len(rows) > MAX_ROW_NUMBERS else "")
 
 
-def _label_table(data: Data, splits: Splits) -> Table:
-    spans = data.task == "token" and tag_scheme(data.labels) == "bio"
+def _label_table(console: Console, data: Data, splits: Splits) -> Table:
+    spans = data.task == "token" and data.marks_spans
     counts = {name: Counter(_labels_or_types(getattr(splits, name), spans=spans)) for name in SHARES}
     totals = sum(counts.values(), Counter[str]())
     base = sum(splits.sizes.values()) if data.task != "token" else sum(totals.values())
     unit = "label" if data.task != "token" else "spans" if spans else "words"
-    table = Table(unit, "all", "share", *SHARES)
+    table = Table(_name_column(unit), "all", "share", *SHARES)
     labels = sorted(totals) if spans else data.labels
+    names = shorten_names(labels, _name_cells(console))
     for label in labels:
         split_counts = [counts[name][label] for name in SHARES]
         cells = [Text(str(count), style="" if count else "yellow") for count in split_counts]
-        table.add_row(Text(label), str(totals[label]), f"{totals[label] / max(1, base):.1%}", *cells)
+        table.add_row(Text(names[label]), str(totals[label]), f"{totals[label] / max(1, base):.1%}", *cells)
     return table
+
+
+def _name_column(title: str) -> Column:
+    """Return a column for names; one that does not fit continues on the next line instead of being cut."""
+    return Column(escape(title), overflow="fold")
+
+
+def _name_cells(console: Console, columns: int = 1) -> int:
+    """Return the width of a name in a table with several figures and this many columns of names."""
+    return max(MIN_NAME_CELLS, (console.width - FIGURE_CELLS) // columns)
 
 
 def _labels_or_types(examples: Sequence[Example], *, spans: bool) -> list[str]:
@@ -103,7 +122,7 @@ def _labels_or_types(examples: Sequence[Example], *, spans: bool) -> list[str]:
 
 
 def _number_table(data: Data, splits: Splits) -> Table:
-    table = Table(data.columns.label, "all", *SHARES)
+    table = Table(_name_column(data.columns.label), "all", *SHARES)
     examples = [splits.train + splits.validation + splits.test, splits.train, splits.validation, splits.test]
     numbers = [[e.target for e in column if isinstance(e.target, float)] for column in examples]
     for name, statistic in (("mean", np.mean), ("std", np.std), ("min", np.min), ("max", np.max)):
@@ -140,7 +159,7 @@ def show_metadata(console: Console, splits: Splits, columns: Sequence[MetadataCo
     """Show the type of each metadata column, its values, and the share of missing values in each split."""
     if not columns:
         return
-    table = Table("metadata", "type", "values", *(f"missing: {name}" for name in SHARES))
+    table = Table(_name_column("metadata"), "type", "values", *(f"missing: {name}" for name in SHARES))
     missing = {name: missing_shares(getattr(splits, name), columns) for name in SHARES}
     for index, column in enumerate(columns):
         if isinstance(column, NumericColumn):
@@ -192,14 +211,16 @@ def show_cost(
         precision: the precision of the arithmetic.
         trained: the share of the model's weights that are trained, from 0 to 1.
     """
-    steps = recipe.steps_per_epoch(rows)
-    size = recipe.batch_size * recipe.gradient_accumulation
+    processes = process_count()
+    steps, total = recipe.steps_per_epoch(rows, processes), recipe.total_steps(rows, processes)
+    size = recipe.batch_size * recipe.gradient_accumulation * processes
     part = "" if trained == 1 else f" ({trained:.1%} of its weights)"
+    epochs = f"{recipe.epochs} epochs of {steps} steps = " if recipe.max_steps is None else ""
+    evaluations = "evaluations" if recipe.evaluation.eval_steps else "epochs"
     console.print(
-        f"training {escape(base)}{part}: at most {recipe.epochs} epochs of {steps} steps = "
-        f"{recipe.epochs * steps} steps of {size} texts in {precision}, "
+        f"training {escape(base)}{part}: at most {epochs}{total} steps of {size} texts in {precision}, "
         f"[bold]about {_duration(seconds)}[/], learning rate {recipe.learning_rate:g}, seed {recipe.seed}; "
-        f"stops after {recipe.patience} epochs without improvement"
+        f"stops after {recipe.patience} {evaluations} without improvement"
     )
 
 
@@ -213,23 +234,37 @@ def show_per_label(console: Console, test: Mapping[str, Any]) -> None:
     """Show precision, recall and F1 of every label on the test split, and its most frequent confusion."""
     if "per_label" not in test:
         return
-    confusion = test.get("confusion")
+    confusion = most_confused(test["confusion_cells"]) if "confusion_cells" in test else None
     table = Table(
-        "label", "precision", "recall", "F1", "rows", *(["most confused with"] if confusion else [])
+        _name_column("label"),
+        "precision",
+        "recall",
+        "F1",
+        "rows",
+        *([_name_column("most confused with")] if confusion is not None else []),
     )
     for column in table.columns[1:5]:
         column.justify = "right"
-    labels = list(test["per_label"])
+    columns = 1 if confusion is None else 2
+    names = shorten_names(test["per_label"], _name_cells(console, columns))
+    labels = list(names.values())
     for at, (label, row) in enumerate(test["per_label"].items()):
         figures = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
-        wrong = [Text(_most_confused_with(labels, confusion, at))] if confusion else []
-        table.add_row(Text(label), *figures, str(row["support"]), *wrong)
+        wrong = [Text(_confused_with(labels, confusion.get(at)))] if confusion is not None else []
+        table.add_row(Text(names[label]), *figures, str(row["support"]), *wrong)
     console.print(table)
 
 
-def _most_confused_with(labels: Sequence[str], confusion: Sequence[Sequence[int]], at: int) -> str:
-    wrong = [(count, other) for other, count in enumerate(confusion[at]) if other != at and count]
-    most = max(wrong, default=None)
+def most_confused(cells: Sequence[tuple[int, int, int]]) -> dict[int, tuple[int, int]]:
+    """Return for each label number the rows and the number of the wrong label that it got most often."""
+    most: dict[int, tuple[int, int]] = {}
+    for actual, predicted, rows in cells:
+        if actual != predicted:
+            most[actual] = max(most.get(actual, (0, 0)), (rows, predicted))
+    return most
+
+
+def _confused_with(labels: Sequence[str], most: tuple[int, int] | None) -> str:
     return f"{labels[most[1]]} ({most[0]})" if most else ""
 
 
@@ -242,7 +277,7 @@ def _calibration(found: Mapping[str, Any]) -> str:
 
 
 def show_result(console: Console, bundle: Bundle, metrics: Mapping[str, Any]) -> None:
-    """Show the bundle, its scores, its parity with the trained model, and the next command."""
+    """Show the variants, the bundle, its scores, its parity with the trained model, and the next command."""
     test = metrics["test"]
     lines = [f"bundle     {bundle.reference}  {bundle.path}"]
     lines.append(f"test       {format_metrics(test)} on {test['rows']} rows")
@@ -254,6 +289,7 @@ def show_result(console: Console, bundle: Bundle, metrics: Mapping[str, Any]) ->
             f"(allowed {entry.parity.tolerance:g}), same label for {entry.parity.label_agreement:.1%} "
             f"of {entry.parity.rows} texts"
         )
+    console.print(variant_table(bundle.manifest))
     store = bundle.path.parent.parent
     where = "" if str(store) == "bundles" else f" --bundle-store {store}"
     lines.append(f"next       labelstream worker --bundle {bundle.manifest.name}{where}")

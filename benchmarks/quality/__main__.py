@@ -18,6 +18,7 @@ from benchmarks.quality.sets import SETS, QualitySet, Run
 from benchmarks.quality.training import FailedError, load_record, resolve_folders, train, train_command
 from benchmarks.speed.report import Section, merge, missing
 from stream.errors import LabelstreamError
+from stream.output_files import write_file
 
 REPORT = Path("docs/quality.md")
 KIND = "quality"
@@ -136,7 +137,7 @@ def write(report_file: Path, sections: dict[str, str]) -> None:
         for name in missing(document, order, KIND)
     }
     report_file.parent.mkdir(parents=True, exist_ok=True)
-    report_file.write_text(merge(document, placeholders | sections, order, KIND, TITLE), encoding="utf-8")
+    write_file(report_file, merge(document, placeholders | sections, order, KIND, TITLE).encode())
 
 
 def _runs(quality_set: QualitySet, *, quick: bool) -> list[Run]:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import orjson
 
 from benchmarks.quality.training import FailedError, run_command
-from trainer.evaluation.statistics import RESAMPLES, Weights, intervals, single_label_counts
+from trainer.evaluation.label_counts import single_label_counts
+from trainer.evaluation.statistics import RESAMPLES, Weights, intervals
 
 Numbers = npt.NDArray[np.int64]
 """Label numbers, int64 [rows]."""

@@ -15,7 +15,7 @@ import orjson
 from benchmarks.quality.sets import Options, QualitySet, Run
 from tests.real.machine import cpu_model, usable_cores, versions
 
-LIBRARIES = ("torch", "transformers", "onnxruntime", "openvino", "optimum-onnx", "scikit-learn")
+LIBRARIES = ("torch", "transformers", "onnxruntime", "openvino", "onnxscript", "scikit-learn")
 QUICK: Options = {"epochs": 1}
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.speed.context import Bench, NotRun, Options
 from benchmarks.speed.groups import GROUPS, TITLES
 from benchmarks.speed.report import Section, merge, missing
+from stream.output_files import write_file
 from tests.real.machine import provenance
 
 REPORT = Path("docs/benchmarks.md")
@@ -103,7 +104,7 @@ def write(report_file: Path, sections: dict[str, str]) -> None:
     order = list(GROUPS)
     placeholders = {name: f"## {TITLES[name]}\n\n{_placeholder(name)}" for name in missing(document, order)}
     report_file.parent.mkdir(parents=True, exist_ok=True)
-    report_file.write_text(merge(document, placeholders | sections, order), encoding="utf-8")
+    write_file(report_file, merge(document, placeholders | sections, order).encode())
 
 
 def _placeholder(name: str) -> str:

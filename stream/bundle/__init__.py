@@ -3,6 +3,8 @@
 These names are the public interface of the package.
 """
 
+from stream.bundle.files import file_digest
+from stream.bundle.hub_errors import import_hub
 from stream.bundle.manifest import (
     CategoricalColumn,
     HeadKind,
@@ -10,16 +12,19 @@ from stream.bundle.manifest import (
     MetadataColumn,
     NumericColumn,
     Parity,
+    RealRows,
     SpanRules,
     TargetScale,
     Task,
     VariantEntry,
+    Verdict,
     Windows,
 )
+from stream.bundle.mlflow_reference import import_mlflow
+from stream.bundle.parts import TOKENIZER_FILE
+from stream.bundle.references import is_reference
 from stream.bundle.store import (
-    TOKENIZER_FILE,
     Bundle,
-    file_digest,
     new_staging,
     open_bundle,
     publish,
@@ -29,6 +34,7 @@ from stream.bundle.store import (
 from stream.bundle.summary import (
     StoreEntry,
     compare_bundles,
+    describe_agreement,
     describe_bundle,
     entry_as_json,
     folder_size,
@@ -45,17 +51,23 @@ __all__ = [
     "MetadataColumn",
     "NumericColumn",
     "Parity",
+    "RealRows",
     "SpanRules",
     "StoreEntry",
     "TargetScale",
     "Task",
     "VariantEntry",
+    "Verdict",
     "Windows",
     "compare_bundles",
+    "describe_agreement",
     "describe_bundle",
     "entry_as_json",
     "file_digest",
     "folder_size",
+    "import_hub",
+    "import_mlflow",
+    "is_reference",
     "latest_version",
     "new_staging",
     "open_bundle",

@@ -19,6 +19,7 @@ MAX_MAGNITUDE = 1e30
 # Longer than the context of any encoder; the tokenizer and the warm-up allocate in proportion to it.
 MAX_TOKENS = 1_000_000
 MAX_NAMES = 1_000_000
+MAX_NAME_CHARS = 1_000
 MAX_COLUMNS = 10_000
 MAX_FILES = 10_000
 MAX_PATH_CHARS = 1_000
@@ -31,7 +32,8 @@ Magnitude = Annotated[float, Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE)]
 Scale = Annotated[float, Field(ge=1 / MAX_MAGNITUDE, le=MAX_MAGNITUDE)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
-Name = Annotated[str, Field(min_length=1, max_length=1_000, pattern=_PRINTABLE)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS, pattern=_PRINTABLE)]
+Tag = Annotated[str, Field(max_length=MAX_NAME_CHARS + 2, pattern=r"^(O|[BIES]-[^\x00-\x1f\x7f-\x9f]+)$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
@@ -9,7 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stream.bundle.fields import MANIFEST_FILE, SIGNATURE_FILE
+from stream.bundle.origin import read_origin
 from stream.errors import BundleError
+
+DOCUMENTS = ("README.md", "report.html")
+"""Files for people, which no loader reads: the Hub's pages change them, and a reader does not check them."""
 
 COPY_AGAIN = "copy the bundle again, or train it again; do not repair a version in place"
 EXPORT_AGAIN = "export the model again with this version of labelstream"
@@ -96,6 +101,12 @@ def check_digests(folder: Path, files: Mapping[str, str]) -> dict[str, FileStamp
     return stamps
 
 
+def file_digest(file: Path) -> str:
+    """Return `sha256:<hex>` of a file's content."""
+    with file.open("rb") as opened:
+        return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
+
+
 def check_stamps(folder: Path, stamps: Mapping[str, FileStamp]) -> None:
     """Check that no file was replaced or written since its stamp was taken.
 
@@ -119,13 +130,13 @@ def check_nothing_unlisted(folder: Path, files: Mapping[str, str]) -> None:
     """Check that the manifest lists every file of the folder.
 
     Names that begin with a dot are exempt: no loader picks them up, and file systems and desktops create
-    them. A loader could read any other file without a digest check.
+    them. The documents for people are exempt too. A loader could read any other file without a digest check.
 
     Raises:
         BundleError: the folder has a file that is not listed, or a link to a folder outside.
     """
     for name in _visible_files(folder):
-        if name not in files and name not in (MANIFEST_FILE, SIGNATURE_FILE):
+        if name not in files and name not in (MANIFEST_FILE, SIGNATURE_FILE, *DOCUMENTS):
             raise BundleError(
                 f"{name} in the bundle {folder} is not covered by a digest",
                 cause=f"{MANIFEST_FILE} does not list it under files",
@@ -138,7 +149,9 @@ def changed(folder: Path, name: str) -> BundleError:
     return BundleError(
         f"{name} in the bundle {folder} was changed",
         cause=f"its SHA-256 differs from the one in {MANIFEST_FILE}",
-        fix=COPY_AGAIN,
+        fix=f"remove the damaged download, then start again: rm -r {shlex.quote(str(folder))}"
+        if read_origin(folder)
+        else COPY_AGAIN,
     )
 
 

@@ -19,18 +19,42 @@ from stream.bundle.fields import (
     Probability,
     RelativePath,
     Scale,
+    Tag,
     check_distinct,
 )
 
 Task = Literal["single-label", "multi-label", "regression", "pair", "token"]
 HeadKind = Literal["single-label", "multi-label", "regression", "token"]
 Precision = Literal["fp32", "fp16", "int8", "bf16"]
+Verdict = Literal["passed", "undecided", "refused"]
 
 SCHEMA_VERSION: Literal[1] = 1
 # Trained temperatures lie between 0.1 and 10. Far smaller ones turn finite logits into infinite ones.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
 MAX_WINDOWS = 10_000
 FILE_NAME = MANIFEST_FILE
+# Room for a million labels. A parsed manifest takes several times its size in memory.
+MAX_MANIFEST_BYTES = 64 * 2**20
+
+
+class RealRows(BaseModel):
+    """The agreement on the real rows of the reference: the validation rows, and training rows after them.
+
+    Attributes:
+        rows: the number of real rows.
+        decisions: the number of their decisions: rows, tokens, or rows times labels.
+        label_agreement: the share of equal decisions.
+        interval: the 95% confidence interval of this share, low and high end.
+        min_label_agreement: the required share.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    rows: Count
+    decisions: Count
+    label_agreement: Probability
+    interval: tuple[Probability, Probability]
+    min_label_agreement: Probability
 
 
 class Parity(BaseModel):
@@ -46,11 +70,15 @@ class Parity(BaseModel):
         label_agreement: the share of equal decisions, 0 to 1.
         min_label_agreement: the required share of equal decisions.
         validation_agreement: the share of equal decisions among the validation rows of the reference.
+        real: the agreement on all real rows, for a variant with a required share of them.
         metric_loss: the decrease of the task's metric on the validation rows of the reference.
         max_metric_loss: the permitted decrease of the metric.
         close_rows: the reference rows with a decision that is closer to its border than twice the measured
             difference.
         device: the device of the measurement.
+        verdict: the result of the check at export; undecided if the rows were too few to pass or refuse the
+            variant. None in bundles of earlier versions.
+        accepted_by_user: True if the variant did not pass and was published at the request of the user.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -61,10 +89,13 @@ class Parity(BaseModel):
     label_agreement: float = Field(ge=0, le=1)
     min_label_agreement: float = Field(ge=0, le=1)
     validation_agreement: float | None = Field(default=None, ge=0, le=1)
+    real: RealRows | None = None
     metric_loss: float | None = None
     max_metric_loss: float | None = Field(default=None, ge=0)
     close_rows: list[Count] | None = Field(default=None, max_length=MAX_NAMES)
     device: Name | None = None
+    verdict: Verdict | None = None
+    accepted_by_user: bool = False
 
 
 class VariantEntry(BaseModel):
@@ -145,15 +176,25 @@ class SpanRules(BaseModel):
     """The rules by which token labels become spans.
 
     Attributes:
-        scheme: `bio` joins B-X and I-X to spans of type X; `word` makes every word a span with its label as
-            the type, as for part-of-speech tags.
+        scheme: `bio` joins B-X and I-X to spans of type X; `bioes` does the same with `tags`, where E-X ends
+            a span and S-X is a whole span; `word` makes every word a span with its label as the type, as for
+            part-of-speech tags.
         subwords: `first` gives a word the label of its first sub-word, `all` labels every sub-word.
+        tags: for `bioes` the tag of each label, in the order of the labels; labels with the tag O, such as
+            [PAD], mark no span.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
-    scheme: Literal["bio", "word"] = "bio"
+    scheme: Literal["bio", "bioes", "word"] = "bio"
     subwords: Literal["first", "all"] = "first"
+    tags: list[Tag] | None = Field(default=None, max_length=MAX_NAMES)
+
+    @model_validator(mode="after")
+    def _check_tags(self) -> Self:
+        if (self.scheme == "bioes") != (self.tags is not None):
+            raise ValueError("tags belong to the scheme bioes")
+        return self
 
 
 class Manifest(BaseModel):
@@ -170,6 +211,7 @@ class Manifest(BaseModel):
         metadata: the columns that the model reads in addition to the text, in the graph's order.
         windows: the windows of long texts; None if they are truncated.
         spans: the rules for spans, for the task `token`.
+        skipped_variants: the variants that the export left out, with the reason.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -192,6 +234,7 @@ class Manifest(BaseModel):
     windows: Windows | None = None
     spans: SpanRules | None = None
     variants: dict[Name, VariantEntry] = Field(min_length=1, max_length=100)
+    skipped_variants: dict[Name, Name] = Field(default_factory=dict, max_length=100)
     files: dict[RelativePath, Digest] = Field(
         default_factory=dict, max_length=MAX_FILES, description="path in the bundle -> sha256:<hex>"
     )
@@ -222,10 +265,14 @@ class Manifest(BaseModel):
             raise ValueError("values must name one number for each label")
         if self.thresholds is not None and set(self.thresholds) != set(self.labels):
             raise ValueError("thresholds must name one number for each label")
+        if self.spans is not None and self.spans.tags and len(self.spans.tags) != len(self.labels):
+            raise ValueError("spans.tags must name one tag for each label")
         if self.task == "regression" and len(self.labels) != 1:
             raise ValueError("a regression has one label: the name of the measured quantity")
         if self.windows is not None and self.windows.stride >= self.max_length:
             raise ValueError("windows.stride must be less than max_length")
+        if "fp32" in self.variants and self.variants["fp32"].parity.accepted_by_user:
+            raise ValueError("fp32 must pass its parity check; no user can accept it")
         if self.task == "token" and self.takes_pair:
             raise ValueError("token classification takes one text")
         if self.windows is not None and self.takes_pair:
@@ -233,6 +280,10 @@ class Manifest(BaseModel):
                 "a bundle with windows reads one text; a pair is truncated, the longer text first"
             )
         return self
+
+    def is_accepted_by_user(self, variant: str) -> bool:
+        """Return True if a variant did not pass its parity check and was published at the user's request."""
+        return variant in self.variants and self.variants[variant].parity.accepted_by_user
 
     @property
     def head(self) -> HeadKind:

@@ -1,4 +1,4 @@
-"""Signatures of bundles: Ed25519 over the bytes of the manifest, whose digests cover all other files.
+"""Signatures of bundles: Ed25519 over the bytes of the manifest, whose digests cover all files that are read.
 
 The signature file holds the 64 bytes of the signature, so that OpenSSL can create and check it too. Only the
 optional library `cryptography` computes signatures, and it is imported on use.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from stream.bundle.fields import MANIFEST_FILE, SIGNATURE_FILE
 from stream.bundle.files import open_regular
 from stream.errors import BundleError, UsageError, install_hint
+from stream.output_files import write_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -35,15 +36,7 @@ def write_signature(folder: Path, manifest: bytes, private_key: Path) -> None:
         UsageError: the key cannot be read, the folder cannot be written, or `cryptography` is not installed.
     """
     signature = _load_private(private_key).sign(manifest)
-    file = folder / SIGNATURE_FILE
-    temporary = folder / f".{SIGNATURE_FILE}.{os.getpid()}"
-    try:
-        temporary.write_bytes(signature)
-        temporary.replace(file)
-    except OSError as exc:
-        raise UsageError(
-            f"cannot write {file}", cause=exc.strerror or str(exc), fix="sign it where the store is writable"
-        ) from None
+    write_file(folder / SIGNATURE_FILE, signature, fix="sign it where the store is writable")
 
 
 def check_signature(folder: Path, manifest: bytes, public_key: Path) -> None:

@@ -2,10 +2,10 @@
 
 import hashlib
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from secrets import token_hex
 
 from pydantic import ValidationError
 
@@ -17,18 +17,20 @@ from stream.bundle.files import (
     check_digests,
     check_nothing_unlisted,
     check_stamps,
+    file_digest,
     file_stamp,
     open_regular,
 )
 from stream.bundle.graph_check import check_graphs
-from stream.bundle.manifest import FILE_NAME, Manifest
+from stream.bundle.manifest import FILE_NAME, MAX_MANIFEST_BYTES, Manifest
+from stream.bundle.origin import read_origin
+from stream.bundle.parts import Parts, files_of, required_files
+from stream.bundle.references import bundle_cache, is_reference, resolve_reference
 from stream.bundle.signature import check_signature, write_signature
-from stream.bundle.versions import LATEST, latest_version, promote, write_durably
-from stream.errors import BundleError
+from stream.bundle.versions import LATEST, latest_version, promote
+from stream.errors import BundleError, UsageError
+from stream.output_files import sync, write_file
 
-TOKENIZER_FILE = "tokenizer.json"
-# Room for a million labels. A parsed manifest takes several times its size in memory.
-MAX_MANIFEST_BYTES = 64 * 2**20
 MAX_MEMBER_CHARS = 200
 
 
@@ -41,12 +43,14 @@ class Bundle:
         manifest: the parsed manifest.
         digest: `sha256:<hex>` of the manifest's bytes, which identifies the exact model.
         stamps: the stamp of each verified file; empty if the files were not verified.
+        origin: for a downloaded bundle the reference with its exact revision, such as hf://OWNER/NAME@COMMIT.
     """
 
     path: Path
     manifest: Manifest
     digest: str
     stamps: Mapping[str, FileStamp] = field(default_factory=dict, compare=False, repr=False)
+    origin: str = ""
 
     @property
     def short_digest(self) -> str:
@@ -73,6 +77,17 @@ class Bundle:
             raise changed(self.path, name)
         return content
 
+    def read_manifest(self) -> bytes:
+        """Return the bytes of the manifest, which have the digest of the bundle.
+
+        Raises:
+            BundleError: the manifest was changed since the bundle was opened.
+        """
+        raw = _read_manifest(self.path)
+        if f"sha256:{hashlib.sha256(raw).hexdigest()}" != self.digest:
+            raise changed(self.path, FILE_NAME)
+        return raw
+
     def check_unchanged(self) -> None:
         """Check that no verified file was replaced or written since, for a file that a library has opened.
 
@@ -82,11 +97,17 @@ class Bundle:
         check_stamps(self.path, self.stamps)
 
 
-def resolve(spec: str, store: Path) -> Path:
-    """Return the folder of a bundle, given as a folder, NAME or NAME@VERSION.
+def resolve(spec: str, store: Path, parts: Parts = "worker") -> Path:
+    """Return the folder of a bundle, given as a folder, NAME, NAME@VERSION or a reference.
+
+    Args:
+        spec: the bundle.
+        store: the bundle store.
+        parts: the files to download if the bundle is a reference.
 
     Raises:
-        BundleError: the bundle does not exist.
+        BundleError: the bundle does not exist, or cannot be downloaded.
+        UsageError: the reference is malformed, or the library that downloads it is not installed.
     """
     if not spec:
         raise BundleError(
@@ -94,6 +115,8 @@ def resolve(spec: str, store: Path) -> Path:
             cause="the setting bundle is empty",
             fix="set --bundle NAME, or train a bundle: labelstream train DATA --name NAME",
         )
+    if (downloaded := resolve_reference(spec, bundle_cache(), parts)) is not None:
+        return downloaded
     name, _, version = spec.partition("@")
     try:
         if os.path.lexists(Path(spec) / FILE_NAME):
@@ -126,13 +149,21 @@ def read_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:
     return _parse(path, _read_manifest(path))
 
 
-def open_bundle(spec: str | Path, store: Path = Path("bundles"), *, public_key: Path | None = None) -> Bundle:
+def open_bundle(
+    spec: str | Path,
+    store: Path = Path("bundles"),
+    *,
+    public_key: Path | None = None,
+    weights: bool = True,
+) -> Bundle:
     """Read a bundle, and verify each of its files and graphs.
 
     Args:
-        spec: the path of the bundle, its NAME or NAME@VERSION.
+        spec: the path of the bundle, its NAME or NAME@VERSION, or a reference such as hf://OWNER/NAME.
         store: the bundle store.
         public_key: the PEM file of the Ed25519 key that must have signed the bundle; None for any bundle.
+        weights: whether to verify the PyTorch weights, `*.safetensors`. A worker does not read them: without
+            this check it starts sooner, also from a copy that lacks them.
 
     Raises:
         BundleError: the bundle does not exist, its manifest cannot be read, its signature is missing or
@@ -140,11 +171,12 @@ def open_bundle(spec: str | Path, store: Path = Path("bundles"), *, public_key: 
             manifest.
         UsageError: the public key cannot be read.
     """
-    path = resolve(str(spec), store)
+    parts: Parts = "all" if weights else "worker"
+    path = resolve(str(spec), store, parts)
     raw = _read_manifest(path)
     if public_key is not None:
         check_signature(path, raw, public_key)
-    return _verified(path, raw)
+    return _verified(path, raw, parts)
 
 
 def sign_bundle(spec: str | Path, private_key: Path, store: Path = Path("bundles")) -> Bundle:
@@ -157,8 +189,14 @@ def sign_bundle(spec: str | Path, private_key: Path, store: Path = Path("bundles
 
     Raises:
         BundleError: the bundle does not exist or is not intact.
-        UsageError: the key cannot be read, or the signature cannot be written.
+        UsageError: the key cannot be read, the signature cannot be written, or the bundle is a reference.
     """
+    if is_reference(str(spec)):
+        raise UsageError(
+            f"{spec} cannot be signed",
+            cause="the signature would be written to the cache of downloads only",
+            fix="sign the bundle in your store, then push it again: labelstream bundles sign NAME@VERSION",
+        )
     path = resolve(str(spec), store)
     raw = _read_manifest(path)
     bundle = _verified(path, raw)
@@ -166,19 +204,20 @@ def sign_bundle(spec: str | Path, private_key: Path, store: Path = Path("bundles
     return bundle
 
 
-def _verified(path: Path, raw: bytes) -> Bundle:
+def _verified(path: Path, raw: bytes, parts: Parts = "all") -> Bundle:
     bundle = _parse(path, raw)
     manifest = bundle.manifest
-    needed = [TOKENIZER_FILE, *(entry.file for entry in manifest.variants.values())]
-    if unlisted := [name for name in needed if name not in manifest.files]:
+    if unlisted := [name for name in required_files(manifest) if name not in manifest.files]:
         raise BundleError(
             f"{unlisted[0]} in the bundle {path} is not covered by a digest",
             cause=f"{FILE_NAME} does not list it under files",
             fix=EXPORT_AGAIN,
         )
-    stamps = check_digests(path, manifest.files)
+    checked = files_of(manifest, parts)
+    stamps = check_digests(path, checked)
     check_nothing_unlisted(path, manifest.files)
-    check_graphs(path, manifest)
+    # A graph may read no file whose digest is not checked.
+    check_graphs(path, manifest.model_copy(update={"files": checked}))
     return replace(bundle, stamps=stamps)
 
 
@@ -202,7 +241,8 @@ def _parse(path: Path, raw: bytes) -> Bundle:
         raise BundleError(
             f"the manifest {path / FILE_NAME} is not valid", cause=_describe(exc), fix=EXPORT_AGAIN
         ) from None
-    return Bundle(path, manifest, f"sha256:{hashlib.sha256(raw).hexdigest()}")
+    digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    return Bundle(path, manifest, digest, origin=read_origin(path))
 
 
 def _describe(exc: ValidationError) -> str:
@@ -212,17 +252,11 @@ def _describe(exc: ValidationError) -> str:
     return f"{member or 'the file'}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def file_digest(file: Path) -> str:
-    """Return `sha256:<hex>` of a file's content."""
-    with file.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
-
-
 def publish(staging: Path, manifest: Manifest, store: Path) -> Bundle:
     """Publish a folder of files as the next version of a bundle, and make that version the latest.
 
     Publishing is atomic: the manifest is written into the staging folder, the folder is renamed into the
-    store, and `latest` is then replaced atomically.
+    store, and `latest` is then replaced atomically. All files are on disk before the folder is renamed.
 
     Args:
         staging: a folder on the same file system as the store; it is moved.
@@ -230,7 +264,9 @@ def publish(staging: Path, manifest: Manifest, store: Path) -> Bundle:
         store: the bundle store.
 
     Raises:
-        BundleError: other processes took every version number that was tried.
+        BundleError: the manifest is larger than readers accept, or other processes took every version number
+            that was tried.
+        UsageError: the manifest or `latest` cannot be written.
     """
     home = store / manifest.name
     home.mkdir(parents=True, exist_ok=True)
@@ -239,18 +275,21 @@ def publish(staging: Path, manifest: Manifest, store: Path) -> Bundle:
         for file in sorted(staging.rglob("*"))
         if file.is_file() and file.name not in (FILE_NAME, SIGNATURE_FILE)
     }
+    for path in staging.rglob("*"):
+        sync(path)
     for _ in range(100):
         taken = [int(p.name) for p in home.iterdir() if p.name.isdigit()]
         version = str(max(taken, default=0) + 1)
         complete = manifest.model_copy(update={"version": version, "files": files})
-        write_durably(staging / FILE_NAME, complete.model_dump_json(indent=2, exclude_none=True) + "\n")
+        _write_manifest(staging, complete)
         try:
             staging.rename(home / version)
         except OSError:
             if (home / version).exists():
                 continue
             raise
-        promote(home, version)
+        sync(home)
+        _promote_published(home, version)
         return open_bundle(home / version)
     raise BundleError(
         f"no version of {manifest.name} could be added",
@@ -259,9 +298,33 @@ def publish(staging: Path, manifest: Manifest, store: Path) -> Bundle:
     )
 
 
+def _promote_published(home: Path, version: str) -> None:
+    try:
+        promote(home, version)
+    except UsageError as exc:
+        published = f"{home.name}@{version}"
+        raise UsageError(
+            f"{published} is complete, but it is not the latest version",
+            cause=f"{exc.message}: {exc.cause}",
+            fix=f"free some space in {home} and make it writable, then run: "
+            f"labelstream bundles promote {published} --bundle-store {home.parent}",
+        ) from None
+
+
 def new_staging(store: Path, name: str) -> Path:
     """Create an empty folder next to the versions of `name`, to be filled and passed to `publish`."""
-    staging = store / name / f".staging-{os.getpid()}"
-    shutil.rmtree(staging, ignore_errors=True)
+    # Process ids are not unique: containers that share a store have the same ones.
+    staging = store / name / f".staging-{token_hex(8)}"
     staging.mkdir(parents=True)
     return staging
+
+
+def _write_manifest(staging: Path, manifest: Manifest) -> None:
+    content = f"{manifest.model_dump_json(indent=2, exclude_none=True)}\n".encode()
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise BundleError(
+            f"the bundle {manifest.name} cannot be published",
+            cause=f"its manifest has {len(content):,} bytes; the limit is {MAX_MANIFEST_BYTES:,}",
+            fix="use fewer or shorter labels, and fewer categories of metadata",
+        )
+    write_file(staging / FILE_NAME, content)

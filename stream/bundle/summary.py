@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stream.bundle.manifest import Manifest
+from stream.bundle.manifest import Manifest, Parity
 from stream.bundle.store import Bundle, read_bundle
 from stream.bundle.versions import LATEST, latest_version, versions
 
@@ -93,12 +93,26 @@ def headline(manifest: Manifest) -> tuple[str, float] | None:
     return None
 
 
+def describe_agreement(parity: Parity) -> str:
+    """Return the share of equal decisions with their number; of the real rows with its 95% interval."""
+    real = parity.real
+    if real is None:
+        return f"{parity.label_agreement:.2%} of {parity.rows} decisions"
+    low, high = real.interval
+    among = "" if real.rows == real.decisions else f" in {real.rows} rows"
+    return (
+        f"{real.label_agreement:.2%} of {real.decisions} decisions{among} "
+        f"(95% interval {low:.1%} to {high:.1%})"
+    )
+
+
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
     """Return the manifest of a bundle as JSON-ready data, without the digests of its files."""
     fields = bundle.manifest.model_dump(mode="json", exclude_none=True, exclude={"files"})
     return {
         "reference": bundle.reference,
         "path": str(bundle.path),
+        **({"origin": bundle.origin} if bundle.origin else {}),
         "digest": bundle.digest,
         "size_bytes": folder_size(bundle.path),
         **fields,
@@ -113,10 +127,11 @@ def compare_bundles(before: Bundle, after: Bundle) -> dict[str, Any]:
         [before, after], with null for a missing value.
     """
     old, new = before.manifest, after.manifest
+    old_labels, new_labels = set(old.labels), set(new.labels)
     labels: dict[str, Any] = {
-        "added": [label for label in new.labels if label not in old.labels],
-        "removed": [label for label in old.labels if label not in new.labels],
-        "reordered": set(old.labels) == set(new.labels) and old.labels != new.labels,
+        "added": [label for label in new.labels if label not in old_labels],
+        "removed": [label for label in old.labels if label not in new_labels],
+        "reordered": old_labels == new_labels and old.labels != new.labels,
     }
     found = {
         "labels": {name: value for name, value in labels.items() if value},
@@ -169,5 +184,6 @@ def _variants(manifest: Manifest) -> dict[str, Any]:
             ("device", entry.device),
             ("max_abs_logit_diff", entry.parity.max_abs_logit_diff),
             ("label_agreement", entry.parity.label_agreement),
+            ("accepted_by_user", entry.parity.accepted_by_user),
         )
     }

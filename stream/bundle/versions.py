@@ -1,9 +1,9 @@
 """The latest version of a bundle and the history of latest versions; versions themselves never change."""
 
-import os
 from pathlib import Path
 
 from stream.errors import BundleError
+from stream.output_files import write_file
 
 LATEST = "latest"
 HISTORY = "history"
@@ -115,14 +115,4 @@ def _history(home: Path) -> list[str]:
 
 
 def _replace(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    write_durably(temporary, text)
-    temporary.replace(file)
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write a small file and flush it to disk, so that it survives a crash."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    write_file(file, text.encode("ascii"), fix="make the folder writable for you, or use another store")

@@ -7,14 +7,19 @@ import typer
 
 from stream.bundle import open_bundle, sign_bundle
 
-BundleArgument = Annotated[
-    str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+Downloadable = Annotated[
+    str,
+    typer.Argument(
+        help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
+    ),
 ]
 StoreOption = Annotated[Path, typer.Option(help="Folder with the bundles.")]
 
 
 def sign(
-    bundle: BundleArgument,
+    bundle: Annotated[
+        str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+    ],
     *,
     key: Annotated[Path, typer.Option(help="Ed25519 private key, PEM.", metavar="PRIVATE_KEY.pem")],
     bundle_store: StoreOption = Path("bundles"),
@@ -35,7 +40,7 @@ def sign(
 
 
 def verify(
-    bundle: BundleArgument,
+    bundle: Downloadable,
     *,
     key: Annotated[Path, typer.Option(help="Ed25519 public key, PEM.", metavar="PUBLIC_KEY.pem")],
     bundle_store: StoreOption = Path("bundles"),

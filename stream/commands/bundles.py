@@ -9,7 +9,7 @@ import orjson
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from stream.bundle import (
@@ -17,6 +17,7 @@ from stream.bundle import (
     Manifest,
     StoreEntry,
     compare_bundles,
+    describe_agreement,
     describe_bundle,
     entry_as_json,
     folder_size,
@@ -31,13 +32,19 @@ from stream.commands.terminal import table_console
 from stream.errors import UsageError
 
 DATE = slice(0, 16)
-# A bundle can have hundreds of metrics, one for each label; --json prints all.
+# A bundle can have thousands of labels; --json prints all.
 MAX_METRICS = 20
+MAX_LABELS = 50
+MAX_VALUE_CHARS = 2000
+MORE = "more; --json prints all"
 
 Store = Annotated[Path, typer.Option(help="Folder with the bundles.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Spec = Annotated[
-    str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+    str,
+    typer.Argument(
+        help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
+    ),
 ]
 
 app = typer.Typer(
@@ -66,7 +73,9 @@ def list_bundles(*, bundle_store: Store = Path("bundles"), json: Json = False) -
         _line(f"no bundles in {bundle_store}/; to create one: labelstream train DATA --name NAME")
         return
     table = Table(
-        "name", "latest", "versions", "task", "labels", "size", "created", "metric", box=SIMPLE_HEAD
+        *(Column("name", overflow="fold"), "latest", "versions", "task"),
+        *("labels", "size", "created", "metric"),
+        box=SIMPLE_HEAD,
     )
     for entry in found:
         table.add_row(*map(Text, _cells(entry)))
@@ -154,8 +163,12 @@ def _print_identity(bundle: Bundle, latest: str | None) -> None:
 
 def _print_settings(bundle: Bundle) -> None:
     manifest, values = bundle.manifest, describe_bundle(bundle)
+    if bundle.origin:
+        _line(f"origin        {bundle.origin}")
     _line(f"created       {values['created_at']}")
-    _line(f"task          {manifest.task}, {len(manifest.labels)} labels: {', '.join(manifest.labels)}")
+    labels = [*manifest.labels[:MAX_LABELS]]
+    labels += [f"{more:,} {MORE}"] if (more := len(manifest.labels) - MAX_LABELS) > 0 else []
+    _line(f"task          {manifest.task}, {len(manifest.labels)} labels: {', '.join(labels)}")
     for name in ("max_length", "temperature", "abstain_below", "values", "thresholds", "target", "windows"):
         if values.get(name) is not None:
             _line(f"{name.ljust(13)} {_plain(values[name])}")
@@ -165,7 +178,14 @@ def _print_settings(bundle: Bundle) -> None:
 
 def _print_variants(manifest: Manifest) -> None:
     table = Table(
-        "variant", "device", "size", "largest logit difference", "tolerance", "agreement", box=SIMPLE_HEAD
+        "variant",
+        "device",
+        "size",
+        "largest logit difference",
+        "tolerance",
+        "agreement",
+        "parity check",
+        box=SIMPLE_HEAD,
     )
     for name, entry in manifest.variants.items():
         parity = entry.parity
@@ -176,8 +196,14 @@ def _print_variants(manifest: Manifest) -> None:
             f"{parity.max_abs_logit_diff:.2e}",
             f"{parity.tolerance:g}",
             f"{parity.label_agreement:.2%}",
+            f"{parity.verdict}, accepted" if parity.accepted_by_user else parity.verdict or "",
         )
     table_console().print(table)
+    for name, entry in manifest.variants.items():
+        if entry.parity.real is not None:
+            _line(f"real texts    {name}: same decision for {describe_agreement(entry.parity)}")
+    for name, reason in manifest.skipped_variants.items():
+        _line(f"left out      {name}: {reason}")
 
 
 def _print_metrics(manifest: Manifest) -> None:
@@ -188,16 +214,18 @@ def _print_metrics(manifest: Manifest) -> None:
 
 
 def _print_label_changes(labels: Mapping[str, Any]) -> None:
-    for label in labels.get("added", ()):
-        _line(f"labels    + {label}")
-    for label in labels.get("removed", ()):
-        _line(f"labels    - {label}")
+    for mark, name in (("+", "added"), ("-", "removed")):
+        changed = labels.get(name, ())
+        for label in changed[:MAX_LABELS]:
+            _line(f"labels    {mark} {label}")
+        if (more := len(changed) - MAX_LABELS) > 0:
+            _line(f"labels    {mark} {more:,} {MORE}")
     if labels.get("reordered"):
         _line("labels    in a different order")
 
 
 def _print_value_changes(differences: Mapping[str, Any], old: str, new: str) -> None:
-    table = Table("", "", old, new, box=SIMPLE_HEAD)
+    table = Table("", Column(overflow="fold"), old, new, box=SIMPLE_HEAD)
     for part in ("settings", "metrics", "variants"):
         for name, (before, after) in differences.get(part, {}).items():
             table.add_row(*map(Text, (part, name, _plain(before), _plain(after))))
@@ -233,7 +261,11 @@ def _size(count: int) -> str:
 def _plain(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else _json(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = value if isinstance(value, str) else _json(value)
+    more = len(text) - MAX_VALUE_CHARS
+    return f"{text[:MAX_VALUE_CHARS]}… {more:,} characters {MORE}" if more > 0 else text
 
 
 def _json(value: Any) -> str:

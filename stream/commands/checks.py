@@ -169,11 +169,14 @@ def _bundle(settings: Settings) -> Iterator[CheckResult]:
     from stream.classify import check_servable
 
     for spec in dict.fromkeys(route.bundle for route in settings.effective_routes):
-        bundle = open_bundle(spec, settings.bundle_store, public_key=settings.require_signature)
+        bundle = open_bundle(
+            spec, settings.bundle_store, public_key=settings.require_signature, weights=False
+        )
         check_servable(bundle.manifest)
         content = f"{bundle.manifest.task}, {len(bundle.manifest.labels)} labels"
+        content += f", {bundle.origin}" if bundle.origin else ""
         yield CheckResult(
-            "bundle", "ok", f"{bundle.reference}: {content}, {len(bundle.manifest.files)} digests match"
+            "bundle", "ok", f"{bundle.reference}: {content}, {len(bundle.stamps)} digests match"
         )
 
 
@@ -185,7 +188,9 @@ def _device(settings: Settings) -> Iterator[CheckResult]:
     available = f"available: {', '.join(usable_devices())}"
     for spec, wanted in dict.fromkeys((r.bundle, r.variant) for r in settings.effective_routes):
         try:
-            bundle = open_bundle(spec, settings.bundle_store, public_key=settings.require_signature)
+            bundle = open_bundle(
+                spec, settings.bundle_store, public_key=settings.require_signature, weights=False
+            )
         except LabelstreamError:
             yield CheckResult("device", "ok", f"{available}; the choice depends on the bundle")
             continue

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from stream.bundle import Manifest
@@ -19,8 +19,8 @@ from stream.classify import (
     probabilities,
     texts_of,
 )
-from stream.commands.terminal import printable
 from stream.runtime import Logits
+from stream.short_names import printable
 from stream.worker.route_model import OpenModel
 
 PIPE_COLUMNS = 200
@@ -90,7 +90,8 @@ def _scores(manifest: Manifest, logits: Sequence[Logits]) -> RenderableType:
     pooling = manifest.windows.pooling if manifest.windows else "mean"
     pooled = pool_logits(np.stack(logits), pooling) if len(logits) > 1 else logits[0]
     label_probabilities = probabilities(manifest, pooled)
-    table = Table("id", "label", "logit", box=SIMPLE_HEAD)
+    # A label that does not fit continues on the next line: cut labels could look alike.
+    table = Table("id", Column("label", overflow="fold"), "logit", box=SIMPLE_HEAD)
     if label_probabilities is not None:
         table.add_column("probability")
     if manifest.thresholds:
@@ -112,7 +113,8 @@ def _scores(manifest: Manifest, logits: Sequence[Logits]) -> RenderableType:
 def _tags(manifest: Manifest, tokens: RowTokens, logits: Logits) -> RenderableType:
     tag_probabilities = probabilities(manifest, logits[: len(tokens)])
     assert tag_probabilities is not None, "tags have probabilities"
-    table = Table("token", "id", "characters", "tag", "logit", "probability", box=SIMPLE_HEAD)
+    tag_column = Column("tag", overflow="fold")
+    table = Table("token", "id", "characters", tag_column, "logit", "probability", box=SIMPLE_HEAD)
     best = tag_probabilities.argmax(axis=1).tolist()
     columns = zip(tokens.tokens, tokens.ids, tokens.offsets, tokens.special_tokens_mask, strict=True)
     for at, (token, number, (start, end), special) in enumerate(columns):

@@ -29,11 +29,11 @@ REPEATABLE = ("quarantine",)
 # The placeholders of settings with a last word that describes the value poorly; the default is the last word.
 METAVARS = {
     "s": "SECONDS",
-    "ms": "MILLISECONDS",
+    "ms": "MS",
     "at": "OFFSET",
     "texts": "BOOL",
     "store": "FOLDER",
-    "signature": "PUBLIC_KEY.pem",
+    "signature": "FILE",
     "cafile": "FILE",
     "certfile": "FILE",
     "keyfile": "FILE",

@@ -1,39 +1,39 @@
 """`labelstream predict`: label texts or files, with the code that the worker runs."""
 
-import asyncio
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stream.bundle import read_bundle
-from stream.classify import InputReader, Prediction, RowResult
+from stream.bundle import Bundle, read_bundle
+from stream.classify import InputReader
+from stream.commands.evaluation import Evaluation
 from stream.commands.explain import explanation, explanation_console
+from stream.commands.gold_labels import read_names
+from stream.commands.kept_columns import parse_columns
 from stream.commands.options import with_settings
-from stream.commands.prediction_writer import PredictionCounts, PredictionWriter, open_writer
-from stream.commands.row_reader import Columns, InputRow, RowReader, text_rows
-from stream.errors import Poison, UsageError
-from stream.observe.metrics import Metrics
-from stream.records import DeadLetter, Decoder, Event, Source
+from stream.commands.prediction_run import PredictedRow, PredictionCounts, ProgressBar, Show, predict_rows
+from stream.commands.prediction_writer import PredictionWriter, check_format, open_writer
+from stream.commands.row_output import RowOutput, kept_columns, output_header
+from stream.commands.row_reader import Columns, RowReader, text_rows
+from stream.commands.score_shape import SHAPES, score_shape
+from stream.errors import UsageError
+from stream.output_files import check_not_input, is_inside, is_replaced
 from stream.settings import Settings
-from stream.worker.route_model import OpenModel, open_model
-
-ROWS_AT_ONCE = 512
-ROWS_SOURCE = Source("row", 0)
-# The progress bar of a smaller file would vanish before it could be read.
-PROGRESS_BYTES = 64 * 1024
+from stream.tables import FORMATS, Format, Quoting, TableOptions
+from stream.termination import exit_on_termination
+from stream.worker.route_model import OpenModel
 
 
 @with_settings("bundle_store", "device", "variant", "sessions", "top_k", "max_text_chars")
 def predict(
     bundle: Annotated[
-        str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+        str,
+        typer.Argument(
+            help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
+        ),
     ],
     *,
     settings: Settings,
@@ -48,15 +48,17 @@ def predict(
         Path | None,
         typer.Option(
             "--input",
-            help="File: .csv, .tsv, .jsonl, .ndjson, or .txt with a text per line.",
-            metavar="FILE",
+            help="File: .csv, .tsv, .jsonl, .json, or .txt with a text per line; also .gz, .bz2, .xz or .zst "
+            "of these. - reads standard input.",
+            metavar="FILE|-",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
-            help="Output: .csv, else JSON lines. Default: standard output.",
+            help="Output: .csv, .tsv, else JSON lines; .gz or .zst behind it compresses. Default: standard "
+            "output.",
             metavar="FILE",
         ),
     ] = None,
@@ -70,14 +72,73 @@ def predict(
         str,
         typer.Option(help="Column or JSON field with the id, for the output.", metavar="NAME"),
     ] = "id",
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"Format of the input: {', '.join(FORMATS)}. Default: by its suffix and first lines.",
+            metavar="FORMAT",
+            show_default=False,
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoding of the input, such as windows-1252. Default: UTF-8, or that of a byte-order mark.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    quoting: Annotated[
+        str, typer.Option(help="Quoting in CSV and TSV: minimal, or none: quotes are text.", metavar="STYLE")
+    ] = "minimal",
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="CSV and TSV have no header; the columns are named 1, 2, ….")
+    ] = False,
+    columns: Annotated[
+        str,
+        typer.Option(
+            "--columns",
+            help="Columns of the input that the output keeps: all, none, or A,B. A name that the output has "
+            "itself becomes input_NAME.",
+            metavar="NAMES",
+        ),
+    ] = "all",
+    scores: Annotated[
+        str | None,
+        typer.Option(
+            help="Shape of the scores: none; wide, a column for each label; or long, a line for each row and "
+            f"label. One of: {', '.join(SHAPES)}. Default: one object for each row.",
+            metavar="SHAPE",
+            show_default=False,
+        ),
+    ] = None,
+    evaluate_with: Annotated[
+        str | None,
+        typer.Option(
+            help="Column or JSON field with the true labels or numbers: print accuracy and macro-F1, or "
+            "errors and correlations.",
+            metavar="NAME",
+        ),
+    ] = None,
+    label_names: Annotated[
+        Path | None,
+        typer.Option(
+            help="For --evaluate-with: text file that names the labels 0, 1, …, one name on each line.",
+            metavar="FILE",
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the tokens, logits and probabilities of each text.")
     ] = False,
 ) -> None:
     """Label texts or the rows of a file, with the results that the worker would publish.
 
-    Metadata comes from the columns or JSON fields that the bundle names. A row that cannot be labelled, such
-    as one without text, gets a line with its error and is counted at the end.
+    The input has the formats of `labelstream train`, except Parquet and CoNLL. Metadata comes from the
+    columns or JSON fields that the bundle names. A row that cannot be labelled, such as one without text,
+    gets a line with its error and is counted at the end; the exit code is 1 if no row was labelled. The file
+    of --output appears when all rows are labelled; an error or Ctrl-C leaves the old file. Standard output
+    has the rows so far. The output has the prediction first, and then the columns of the input.
 
         labelstream predict support --text "My card was charged twice"
 
@@ -85,23 +146,59 @@ def predict(
 
         labelstream predict support@3 --input tickets.csv --text-column message --output labels.jsonl
 
+        zcat tickets.jsonl.gz | labelstream predict support --input - --format jsonl
+
+        labelstream predict support --input test.csv --evaluate-with label --scores wide --output scored.csv
+
         labelstream predict sick --text "A man plays." --text-pair "Nobody plays."
     """
     texts, pairs = text or [], text_pair or []
     _check_arguments(texts, pairs, input_, output, explain=explain)
-    manifest = read_bundle(bundle, settings.bundle_store).manifest
+    _check_evaluation(evaluate_with, label_names, input_, explain=explain)
+    chosen = parse_columns(columns)
+    found = read_bundle(bundle, settings.bundle_store)
+    manifest = found.manifest
+    _check_output(output, found, settings, input_)
     metadata = tuple(column.name for column in manifest.metadata or ())
-    columns = Columns(text_column, text_pair_column, id_column, metadata)
-    reader = RowReader(input_, columns) if input_ is not None else None
-    rows = reader.rows() if reader is not None else text_rows(texts, pairs)
+    shape = score_shape(scores, manifest)
+    roles = Columns(text_column, text_pair_column, id_column, metadata)
+    names = read_names(label_names, manifest) if label_names is not None else None
+    evaluation = Evaluation(manifest, evaluate_with, names) if evaluate_with is not None else None
+    table = TableOptions(cast(Format | None, format_), encoding, cast(Quoting, quoting), not no_header)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    with open_writer(output, manifest) as writer:
-        show: Show = _explain_row if explain else partial(_write_row, writer)
-        counts = asyncio.run(_predict(bundle, settings, rows, show, _Progress(errors, reader)))
+    if found.origin:
+        errors.print(found.origin, markup=False)
+    counts = PredictionCounts()
+    exit_on_termination()
+    try:
+        # Opening a pipe waits for its first bytes.
+        reader = RowReader(input_, roles, table) if input_ is not None else None
+        if evaluation is not None and reader is not None and reader.header is not None:
+            evaluation.check_header(reader.header)
+        rows = reader.rows() if reader is not None else text_rows(texts, pairs)
+        own = output_header(manifest, shape)
+        kept, header = kept_columns(chosen, own, roles, reader.header if reader is not None else [])
+        row_output = RowOutput(shape, kept, evaluation)
+        with open_writer(output, header) as writer:
+            show: Show = _explain_row if explain else partial(_write_row, row_output, writer)
+            settings = _all_scores(settings, scores, len(manifest.labels))
+            # A reference or `latest` may mean another version by now, so the folder is opened, not its name.
+            predict_rows(found.path, settings, rows, show, counts, ProgressBar(errors, reader))
+            figures = evaluation.lines() if evaluation is not None else []
+    except (KeyboardInterrupt, SystemExit):
+        unchanged = f"; {output} is unchanged" if output is not None and is_replaced(output) else ""
+        errors.print(f"interrupted: {counts.summary()}{unchanged}", markup=False)
+        raise
     if reader is not None and reader.missing:
         errors.print(f"no column {', '.join(reader.missing)}: treated as missing values", markup=False)
+    for line in kept.notes() if reader is not None and not explain else ():
+        errors.print(line, markup=False)
     if reader is not None or counts.failed:
         errors.print(counts.summary(), markup=False)
+    for line in figures:
+        errors.print(line, markup=False)
+    if counts.failed and not counts.predicted:
+        raise typer.Exit(1)
 
 
 def _check_arguments(
@@ -120,109 +217,47 @@ def _check_arguments(
         raise UsageError("--explain prints text, not rows for a file", fix="remove --output or --explain")
 
 
-@dataclass(frozen=True, slots=True)
-class PredictedRow:
-    """A row, its event if the decoder accepted it, and its result."""
-
-    row: InputRow
-    event: Event | None
-    result: RowResult
-
-
-Show = Callable[[OpenModel, PredictedRow], None]
-
-
-async def _predict(
-    spec: str, settings: Settings, rows: Iterator[InputRow], show: Show, progress: "_Progress"
-) -> PredictionCounts:
-    opened = await open_model(spec, settings.variant, settings, None, Metrics())
-    decoder = Decoder(
-        input_format="json",
-        max_event_bytes=settings.max_event_bytes,
-        max_text_chars=settings.max_text_chars,
-        takes_pair=opened.bundle.manifest.takes_pair,
-    )
-    counts = PredictionCounts()
-    try:
-        with progress:
-            while chunk := [*islice(rows, ROWS_AT_ONCE)]:
-                for predicted in await _predict_rows(opened, decoder, chunk):
-                    _count(counts, predicted)
-                    show(opened, predicted)
-                progress.update(counts.predicted)
-    finally:
-        opened.classifier.close()
-    return counts
+def _check_evaluation(column: str | None, names: Path | None, file: Path | None, *, explain: bool) -> None:
+    if names is not None and column is None:
+        raise UsageError(
+            "--label-names is used only with --evaluate-with", fix="add --evaluate-with COLUMN, or remove it"
+        )
+    if column is not None and (file is None or explain):
+        raise UsageError(
+            f"--evaluate-with cannot be used with {'--explain' if explain else '--text'}",
+            cause="it compares the rows of a file with a column of the file",
+            fix="use --input FILE" if file is None else "remove --explain",
+        )
 
 
-async def _predict_rows(opened: OpenModel, decoder: Decoder, rows: list[InputRow]) -> list[PredictedRow]:
-    decoded = decoder.decode_all(ROWS_SOURCE, rows)
-    events = [item for item in decoded if isinstance(item, Event)]
-    inputs = InputReader(opened.bundle.manifest).read(events)
-    results = iter((await opened.classifier.classify(inputs)).results)
-    predicted = []
-    for row, item in zip(rows, decoded, strict=True):
-        if isinstance(item, Event):
-            predicted.append(PredictedRow(row, item, next(results)))
-        else:
-            assert isinstance(item, DeadLetter), "every row has a value"
-            predicted.append(PredictedRow(row, None, Poison(item.reason, item.message)))
-    return predicted
+def _all_scores(settings: Settings, shape: str | None, labels: int) -> Settings:
+    """Return settings with the score of every label, as wide needs them, and long unless a number is set."""
+    if shape == "wide" or (shape == "long" and settings.top_k is None):
+        return settings.model_copy(update={"top_k": labels})
+    return settings
 
 
-def _count(counts: PredictionCounts, predicted: PredictedRow) -> None:
-    if isinstance(predicted.result, Poison):
-        counts.add_failure(predicted.row.offset, predicted.result.reason)
-    else:
-        counts.predicted += 1
+def _check_output(output: Path | None, bundle: Bundle, settings: Settings, file: Path | None) -> None:
+    """Check that the output is neither an input nor inside the bundle, before anything is written."""
+    check_format(output)
+    inputs = (file, type(settings).toml_file, settings.require_signature)
+    check_not_input(output, [path for path in inputs if path is not None])
+    if output is not None and is_inside(output, bundle.path):
+        raise UsageError(
+            f"cannot write {output}",
+            cause=f"it is inside the bundle {bundle.reference}, and a version never changes",
+            fix="name a file outside of the bundle in --output",
+        )
 
 
-def _write_row(writer: PredictionWriter, _: OpenModel, predicted: PredictedRow) -> None:
-    row, event, result = predicted.row, predicted.event, predicted.result
-    fields: dict[str, Any] = {"row": row.offset}
-    if row.own_id is not None:
-        fields["id"] = row.own_id
-    if event is not None:
-        fields["text"] = event.text
-        if event.text_pair is not None:
-            fields["text_pair"] = event.text_pair
-    writer.write(fields | (result.fields() if isinstance(result, Prediction) else {"error": _error(result)}))
+def _write_row(output: RowOutput, writer: PredictionWriter, _: OpenModel, predicted: PredictedRow) -> None:
+    output.write(writer, predicted)
 
 
 def _explain_row(opened: OpenModel, predicted: PredictedRow) -> None:
     console = explanation_console()
     if predicted.event is None:
-        assert isinstance(predicted.result, Poison)
-        console.print(f"row {predicted.row.offset}: {_error(predicted.result)}", markup=False)
+        console.print(f"row {predicted.row.offset}: {predicted.error}", markup=False)
         return
     model_input = InputReader(opened.bundle.manifest).read([predicted.event])[0]
     console.print(explanation(opened, model_input, predicted.result))
-
-
-def _error(result: Poison) -> str:
-    return f"{result.reason.value}: {result}"
-
-
-class _Progress:
-    """A progress bar on a terminal for a large file; otherwise nothing."""
-
-    def __init__(self, console: Console, reader: RowReader | None) -> None:
-        columns = [TextColumn("predict"), BarColumn(), TextColumn("{task.fields[rows]} rows")]
-        large = reader is not None and reader.size > PROGRESS_BYTES and console.is_terminal
-        self._progress = Progress(
-            *columns, TimeRemainingColumn(), console=console, transient=True, disable=not large
-        )
-        self._reader = reader
-        self._task = self._progress.add_task("predict", total=reader.size if reader else None, rows=0)
-
-    def __enter__(self) -> None:
-        self._progress.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def update(self, rows: int) -> None:
-        """Show the number of rows and the position in the file."""
-        self._progress.update(
-            self._task, completed=self._reader.position if self._reader else None, rows=rows
-        )

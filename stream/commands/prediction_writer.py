@@ -1,141 +1,219 @@
-"""Writes the predictions of rows as JSON lines or CSV, to a file or to standard output."""
+"""Writes the predictions of rows as JSON lines, CSV or TSV, to a file or to standard output."""
 
 import csv
+import gzip
 import io
 import sys
-from collections import Counter
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, Protocol, Self
 
+import cramjam
 import orjson
 
-from stream.bundle import Manifest
-from stream.errors import Reason, UsageError
+from stream.errors import UsageError
+from stream.output_files import STANDARD_STREAM, OutputFile, named_errors
 
-MEMBERS = {
-    "single-label": ("label", "score", "scores"),
-    "multi-label": ("labels", "scores"),
-    "regression": ("value",),
-    "token": ("spans",),
-}
-ROWS_LISTED = 5
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+GZIP, ZSTD = ".gz", ".zst"
+# A reader would take the name at its word and fail on JSON lines.
+OTHER_FORMATS = (
+    *(".7z", ".arrow", ".avro", ".br", ".bz2", ".feather", ".lz4", ".orc", ".parquet", ".tar", ".tgz"),
+    *(".xls", ".xlsx", ".xml", ".xz", ".zip", ".zstd"),
+)
+ZSTD_BLOCK_BYTES = 2**20
+STANDARD_OUTPUT = Path("standard output")
+OTHER_FILE = "name another file in --output"
+
+
+class ByteFile(Protocol):
+    """Receives bytes."""
+
+    def write(self, data: bytes, /) -> object: ...
 
 
 class PredictionWriter(Protocol):
     """Writes the fields of one row after the other."""
 
     def write(self, fields: Mapping[str, Any]) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
-def open_writer(path: Path | None, manifest: Manifest) -> PredictionWriter:
-    """Open a writer: CSV for a file with that suffix, JSON lines for any other.
+def check_format(path: Path | None) -> None:
+    """Check that the suffix of an output file names a format that `open_writer` writes.
+
+    Raises:
+        UsageError: the suffix names another format.
+    """
+    if path is not None and (suffix := _suffixes(path)[0]) in OTHER_FORMATS:
+        raise UsageError(
+            f"cannot write {path}",
+            cause=f"{suffix} files are not supported",
+            fix=f"name a .jsonl, .csv or .tsv file in --output; a further {GZIP} or {ZSTD} compresses it",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The columns of a CSV or TSV file.
+
+    Attributes:
+        own: the columns of the predictions.
+        kept: the columns that are copied from the input; None if only all rows together show them.
+    """
+
+    own: tuple[str, ...]
+    kept: Sequence[str] | None = ()
+
+    def columns(self, kept: Sequence[str]) -> list[str]:
+        """Return all columns: those of the predictions, then the copied ones, each once."""
+        return list(dict.fromkeys((*self.own, *kept)))
+
+
+@contextmanager
+def open_writer(path: Path | None, header: Header) -> Iterator[PredictionWriter]:
+    """Open a writer: CSV or TSV for a file with that suffix, JSON lines for any other.
+
+    A further suffix .gz or .zst compresses the file. The file appears at the end of the block; an error or an
+    interruption leaves the old file unchanged. Rows on standard output appear as they are written.
 
     Args:
-        path: the file; None for standard output.
-        manifest: the manifest of the bundle, which determines the CSV columns.
+        path: the file; None or `-` for standard output.
+        header: the columns of a CSV or TSV file.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    if path is None:
-        return JsonLinesWriter(sys.stdout.buffer, keep_open=True)
-    try:
-        file = path.open("wb")
-    except OSError as exc:
-        raise UsageError(
-            f"cannot write {path}", cause=exc.strerror or str(exc), fix="name another file in --output"
-        ) from None
-    if path.suffix.lower() == ".csv":
-        return CsvWriter(file, columns(manifest))
-    return JsonLinesWriter(file, keep_open=False)
-
-
-def columns(manifest: Manifest) -> list[str]:
-    """Return the CSV columns of a bundle's predictions."""
-    pair = ["text_pair"] if manifest.takes_pair else []
-    value = ["value"] if manifest.values is not None else []
-    abstained = ["abstained"] if manifest.abstain_below is not None and manifest.head != "token" else []
-    return ["row", "id", "text", *pair, *MEMBERS[manifest.head], *value, *abstained, "error"]
-
-
-class _FileWriter:
-    def __init__(self, file: BinaryIO, *, keep_open: bool) -> None:
-        self._file = file
-        self._keep_open = keep_open
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._keep_open:
-            self._file.flush()
+    if path is None or path == STANDARD_STREAM:
+        standard = _StandardOutput()
+        try:
+            yield JsonLinesWriter(standard)
+        finally:
+            standard.flush()
+        return
+    suffix, compression = _suffixes(path)
+    delimiter = DELIMITERS.get(suffix)
+    with OutputFile(path, fix=OTHER_FILE) as output, _compressed(output, compression) as file:
+        if delimiter is None:
+            yield JsonLinesWriter(file)
+        elif header.kept is not None:
+            yield CsvWriter(file, header.columns(header.kept), delimiter)
         else:
-            self._file.close()
+            with _SpooledCsvWriter(file, header, delimiter) as spooled:
+                yield spooled
 
 
-class JsonLinesWriter(_FileWriter):
+def _suffixes(path: Path) -> tuple[str, str]:
+    """Return the suffix of the format and that of the compression, each empty if there is none."""
+    suffix = path.suffix.lower()
+    return (path.with_suffix("").suffix.lower(), suffix) if suffix in (GZIP, ZSTD) else (suffix, "")
+
+
+class _StandardOutput:
+    def write(self, data: bytes) -> None:
+        """Write bytes."""
+        with named_errors(STANDARD_OUTPUT):
+            sys.stdout.buffer.write(data)
+
+    def flush(self) -> None:
+        """Write buffered bytes."""
+        with named_errors(STANDARD_OUTPUT):
+            sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _compressed(file: OutputFile, compression: str) -> Iterator[ByteFile]:
+    if compression == GZIP:
+        # Without a name and a time, equal predictions give equal files.
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+            yield packed
+    elif compression == ZSTD:
+        zstd = _ZstdFile(file)
+        yield zstd
+        zstd.finish()
+    else:
+        yield file
+
+
+class _ZstdFile:
+    def __init__(self, file: ByteFile) -> None:
+        self._file = file
+        self._compressor = cramjam.zstd.Compressor()
+        self._pending = 0
+
+    def write(self, data: bytes) -> None:
+        """Compress bytes; the compressed bytes are written once for each block."""
+        self._compressor.compress(data)
+        self._pending += len(data)
+        if self._pending >= ZSTD_BLOCK_BYTES:
+            self._file.write(bytes(self._compressor.flush()))
+            self._pending = 0
+
+    def finish(self) -> None:
+        """Write the rest."""
+        self._file.write(bytes(self._compressor.finish()))
+
+
+class JsonLinesWriter:
     """Writes one JSON object per line."""
+
+    def __init__(self, file: ByteFile) -> None:
+        self._file = file
 
     def write(self, fields: Mapping[str, Any]) -> None:
         """Write a row."""
         self._file.write(orjson.dumps(fields) + b"\n")
 
 
-class CsvWriter(_FileWriter):
-    """Writes one CSV row per line, with lists and objects as JSON in their cell."""
+class CsvWriter:
+    """Writes one row per line, with lists and objects as JSON in their cell."""
 
-    def __init__(self, file: BinaryIO, names: list[str]) -> None:
-        super().__init__(file, keep_open=False)
+    def __init__(self, file: ByteFile, names: Sequence[str], delimiter: str) -> None:
+        self._file = file
         self._names = names
+        self._delimiter = delimiter
         self._write_line(names)
 
     def write(self, fields: Mapping[str, Any]) -> None:
         """Write a row."""
         self._write_line([_cell(fields.get(name)) for name in self._names])
 
-    def _write_line(self, cells: list[str]) -> None:
+    def _write_line(self, cells: Sequence[str]) -> None:
         line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(cells)
+        csv.writer(line, delimiter=self._delimiter, lineterminator="\n").writerow(cells)
         self._file.write(line.getvalue().encode("utf-8", "replace"))
+
+
+class _SpooledCsvWriter:
+    """Writes a CSV file whose columns are those of all rows, which are kept in a temporary file."""
+
+    def __init__(self, file: ByteFile, header: Header, delimiter: str) -> None:
+        self._file = file
+        self._header = header
+        self._delimiter = delimiter
+        self._kept: dict[str, None] = {}
+        self._rows = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, fields: Mapping[str, Any]) -> None:
+        """Keep a row."""
+        self._kept.update(dict.fromkeys(fields))
+        self._rows.write(orjson.dumps(fields) + b"\n")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._rows:
+            if kind is None:
+                writer = CsvWriter(self._file, self._header.columns(list(self._kept)), self._delimiter)
+                self._rows.seek(0)
+                for line in self._rows:
+                    writer.write(orjson.loads(line))
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-class PredictionCounts:
-    """The number of rows predicted and, by reason, of rows that failed."""
-
-    def __init__(self) -> None:
-        self.predicted = 0
-        self.failed: Counter[Reason] = Counter()
-        self._rows: dict[Reason, list[int]] = {}
-
-    def add_failure(self, row: int, reason: Reason) -> None:
-        """Count a row without a prediction."""
-        self.failed[reason] += 1
-        rows = self._rows.setdefault(reason, [])
-        if len(rows) < ROWS_LISTED:
-            rows.append(row)
-
-    def summary(self) -> str:
-        """Return the numbers as a line, with the first failed rows of each reason."""
-        predicted = f"{self.predicted} row{'' if self.predicted == 1 else 's'} predicted"
-        if not self.failed:
-            return predicted
-        reasons = "; ".join(
-            f"{reason.value} {count} (row {', '.join(map(str, self._rows[reason]))}"
-            f"{', …' if count > len(self._rows[reason]) else ''})"
-            for reason, count in self.failed.most_common()
-        )
-        return f"{predicted}, {self.failed.total()} failed: {reasons}"

@@ -8,7 +8,7 @@ import itertools
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Literal, Self
@@ -95,7 +95,7 @@ class RecordReader:
         """Yield the records in order, in lists of those that are available together; blank lines are skipped.
 
         Raises:
-            UsageError: a CSV file lacks a column or is not UTF-8.
+            UsageError: a CSV file lacks a column, is not UTF-8, or has a row that is wider than the header.
         """
         if self._format.kind == "csv":
             async for rows in self._csv_batches():
@@ -137,20 +137,27 @@ class RecordReader:
             raw = io.BytesIO(b"".join([chunk async for chunk in self._chunks()]))
         csv.field_size_limit(MAX_FIELD_CHARS)
         with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-            rows = csv.DictReader(text)
+            rows = csv.DictReader(text, strict=True)
             try:
                 self._check_columns(list(rows.fieldnames or ()))
-                while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
+                while chunk := list(itertools.islice(_narrow_rows(rows), CHUNK_ROWS)):
                     self.position = raw.tell()
                     yield [self._row_record(row) for row in chunk]
             except (UnicodeDecodeError, csv.Error) as exc:
                 raise UsageError(
                     f"{self._name} cannot be read as CSV",
-                    cause=f"after line {rows.line_num}: {exc}",
+                    cause=f"at or after line {rows.line_num}: {exc}",
                     fix="save it as UTF-8, comma-separated, with quotes around fields that contain a comma",
                 ) from None
 
     def _check_columns(self, present: list[str]) -> None:
+        repeated = next((name for at, name in enumerate(present) if name and name in present[:at]), None)
+        if repeated is not None:
+            raise UsageError(
+                f"{self._name} has two columns {repeated!r}",
+                cause=f"the columns in its first line: {', '.join(present)}",
+                fix="give each column its own name in the first line",
+            )
         wanted = (self._format.text_column, self._format.id_column, self._format.key_field)
         for name in filter(None, wanted):
             if name not in present:
@@ -166,6 +173,18 @@ class RecordReader:
         if id_column and row[id_column]:
             event = {"id": row[id_column] or "", **event}
         return ProducerRecord(orjson.dumps(event), _key(row[key_field]) if key_field else None)
+
+
+def _narrow_rows(rows: "csv.DictReader[str]") -> Iterator[dict[str, str | None]]:
+    """Yield the rows; a wider one has a text with an unquoted delimiter, which would be cut.
+
+    Raises:
+        csv.Error: a row has more fields than the header.
+    """
+    for row in rows:
+        if rows.restkey in row:
+            raise csv.Error("the row has more fields than the header")
+        yield row
 
 
 def _key(value: object) -> bytes | None:

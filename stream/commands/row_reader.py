@@ -1,23 +1,16 @@
-"""Reads rows from a file of CSV, TSV, JSON lines or text lines, each as the value of an event."""
+"""Reads rows from a data file, each as the value of an event."""
 
-import csv
+import difflib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
 import orjson
 
 from stream.errors import UsageError
-
-KINDS: dict[str, Literal["csv", "json", "text"]] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".txt": "text",
-}
-MAX_FIELD_CHARS = 2**31 - 1
+from stream.tables import Row, TableOptions, TableReader, no_header_fix, task_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +31,13 @@ class InputRow:
         offset: the row's number, from 1, without a header line.
         value: the row as the JSON of an event; a line that is not JSON stays unchanged.
         own_id: the id from the file; None if the row has none.
+        cells: the cells of the row as they are in the file; empty for a line that is not a row.
     """
 
     offset: int
     value: bytes | None
     own_id: Any = None
+    cells: Mapping[str, Any] = field(default_factory=dict)
     timestamp: int = 0
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes]] = field(default=())
@@ -53,113 +48,104 @@ class RowReader:
     """Reads the rows of a file.
 
     Attributes:
-        size: the size of the file in bytes.
-        position: the number of bytes read so far.
+        size: the size of the file in bytes; None for standard input.
+        header: the columns of a CSV, TSV or text file; None for JSON, whose rows have their own fields.
         missing: the metadata columns of the bundle that a CSV file lacks.
     """
 
-    def __init__(self, path: Path, columns: Columns) -> None:
+    def __init__(self, path: Path, columns: Columns, options: TableOptions = TableOptions()) -> None:
         """Open the file.
 
         Args:
-            path: the file, whose suffix names its format.
+            path: the file; `-` is standard input.
             columns: the names of its columns or fields.
+            options: its format.
 
         Raises:
-            UsageError: the suffix is unknown, or the file cannot be opened.
+            UsageError: the file cannot be read, its format is unknown, or it lacks the text column.
         """
-        kind = KINDS.get(path.suffix.lower())
-        if kind is None:
-            raise UsageError(
-                f"cannot read {path}",
-                cause=f"its suffix is none of {', '.join(KINDS)}",
-                fix="save it as CSV or JSON lines, or use --text",
-            )
-        try:
-            self.size = path.stat().st_size
-            self._file: BinaryIO = path.open("rb")
-        except OSError as exc:
-            raise UsageError(
-                f"cannot read {path}", cause=exc.strerror or str(exc), fix="name an existing file in --input"
-            ) from None
-        self._path = path
-        self._kind = kind
         self._columns = columns
-        self.position = 0
+        self._table = TableReader(path, replace(options, text_column=columns.text, metadata=columns.metadata))
+        self.size = self._table.size
+        self.header = self._table.columns
         self.missing: list[str] = []
+        # A file without any column holds no rows, which the reader reports.
+        if self._table.columns:
+            is_text = self._table.format == "text" and options.format is None
+            self._check_columns(self._table.columns, is_text=is_text)
+
+    @property
+    def position(self) -> int:
+        """The number of bytes read so far of the file."""
+        return self._table.position
 
     def rows(self) -> Iterator[InputRow]:
         """Yield all rows in order, and close the file; a blank line is a row only in a text file.
 
         Raises:
-            UsageError: a CSV file is not UTF-8, is malformed or lacks the text column.
+            UsageError: the file holds no rows, or its content does not have its format.
         """
-        with self._file:
-            if self._kind == "csv":
-                yield from self._csv_rows()
-                return
-            for number, line in enumerate(self._lines(), 1):
-                if self._kind == "text":
-                    yield InputRow(number, _event(line.decode("utf-8", "replace")))
-                elif line.strip():
-                    yield self._json_row(number, line)
+        return map(self._row, self._table.rows())
 
-    def _lines(self) -> Iterator[bytes]:
-        for line in self._raw_lines():
-            yield line.rstrip(b"\r\n")
-
-    def _raw_lines(self) -> Iterator[bytes]:
-        for line in self._file:
-            self.position += len(line)
-            yield line
-
-    def _json_row(self, number: int, line: bytes) -> InputRow:
-        try:
-            fields = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            return InputRow(number, line)
-        if not isinstance(fields, dict):
-            return InputRow(number, line)
-        columns, nested = self._columns, fields.get("metadata")
-        metadata = {
-            name: nested[name] if isinstance(nested, Mapping) and name in nested else fields.get(name)
-            for name in columns.metadata
-        }
-        event = _event(fields.get(columns.text), fields.get(columns.text_pair), metadata)
-        return InputRow(number, event, fields.get(columns.id))
-
-    def _csv_rows(self) -> Iterator[InputRow]:
-        csv.field_size_limit(MAX_FIELD_CHARS)
-        rows = csv.reader(
-            (line.decode("utf-8-sig" if at == 0 else "utf-8") for at, line in enumerate(self._raw_lines())),
-            delimiter="\t" if self._path.suffix.lower() == ".tsv" else ",",
-        )
-        try:
-            header = next(rows, [])
-            self._check_columns(header)
-            for number, cells in enumerate((row for row in rows if row), 1):
-                yield self._csv_row(number, dict(zip(header, cells, strict=False)))
-        except (UnicodeDecodeError, csv.Error) as exc:
+    def _check_columns(self, present: list[str], *, is_text: bool) -> None:
+        column = self._columns.text
+        if is_text and column != Columns().text:
+            self._table.close()
             raise UsageError(
-                f"{self._path} cannot be read as {self._path.suffix.lower()[1:].upper()}",
-                cause=f"after line {rows.line_num}: {exc}",
-                fix="save it as UTF-8, with quotes around fields that contain a separator",
-            ) from None
-
-    def _check_columns(self, header: list[str]) -> None:
-        if self._columns.text not in header:
-            raise UsageError(
-                f"{self._path} has no column {self._columns.text!r}",
-                cause=f"the columns in its first line: {', '.join(header) or 'none'}",
-                fix="name the column with the texts in --text-column",
+                f"{self._table.name} has no column {column!r}",
+                cause="its first line does not name this column",
+                fix="leave --text-column out, or add --format text, to read each line as a text",
             )
-        self.missing = [name for name in self._columns.metadata if name not in header]
+        if column not in present:
+            self._table.close()
+            raise UsageError(
+                f"{self._table.name} has no column {column!r}",
+                cause=f"the columns in its first line: {', '.join(present) or 'none'}",
+                fix=self._fix(present),
+            )
+        self.missing = [name for name in self._columns.metadata if name not in present]
 
-    def _csv_row(self, number: int, cells: Mapping[str, str]) -> InputRow:
+    def _fix(self, present: list[str]) -> str:
+        """Return the way to name the column with the texts."""
+        flags = no_header_fix(present).partition(" --label-column")[0]
+        if flags:
+            return f"if the first line is a row, and no header: {flags}; else --text-column NAME"
+        similar = [name for name in present if name.strip().lower() == self._columns.text.lower()]
+        if len(similar) == 1:
+            return f"--text-column {shlex.quote(similar[0])}"
+        return "name the column with the texts in --text-column"
+
+    def _row(self, row: Row) -> InputRow:
         columns = self._columns
+        if row.cells is None:
+            # The decoder finds the same fault, and the row gets the reason that a dead letter would have.
+            return InputRow(row.number, row.raw.encode())
+        cells = task_cells(row.cells)
         metadata = {name: cells.get(name) for name in columns.metadata}
         event = _event(cells.get(columns.text), cells.get(columns.text_pair), metadata)
-        return InputRow(number, event, cells.get(columns.id) or None)
+        own_id = cells.get(columns.id)
+        return InputRow(row.number, event, None if own_id == "" else own_id, row.cells)
+
+
+def check_column(flag: str, name: str, present: Sequence[str], *, fix: str) -> None:
+    """Check that a CSV file has a column that a flag names.
+
+    Args:
+        flag: the flag, for the message.
+        name: the name of the column.
+        present: the columns of the file.
+        fix: the fix if no column has a similar name.
+
+    Raises:
+        UsageError: the file lacks the column.
+    """
+    if name not in present:
+        close = difflib.get_close_matches(name, present, n=1)
+        raise UsageError(
+            f"{flag} {name}: the input has no column {name!r}",
+            cause=f"its columns are: {', '.join(present)}",
+            fix=f"did you mean {close[0]!r}?" if close else fix,
+        )
 
 
 def text_rows(texts: Sequence[str], pairs: Sequence[str] = ()) -> Iterator[InputRow]:

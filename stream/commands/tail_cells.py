@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 from rich.text import Text
 
-from stream.commands.terminal import printable
 from stream.records import Record
+from stream.short_names import printable
 
 LABEL_COLUMNS = (
     ("time", 12),

@@ -10,11 +10,3 @@ def table_console() -> Console:
     """Return a console for tables; in a file or a pipe it does not wrap cells at 80 columns."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)
-
-
-def printable(text: str) -> str:
-    """Replace the characters of a text that are not printable.
-
-    Texts, ids and messages come from events; an escape sequence in them must not reach the terminal.
-    """
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -16,6 +16,7 @@ from stream.errors import BundleError
 from stream.runtime import Choice, open_runtimes, runnable_choices
 from stream.verify import (
     RowDifference,
+    accepted_limits,
     compare,
     infer_all,
     largest_differences,
@@ -36,28 +37,55 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class VariantResult:
-    """The parity of a variant on a device, and the row with the largest difference."""
+    """The parity of a variant on a device.
+
+    Attributes:
+        choice: the device and the variant.
+        parity: the measurement here, with the limits of the manifest.
+        worst: the row with the largest difference.
+        accepted: the tolerance and the required agreement of a variant that the user accepted, else None.
+    """
 
     choice: Choice
     parity: Parity
     worst: RowDifference
+    accepted: tuple[float, float] | None = None
+
+    @property
+    def within_limits(self) -> bool:
+        """True if the variant is within the limits of its parity check."""
+        return within_tolerance(self.parity)
 
     @property
     def passed(self) -> bool:
-        """True if the variant is within its tolerance."""
-        return within_tolerance(self.parity)
+        """True if the variant is within its limits, or was accepted and is not worse than at export."""
+        if self.within_limits or self.accepted is None:
+            return self.within_limits
+        tolerance, agreement = self.accepted
+        return self.parity.max_abs_logit_diff <= tolerance and self.parity.label_agreement >= agreement
+
+    @property
+    def status(self) -> str:
+        """The cell of the table, with markup."""
+        if self.within_limits:
+            return "[green]ok[/]"
+        return "[yellow]accepted[/]" if self.passed else "[red]FAIL[/]"
 
 
 def verify(
     bundle: Annotated[
-        str, typer.Argument(help="Bundle: a folder, or NAME or NAME@VERSION in the store.", metavar="BUNDLE")
+        str,
+        typer.Argument(
+            help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
+        ),
     ],
     bundle_store: Annotated[Path, typer.Option(help="Folder with the bundles.")] = Path("bundles"),
 ) -> None:
     """Check a bundle's digests, and compare its variants with the stored logits of the PyTorch model.
 
-    Every variant is run on every device that is available here; the output lists those that could not be run.
-    PyTorch is not needed. The exit code is 3 when a file was changed or a variant exceeds its tolerance.
+    Every variant is run on those devices of its parity check that are available here; the output lists the
+    others. PyTorch is not needed. The exit code is 3 when a file was changed or a variant exceeds its
+    tolerance. A variant that was published with --accept-variant may exceed it as far as at export.
 
         labelstream verify support
 
@@ -65,6 +93,8 @@ def verify(
     """
     console = Console()
     opened = open_bundle(bundle, bundle_store)
+    if opened.origin:
+        console.print(opened.origin, markup=False, highlight=False, soft_wrap=True)
     check_servable(opened.manifest)
     choices, not_run = runnable_choices(opened.manifest)
     results = [*_compare_variants(opened, choices, console)]
@@ -87,9 +117,11 @@ def _compare_variants(bundle: Bundle, choices: Sequence[Choice], console: Consol
             parity = compare(
                 reference, logits, tolerance=tolerance, min_label_agreement=agreement, manifest=manifest
             )
-            yield VariantResult(
-                choice, parity, largest_differences(rows, reference, logits, lengths=lengths)[0]
-            )
+            worst = largest_differences(rows, reference, logits, lengths=lengths)[0]
+            accepted = None
+            if manifest.is_accepted_by_user(choice.variant):
+                accepted = accepted_limits(manifest.variants[choice.variant].parity)
+            yield VariantResult(choice, parity, worst, accepted)
 
 
 def _print_results(
@@ -106,12 +138,16 @@ def _print_results(
             f"{parity.max_abs_logit_diff:.2e}",
             f"{parity.tolerance:g}",
             f"{parity.label_agreement:.2%}",
-            "[green]ok[/]" if result.passed else "[red]FAIL[/]",
+            result.status,
         )
     console.print(
         f"[bold]{bundle.reference}[/]  {bundle.path}  {len(bundle.manifest.files)} files, digests match"
     )
     console.print(table)
+    for name, entry in bundle.manifest.variants.items():
+        if entry.parity.accepted_by_user:
+            note = f"accepted: {name} did not pass its parity check at export; only --variant {name} uses it"
+            console.print(note, soft_wrap=True, markup=False, highlight=False)
     for line in not_run:
         console.print(f"not run: {line}", soft_wrap=True, markup=False, highlight=False)
 

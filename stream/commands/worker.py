@@ -12,6 +12,7 @@ import structlog
 from stream.commands.options import EVERY, with_settings
 from stream.errors import LabelstreamError
 from stream.settings import Settings
+from stream.termination import end_process_after
 
 if TYPE_CHECKING:
     from stream.observe.logs import LogLevel
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 GARBAGE_THRESHOLDS = (200_000, 20, 20)
 # The time for threads to finish their last inference.
 THREADS_GRACE_S = 5.0
+HUNG_THREAD = "an inference or a download did not end, so the process was killed; nothing was lost"
 
 log = structlog.get_logger(__name__)
 
@@ -61,15 +63,13 @@ def serve(running: Coroutine[None, None, None], level: "LogLevel | None" = None)
     Raises:
         KeyboardInterrupt: the signal was SIGINT.
     """
-    from stream.worker.exit import end_process_after
-
     _relax_garbage_collection()
     try:
         stopped_by = asyncio.run(_until_signalled(running, level))
     except LabelstreamError as exc:
-        end_process_after(THREADS_GRACE_S, exc.exit_code)
+        end_process_after(THREADS_GRACE_S, exc.exit_code, HUNG_THREAD)
         raise
-    end_process_after(THREADS_GRACE_S, 130 if stopped_by == signal.SIGINT else 0)
+    end_process_after(THREADS_GRACE_S, 130 if stopped_by == signal.SIGINT else 0, HUNG_THREAD)
     if stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
 

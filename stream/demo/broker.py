@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from stream.errors import BrokerError, UsageError, install_hint
+from stream.output_files import write_file
 
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 5.0
@@ -138,9 +139,7 @@ def serve(topics: Sequence[str], address_file: Path | None, parent: int) -> None
     sys.stdout.write(f"{address}\n")
     sys.stdout.flush()
     if address_file is not None:
-        unfinished = address_file.with_name(f".{address_file.name}.{os.getpid()}")
-        unfinished.write_text(f"{address}\n", encoding="ascii")
-        unfinished.replace(address_file)
+        write_file(address_file, f"{address}\n".encode("ascii"))
     while os.getppid() == parent and not ended.wait(PARENT_POLL_S):
         pass
 

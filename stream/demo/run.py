@@ -69,7 +69,9 @@ async def trained_bundle(store: Path, console: Console) -> Bundle:
     if _is_current(store):
         console.print(f"reusing {store / NAME}, trained on this sample; delete the folder to train again")
     else:
-        await labelstream("train", "sample", "--name", NAME, "--bundle-store", str(store))
+        results = store.parent / "results"
+        folders = ("--bundle-store", str(store), "--results", str(results))
+        await labelstream("train", "sample", "--name", NAME, *folders)
     console.rule("[bold]2  verify: compare the ONNX export with the trained model[/]")
     await labelstream("verify", NAME, "--bundle-store", str(store))
     return open_bundle(NAME, store)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stream.runtime.onnx import OnnxRuntime
     from stream.runtime.opening import open_runtimes
     from stream.runtime.openvino import open_openvino_runtimes
+    from stream.runtime.usual import usual_choices
 
 __all__ = [
     "Choice",
@@ -36,6 +37,7 @@ __all__ = [
     "runnable_choices",
     "usable_cores",
     "usable_devices",
+    "usual_choices",
     "warm_up_shapes",
 ]
 
@@ -49,6 +51,7 @@ _LAZY = {
     "open_runtimes": "opening",
     "runnable_choices": "choice",
     "usable_devices": "choice",
+    "usual_choices": "usual",
 }
 
 

@@ -40,6 +40,11 @@ COMPATIBLE_DEVICES = {
 }
 
 
+# The devices that a variant is made for, by the device in its manifest entry. The other compatible devices
+# show the rounding of its numbers, but their kernels were not part of its parity check.
+MADE_FOR = {**COMPATIBLE_DEVICES, "cuda": ("cuda", "tensorrt"), "openvino": ("openvino",)}
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A device and a variant, and the reason for them in one sentence."""
@@ -54,8 +59,19 @@ def variant_entry(manifest: Manifest, variant: str) -> VariantEntry | None:
     return manifest.variants.get("fp32" if variant == "bf16" else variant)
 
 
+def is_checked_on(entry: VariantEntry, device: str) -> bool:
+    """Return whether the parity check of a variant applies to a device.
+
+    It applies to the devices that the variant is made for, and to the device that the export measured it on.
+    Bundles of early versions do not name that device; their checks apply to every compatible device.
+    """
+    return device in MADE_FOR[entry.device] or entry.parity.device in (None, device)
+
+
 def choose(manifest: Manifest, device: str, variant: str, machine: Machine | None = None) -> Choice:
     """Resolve `auto`, or check the requested device and variant.
+
+    A variant that failed its parity check, and that the user accepted at export, is chosen only by its name.
 
     Args:
         manifest: the manifest of the bundle.
@@ -71,8 +87,10 @@ def choose(manifest: Manifest, device: str, variant: str, machine: Machine | Non
     skipped: list[tuple[Pair, Obstacle]] = []
     for pair in _candidates(device, variant):
         obstacle = find_obstacle(manifest, *pair, machine)
+        if obstacle is None and variant == "auto":
+            obstacle = _not_for_auto(manifest, pair[1])
         if obstacle is None:
-            return Choice(*pair, _reason(device, variant, skipped))
+            return Choice(*pair, _reason(device, variant, skipped) + _caveat(manifest, *pair))
         skipped.append((pair, obstacle))
     raise DeviceError(
         f"{manifest.name}@{manifest.version} cannot run with device {device} and variant {variant}",
@@ -115,7 +133,7 @@ def find_obstacle(manifest: Manifest, device: str, variant: str, machine: Machin
 
 
 def runnable_choices(manifest: Manifest, machine: Machine | None = None) -> tuple[list[Choice], list[str]]:
-    """Find the pairs of the bundle that this machine can run.
+    """Find the pairs of the bundle that this machine can run and to which a parity check applies.
 
     TensorRT is excluded: it would build an engine for minutes for every few shapes of the reference rows.
 
@@ -132,11 +150,34 @@ def runnable_choices(manifest: Manifest, machine: Machine | None = None) -> tupl
             continue
         if obstacle := find_obstacle(manifest, device, variant, machine):
             skipped.append((pair, obstacle))
+        elif not is_checked_on(entry, device):
+            cause = f"its parity was checked on {entry.parity.device}, not on {device}"
+            skipped.append((pair, Obstacle(cause, f"use --device {entry.device}")))
         elif device == "tensorrt":
             skipped.append((pair, Obstacle("only the worker builds engines", "run a worker")))
         else:
             choices.append(Choice(device, variant, "this machine can run it"))
     return choices, _by_cause(skipped)
+
+
+def _not_for_auto(manifest: Manifest, variant: str) -> Obstacle | None:
+    if not manifest.is_accepted_by_user(variant):
+        return None
+    return Obstacle(
+        f"the bundle's {variant} did not pass its parity check and was published with --accept-variant",
+        f"use --variant {variant}",
+    )
+
+
+def _caveat(manifest: Manifest, device: str, variant: str) -> str:
+    """Return what the parity check does not guarantee for a pair, to be appended to the reason."""
+    entry = variant_entry(manifest, variant)
+    found = ""
+    if manifest.is_accepted_by_user(variant):
+        found += "; it did not pass its parity check and was published with --accept-variant"
+    if entry is not None and not is_checked_on(entry, device):
+        found += f"; its parity was checked on {entry.parity.device}, not on {device}"
+    return found
 
 
 def _candidates(device: str, variant: str) -> Iterator[Pair]:

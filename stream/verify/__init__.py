@@ -6,7 +6,9 @@ These names are the public interface of the package.
 from stream.verify.inference import infer_all
 from stream.verify.parity import (
     RowDifference,
+    accepted_limits,
     compare,
+    equal_decisions,
     label_agreement,
     largest_differences,
     parity_limits,
@@ -18,7 +20,9 @@ __all__ = [
     "REFERENCE_LOGITS",
     "REFERENCE_TEXTS",
     "RowDifference",
+    "accepted_limits",
     "compare",
+    "equal_decisions",
     "infer_all",
     "label_agreement",
     "largest_differences",

@@ -15,6 +15,10 @@ from stream.runtime import Logits
 BF16_TOLERANCE = 0.25
 BF16_LABEL_AGREEMENT = 0.98
 
+# The kernels of another CPU round differently, so an accepted variant may exceed its measurement slightly.
+ACCEPTED_DIFFERENCE = 1.5
+ACCEPTED_DECISIONS = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class RowDifference:
@@ -31,6 +35,19 @@ def parity_limits(manifest: Manifest, variant: str) -> tuple[float, float]:
         return BF16_TOLERANCE, BF16_LABEL_AGREEMENT
     parity = manifest.variants[variant].parity
     return parity.tolerance, parity.min_label_agreement
+
+
+def accepted_limits(parity: Parity) -> tuple[float, float]:
+    """Return the limits of a variant that the user accepted: its measured figures, with a small allowance.
+
+    Returns:
+        The tolerance in logits and the required share of equal decisions; never stricter than the limits that
+        the variant exceeds.
+    """
+    return (
+        max(parity.tolerance, ACCEPTED_DIFFERENCE * parity.max_abs_logit_diff),
+        max(0.0, min(parity.min_label_agreement, parity.label_agreement - ACCEPTED_DECISIONS)),
+    )
 
 
 def compare(
@@ -74,19 +91,37 @@ def compare(
 def label_agreement(
     reference: Logits, found: Logits, tolerance: float, manifest: Manifest | None = None
 ) -> float:
-    """Return the share of equal decisions, 0 to 1.
+    """Return the share of equal decisions, 0 to 1; the arguments are those of `equal_decisions`."""
+    return float(equal_decisions(reference, found, tolerance, manifest).mean())
+
+
+def equal_decisions(
+    reference: Logits, found: Logits, tolerance: float, manifest: Manifest | None = None
+) -> npt.NDArray[np.bool_]:
+    """Return for each decision whether two models agree.
 
     A decision is the best label of a row; the best tag of a token; for multi-label, whether a label is
-    predicted for a row; for a regression, whether the logit differs by no more than the tolerance.
+    predicted for a row; for a regression, whether the logit differs by no more than the tolerance. If several
+    labels of the reference share the best logit, each of them counts as the same decision.
+
+    Args:
+        reference: the logits of the trained model, float32 [rows or tokens, labels].
+        found: the logits of a variant, the same shape.
+        tolerance: the permitted difference of a logit, for a regression.
+        manifest: defines a decision; None: the best label.
+
+    Returns:
+        bool [rows or tokens, 1], for multi-label [rows, labels].
     """
     head = manifest.head if manifest is not None else "single-label"
     if manifest is not None and head == "multi-label":
         thresholds = np.array(label_thresholds(manifest))
         ours, theirs = (sigmoid(logits / manifest.temperature) >= thresholds for logits in (found, reference))
-        return float((ours == theirs).mean())
+        return np.asarray(ours == theirs)
     if head == "regression":
-        return float((np.abs(reference - found) <= tolerance).mean())
-    return float((reference.argmax(axis=1) == found.argmax(axis=1)).mean())
+        return np.asarray(np.abs(reference - found) <= tolerance)
+    chosen = np.take_along_axis(reference, found.argmax(axis=1, keepdims=True), axis=1)
+    return np.asarray(chosen == reference.max(axis=1, keepdims=True))
 
 
 def within_tolerance(parity: Parity) -> bool:

@@ -46,23 +46,6 @@ def _exit_hung(seconds: float, exit_code: int, fatal: Callable[[], LabelstreamEr
     os._exit(exit_code)
 
 
-def end_process_after(seconds: float, exit_code: int) -> None:
-    """End the process after this time if it still runs.
-
-    Python waits at its exit for all threads, so an inference that never returns would leave a process that
-    does nothing and that no supervisor restarts.
-    """
-    timer = threading.Timer(seconds, _exit_with_threads, (exit_code,))
-    timer.daemon = True
-    timer.start()
-
-
-def _exit_with_threads(exit_code: int) -> None:
-    sys.stderr.write("note: an inference did not end, so the process was killed; nothing was lost\n")
-    sys.stderr.flush()
-    os._exit(exit_code)
-
-
 def as_labelstream_error(error: BaseException, settings: Settings) -> LabelstreamError:
     """Return the error itself, or an error with an exit code and a fix in its place.
 

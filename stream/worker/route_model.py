@@ -30,6 +30,7 @@ from stream.observe.metrics import Metrics
 from stream.observe.stderr_capture import captured_stderr
 from stream.runtime import Choice, Runtime, choose, lower_thread_priority, open_runtimes, warm_up_shapes
 from stream.settings import Route, Settings
+from stream.termination import in_daemon_thread
 
 # The default limits of one inference, in rows and padded tokens.
 BATCH_ROWS = {"cpu": 64, "openvino": 64, "cuda": 512, "tensorrt": 512}
@@ -104,8 +105,11 @@ async def open_model(
         BundleError: the bundle is missing, changed, or cannot be served.
         DeviceError: the device does not exist.
     """
-    opening = partial(open_bundle, spec, settings.bundle_store, public_key=settings.require_signature)
-    bundle = await asyncio.to_thread(opening)
+    opening = partial(
+        open_bundle, spec, settings.bundle_store, public_key=settings.require_signature, weights=False
+    )
+    # It may download for minutes, and a signal ends the worker meanwhile.
+    bundle = await in_daemon_thread(opening)
     check_servable(bundle.manifest)
     await asyncio.to_thread(check_tokenizer, bundle)
     choice = choose(bundle.manifest, settings.device, variant)
@@ -150,11 +154,20 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
         route=route.name,
         bundle=bundle.reference,
         digest=bundle.digest,
+        **({"origin": bundle.origin} if bundle.origin else {}),
         variant=choice.variant,
         device=choice.device,
         reason=choice.reason,
         sessions=len(runtimes),
     )
+    if manifest.is_accepted_by_user(choice.variant):
+        log.warning(
+            "the variant did not pass its parity check",
+            route=route.name,
+            variant=choice.variant,
+            cause="the bundle was published with --accept-variant",
+            fix="use --variant auto for a variant that passed",
+        )
     return Model(bundle, choice.variant, choice.device, provider, opened.classifier)
 
 

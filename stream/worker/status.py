@@ -137,6 +137,7 @@ def describe_route(route: Route, model: Model) -> dict[str, Any]:
         "task": manifest.task,
         "labels": len(manifest.labels),
         "variant": model.variant,
+        "variant_accepted_by_user": manifest.is_accepted_by_user(model.variant),
         "device": model.device,
         "provider": model.provider,
     }

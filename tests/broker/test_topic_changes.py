@@ -17,6 +17,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from tests.odd_worker import Oddity
 from tests.pipeline import StartWorker, event, make_route, start_worker, tiny_bundle
 from tests.real.components import MissingComponentError, unavailable, unique
 from tests.real.kafka import ApacheKafka
@@ -173,7 +174,14 @@ def test_a_topic_that_is_deleted_under_load_is_read_with_fewer_partitions_and_it
     apache_kafka: ApacheKafka, start_worker: StartWorker
 ) -> None:
     route = make_route(apache_kafka, "shrunk")
-    worker = start_worker(apache_kafka, route, retry_deadline_s=30, metadata_max_age_s=1)
+    worker = start_worker(
+        apache_kafka,
+        route,
+        # Slow enough that the topic is deleted before it is read to its end.
+        program=Oddity(seconds_a_batch=0.05).program(),
+        retry_deadline_s=30,
+        metadata_max_age_s=1,
+    )
     old: set[str] = set()
     for partition in range(4):
         old |= produce(apache_kafka, route, f"old-{partition}", 10_000, partition)

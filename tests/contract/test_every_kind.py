@@ -46,6 +46,7 @@ def predict_offline(bundle: Bundle, events: list[dict[str, Any]], folder: Path) 
     app = typer.Typer()
     app.command()(predict)
     arguments = [str(bundle.path), "--input", str(file), "--device", "cpu", "--variant", "fp32"]
+    arguments += ["--columns", "none"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     lines = [orjson.loads(line) for line in result.stdout.splitlines()]

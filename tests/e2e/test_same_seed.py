@@ -14,6 +14,8 @@ from trainer.cli import train
 
 pytestmark = pytest.mark.slow
 ROWS = 2_000
+STEPS = 10
+"""An operation that is not deterministic shows in the weights after any step, so an epoch needs not end."""
 
 
 def _write_rows(path: Path) -> None:
@@ -38,8 +40,11 @@ def test_two_trainings_on_2000_rows_have_equal_splits_and_metrics(tmp_path: Path
             str(tmp_path / "rows.csv"),
             name="same",
             bundle_store=tmp_path / store,
-            epochs=1,
+            no_results=True,
+            max_steps=STEPS,
             max_length=32,
+            # The seed chooses the calibration texts of int8-static; int8 and fp16 only convert the graph.
+            variants=["fp32", "int8-static"],
             seed=11,
         )
         return open_bundle("same", tmp_path / store)

@@ -88,6 +88,28 @@ def test_each_variant_is_in_the_bundle_or_reported_as_skipped(
         assert (name in bundle.manifest.variants) == (f"parity     {name}: " in trained.stdout)
 
 
+def test_the_reference_has_validation_rows_then_training_rows_and_no_test_rows(
+    room: Path, bundle: Bundle
+) -> None:
+    with (room / "tickets.csv").open() as file:
+        texts = {row["body"]: number for number, row in enumerate(csv.DictReader(file), 1)}
+    with (bundle.path / "splits.csv").open() as file:
+        splits = {int(row["row"]): row["split"] for row in csv.DictReader(file)}
+    sizes = bundle.manifest.data["splits"]
+    rows, _ = read_reference(bundle)
+    found = [splits[texts[row.text]] for row in rows if row.text in texts]
+    assert found == ["validation"] * sizes["validation"] + ["train"] * sizes["train"]
+
+
+def test_the_output_ends_with_a_table_of_the_variants(
+    bundle: Bundle, trained: subprocess.CompletedProcess[str]
+) -> None:
+    lines = trained.stdout.splitlines()
+    table = lines[next(at for at, line in enumerate(lines) if "parity check" in line) :]
+    for name in (*bundle.manifest.variants, *bundle.manifest.skipped_variants):
+        assert any(line.startswith(f"│ {name} ") for line in table)
+
+
 def test_the_bundle_verifies_without_torch(room: Path, bundle: Bundle) -> None:
     checked = labelstream("verify", "tickets", cwd=room)
     assert checked.returncode == 0, checked.stderr
@@ -116,6 +138,10 @@ def test_the_manifest_describes_the_origin(bundle: Bundle) -> None:
     metrics = json.loads((bundle.path / "metrics.json").read_text())
     assert metrics["test"]["rows"] == manifest.data["splits"]["test"]
     assert np.sum(metrics["test"]["confusion"]) == metrics["test"]["rows"]
+    assert manifest.metrics["validation"].keys() & {"per_label", "confusion"} == set()
+    with (bundle.path / "confusion.csv").open(newline="") as file:
+        cells = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    assert sum(int(row["rows"]) for row in cells) == metrics["test"]["rows"]
 
 
 def test_splits_name_every_row_and_hold_no_text(bundle: Bundle) -> None:
@@ -198,3 +224,30 @@ def test_an_interrupt_leaves_nothing_behind(
     assert process.returncode == code
     assert list(scratch.glob("labelstream-train-*")) == []
     assert not (room / "interrupted").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_export_leaves_nothing_behind(
+    room: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    store = tmp_path / "store"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stream", "export", "base", "--bundle-store", str(store)],
+        cwd=room,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(
+            lambda: [*store.glob("base/.staging-*/config.json")],
+            90,
+            "the configuration in the staging folder",
+        )
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert not store.exists()

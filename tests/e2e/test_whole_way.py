@@ -30,7 +30,13 @@ def trained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         writer.writerow(("text", "label"))
         writer.writerows((f"{TEXTS[n % len(TEXTS)]} {n}", LABELS[n % len(LABELS)]) for n in range(120))
     command = [sys.executable, "-m", "stream", "train", str(workspace / "tickets.csv"), "--epochs", "1"]
-    command += ["--base-model", str(workspace / "base"), "--bundle-store", str(workspace / "bundles")]
+    command += [
+        "--base-model",
+        str(workspace / "base"),
+        "--bundle-store",
+        str(workspace / "bundles"),
+        "--no-results",
+    ]
     subprocess.run(command, check=True, timeout=200, stdout=subprocess.DEVNULL)
     return open_bundle("tickets", workspace / "bundles")
 

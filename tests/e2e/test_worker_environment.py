@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from stream.bundle import Bundle
 from tests.pipeline import event, make_route, tiny_bundle
 from tests.real.embedded import EmbeddedBroker
+from tests.real.environments import commands_of
 from tests.real.reconcile import label_ids
 from tests.real.wait import until
 from tests.real.worker import WorkerProcess
@@ -24,18 +24,12 @@ TRAINER_LIBRARIES = ("torch", "transformers", "optimum", "datasets", "sklearn")
 def worker_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of a new environment with the wheel of this checkout and the extra cpu."""
     folder = tmp_path_factory.mktemp("worker-environment")
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / "bin" / "python"
     wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(PROJECT)]
     subprocess.run(wheel, check=True, timeout=200)
-    (wheel_file,) = folder.glob("labelstream_kafka-*.whl")
-    constraints = PROJECT / "constraints.txt"
-    subprocess.run(
-        [python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel_file}[cpu]"],
-        check=True,
-        timeout=400,
-    )
-    return python
+    (file,) = folder.glob("labelstream_kafka-*.whl")
+    for command in commands_of(folder / "venv", ["-c", str(PROJECT / "constraints.txt"), f"{file}[cpu]"]):
+        subprocess.run(command, check=True, timeout=400)
+    return folder / "venv" / "bin" / "python"
 
 
 @pytest.mark.slow

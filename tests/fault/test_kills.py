@@ -47,7 +47,13 @@ def test_a_killed_and_restarted_broker_loses_nothing(
     route = make_route(apache_kafka, "broker-kill")
     backlog = [event(number, "backlog") for number in range(6_000)]
     produce_evenly(apache_kafka, route, [value for _, value in backlog])
-    worker = start_worker(apache_kafka, route, program=Oddity(seconds_a_batch=0.03).program())
+    worker = start_worker(
+        apache_kafka,
+        route,
+        program=Oddity(seconds_a_batch=0.03).program(),
+        # A broker that starts on a busy machine may be away for longer than the default.
+        retry_deadline_s=120,
+    )
     until(lambda: count_written(apache_kafka, route) > 0, RECOVERY_S, "labels under load")
     apache_kafka.kill()
     apache_kafka.start()

@@ -50,7 +50,9 @@ def main(
     console = Console()
     store = demo / "bundles"
     if latest_version(store, NAME) is None:
-        asyncio.run(labelstream("train", "sample", "--name", NAME, "--bundle-store", str(store)))
+        asyncio.run(
+            labelstream("train", "sample", "--name", NAME, "--bundle-store", str(store), "--no-results")
+        )
     bundle = open_bundle(NAME, store)
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stream.bundle import SpanRules
 from stream.classify import Piece, Prediction, bio_spans, split_pieces, word_spans
-from stream.classify.heads.spans import split_tag
+from stream.classify.heads.spans import bioes_spans, split_tag
 from stream.classify.heads.tokens import TokenHead
 from stream.classify.windows import MergedTokens, central_positions
 from tests.real.kinds import make_tokenizer
@@ -58,6 +58,21 @@ def test_a_span_begins_at_a_b_tag_or_after_another_type(
             starts.append((piece.start, kind))
         before = kind
     assert [(span.start, span.type) for span in bio_spans(pieces)] == starts
+
+
+@given(
+    tagged(), st.lists(st.sampled_from(["O", *(f"{prefix}-{kind}" for prefix in "BIES" for kind in "XY")]))
+)
+def test_bioes_spans_are_the_bio_spans_with_a_beginning_after_every_end(
+    pieces: list[tuple[Piece, str, float]], tags: list[str]
+) -> None:
+    bioes = [(piece, tag, score) for (piece, _, score), tag in zip(pieces, tags, strict=False)]
+    bio, before = [], "O"
+    for piece, tag, score in bioes:
+        begins = tag[0] in "BS" or before[0] in "ES"
+        bio.append((piece, tag if tag == "O" else f"{'B' if begins else 'I'}-{tag[2:]}", score))
+        before = tag
+    assert bioes_spans(bioes) == bio_spans(bio)
 
 
 @given(tagged())

@@ -10,17 +10,20 @@ from tests.real.tiny_bundle import LABELS, TEXTS
 
 TAGS = ["O", "B-THING", "I-THING", "B-WHEN", "I-WHEN"]
 MAX_LENGTH = 64
+POSITIONS = 128
+"""More than the tokenizer's maximum length, so that graphs are also run on longer inputs."""
+
 VOCABULARY = 400
 SIZE = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 64,
-    "max_position_embeddings": MAX_LENGTH,
+    "max_position_embeddings": POSITIONS,
     # The range is wide enough that logits of the untrained model differ between texts.
     "initializer_range": 0.2,
 }
-OFFSET = {"max_position_embeddings": MAX_LENGTH + 2}
+OFFSET = {"max_position_embeddings": POSITIONS + 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ ARCHITECTURES = {
     "modernbert": Architecture("BPE", MODERN),
     "longformer": Architecture("BPE", {**OFFSET, "type_vocab_size": 1, "attention_window": 16}),
     "deberta": Architecture("BPE", DEBERTA_1),
+    "camembert": Architecture("Unigram", {**OFFSET, "type_vocab_size": 1}),
     "xlm-roberta": Architecture("Unigram", {**OFFSET, "type_vocab_size": 1}),
     "deberta-v2": Architecture("Unigram", DEBERTA),
 }

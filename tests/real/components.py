@@ -4,10 +4,10 @@ import importlib.metadata
 import os
 import platform
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -63,12 +63,32 @@ COMPONENTS = {
         "LABELSTREAM_TEST_PROMETHEUS=path, or prometheus and promtool on the PATH"
         " (apt-get install prometheus)",
     ),
+    "mlflow_server": Component(
+        "MLflow server",
+        f"{_EXTRAS} and PyPI: the first test makes an environment for the server, about 750 MB in ~/.cache",
+    ),
     "chromium": Component(
         "Chromium",
         f"apt-get install chromium, or LABELSTREAM_TEST_CHROMIUM=path, and {_EXTRAS}",
     ),
 }
 """The components by fixture."""
+
+
+def describe_components() -> dict[str, dict[str, Any]]:
+    """Return the components that this process started or missed, as plain values."""
+    used = {fixture: entry for fixture, entry in COMPONENTS.items() if entry.origin or entry.missing}
+    return {fixture: {**vars(entry), "tests": sorted(entry.tests)} for fixture, entry in used.items()}
+
+
+def add_components(described: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add the components of another process, from `describe_components`, to those of this process."""
+    for fixture, values in described.items():
+        entry = COMPONENTS[fixture]
+        entry.version, entry.origin = values["version"] or entry.version, values["origin"] or entry.origin
+        entry.missing = values["missing"] or entry.missing
+        entry.start_s = max(entry.start_s, values["start_s"])
+        entry.tests |= set(values["tests"])
 
 
 def required() -> bool:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from time import time_ns
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import create_conn
-from aiokafka.errors import for_code
+from aiokafka.errors import NotLeaderForPartitionError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
@@ -15,9 +16,14 @@ from aiokafka.structs import TopicPartition
 from stream.codec.wire import encode_body, encode_record, varint
 from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes
 from stream.kafka.faust.wire_batch import CRC_COUNTS_FROM, HEADER, LENGTH_COUNTS_FROM
+from tests.real.wait import until_async
 
 # The present, because retention removes old records.
 TIMESTAMP = time_ns() // 1_000_000
+
+LEADER_S = 20.0
+# A broker learns that it leads a new partition a moment after the topic is created.
+NOT_YET_LEADER = (NotLeaderForPartitionError, UnknownTopicOrPartitionError)
 
 
 def batch(
@@ -80,17 +86,29 @@ def offer_batches(address: str, topic: str, *batches: bytes, partition: int = 0)
 async def _produce(
     address: str, topic: str, batches: Sequence[bytes], partition: int
 ) -> list[tuple[int, int]]:
-    """Return the error code and the first offset of each batch."""
+    """Return the error code and the first offset of each batch.
+
+    Raises:
+        NotInTimeError: the broker does not lead the partition.
+    """
     host, _, port = address.partition(":")
     connection = await create_conn(host, int(port), client_id="raw")
     try:
-        answers = []
-        for data in batches:
+
+        async def answer(data: bytes) -> tuple[int, int]:
             topics = [(topic, [(partition, data)])]
             request = ProduceRequest(transactional_id=None, required_acks=-1, timeout=30_000, topics=topics)
-            answer: Any = await connection.send(request)
-            ((_, ((_, code, offset, *_),)),) = answer.topics
-            answers.append((code, offset))
+            response: Any = await connection.send(request)
+            ((_, ((_, code, offset, *_),)),) = response.topics
+            if code in (error.errno for error in NOT_YET_LEADER):
+                raise for_code(code)
+            return code, offset
+
+        answers = []
+        for data in batches:
+            description = f"topic {topic}, partition {partition} has a leader"
+            send = partial(answer, data)
+            answers.append(await until_async(send, LEADER_S, description, ignoring=NOT_YET_LEADER))
         return answers
     finally:
         connection.close()

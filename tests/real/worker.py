@@ -6,6 +6,7 @@ import signal
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,24 +26,26 @@ class WorkerProcess:
     def __init__(
         self,
         broker: str,
-        bundle: Path,
+        bundle: Path | str,
         route: str,
         group: str | None = None,
         python: Path = Path(sys.executable),
         cwd: Path | None = None,
         program: tuple[str, ...] = ("stream", "worker"),
+        env: Mapping[str, str] | None = None,
         **settings: object,
     ) -> None:
         """Prepare the process without starting it.
 
         Args:
             broker: the bootstrap servers.
-            bundle: the folder of the bundle.
+            bundle: the folder of the bundle, or a reference.
             route: the input topic; the output topics are ROUTE.labels and ROUTE.dead.
             group: the consumer group; by default named after the route.
             python: the Python interpreter of the process.
             cwd: the working folder of the process.
             program: the module to run, and the words before its flags.
+            env: further environment variables of the process.
             settings: further settings by name.
         """
         self.route = route
@@ -71,7 +74,10 @@ class WorkerProcess:
             for part in (f"--{name.replace('_', '-')}", str(value))
         ]
         self._child = Child(
-            "labelstream worker", [str(python), "-m", *program, *flags], self.folder.path / "log"
+            "labelstream worker",
+            [str(python), "-m", *program, *flags],
+            self.folder.path / "log",
+            dict(env or {}),
         )
 
     def start(self, ready: bool = True) -> Self:

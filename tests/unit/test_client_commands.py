@@ -78,6 +78,25 @@ async def test_a_csv_file_without_the_column_is_an_error_with_its_columns(tmp_pa
     assert "ticket, message" in refusal.value.cause
 
 
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("ticket,text\n1,ok\n2,Hello, please cancel\n", "after line 3: the row has more fields"),
+        ('text,ticket\n"a" b,1\n', "',' expected"),
+        ("text,text\na,b\n", "text, text"),
+    ],
+)
+async def test_a_csv_row_whose_text_would_be_cut_is_an_error(
+    tmp_path: Path, content: str, cause: str
+) -> None:
+    file = tmp_path / "tickets.csv"
+    file.write_text(content)
+    with pytest.raises(UsageError) as refusal:
+        await read(file, FileFormat("csv"))
+    assert cause in refusal.value.cause
+    assert refusal.value.fix
+
+
 async def test_csv_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "tickets.csv"
     file.write_bytes(b"text\nna\xefve\n")

@@ -51,23 +51,6 @@ def test_a_shutdown_that_hangs_prints_the_first_error_and_exits_with_its_code() 
     assert "did not stop within 0.05 s" in done.stderr.splitlines()[3]
 
 
-HUNG_THREAD = """
-import sys, threading
-from stream.worker.exit import end_process_after
-threading.Thread(target=threading.Event().wait).start()
-end_process_after(0.05, 5)
-sys.exit(5)
-"""
-
-
-def test_a_thread_that_never_ends_does_not_keep_the_process_alive() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HUNG_THREAD], capture_output=True, text=True, timeout=50, check=False
-    )
-    assert done.returncode == 5
-    assert "did not end" in done.stderr
-
-
 def test_a_shutdown_in_time_is_not_killed() -> None:
     with pytest.raises(KeyError), exit_when_expired(Deadline(3600), 5):
         raise KeyError

@@ -7,36 +7,22 @@ from typing import Any
 import orjson
 import pytest
 import typer
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from stream.bundle import Bundle
 from stream.classify import Prediction, make_head
 from stream.commands.predict import predict
 from stream.errors import UsageError
 from stream.verify import read_reference
-from tests.real.kinds import BY_NAME, KINDS, make_bundle_of
+from tests.real.kinds import BY_NAME, KINDS
+from tests.unit.predict_command import lines, make_bundles, run
 
 ROW_MEMBERS = ("row", "id", "text", "text_pair")
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    store = tmp_path_factory.mktemp("kinds")
-    return {kind.name: make_bundle_of(kind, store) for kind in KINDS}
-
-
-def run(bundle: Bundle, *arguments: object) -> Result:
-    app = typer.Typer()
-    app.command()(predict)
-    words = [str(bundle.path), "--device", "cpu", *map(str, arguments)]
-    result = CliRunner().invoke(app, words, standalone_mode=False)
-    if result.exception is not None:
-        raise result.exception
-    return result
-
-
-def lines(output: str) -> list[dict[str, Any]]:
-    return [orjson.loads(line) for line in output.splitlines()]
+    return make_bundles(tmp_path_factory.mktemp("kinds"))
 
 
 def test_every_text_of_the_command_line_becomes_a_line(bundles: dict[str, Bundle]) -> None:
@@ -57,7 +43,7 @@ def test_every_kind_gives_the_predictions_of_its_reference(
     file = tmp_path / "in.jsonl"
     members = [{"text": r.text, "text_pair": r.text_pair, "metadata": r.metadata} for r in rows]
     file.write_bytes(b"".join(orjson.dumps({"id": at} | m) + b"\n" for at, m in enumerate(members)))
-    printed = lines(run(bundles[name], "--input", file).stdout)
+    printed = lines(run(bundles[name], "--input", file, "--columns", "none").stdout)
     predictions = make_head(bundles[name].manifest).predict(logits, ())
     assert [line["id"] for line in printed] == [*range(len(rows))]
     for line, expected in zip(printed, predictions, strict=True):
@@ -96,7 +82,8 @@ def test_pairs_come_from_flags_and_columns_and_both_are_needed(
     (flags,) = lines(run(bundles["pair"], "--text", "my card", "--text-pair", "refund").stdout)
     file = tmp_path / "in.csv"
     file.write_text("a,b\nmy card,refund\nmy card,\n")
-    result = run(bundles["pair"], "--input", file, "--text-column", "a", "--text-pair-column", "b")
+    names = ("--text-column", "a", "--text-pair-column", "b", "--columns", "none")
+    result = run(bundles["pair"], "--input", file, *names)
     one, two = lines(result.stdout)
     assert one == flags
     assert two["error"].startswith("empty: text_pair")
@@ -200,3 +187,44 @@ def test_a_csv_file_that_is_not_utf_8_is_an_error(bundles: dict[str, Bundle], tm
     file.write_bytes(b"text\nok\n\xff\xfe\n")
     with pytest.raises(UsageError, match="cannot be read as CSV"):
         run(bundles["single"], "--input", file)
+
+
+def test_exports_of_annotation_tools_are_labelled(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    result = {"from_name": "label", "type": "choices", "value": {"choices": ["a"]}}
+    task = {"id": 7, "data": {"text": "my card"}, "annotations": [{"result": [result]}]}
+    examples: dict[str, list[Any]] = {
+        "label_studio.json": [task, {**task, "data": {"text": "refund"}}],
+        "spacy.json": [["my card", {"entities": [[3, 7, "x"]]}], ["refund", {"entities": []}]],
+        "prodigy.json": [
+            {"text": text, "_input_hash": 1, "answer": "accept"} for text in ("my card", "refund")
+        ],
+    }
+    for name, rows in examples.items():
+        for file in (tmp_path / name, (tmp_path / name).with_suffix(".jsonl")):
+            written = (
+                orjson.dumps(rows)
+                if file.suffix == ".json"
+                else b"\n".join(orjson.dumps(row) for row in rows)
+            )
+            file.write_bytes(written)
+            predicted = lines(run(bundles["single"], "--input", file).stdout)
+            assert [line["text"] for line in predicted] == ["my card", "refund"], file.name
+            assert all("label" in line for line in predicted)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [('{"other": 1}\n{"text": 5}\n', 1), ('{"other": 1}\n{"text": "my card"}\n', 0)],
+)
+def test_the_exit_code_says_whether_no_row_was_labelled(
+    bundles: dict[str, Bundle], tmp_path: Path, content: str, code: int
+) -> None:
+    file, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    file.write_text(content)
+    app = typer.Typer()
+    app.command()(predict)
+    words = [str(bundles["single"].path), "--device", "cpu", "--input", str(file), "--output", str(output)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == code
+    assert "failed: schema" in result.stderr
+    assert len(lines(output.read_text())) == 2

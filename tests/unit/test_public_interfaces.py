@@ -8,7 +8,7 @@ import pytest
 
 import stream.runtime
 
-PACKAGES = ("stream.bundle", "stream.classify", "stream.runtime", "stream.verify")
+PACKAGES = ("stream.bundle", "stream.classify", "stream.runtime", "stream.tables", "stream.verify")
 
 
 @pytest.mark.parametrize("package", PACKAGES)

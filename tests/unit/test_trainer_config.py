@@ -49,7 +49,8 @@ def test_every_setting_has_a_unique_flag_a_description_and_a_panel() -> None:
 
 def test_help_lists_the_choices_of_the_type() -> None:
     (scheduler,) = (setting for setting in SETTINGS if setting.option == "--scheduler")
-    assert help_text(scheduler).endswith("One of: linear, cosine, constant, constant_with_warmup.")
+    assert " One of: linear, cosine, constant, constant_with_warmup, " in help_text(scheduler)
+    assert help_text(scheduler).endswith(", warmup_stable_decay.")
 
 
 def test_no_flag_gives_the_defaults() -> None:

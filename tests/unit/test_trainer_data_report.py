@@ -10,7 +10,14 @@ from trainer.data.columns import Columns
 from trainer.data.duplicates import find_leaks
 from trainer.data.examples import Data, Example, Splits, Target
 from trainer.data.read import read_data
-from trainer.report import show_data, show_leaks, show_lengths, show_metadata, show_splits
+from trainer.report import (
+    show_data,
+    show_leaks,
+    show_lengths,
+    show_metadata,
+    show_per_label,
+    show_splits,
+)
 
 
 @pytest.fixture
@@ -116,3 +123,29 @@ def test_text_lengths_and_the_share_of_truncated_texts(console: Console) -> None
     output = console.export_text()
     assert "max 100; truncated to 32" in output
     assert "10.0% of the texts are truncated; a larger --max-length keeps more" in output
+
+
+LONG_LABELS = [f"a_very_long_label_of_a_customer_support_team_{end}_as_written" for end in ("one", "two")]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_labels_stay_distinct_in_narrow_tables(width: int) -> None:
+    console = Console(width=width, record=True)
+    targets: list[list[Target]] = [[label] for label in (*LONG_LABELS, LONG_LABELS[0])]
+    tables = splits_output(console, "single-label", LONG_LABELS, targets)
+    scores = {"precision": 1.0, "recall": 0.5, "f1": 0.75, "support": 4}
+    test = {"per_label": dict.fromkeys(LONG_LABELS, scores), "confusion_cells": [(0, 1, 3), (1, 0, 2)]}
+    show_per_label(console, test)
+    rows = [line.split("│") for line in (tables + console.export_text()).splitlines() if "a_v" in line]
+    first, second, one, two = ([cell.strip() for cell in row if "a_v" in cell] for row in rows)
+    assert first != second
+    assert [len(one), len(two)] == [2, 2]
+    assert [one[0], two[0]] == [two[1].removesuffix(" (3)").removesuffix(" (2)"), one[1].removesuffix(" (3)")]
+
+
+def test_a_column_name_with_brackets_is_no_markup(console: Console) -> None:
+    columns = Columns("text", "[bold]stars")
+    examples = [[Example(1, "a", 0.5)], [], []]
+    data = Data(Path("x"), "regression", columns, examples[0], ["stars"], [], [])
+    show_splits(console, data, Splits(*examples))
+    assert "[bold]stars" in console.export_text()

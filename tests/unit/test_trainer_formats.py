@@ -261,6 +261,9 @@ def test_a_hub_id_is_loaded_through_the_datasets_library(monkeypatch: pytest.Mon
     assert loaded == [("someone/set", "plain")]
     assert [example.split for example in data.examples] == ["train"] * 6 + ["test"] * 6
     assert data.labels == ["spam", "ham"]
+    by_flag = DataConfig(dataset_name="someone/set", dataset_config="plain")
+    assert read_data(by_flag.source(None), by_flag).examples == data.examples
+    assert loaded.pop() == ("someone/set", "plain")
     with pytest.raises(UsageError) as error:
         read_data("someone/other")
     assert "neither a local file or folder" in error.value.message

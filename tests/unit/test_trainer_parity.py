@@ -24,6 +24,7 @@ from stream.runtime import OnnxRuntime
 from stream.verify import compare, infer_all, read_lengths, read_reference, within_tolerance
 from tests.real.architectures import TAGS, make_architecture
 from tests.real.tiny_bundle import LABELS, TEXTS, make_tiny_bundle, save_tiny_base
+from trainer.export.agreement import rounded_min_agreement
 from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
 from trainer.export.package import build_bundle, staging_folder
 from trainer.export.parity import (
@@ -33,7 +34,6 @@ from trainer.export.parity import (
     check_parity,
     decision_margins,
     measure_parity,
-    rounded_min_agreement,
     unmeasured_parity,
 )
 from trainer.export.reference import EDGE_CASE_TEXTS, edge_case_rows, evenly_spaced, write_reference
@@ -126,12 +126,13 @@ def test_a_written_reference_is_read_unchanged(tiny: Bundle, tmp_path: Path) -> 
 
 
 def perturbed(tiny: Bundle, folder: Path, by: float) -> Bundle:
-    """Return the bundle with a changed bias of its first label."""
+    """Return the bundle with another logit of its first label."""
     model = onnx.load(tiny.path / "onnx/model.onnx")
-    for tensor in model.graph.initializer:
-        if tensor.name == "classifier.bias":
-            moved = onnx.numpy_helper.to_array(tensor) + np.array([by, 0, 0, 0, 0, 0], dtype=np.float32)
-            tensor.CopyFrom(onnx.numpy_helper.from_array(moved, tensor.name))
+    last = next(node for node in model.graph.node if "logits" in node.output)
+    last.output[0] = "unmoved"
+    moved = np.array([by, 0, 0, 0, 0, 0], dtype=np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(moved, "moved"))
+    model.graph.node.append(onnx.helper.make_node("Add", ["unmoved", "moved"], ["logits"]))
     (folder / "onnx").mkdir()
     onnx.save(model, folder / "onnx/model.onnx")
     for name in ("tokenizer.json", "reference.jsonl", "reference.npz"):

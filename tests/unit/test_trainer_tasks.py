@@ -14,8 +14,10 @@ from stream.classify import MetadataEncoder
 from stream.errors import UsageError
 from trainer.config import DataConfig
 from trainer.data.examples import Data, Example, fit_metadata, missing_shares
-from trainer.data.labels import ordinal_values, repair_bio, tag_order, tag_scheme
+from trainer.data.labels import ordinal_values
 from trainer.data.read import read_data
+from trainer.data.tag_spelling import tag_scheme
+from trainer.data.tags import repair_bio, tag_order
 
 
 def write_jsonl(folder: Path, rows: list[dict[str, Any]], name: str = "data.jsonl") -> Path:

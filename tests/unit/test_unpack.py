@@ -206,6 +206,24 @@ async def test_only_the_chosen_partitions_are_unpacked_by_the_codec() -> None:
     assert fetches[TP] is failed
 
 
+async def test_a_response_that_came_before_its_partition_was_chosen_is_unpacked_before_it_is_read() -> None:
+    chosen: set[TopicPartition] = set()
+    records = unread(encoded("plain", -1, 100, [(b"k", b"v", [])]), [], 100)
+    assignment = Assignment([TP])
+    assignment.state_value(TP).seek(100)
+    fetches = FetchBuffer(chosen.__contains__)
+    fetches[TP] = FetchResult(TP, assignment=assignment, partition_records=records, backoff=0)
+    fetches.begin_poll()
+    assert type(fetches[TP]._partition_records) is PartitionRecords
+    chosen.add(TP)
+    fetches.begin_poll()
+    (record,) = fetches[TP].getall()
+    assert (record.offset, record.value, record.damaged) == (100, b"v", False)
+    assert assignment.state_value(TP).position == 101
+    fetches.begin_poll()
+    assert not fetches[TP].has_more(), "a response that was read stays as it is"
+
+
 def test_fetched_data_keeps_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetcher, "MemoryRecords", MemoryRecords)
     keep_fetched_bytes()

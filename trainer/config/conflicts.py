@@ -60,6 +60,12 @@ _PAIR = "windows are cut from one text; a pair is truncated, the longer text fir
 _LORA = "LoRA freezes the whole encoder"
 
 DATA_CONFLICTS: tuple[Conflict, ...] = (
+    Conflict(
+        "--dataset-config",
+        "data that --dataset-name does not name",
+        "only a data set on the Hub has configurations",
+        lambda config: config.dataset_config is not None and config.dataset_name is None,
+    ),
     *_with_tasks(
         "--label-columns",
         _except("multi-label"),
@@ -79,6 +85,18 @@ DATA_CONFLICTS: tuple[Conflict, ...] = (
         lambda config: config.ordinal,
     ),
     *_with_tasks(
+        "--decimal",
+        _except("regression"),
+        "only the numbers of a regression have a decimal mark",
+        lambda config: config.decimal is not None,
+    ),
+    *_with_tasks(
+        "--tag-scheme",
+        _except("token"),
+        "only the task token reads tags",
+        lambda config: config.tag_scheme is not None,
+    ),
+    *_with_tasks(
         "--text-pair-column",
         ["token"],
         "tags belong to the words of one text",
@@ -86,6 +104,12 @@ DATA_CONFLICTS: tuple[Conflict, ...] = (
     ),
 )
 TRAINING_CONFLICTS: tuple[Conflict, ...] = (
+    Conflict(
+        "--max-train-samples, --max-eval-samples or --max-predict-samples",
+        "--cross-validate",
+        "cross-validation predicts every row",
+        lambda config: config.cross_validate is not None and any(config.recipe.samples.model_dump().values()),
+    ),
     Conflict(
         "--windows",
         "a second text",

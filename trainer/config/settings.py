@@ -1,7 +1,7 @@
 """The description of a setting: its flag, its group of settings, and the error for an invalid value."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin
@@ -16,10 +16,14 @@ TASK = "Task"
 DATA = "Data"
 INPUT = "Input"
 TRAINING = "Training"
+OPTIMISER = "Optimiser and schedule"
+EVALUATION = "Evaluation and checkpoints"
+COMPUTE = "Memory and speed"
 IMBALANCE = "Class imbalance"
 LAYERS = "Trained layers"
 OUTPUT = "Output"
-PANELS = (TASK, DATA, INPUT, TRAINING, IMBALANCE, LAYERS, OUTPUT)
+TRACKING = "Experiment tracking"
+PANELS = (TASK, DATA, INPUT, TRAINING, OPTIMISER, EVALUATION, COMPUTE, IMBALANCE, LAYERS, OUTPUT, TRACKING)
 """The headings of `--help` and of the documentation, in their order."""
 
 
@@ -77,6 +81,11 @@ class Setting:
         return get_origin(self.info.annotation) is tuple
 
     @property
+    def is_mapping(self) -> bool:
+        """Whether the option takes a JSON object."""
+        return any(get_origin(part) is dict for part in get_args(self.info.annotation))
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The valid values of a setting that has a closed list of them."""
         return _choices(self.info.annotation)
@@ -98,9 +107,19 @@ class SettingsGroup(BaseModel):
     @classmethod
     def _refuse(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            return handler(values)
+            return handler(_with_lists(cls, values) if isinstance(values, Mapping) else values)
         except ValidationError as exc:
             raise _refusal(cls, exc) from None
+
+
+def _with_lists(group: type[SettingsGroup], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a group, in which a text such as "A,B" is a list where the setting is one."""
+    lists = {
+        name: Setting(name, info, flag_of(info) or Flag("")).option
+        for name, info in group.model_fields.items()
+        if isinstance(values.get(name), str) and get_origin(info.annotation) is tuple
+    }
+    return {name: _split(lists[name], value) if name in lists else value for name, value in values.items()}
 
 
 def settings_of(group: type[SettingsGroup]) -> Iterator[Setting]:
@@ -118,6 +137,17 @@ def flag_of(info: FieldInfo) -> Flag | None:
     return next((mark for mark in info.metadata if isinstance(mark, Flag)), None)
 
 
+def switches_of(group: type[SettingsGroup], switch: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the parameter of each setting with that of the flag that switches its group on, or ""."""
+    for name, info in group.model_fields.items():
+        flag = flag_of(info)
+        setting = Setting(name, info, flag or Flag(""))
+        if flag is not None:
+            yield setting.parameter, switch
+        if setting.group is not None:
+            yield from switches_of(setting.group, setting.parameter if flag is not None else switch)
+
+
 def group_values(group: type[SettingsGroup], flags: dict[str, Any]) -> dict[str, Any]:
     """Arrange the values of flags as the fields of a group.
 
@@ -127,19 +157,22 @@ def group_values(group: type[SettingsGroup], flags: dict[str, Any]) -> dict[str,
 
     Returns:
         Values by field name, without the fields that keep their default.
+
+    Raises:
+        UsageError: a list holds something else than texts, or a switch is neither on nor off.
     """
     values: dict[str, Any] = {}
     for name, info in group.model_fields.items():
         flag = flag_of(info)
         setting = Setting(name, info, flag or Flag(""))
         if setting.group is not None:
-            if flag is None or flags.get(setting.parameter):
+            if flag is None or is_on(setting.option, flags.get(setting.parameter)):
                 values[name] = setting.group(**group_values(setting.group, flags))
         elif flag is not None:
             chosen = [short for short in flag.shorthands if flags.get(short)]
             value = chosen[0] if chosen else flags.get(setting.parameter)
             if value is not None:
-                values[name] = _split(value) if setting.is_list else value
+                values[name] = _split(setting.option, value) if setting.is_list else value
     return values
 
 
@@ -160,9 +193,30 @@ def one_of(option: str, value: str, choices: Sequence[str]) -> str:
     )
 
 
-def _split(value: str | Sequence[str]) -> tuple[str, ...]:
+def is_on(option: str, value: Any) -> bool:
+    """Return whether a switch is on; None means that it was not given.
+
+    Raises:
+        UsageError: the value is neither true nor false. A text such as "false" would count as true.
+    """
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise UsageError(
+        f"{option} {value} is not valid",
+        cause="the setting is a switch",
+        fix="set it to true or false, without quotes",
+    )
+
+
+def _split(option: str, value: Any) -> tuple[str, ...]:
     """Split A,B into its names; an option that is given more than once adds to the list."""
     parts = [value] if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise UsageError(
+            f"{option} {value} is not valid",
+            cause="the setting is a list of texts",
+            fix='write the texts in quotes, such as ["A", "B"]',
+        )
     return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
 
 

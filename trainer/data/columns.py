@@ -1,11 +1,13 @@
 """Choose the column of each role: as named by a flag, or guessed if exactly one guess is possible."""
 
 import difflib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream.bundle import Task
 from stream.errors import UsageError
+from stream.tables import no_header_fix
 
 TEXT_NAMES = ("text", "message", "body", "review", "content", "comment", "sentence", "utterance", "query")
 WORD_NAMES = ("tokens", "words", "token", "word")
@@ -95,8 +97,10 @@ def choose_columns(
         text, pair = _guess_pair(text, pair, available)
     taken = {label, pair, *requested.labels, *requested.metadata}
     if text is None:
-        names = (*WORD_NAMES, *TEXT_NAMES) if task == "token" else TEXT_NAMES
-        text = _guess("text", names, [name for name in available if name not in taken], available)
+        free = [name for name in available if name not in taken]
+        # The tags of a row belong to its list of words, also if it has the text as well.
+        words = [name for name in free if task == "token" and name.strip().lower() in WORD_NAMES]
+        text = _guess("text", WORD_NAMES if words else TEXT_NAMES, free, available)
     if requested.labels:
         label = ", ".join(requested.labels)
     elif label is None:
@@ -135,7 +139,7 @@ def _guess(role: str, names: Sequence[str], candidates: Sequence[str], available
         f"cannot guess the {role} column",
         cause=(f"candidates: {' and '.join(matches)}" if matches else "no column has a common name for it")
         + f"; the columns of the file are: {', '.join(available)}",
-        fix=f"name it: --{role}-column NAME",
+        fix=_no_header(available) + f"name it: --{role}-column NAME",
     )
 
 
@@ -151,8 +155,14 @@ def _guess_pair(text: str | None, pair: str | None, available: Sequence[str]) ->
         "cannot guess the two text columns of a pair",
         cause=("several pairs of columns match" if matches else "no two columns have common names for a pair")
         + f"; the columns of the file are: {', '.join(available)}",
-        fix="name them: --text-column NAME --text-pair-column NAME",
+        fix=_no_header(available) + "name them: --text-column NAME --text-pair-column NAME",
     )
+
+
+def _no_header(available: Sequence[str]) -> str:
+    """Return the beginning of a fix for columns whose names are probably a row of data; else nothing."""
+    flags = no_header_fix(available)
+    return f"if the first line is a row, and no header: {flags}; else " if flags else ""
 
 
 def _first(names: Sequence[str], available: Sequence[str]) -> str | None:
@@ -174,7 +184,8 @@ def _check_available(available: Sequence[str], requested: RequestedColumns) -> N
             raise UsageError(
                 f"the file has no column {name!r}",
                 cause=f"its columns are: {', '.join(available)}",
-                fix=f"{flag} {similar[0]}" if similar else f"name one of them in {flag}",
+                fix=_no_header(available)
+                + (f"{flag} {shlex.quote(similar[0])}" if similar else f"name one of them in {flag}"),
             )
 
 

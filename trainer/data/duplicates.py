@@ -9,7 +9,7 @@ a pair of similarity 0.8 is found with a probability of 0.99, and a pair of simi
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -99,6 +99,45 @@ def find_leaks(splits: Splits) -> LeakReport:
             elif first_near is not None and order[first_near[1]] < order[name]:
                 leaks.append(Leak("near", example, name, *first_near))
     return LeakReport(sorted(leaks, key=lambda leak: (order[leak.split], leak.example.row)))
+
+
+class DuplicateIndex:
+    """Finds the duplicates of one text after the other among the texts that were added."""
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        """
+        Args:
+            texts: the first texts, normalised.
+        """
+        self._texts: set[str] = set()
+        self._shingles: list[Hashes] = []
+        self._buckets: list[dict[int, list[int]]] = [defaultdict(list) for _ in range(BANDS)]
+        self.add(texts)
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Add normalised texts."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        self._texts.update(new)
+        shingles = [_shingle_hashes(text) for text in new if len(text) >= SHINGLE_LENGTH]
+        if not shingles:
+            return
+        first = len(self._shingles)
+        self._shingles += shingles
+        for bucket, keys in zip(self._buckets, _band_keys(_signatures(shingles)), strict=True):
+            for row, key in enumerate(keys.tolist(), first):
+                bucket[key].append(row)
+
+    def find(self, text: str) -> Literal["equal", "near"] | None:
+        """Return whether a normalised text is equal to an added text, or a near duplicate of one."""
+        if text in self._texts:
+            return "equal"
+        if len(text) < SHINGLE_LENGTH:
+            return None
+        shingles = _shingle_hashes(text)
+        keys = [int(key[0]) for key in _band_keys(_signatures([shingles]))]
+        pairs = zip(self._buckets, keys, strict=True)
+        candidates = {row for bucket, key in pairs for row in bucket.get(key, ())}
+        return "near" if any(_similar(self._shingles[row], shingles) for row in candidates) else None
 
 
 def near_duplicate_pairs(texts: Sequence[str]) -> list[tuple[int, int]]:

@@ -10,7 +10,10 @@ import numpy as np
 
 from stream.bundle import CategoricalColumn, MetadataColumn, NumericColumn, Task
 from stream.classify import TextInput, as_category, as_number
+from trainer.config import TagScheme
 from trainer.data.columns import Columns
+from trainer.data.input_rows import InputRows
+from trainer.data.tag_spelling import tag_scheme
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 """The share of the rows of each split, in the order of the splits."""
@@ -87,9 +90,12 @@ class Data:
         labels: the label names in the order of the logits; for a regression the name of the label column; for
             the task token the tags, "O" first.
         no_text: the numbers of the rows whose text is missing or blank.
-        no_label: the numbers of the rows that have a text but no label.
+        no_label: the numbers of the rows that have a text but no usable label.
         files: the files that were read; empty if the `datasets` library read them.
         notes: one line for each guess, correction and skipped file.
+        no_number: for a regression, those rows of `no_label` whose cell is neither empty nor a number.
+        scheme: for the task token, how tags are read; None if the labels show it.
+        rows: the cells of every row as they were read, in file order, with the names of their columns.
     """
 
     path: Path
@@ -101,6 +107,19 @@ class Data:
     no_label: list[int]
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    no_number: list[int] = field(default_factory=list)
+    scheme: TagScheme | None = None
+    rows: InputRows = field(default_factory=InputRows)
+
+    @property
+    def empty_labels(self) -> list[int]:
+        """The numbers of the rows that have a text and an empty label cell."""
+        return sorted(set(self.no_label) - set(self.no_number))
+
+    @property
+    def marks_spans(self) -> bool:
+        """Whether the tags mark spans, as BIO; if not, each word has a tag of its own."""
+        return (self.scheme or tag_scheme(self.labels)) == "bio"
 
     @property
     def class_counts(self) -> dict[str, int]:

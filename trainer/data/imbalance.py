@@ -17,7 +17,7 @@ from stream.bundle import HeadKind
 from stream.errors import UsageError
 from trainer.config import Augmentation, Imbalance, Sampling, WeightFormula
 from trainer.data.examples import Example
-from trainer.data.labels import OUTSIDE
+from trainer.data.tag_spelling import OUTSIDE
 
 BETA = 0.9999
 """The hyper-parameter of `effective`: at 0 all labels weigh the same; towards 1 it approaches `inverse`."""

@@ -1,40 +1,24 @@
 """Parse table rows into examples; rows without a text or a target are reported by row number."""
 
-import ast
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stream.bundle import Task
-from stream.classify import as_category, as_number
 from stream.errors import UsageError
+from trainer.data.annotated_text import AnnotatedText
+from trainer.data.cells import CellError, as_text, may_be_missing, shorten
 from trainer.data.columns import Columns
-from trainer.data.examples import Example, Target
+from trainer.data.examples import Example
+from trainer.data.lists import as_words
+from trainer.data.locate import locate_row
+from trainer.data.separators import Cells
 from trainer.data.sources import DataSource
+from trainer.data.target_cells import LabelFormat, TargetParser, target_parser
 
-SEPARATORS = (",", "|", ";")
-TRUE_CELLS, FALSE_CELLS = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
-
-Cells = Mapping[str, Any]
-"""The cells of a row by column name."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelFormat:
-    """How the cells of a row encode the target.
-
-    Attributes:
-        column: the label column.
-        columns: for multi-label, one column of 0 and 1 per label, in place of `column`.
-        separator: the separator of labels in one cell; None if a cell holds one label or a list.
-        class_names: the names of integer labels; None if the cells hold the names themselves.
-    """
-
-    column: str
-    columns: tuple[str, ...] = ()
-    separator: str | None = None
-    class_names: Sequence[str] | None = None
+MAX_SPELLINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,39 +47,55 @@ class _WordCell:
     kept: list[int]
     count: int
 
+    @property
+    def empty(self) -> int:
+        """The number of empty words."""
+        return self.count - len(self.kept)
+
 
 def parse_rows(
-    sources: Sequence[DataSource], task: Task, columns: Columns, label_format: LabelFormat
+    sources: Sequence[DataSource], task: Task, columns: Columns, formats: Sequence[LabelFormat]
 ) -> ParsedRows:
     """Parse the rows of all sources; row numbers start at 1 and continue over all sources.
 
+    Args:
+        sources: the tables.
+        task: the task.
+        columns: the columns by role.
+        formats: how each source encodes the target.
+
     Raises:
-        UsageError: a cell does not have the format that the task requires.
+        UsageError: a cell does not have the format that the task requires; the message names file and row.
     """
-    parse_target = target_parser(task, label_format)
     examples: list[Example] = []
     no_text: list[int] = []
     no_label: list[int] = []
     empty_words = 0
-    rows = ((source, row) for source in sources for row in source.table.rows)
-    for number, (source, row) in enumerate(rows, 1):
-        words = _parse_words(row.get(columns.text), columns.text, number) if task == "token" else None
-        text = words.text if words else as_text(row.get(columns.text), columns.text, number)
-        pair = as_text(row.get(columns.text_pair), columns.text_pair, number) if columns.text_pair else None
-        if text is None or not text.strip() or (columns.text_pair and pair is None):
-            no_text.append(number)
-            continue
-        target = parse_target(row, number)
-        if target is None:
-            no_label.append(number)
-            continue
+    for number, source, row, parse_target in _rows(sources, task, formats):
+        try:
+            words = _parse_words(row.get(columns.text), columns.text) if task == "token" else None
+            text = words.text if words else as_text(row.get(columns.text), columns.text)
+            pair = as_text(row.get(columns.text_pair), columns.text_pair) if columns.text_pair else None
+            if text is None or not text.strip() or (columns.text_pair and pair is None):
+                no_text.append(number)
+                continue
+            target = parse_target(row)
+            if target is None:
+                no_label.append(number)
+                continue
+            row_id, time, group = (
+                as_text(row.get(name), name) if name else None
+                for name in (columns.id, columns.time, columns.group)
+            )
+        except CellError as exc:
+            raise UsageError(
+                f"{locate_row(sources, number)}: {exc.message}", cause=exc.cause, fix=exc.fix
+            ) from None
         if words is not None and isinstance(target, tuple):
-            target = _tags_of_kept_words(target, words, number)
-            empty_words += words.count - len(words.kept)
-        row_id, time, group = (
-            as_text(row.get(name), name, number) if name else None
-            for name in (columns.id, columns.time, columns.group)
-        )
+            if len(target) != words.count:
+                raise _word_mismatch(locate_row(sources, number), words.count, len(target))
+            target = tuple(target[index] for index in words.kept)
+            empty_words += words.empty
         examples.append(
             Example(
                 number,
@@ -115,16 +115,76 @@ def parse_rows(
     return ParsedRows(examples, no_text, no_label, notes)
 
 
-def _parse_words(cell: Any, column: str, number: int) -> _WordCell | None:
+def cells_of_rows(
+    sources: Sequence[DataSource], column: str, numbers: Sequence[int]
+) -> list[tuple[int, Any]]:
+    """Return the number and the cell of rows; the numbers are ascending and count over all sources."""
+    if not numbers:
+        return []
+    wanted = set(numbers)
+    rows = enumerate((row for source in sources for row in source.table.rows), 1)
+    return [(number, row.get(column)) for number, row in rows if number in wanted]
+
+
+def missing_text_note(examples: Sequence[Example]) -> list[str]:
+    """Return a note on the texts that may stand for a missing value, such as NA; they are learnt as texts."""
+    texts = (text for example in examples for text in (example.text, example.text_pair) if text is not None)
+    return _spellings_note(
+        "texts that may be missing values, and are learnt as texts", filter(may_be_missing, texts)
+    )
+
+
+def missing_label_note(sources: Sequence[DataSource], column: str, no_label: Sequence[int]) -> list[str]:
+    """Return a note on the cells that are not empty but count as a missing label, such as NaN and null."""
+    cells = (cell for _, cell in cells_of_rows(sources, column, no_label))
+    texts = (str(cell) for cell in cells if cell is not None and cell == cell)
+    return _spellings_note("cells that count as a missing label", texts)
+
+
+def empty_flags_note(sources: Sequence[DataSource], names: Sequence[str]) -> list[str]:
+    """Return a note on the rows in which some label columns are filled and others are empty."""
+    cells = [[row.get(name) for name in names] for source in sources for row in source.table.rows]
+    empty = [[cell is None or cell != cell or not str(cell).strip() for cell in row] for row in cells]
+    rows = [number for number, of_row in enumerate(empty, 1) if any(of_row) and not all(of_row)]
+    if not rows:
+        return []
+    return [
+        f"{len(rows)} rows have empty cells in some label columns, which are read as 0 "
+        f"(first in {locate_row(sources, rows[0])})"
+    ]
+
+
+def _spellings_note(finding: str, texts: Iterable[str]) -> list[str]:
+    spellings = Counter(text.strip() for text in texts if text.strip())
+    if not spellings:
+        return []
+    listed = ", ".join(f"{shorten(text)} ({count})" for text, count in spellings.most_common(MAX_SPELLINGS))
+    return [f"{finding}: {listed}"]
+
+
+def _rows(
+    sources: Sequence[DataSource], task: Task, formats: Sequence[LabelFormat]
+) -> Iterator[tuple[int, DataSource, Cells, TargetParser]]:
+    number = 0
+    for source, label_format in zip(sources, formats, strict=True):
+        parse_target = target_parser(task, label_format, source.table.rows)
+        for row in source.table.rows:
+            number += 1
+            yield number, source, row, parse_target
+
+
+def _parse_words(cell: Any, column: str) -> _WordCell | None:
     """Parse a list of words, which are joined by spaces, or split a text at white space."""
-    items = as_list(cell, column, number)
+    if isinstance(cell, AnnotatedText):
+        return _WordCell(cell.text, cell.words, list(range(len(cell.words))), len(cell.words))
+    items = as_words(cell, column)
     if items is None:
-        text = as_text(cell, column, number)
+        text = as_text(cell, column)
         if text is None:
             return None
         text_spans = tuple(match.span() for match in re.finditer(r"\S+", text))
         return _WordCell(text, text_spans, list(range(len(text_spans))), len(text_spans))
-    words = ["" if item is None else str(item) for item in items]
+    words = ["" if item is None else str(item).strip() for item in items]
     kept = [index for index, word in enumerate(words) if word]
     spans: list[tuple[int, int]] = []
     start = 0
@@ -134,143 +194,9 @@ def _parse_words(cell: Any, column: str, number: int) -> _WordCell | None:
     return _WordCell(" ".join(words[index] for index in kept), tuple(spans), kept, len(words))
 
 
-def _tags_of_kept_words(tags: tuple[str, ...], words: _WordCell, number: int) -> tuple[str, ...]:
-    if len(tags) != words.count:
-        raise UsageError(
-            f"row {number} has {words.count} words and {len(tags)} tags",
-            cause="each word has one tag",
-            fix="correct the row, or check --text-column and --label-column",
-        )
-    return tuple(tags[index] for index in words.kept)
-
-
-def as_text(value: Any, column: str, number: int) -> str | None:
-    """Return a cell as text, or None if it is empty.
-
-    Raises:
-        UsageError: the cell holds a list, an object or bytes.
-    """
-    if isinstance(value, list | tuple | dict | bytes):
-        raise UsageError(
-            f"row {number}: column {column!r} holds a {type(value).__name__}, not a text",
-            cause="the column must hold a single value per row",
-            fix="name another column or --task (multi-label and token accept lists), or flatten the column",
-        )
-    # Tools that store columns as floats write numeric labels as 1.0, and a missing label as nan.
-    text = as_category(value)
-    return text if text is not None and text.strip() else None
-
-
-def as_list(value: Any, column: str, number: int) -> list[Any] | None:
-    """Return a cell as a list, also if it is a list in JSON or Python syntax; None for any other cell.
-
-    Raises:
-        UsageError: the cell starts and ends like a list but cannot be parsed.
-    """
-    if isinstance(value, list | tuple):
-        return list(value)
-    text = value.strip() if isinstance(value, str) else ""
-    if not (text.startswith("[") and text.endswith("]")):
-        return None
-    try:
-        items = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        raise UsageError(
-            f"row {number}: column {column!r} holds a list that cannot be parsed",
-            cause=f"it begins {text[:40]!r}",
-            fix='write it as ["a", "b"]',
-        ) from None
-    return list(items)
-
-
-def target_parser(task: Task, label_format: LabelFormat) -> Callable[[Cells, int], Target | None]:
-    """Return the function that parses the target of a row, given its cells and its number.
-
-    The function returns None if the row has no target, and raises UsageError if a cell does not have the
-    format that the task requires.
-    """
-    column = label_format.column
-
-    def parse_label(row: Cells, number: int) -> str | None:
-        return _parse_class(row.get(column), label_format, number)
-
-    def parse_number(row: Cells, number: int) -> float | None:
-        return as_number(as_text(row.get(column), column, number))
-
-    def parse_labels(row: Cells, number: int) -> tuple[str, ...] | None:
-        items = as_list(row.get(column), column, number)
-        if items is None:
-            text = as_text(row.get(column), column, number)
-            if text is None:
-                return None
-            items = text.split(label_format.separator) if label_format.separator else [text]
-        stripped = (item.strip() if isinstance(item, str) else item for item in items)
-        labels = (_parse_class(item, label_format, number) for item in stripped)
-        return tuple(dict.fromkeys(label for label in labels if label is not None))
-
-    def parse_indicators(row: Cells, number: int) -> tuple[str, ...] | None:
-        indicators = {name: _parse_indicator(row.get(name), name, number) for name in label_format.columns}
-        if all(indicator is None for indicator in indicators.values()):
-            return None
-        return tuple(name for name, indicator in indicators.items() if indicator)
-
-    def parse_tags(row: Cells, number: int) -> tuple[str, ...] | None:
-        items = as_list(row.get(column), column, number)
-        if items is None:
-            # Tags are often written as one text, like the words; an empty cell has no tags.
-            text = as_text(row.get(column), column, number)
-            items = text.split() if text is not None else []
-        tags = [_parse_class(item, label_format, number) for item in items]
-        return tuple(tag for tag in tags if tag) if tags and all(tags) else None
-
-    if task == "regression":
-        return parse_number
-    if task == "token":
-        return parse_tags
-    if task == "multi-label":
-        return parse_indicators if label_format.columns else parse_labels
-    return parse_label
-
-
-def _parse_class(cell: Any, label_format: LabelFormat, number: int) -> str | None:
-    """Return the label or tag in a cell; an integer label is replaced by its class name."""
-    text = as_text(cell, label_format.column, number)
-    class_names = label_format.class_names
-    if text is None or class_names is None:
-        return text
-    index = as_number(text)
-    # Data sets write -1 where the label is withheld.
-    if index == -1:
-        return None
-    if index is None or not index.is_integer() or not 0 <= index < len(class_names):
-        if text in class_names:
-            return text
-        raise UsageError(
-            f"row {number}: {text!r} in column {label_format.column!r} is not the number of a label",
-            cause=f"there are names for 0 to {len(class_names) - 1}",
-            fix="check the column and the list of label names (line 1 is the name of 0)",
-        )
-    return class_names[int(index)]
-
-
-def _parse_indicator(cell: Any, column: str, number: int) -> bool | None:
-    text = as_text(cell, column, number)
-    if text is None:
-        return None
-    if text.strip().lower() in TRUE_CELLS:
-        return True
-    if text.strip().lower() in FALSE_CELLS:
-        return False
-    raise UsageError(
-        f"row {number}: column {column!r} holds {text[:40]!r}",
-        cause="a label column holds 1 if the label applies, and 0 if not",
-        fix="name other --label-columns, or use one --label-column with a --label-separator",
+def _word_mismatch(position: str, words: int, tags: int) -> UsageError:
+    return UsageError(
+        f"{position} has {words} words and {tags} tags",
+        cause="each word has one tag",
+        fix="correct the row, or check --text-column and --label-column",
     )
-
-
-def guess_separator(cells: Sequence[Any]) -> str | None:
-    """Return the separator that most cells contain; None if no cell contains one, or all cells are lists."""
-    texts = [cell for cell in cells if isinstance(cell, str) and not cell.strip().startswith("[")]
-    counts = {separator: sum(separator in text for text in texts) for separator in SEPARATORS}
-    most_frequent = max(SEPARATORS, key=counts.__getitem__)
-    return most_frequent if counts[most_frequent] else None

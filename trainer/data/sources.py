@@ -2,12 +2,13 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stream.errors import UsageError
+from stream.tables import STANDARD_INPUT
 from trainer.data.files import (
     CONLL_SUFFIXES,
     READERS,
@@ -55,7 +56,14 @@ class LoadedSources:
 
 
 def load_sources(
-    path: Path | str, options: ParseOptions, validation: Path | None, test: Path | None, extra: Path | None
+    path: Path | str,
+    options: ParseOptions,
+    validation: Path | None = None,
+    test: Path | None = None,
+    extra: Path | None = None,
+    tables: Mapping[str, Table] | None = None,
+    *,
+    needs_train: bool = True,
 ) -> LoadedSources:
     """Load the data at a path and the files that further flags name.
 
@@ -65,11 +73,23 @@ def load_sources(
         validation: the file of `--validation-file`.
         test: the file of `--test-file`.
         extra: the file of `--extra-train`.
+        tables: the tables by split in place of the path, which is then only their name.
+        needs_train: whether a folder or a data set needs a training split.
 
     Raises:
         UsageError: the data cannot be read, or a split is given twice.
     """
-    loaded = _load_path(Path(path), options)
+    if STANDARD_INPUT in (validation, test, extra):
+        raise UsageError(
+            "only DATA can be standard input",
+            cause="--validation-file, --test-file and --extra-train name files",
+            fix="write the rows to a file, and name it",
+        )
+    loaded = (
+        _load_path(Path(path), options, needs_train=needs_train)
+        if tables is None
+        else _dataset_sources(dict(tables), needs_train=needs_train)
+    )
     splits = {source.split for source in loaded.sources}
     for split, file in (("validation", validation), ("test", test)):
         if file is not None and split in splits:
@@ -97,21 +117,25 @@ def split_from_name(name: str) -> str | None:
     return splits[0] if len(splits) == 1 else None
 
 
-def _load_path(path: Path, options: ParseOptions) -> LoadedSources:
+def _load_path(path: Path, options: ParseOptions, *, needs_train: bool) -> LoadedSources:
+    if path == STANDARD_INPUT:
+        return LoadedSources([DataSource("standard input", read_table(path, options))], [])
     if path.is_dir():
         saved = any((path / name).is_file() for name in SAVED_DATASET_FILES)
-        return _dataset_sources(_load_saved(path)) if saved else _folder_sources(path, options)
+        if saved:
+            return _dataset_sources(_load_saved(path), needs_train=needs_train)
+        return _folder_sources(path, options, needs_train=needs_train)
     if not path.exists() and HUB_ID.fullmatch(str(path)) and data_suffix(path) not in READERS.keys() - {""}:
-        return _dataset_sources(_load_from_hub(str(path)))
+        return _dataset_sources(load_from_hub(str(path)), needs_train=needs_train)
     return LoadedSources([DataSource(path.name, read_table(path, options), file=path)], [])
 
 
-def _dataset_sources(tables: dict[str, Table]) -> LoadedSources:
+def _dataset_sources(tables: dict[str, Table], *, needs_train: bool) -> LoadedSources:
     """Return the sources of a data set's tables by name; the name of a single table sets no split."""
     if len(tables) == 1:
         return LoadedSources([DataSource(name, table) for name, table in tables.items()], [])
     splits = {name: split_from_name(name) for name in tables}
-    _check_train(splits, "the data set")
+    _check_splits(splits, "the data set", needs_train=needs_train)
     skipped = [name for name, split in splits.items() if split is None]
     notes = [f"splits of the data set that are not read: {', '.join(skipped)}"] if skipped else []
     sources = [
@@ -123,13 +147,14 @@ def _dataset_sources(tables: dict[str, Table]) -> LoadedSources:
     return LoadedSources(sources, notes)
 
 
-def _folder_sources(folder: Path, options: ParseOptions) -> LoadedSources:
+def _folder_sources(folder: Path, options: ParseOptions, *, needs_train: bool) -> LoadedSources:
     files = sorted(_data_files(folder))
     if not files and (folder / "data").is_dir():
         # Repositories of the Hub keep their Parquet files in this subfolder.
-        return _folder_sources(folder / "data", options)
+        return _folder_sources(folder / "data", options, needs_train=needs_train)
     splits = {file: split_from_name(data_stem(file)) for file in files}
-    _check_train({file.name: split for file, split in splits.items()}, str(folder))
+    named = {file.name: split for file, split in splits.items()}
+    _check_splits(named, str(folder), needs_train=needs_train)
     skipped = [file.name for file, split in splits.items() if split is None]
     notes = [f"files of the folder that are not read: {', '.join(skipped)}"] if skipped else []
     sources: list[DataSource] = []
@@ -157,13 +182,16 @@ def _data_files(folder: Path) -> Iterator[Path]:
                 yield file
 
 
-def _check_train(splits: dict[str, str | None], origin: str) -> None:
-    if "train" not in splits.values():
-        raise UsageError(
-            f"{origin} has no training split",
-            cause=f"it holds: {', '.join(splits) or 'no data file'}",
-            fix="name a file, or rename one to train.csv, train.jsonl, train.parquet or train.conll",
-        )
+def _check_splits(splits: dict[str, str | None], origin: str, *, needs_train: bool) -> None:
+    found = splits.values()
+    if "train" in found or (not needs_train and any(found)):
+        return
+    wanted = "train" if needs_train else "test"
+    raise UsageError(
+        f"{origin} has no {'training split' if needs_train else 'split'}",
+        cause=f"it holds: {', '.join(splits) or 'no data file'}",
+        fix=f"name a file, or rename one to {wanted}.csv, {wanted}.jsonl, {wanted}.parquet or {wanted}.conll",
+    )
 
 
 def _load_saved(folder: Path) -> dict[str, Table]:
@@ -175,15 +203,15 @@ def _load_saved(folder: Path) -> dict[str, Table]:
     import datasets
 
     try:
-        return _tables(datasets.load_from_disk(str(folder)), folder.name)
+        return dataset_tables(datasets.load_from_disk(str(folder)), folder.name)
     except (OSError, ValueError, KeyError) as exc:
         raise UsageError(
             f"{folder} cannot be read as a saved data set", cause=_first_line(exc), fix="save it again"
         ) from None
 
 
-def _load_from_hub(name: str) -> dict[str, Table]:
-    """Load OWNER/NAME or OWNER/NAME:CONFIG from the Hub or its local cache, one table per split.
+def load_from_hub(name: str) -> dict[str, Table]:
+    """Load NAME, OWNER/NAME or OWNER/NAME:CONFIG from the Hub or its local cache, one table per split.
 
     Raises:
         UsageError: the data set does not exist, or it cannot be loaded.
@@ -192,7 +220,7 @@ def _load_from_hub(name: str) -> dict[str, Table]:
 
     path, _, configuration = name.partition(":")
     try:
-        return _tables(datasets.load_dataset(path, configuration or None), path)
+        return dataset_tables(datasets.load_dataset(path, configuration or None), path)
     except Exception as exc:
         # The library raises many exception classes, including those of its HTTP client.
         raise UsageError(
@@ -202,7 +230,7 @@ def _load_from_hub(name: str) -> dict[str, Table]:
         ) from exc
 
 
-def _tables(loaded: Any, name: str) -> dict[str, Table]:
+def dataset_tables(loaded: Any, name: str) -> dict[str, Table]:
     """Convert a `DatasetDict` or `Dataset` to tables by split; a `Dataset` gets the given name."""
     splits = loaded if hasattr(loaded, "keys") else {name: loaded}
     return {str(split): _table(dataset) for split, dataset in splits.items()}
@@ -210,8 +238,9 @@ def _tables(loaded: Any, name: str) -> dict[str, Table]:
 
 def _table(dataset: Any) -> Table:
     class_names = {}
-    for column, feature in dataset.features.items():
-        inner = getattr(feature, "feature", feature)
+    for column, described in dataset.features.items():
+        feature = described[0] if isinstance(described, list) and described else described
+        inner: Any = getattr(feature, "feature", feature)
         with contextlib.suppress(AttributeError, TypeError):
             class_names[column] = list(inner.names)
     return Table(list(dataset.column_names), dataset.to_list(), class_names)

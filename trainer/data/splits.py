@@ -15,7 +15,7 @@ import numpy as np
 from stream.errors import UsageError
 from trainer.data.duplicates import near_duplicate_pairs
 from trainer.data.examples import SHARES, Example, Splits
-from trainer.data.labels import OUTSIDE, tag_scheme
+from trainer.data.tag_spelling import OUTSIDE, tag_scheme
 
 MAX_NEAR_CLUSTER_SHARE = 0.01
 MIN_NEAR_CLUSTER_LIMIT = 10
@@ -53,7 +53,7 @@ def split_examples(examples: Sequence[Example], seed: int) -> Splits:
             by_split[str(example.split)].append(example)
     missing = {name: share for name, share in SHARES.items() if name != "train" and name not in given}
     if missing:
-        groups = _row_groups(unassigned)
+        groups = row_groups(unassigned)
         random.Random(seed).shuffle(groups)
         assigned = _assign_groups([[strata for _, strata in group] for group in groups], missing)
         for group, name in zip(groups, assigned, strict=True):
@@ -69,7 +69,7 @@ def split_examples(examples: Sequence[Example], seed: int) -> Splits:
     return Splits(**ordered, dropped=dropped)
 
 
-def _row_groups(examples: Sequence[Example]) -> list[RowGroup]:
+def row_groups(examples: Sequence[Example]) -> list[RowGroup]:
     """Return the connected components of rows that share a group, a text or a near-duplicate cluster."""
     parent: dict[tuple[str, str], tuple[str, str]] = {}
 

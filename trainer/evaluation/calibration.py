@@ -97,12 +97,24 @@ def expected_calibration_error(probs: Floats, targets: Targets, head: HeadKind) 
         The mean gap of the bins between 0 and 1, weighted by their sizes.
     """
     if head == "multi-label":
-        confidence, correct = probs.ravel(), targets.ravel().astype(np.float64)
+        confidence, correct = probs.reshape(1, -1), targets.reshape(1, -1).astype(np.bool_)
     else:
-        confidence, correct = probs.max(axis=1), (probs.argmax(axis=1) == targets).astype(np.float64)
-    bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    gaps = np.bincount(bins, confidence - correct, minlength=BINS)
-    return float(np.abs(gaps).sum() / max(1, len(confidence)))
+        confidence, correct = probs.max(axis=1)[None], (probs.argmax(axis=1) == targets)[None]
+    return float(np.abs(bin_gaps(confidence, correct)).sum() / max(1, confidence.size))
+
+
+def bin_gaps(confidence: Floats, correct: npt.NDArray[np.bool_]) -> Floats:
+    """Return the sum of confidence minus correctness in each bin and row, float64 [rows, BINS].
+
+    Args:
+        confidence: the confidence of each decision, [rows, decisions].
+        correct: whether the decision is correct, the same shape.
+    """
+    rows = len(confidence)
+    bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1) + BINS * np.arange(rows)[:, None]
+    differences = (confidence - correct).ravel()
+    gaps = np.bincount(bins.ravel(), differences, minlength=rows * BINS).astype(np.float64)
+    return gaps.reshape(rows, BINS)
 
 
 def tune_thresholds(probs: Floats, targets: Targets, labels: Sequence[str]) -> dict[str, float]:

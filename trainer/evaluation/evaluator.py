@@ -73,10 +73,10 @@ class Evaluator:
         if self.head == "token":
             tagged = self._tagged_examples()
             spans = tagged.predicted_spans(list(output), rule.temperature, rule.abstain_below or 0.0)
-            return {
-                **evaluate_spans(spans, tagged.true_spans(), seed=self.seed, resamples=resamples),
-                "word_accuracy": tagged.word_accuracy(list(output)),
-            }
+            words = tagged.word_hits(list(output))
+            return evaluate_spans(
+                spans, tagged.true_spans(), words=words, seed=self.seed, resamples=resamples
+            )
         logits = np.asarray(output)
         if self.head == "regression":
             predicted = logits[:, 0].astype(np.float64) * self.target.std + self.target.mean
@@ -85,7 +85,13 @@ class Evaluator:
         if self.head == "multi-label":
             thresholds = rule.thresholds or tune_thresholds(probs, self._targets(), self.labels)
             return evaluate_multi(
-                probs, self._targets(), self.labels, thresholds, seed=self.seed, resamples=resamples
+                probs,
+                self._targets(),
+                self.labels,
+                thresholds,
+                abstain_below=rule.abstain_below,
+                seed=self.seed,
+                resamples=resamples,
             )
         return evaluate_single(
             probs,

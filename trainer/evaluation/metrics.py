@@ -1,36 +1,24 @@
-"""The metrics of each task with their confidence intervals."""
+"""The metrics of each task with their confidence intervals, as JSON-ready dictionaries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
-from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix
+from sklearn.metrics import confusion_matrix
 
-from stream.bundle import HeadKind
 from stream.classify import Span
-from trainer.evaluation.statistics import (
-    RESAMPLES,
-    Floats,
-    LabelCounts,
-    Statistic,
-    intervals,
-    mean_statistic,
-    pearson,
-    single_label_counts,
-    unit_weights,
-)
-
-SELECTION_METRIC: dict[HeadKind, str] = {
-    "single-label": "macro_f1",
-    "multi-label": "macro_f1",
-    "regression": "pearson",
-    "token": "entity_f1",
-}
-"""The metric that selects the checkpoint."""
+from trainer.evaluation.figures import in_order
+from trainer.evaluation.label_counts import LabelCounts
+from trainer.evaluation.multi_label import decide_multi
+from trainer.evaluation.regression import regression_statistics
+from trainer.evaluation.single_label import decide_single
+from trainer.evaluation.spans import WordHits, decide_spans
+from trainer.evaluation.statistics import RESAMPLES, Floats, Statistic, intervals, values_of
 
 DEFAULT_THRESHOLD = 0.5
+MAX_MATRIX_LABELS = 100
+"""The most labels of a confusion matrix; its size is their square."""
 
 
 def evaluate_single(
@@ -55,38 +43,23 @@ def evaluate_single(
         resamples: the number of bootstrap resamples; 0 for no intervals.
 
     Returns:
-        A JSON-ready dictionary: rows, accuracy, macro_f1 (mean over the labels that occur in the targets or
-        the predictions), intervals of both (95%), per_label (precision, recall, f1, support), confusion
-        (counts, actual label by predicted label). Ordinal labels add mae (of the expected value), with its
-        interval, and quadratic_kappa (Cohen 1968, over the ranks of the labels). An abstain threshold adds
-        answered (the share of rows with a label) and accuracy_answered.
+        A JSON-ready dictionary: rows, the figures of `trainer.evaluation.figures` (macro_f1 is the mean over
+        the labels that occur in the targets or the predictions), intervals of all of them (95%), per_label
+        (precision, recall, f1, support), per_label_intervals, confusion_cells (actual label number, predicted
+        label number, rows; only cells with rows), and for at most 100 labels confusion (counts, actual label
+        by predicted label). Ordinal labels add mae (of the expected value) and quadratic_kappa
+        (Cohen 1968, over the ranks of the labels). An abstain threshold adds answered (the share of rows with
+        a label) and accuracy_answered, which is None where no row has a label.
     """
-    predicted = probabilities.argmax(axis=1)
-    counts = single_label_counts(predicted, targets, len(labels))
-    correct = (predicted == targets).astype(np.float64)
-    statistics = {"accuracy": mean_statistic(correct), "macro_f1": counts.macro_f1}
-    metrics: dict[str, Any] = {
-        "rows": len(targets),
-        "accuracy": float(accuracy_score(targets, predicted)),
-        "macro_f1": float(counts.macro_f1(unit_weights(len(targets)))[0]),
-    }
-    if values is not None:
-        numbers = np.asarray(values, dtype=np.float64)
-        errors = np.abs(probabilities @ numbers - numbers[targets])
-        statistics["mae"] = mean_statistic(errors)
-        metrics["mae"] = float(errors.mean())
-        kappa = cohen_kappa_score(targets, predicted, weights="quadratic", labels=np.arange(len(labels)))
-        # Kappa is undefined if all targets and predictions are the same label.
-        metrics["quadratic_kappa"] = float(np.nan_to_num(kappa, nan=1.0 if correct.all() else 0.0))
-    if abstain_below is not None:
-        answered = probabilities.max(axis=1) >= abstain_below
-        metrics["answered"] = float(answered.mean())
-        metrics["accuracy_answered"] = float(correct[answered].mean()) if answered.any() else None
+    decisions = decide_single(probabilities, targets, len(labels), values, abstain_below)
+    matrix = {}
+    if len(labels) <= MAX_MATRIX_LABELS:
+        counts = confusion_matrix(targets, decisions.predicted, labels=np.arange(len(labels)))
+        matrix["confusion"] = counts.tolist()
     return {
-        **metrics,
-        "intervals": intervals(statistics, len(targets), seed, resamples),
-        "per_label": counts.per_label_metrics(list(labels)),
-        "confusion": confusion_matrix(targets, predicted, labels=np.arange(len(labels))).tolist(),
+        **_with_intervals(decisions.statistics, len(targets), seed, resamples, decisions.counts, labels),
+        **matrix,
+        "confusion_cells": _confusion_cells(decisions.predicted, targets),
     }
 
 
@@ -94,8 +67,9 @@ def evaluate_multi(
     probabilities: Floats,
     targets: npt.NDArray[np.integer],
     labels: Sequence[str],
-    thresholds: dict[str, float],
+    thresholds: Mapping[str, float],
     *,
+    abstain_below: float | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
@@ -106,35 +80,30 @@ def evaluate_multi(
         targets: 0 and 1, the same shape.
         labels: the label names.
         thresholds: the lowest probability at which each label is given.
+        abstain_below: the probability of the best label below which no label is given.
         seed: the seed of the bootstrap.
         resamples: the number of bootstrap resamples; 0 for no intervals.
 
     Returns:
-        A JSON-ready dictionary: rows, macro_f1, micro_f1, exact (the share of rows whose labels are all
-        correct), intervals (95%), per_label, and at_half: macro_f1 and micro_f1 with thresholds of 0.5.
-        `intervals` also holds macro_f1_gain, the macro-F1 of the tuned thresholds minus that at 0.5, over the
-        same resamples.
+        A JSON-ready dictionary: rows, the figures of `trainer.evaluation.figures` (exact is the share of rows
+        whose labels are all correct), intervals of all of them (95%), per_label, per_label_intervals, and
+        at_half: macro_f1 and micro_f1 with thresholds of 0.5, with their intervals. `intervals` also holds
+        macro_f1_gain, the macro-F1 of the tuned thresholds minus that at 0.5, over the same resamples.
     """
-    tuned = _threshold_counts(probabilities, targets, np.array([thresholds[label] for label in labels]))
-    default = _threshold_counts(probabilities, targets, np.full(len(labels), DEFAULT_THRESHOLD))
-    weights = unit_weights(len(targets))
-    statistics = {
-        "macro_f1": tuned.macro_f1,
-        "micro_f1": tuned.micro_f1,
-        "macro_f1_gain": lambda weights: tuned.macro_f1(weights) - default.macro_f1(weights),
+    tuned = decide_multi(probabilities, targets, [thresholds[label] for label in labels], abstain_below)
+    actual, given = targets == 1, probabilities >= DEFAULT_THRESHOLD
+    default = LabelCounts(given & actual, given, actual)
+    at_half = {"macro_f1": default.macro_f1, "micro_f1": default.micro_f1}
+    extra: dict[str, Statistic] = {
+        "macro_f1_gain": lambda weights: tuned.counts.macro_f1(weights) - default.macro_f1(weights),
+        **{f"at_half.{name}": statistic for name, statistic in at_half.items()},
     }
-    return {
-        "rows": len(targets),
-        "macro_f1": float(tuned.macro_f1(weights)[0]),
-        "micro_f1": float(tuned.micro_f1(weights)[0]),
-        "exact": float((tuned.predicted == tuned.actual).all(axis=1).mean()),
-        "at_half": {
-            "macro_f1": float(default.macro_f1(weights)[0]),
-            "micro_f1": float(default.micro_f1(weights)[0]),
-        },
-        "intervals": intervals(statistics, len(targets), seed, resamples),
-        "per_label": tuned.per_label_metrics(list(labels)),
-    }
+    metrics = _with_intervals(
+        tuned.statistics, len(targets), seed, resamples, tuned.counts, labels, extra=extra
+    )
+    ends = metrics["intervals"]
+    of_half = {name: ends.pop(f"at_half.{name}") for name in at_half} if ends else {}
+    return {**metrics, "at_half": {**values_of(at_half, len(targets)), "intervals": of_half}}
 
 
 def evaluate_regression(
@@ -149,29 +118,17 @@ def evaluate_regression(
         resamples: the number of bootstrap resamples; 0 for no intervals.
 
     Returns:
-        A JSON-ready dictionary: rows, pearson, spearman, mae, rmse, and intervals (95%) of all but spearman.
+        A JSON-ready dictionary: rows, pearson, spearman, r2, mae, rmse, and intervals (95%) of all of them.
         The correlation with a constant is 0.
     """
-    errors = predicted - targets
-    statistics: dict[str, Statistic] = {
-        "pearson": lambda weights: pearson(weights, predicted, targets),
-        "mae": mean_statistic(np.abs(errors)),
-        "rmse": lambda weights: np.sqrt(mean_statistic(errors**2)(weights)),
-    }
-    varies = len({*predicted.tolist()}) > 1 and len({*targets.tolist()}) > 1
-    weights = unit_weights(len(targets))
-    return {
-        "rows": len(targets),
-        **{name: float(statistic(weights)[0]) for name, statistic in statistics.items()},
-        "spearman": float(spearmanr(predicted, targets).statistic) if varies else 0.0,
-        "intervals": intervals(statistics, len(targets), seed, resamples),
-    }
+    return _with_intervals(regression_statistics(predicted, targets), len(targets), seed, resamples)
 
 
 def evaluate_spans(
     predicted: Sequence[Sequence[Span]],
     actual: Sequence[Sequence[Span]],
     *,
+    words: WordHits | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
@@ -180,38 +137,49 @@ def evaluate_spans(
     Args:
         predicted: the predicted spans of each row, in characters of its text.
         actual: the actual spans of each row.
+        words: the number of words with the right tag and of all words, of each row.
         seed: the seed of the bootstrap over rows.
         resamples: the number of bootstrap resamples; 0 for no intervals.
 
     Returns:
         A JSON-ready dictionary: rows, entity_precision, entity_recall, entity_f1 (over all spans), macro_f1
-        (mean over the types), intervals (95%) of both F1, per_label (by type).
+        and weighted_f1 (means over the types), word_accuracy if the words are given, intervals (95%) of all
+        of them, per_label and per_label_intervals (by type).
     """
-    types = sorted({span.type for row in [*predicted, *actual] for span in row})
-    column = {span_type: index for index, span_type in enumerate(types)}
-    correct_predicted_actual = np.zeros((3, len(actual), len(types)))
-    for row, (row_predicted, row_actual) in enumerate(zip(predicted, actual, strict=True)):
-        without_scores = [{span[:3] for span in spans} for spans in (row_predicted, row_actual)]
-        correct = without_scores[0] & without_scores[1]
-        for index, spans in enumerate((correct, *without_scores)):
-            for span_type, _, _ in spans:
-                correct_predicted_actual[index, row, column[span_type]] += 1
-    counts = LabelCounts(*correct_predicted_actual)
-    total_correct, total_predicted, total_actual = (float(array.sum()) for array in correct_predicted_actual)
-    statistics = {"entity_f1": counts.micro_f1, "macro_f1": counts.macro_f1}
-    weights = unit_weights(len(actual))
-    return {
-        "rows": len(actual),
-        "entity_precision": total_correct / total_predicted if total_predicted else 0.0,
-        "entity_recall": total_correct / total_actual if total_actual else 0.0,
-        **{name: float(statistic(weights)[0]) for name, statistic in statistics.items()},
-        "intervals": intervals(statistics, len(actual), seed, resamples),
-        "per_label": counts.per_label_metrics(types),
-    }
+    found = decide_spans(predicted, actual, words)
+    return _with_intervals(found.statistics, len(actual), seed, resamples, found.counts, found.types)
 
 
-def _threshold_counts(
-    probabilities: Floats, targets: npt.NDArray[np.integer], thresholds: Floats
-) -> LabelCounts:
-    predicted = probabilities >= thresholds
-    return LabelCounts(predicted * targets, predicted, targets)
+def _with_intervals(
+    statistics: Mapping[str, Statistic],
+    rows: int,
+    seed: int,
+    resamples: int,
+    counts: LabelCounts | None = None,
+    labels: Sequence[str] = (),
+    extra: Mapping[str, Statistic] | None = None,
+) -> dict[str, Any]:
+    """Return rows, figures, intervals and the figures of each label; `extra` has intervals only."""
+    of_labels = counts.label_statistics if counts is not None else {}
+    names = {name: f"per_label.{name}" for name in of_labels}
+    everything = {**statistics, **(extra or {}), **{names[name]: of_labels[name] for name in of_labels}}
+    ends = intervals(everything, rows, seed, resamples)
+    label_ends = {name: ends.pop(key) for name, key in names.items() if key in ends}
+    figures = values_of(statistics, rows)
+    metrics: dict[str, Any] = {"rows": rows, **{name: figures[name] for name in in_order(set(figures))}}
+    metrics["intervals"] = ends
+    if counts is not None:
+        metrics["per_label"] = counts.per_label_metrics(labels)
+        metrics["per_label_intervals"] = {
+            label: {name: of_all[at] for name, of_all in label_ends.items()}
+            for at, label in enumerate(labels if label_ends else ())
+        }
+    return metrics
+
+
+def _confusion_cells(
+    predicted: npt.NDArray[np.integer], targets: npt.NDArray[np.integer]
+) -> list[tuple[int, int, int]]:
+    """Return actual label, predicted label and rows of each cell of the confusion matrix that has rows."""
+    cells, rows = np.unique(np.stack([targets, predicted], axis=1), axis=0, return_counts=True)
+    return [(*cell, count) for cell, count in zip(cells.tolist(), rows.tolist(), strict=True)]

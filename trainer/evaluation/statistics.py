@@ -4,7 +4,8 @@ A statistic takes the weights of the rows in each resample. With all weights 1 i
 themselves.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ import numpy.typing as npt
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 RESAMPLES_PER_CHUNK = 100
+CHUNK_CELLS = 20_000_000
+"""The most weights in memory at a time: 160 MB."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -19,13 +22,18 @@ Weights = npt.NDArray[np.float64]
 """The weight of each row in each resample, float64 [resamples, rows]."""
 
 Statistic = Callable[[Weights], Floats]
-"""A function from the weights to a statistic of each resample, float64 [resamples]."""
+"""A function from the weights to a statistic of each resample, float64 [resamples].
+
+A statistic of every label has the shape [resamples, labels]. NaN means that a resample does not define it.
+"""
 
 
 def intervals(
     statistics: Mapping[str, Statistic], rows: int, seed: int, resamples: int = RESAMPLES
-) -> dict[str, list[float]]:
+) -> dict[str, Any]:
     """Return 95% confidence intervals over the same resamples, so that differences are paired.
+
+    Resamples that do not define a statistic do not count.
 
     Args:
         statistics: the statistics by name.
@@ -34,24 +42,64 @@ def intervals(
         resamples: the number of resamples, each of `rows` rows drawn with replacement; 0 for no intervals.
 
     Returns:
-        The low and the high end by name.
+        The low and the high end by name; for a statistic of every label a list of these pairs. The ends are
+        None if no resample defines the statistic.
     """
-    if not resamples:
+    if not resamples or not rows:
         return {}
-    rng = np.random.default_rng(seed)
     values: dict[str, list[Floats]] = {name: [] for name in statistics}
-    for start in range(0, resamples, RESAMPLES_PER_CHUNK):
-        weights = _draw_weights(rng, rows, min(RESAMPLES_PER_CHUNK, resamples - start))
+    for weights in _resample(rows, seed, resamples):
         for name, statistic in statistics.items():
             values[name].append(statistic(weights))
-    tail = (1 - CONFIDENCE) / 2
-    ends = {name: np.quantile(np.concatenate(chunks), [tail, 1 - tail]) for name, chunks in values.items()}
-    return {name: [float(low), float(high)] for name, (low, high) in ends.items()}
+    return {name: _ends(np.concatenate(chunks)) for name, chunks in values.items()}
 
 
-def _draw_weights(rng: np.random.Generator, rows: int, resamples: int) -> Weights:
+def values_of(statistics: Mapping[str, Statistic], rows: int) -> dict[str, float | None]:
+    """Return the statistics of the rows themselves, None where the rows do not define one."""
+    weights = unit_weights(rows)
+    found = {name: float(statistic(weights)[0]) for name, statistic in statistics.items()}
+    return {name: None if np.isnan(value) else value for name, value in found.items()}
+
+
+def _resample(rows: int, seed: int, resamples: int) -> Iterator[Weights]:
+    """Yield the weights of all resamples in chunks."""
+    rng = np.random.default_rng(seed)
+    size = max(1, min(RESAMPLES_PER_CHUNK, CHUNK_CELLS // rows))
+    for start in range(0, resamples, size):
+        yield draw_weights(rng, rows, min(size, resamples - start))
+
+
+def draw_weights(rng: np.random.Generator, rows: int, resamples: int) -> Weights:
+    """Return the weights of resamples of the rows with replacement, [resamples, rows]."""
     draws = rng.integers(0, rows, (resamples, rows))
     return np.stack([np.bincount(draw, minlength=rows) for draw in draws]).astype(np.float64)
+
+
+def _ends(values: Floats) -> list[Any]:
+    """Return the ends of the interval of values [resamples], or those of each column of [resamples, labels].
+
+    Undefined values are sorted behind the others, so that all columns are read at once.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    ordered = np.sort(values, axis=0)
+    defined = (~np.isnan(ordered)).sum(axis=0)
+    ends = np.stack([_quantile(ordered, defined, share) for share in (tail, 1 - tail)], axis=-1)
+    listed = ends.astype(object)
+    listed[np.isnan(ends)] = None
+    result: list[Any] = listed.tolist()
+    return result
+
+
+def _quantile(ordered: Floats, defined: npt.NDArray[np.integer], share: float) -> Floats:
+    """Return the linearly interpolated quantile of the first `defined` values of each column."""
+    last = np.maximum(defined - 1, 0)
+    position = last * share
+    below = np.floor(position).astype(np.int64)
+    first, second = (
+        np.take_along_axis(ordered, at[None], axis=0)[0] for at in (below, np.minimum(below + 1, last))
+    )
+    result: Floats = first + (second - first) * (position - below)
+    return result
 
 
 def unit_weights(rows: int) -> Weights:
@@ -69,88 +117,31 @@ def mean_statistic(values: Floats) -> Statistic:
     return mean
 
 
-def pearson(weights: Weights, x: Floats, y: Floats) -> Floats:
-    """Return Pearson's correlation, [resamples], of x and y, [rows]; 0 if one of them is constant."""
-    total = weights.sum(axis=1)
-    # Centring first avoids the loss of digits in differences of large means.
-    x, y = x - x.mean(), y - y.mean()
-    mean_x, mean_y = weights @ x / total, weights @ y / total
-    covariance = weights @ (x * y) / total - mean_x * mean_y
-    variances = (weights @ x**2 / total - mean_x**2) * (weights @ y**2 / total - mean_y**2)
+def ratio_statistic(numerators: Floats, denominators: Floats) -> Statistic:
+    """Return the statistic that is the ratio of two weighted sums, of values [rows]; NaN for 0 / 0."""
+
+    def ratio(weights: Weights) -> Floats:
+        return divide(weights @ numerators, weights @ denominators)
+
+    return ratio
+
+
+def divide(numerators: Floats, denominators: Floats, *, undefined: float = np.nan) -> Floats:
+    """Return the quotients of arrays of one shape, and `undefined` where the denominator is 0."""
     result: Floats = np.divide(
-        covariance, np.sqrt(np.maximum(variances, 0)), out=np.zeros_like(covariance), where=variances > 1e-20
+        numerators, denominators, out=np.full(denominators.shape, undefined), where=denominators != 0
     )
     return result
 
 
 def f1(correct: Floats, predicted: Floats, actual: Floats) -> Floats:
     """Return the F1 of counts of any shape; nan where nothing is predicted and nothing is actual."""
-    both = predicted + actual
-    result: Floats = np.divide(2 * correct, both, out=np.full(both.shape, np.nan), where=both > 0)
-    return result
+    return divide(2 * correct, predicted + actual)
 
 
-class LabelCounts:
-    """The number of correct, predicted and actual occurrences of each label in each row.
-
-    With one label per row, the predictions and the targets of a row are one-hot; in token classification the
-    counts are numbers of spans.
-    """
-
-    def __init__(
-        self,
-        correct: npt.NDArray[np.generic],
-        predicted: npt.NDArray[np.generic],
-        actual: npt.NDArray[np.generic],
-    ) -> None:
-        """
-        Args:
-            correct: the number of correct predictions (true positives), [rows, labels].
-            predicted: the number of predictions, the same shape.
-            actual: the number of occurrences in the targets, the same shape.
-        """
-        self.correct = correct.astype(np.float64)
-        self.predicted = predicted.astype(np.float64)
-        self.actual = actual.astype(np.float64)
-
-    def macro_f1(self, weights: Weights) -> Floats:
-        """Return the mean F1 of the labels, [resamples]; labels neither predicted nor actual are left out."""
-        return _nan_mean(f1(weights @ self.correct, weights @ self.predicted, weights @ self.actual))
-
-    def micro_f1(self, weights: Weights) -> Floats:
-        """Return the F1 of all labels together, [resamples]; 0 if there are none."""
-        totals = (weights @ array.sum(axis=1) for array in (self.correct, self.predicted, self.actual))
-        return np.nan_to_num(f1(*totals))
-
-    def per_label_metrics(self, labels: list[str]) -> dict[str, dict[str, float]]:
-        """Return the precision, recall, f1 and support of each label as a JSON-ready dictionary."""
-        correct, predicted, actual = (
-            array.sum(axis=0) for array in (self.correct, self.predicted, self.actual)
-        )
-        scores = np.nan_to_num(f1(correct, predicted, actual))
-        return {
-            label: {
-                "precision": float(correct[index] / predicted[index]) if predicted[index] else 0.0,
-                "recall": float(correct[index] / actual[index]) if actual[index] else 0.0,
-                "f1": float(scores[index]),
-                "support": int(actual[index]),
-            }
-            for index, label in enumerate(labels)
-        }
-
-
-def single_label_counts(
-    predicted: npt.NDArray[np.integer], actual: npt.NDArray[np.integer], labels: int
-) -> LabelCounts:
-    """Return the counts for one label per row, given label numbers [rows] and the number of labels."""
-    predicted_one_hot, actual_one_hot = np.eye(labels)[predicted], np.eye(labels)[actual]
-    return LabelCounts(predicted_one_hot * actual_one_hot, predicted_one_hot, actual_one_hot)
-
-
-def _nan_mean(values: Floats) -> Floats:
+def nan_mean(values: Floats) -> Floats:
     """Return the mean over the last axis, ignoring nan; 0 if all values are nan."""
     known = ~np.isnan(values)
-    count = known.sum(axis=-1)
-    total = np.where(known, values, 0.0).sum(axis=-1)
-    result: Floats = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
-    return result
+    return divide(
+        np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1).astype(np.float64), undefined=0.0
+    )

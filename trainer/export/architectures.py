@@ -1,145 +1,98 @@
-"""The ONNX export of two architectures that optimum exports incorrectly: Longformer and DeBERTa.
+"""Changes to a model during its ONNX export: eager attention, and Longformer's attention for any length.
 
-optimum exports Longformer for one input length and without global attention, and DeBERTa with branches that
-OpenVINO and NNCF do not support.
+torch.export cannot capture transformers' Longformer, whose control flow depends on the length of the input
+and on the number of global tokens.
 """
 
+import contextlib
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from optimum.exporters.onnx.model_patcher import ModelPatcher, PatchingSpec
-from optimum.utils.input_generators import DummyTextInputGenerator
 from torch import nn
-from transformers.models.deberta import modeling_deberta
-from transformers.models.deberta_v2 import modeling_deberta_v2
-from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
-
-DEBERTA_MODULES = {"deberta": modeling_deberta, "deberta-v2": modeling_deberta_v2}
-"""The module of transformers for each model type of DeBERTa."""
-
-# Attention windows are even, so an odd length makes the trace include the padding to a full window.
-EXAMPLE_TOKENS = 15
+from transformers.models.longformer import modeling_longformer as longformer
 
 
-def corrected_config(config: Any, model_type: str) -> Any:
-    """Return optimum's export configuration, corrected if the architecture needs a correction.
+@contextlib.contextmanager
+def exportable(model: Any) -> Iterator[None]:
+    """Change a classifier so that its graph is fast and fits every input, until the context ends.
+
+    Eager attention has the logits of every other implementation for rows with at least one token. Fused
+    attention would be exported with nodes for rows without tokens, which runtimes do not fuse.
 
     Args:
-        config: optimum's configuration class for the model type.
-        model_type: `model_type` of the model's config.json.
-
-    Returns:
-        `config`, or a subclass of it.
+        model: a classifier of transformers, or an `nn.Module` with an encoder of transformers as `encoder`.
     """
-    if model_type == "longformer":
-        return longformer_config(config)
-    if model_type in DEBERTA_MODULES:
-        return deberta_config(config, DEBERTA_MODULES[model_type])
-    return config
+    with contextlib.ExitStack() as stack:
+        encoder = getattr(model, "encoder", model)
+        implementation = encoder.config._attn_implementation
+        encoder.set_attn_implementation("eager")
+        stack.callback(encoder.set_attn_implementation, implementation)
+        if model.config.model_type == "longformer":
+            has_global_tokens = not isinstance(model, longformer.LongformerForTokenClassification)
+            stack.enter_context(_replaced(longformer.LongformerModel, "_pad_to_window_size", pad_to_windows))
+            stack.enter_context(
+                _replaced(longformer.LongformerEncoder, "forward", _encode_with(has_global_tokens))
+            )
+            stack.enter_context(_replaced(longformer.LongformerSelfAttention, "forward", attend))
+        yield
 
 
-def deberta_config(config: Any, module: Any) -> Any:
-    """Return optimum's export configuration of DeBERTa for equal numbers of queries and keys.
-
-    Scripted functions of the model compare the number of keys with the number of queries, which leaves an
-    `If` in the graph. In a classifier both numbers are always equal.
-
-    Args:
-        config: optimum's configuration class for the model type.
-        module: the module of the model in transformers.
-
-    Returns:
-        A subclass of `config`.
-    """
-
-    class EqualLengthConfig(config):  # type: ignore[misc] # optimum has no types
-        PATCHING_SPECS = _deberta_patches(module)
-
-    return EqualLengthConfig
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
+    """Replace a method of a class until the context ends."""
+    original = getattr(owner, name)
+    setattr(owner, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
 
 
-def _deberta_patches(module: Any) -> list[Any]:
-    found = [PatchingSpec(module, "build_rpos", custom_op=_equal_length_positions)]
-    if hasattr(module, "uneven_size_corrected"):
-        found.append(PatchingSpec(module, "uneven_size_corrected", custom_op=_equal_length_scores))
-    return found
+def pad_to_windows(
+    self: Any,
+    input_ids: Any,
+    attention_mask: Any,
+    token_type_ids: Any,
+    position_ids: Any,
+    inputs_embeds: Any,
+    pad_token_id: int,
+) -> tuple[Any, ...]:
+    """Pad ids, mask and token types [rows, tokens] to a multiple of the window, without a branch."""
+    windows = self.config.attention_window
+    window = windows if isinstance(windows, int) else max(windows)
+    length = input_ids.size(1)
+    padding = (length + window - 1) // window * window - length
+    input_ids = nn.functional.pad(input_ids, (0, padding), value=pad_token_id)
+    attention_mask = nn.functional.pad(attention_mask, (0, padding), value=0)
+    token_type_ids = nn.functional.pad(token_type_ids, (0, padding), value=0)
+    return padding, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds
 
 
-def _equal_length_positions(_query: Any, _key: Any, relative_pos: Any, *_: Any) -> Any:
-    return relative_pos
+def _encode_with(has_global_tokens: bool) -> Callable[..., Any]:
+    """Return a replacement of `LongformerEncoder.forward` for inputs with or without global tokens."""
 
+    def encode(self: Any, hidden: Any, attention_mask: Any, padding_len: Any = 0, **_options: Any) -> Any:
+        for layer in self.layer:
+            (hidden,) = layer(
+                hidden,
+                attention_mask=attention_mask,
+                is_index_masked=attention_mask < 0,
+                is_index_global_attn=attention_mask > 0,
+                is_global_attn=has_global_tokens,
+            )
+        return longformer.LongformerBaseModelOutput(
+            last_hidden_state=hidden.narrow(1, 0, hidden.size(1) - padding_len)
+        )
 
-def _equal_length_scores(p2c_att: Any, *_: Any) -> Any:
-    return p2c_att
-
-
-def longformer_config(config: Any) -> Any:
-    """Return optimum's export configuration of Longformer, corrected for any length and for global attention.
-
-    optimum traces an example without global tokens, so that the graph ignores the global attention mask, and
-    without padding. It also freezes strides and index lists to the shape of the example.
-
-    Args:
-        config: optimum's configuration class for the model type.
-
-    Returns:
-        A subclass of `config`.
-    """
-
-    class LongformerConfig(config):  # type: ignore[misc] # optimum has no types
-        DUMMY_INPUT_GENERATOR_CLASSES = (GlobalAttentionGenerator,)
-        _MODEL_PATCHER = AttentionPatcher
-
-        @property
-        def inputs(self) -> dict[str, dict[int, str]]:
-            axes = {0: "batch_size", 1: "sequence_length"}
-            # Longformer has a single token type, and its tokenizers produce no token types.
-            found = {"input_ids": axes, "attention_mask": axes}
-            if self.task == "token-classification":
-                # No mask input: transformers has no global token here, a TextClassifier the first one.
-                return found
-            return {**found, "global_attention_mask": axes}
-
-    return LongformerConfig
-
-
-class GlobalAttentionGenerator(DummyTextInputGenerator):  # type: ignore[misc] # optimum has no types
-    """A generator of example inputs whose first token has global attention, like the worker's inputs."""
-
-    SUPPORTED_INPUT_NAMES = ("input_ids", "attention_mask", "global_attention_mask")
-
-    def __init__(self, task: str, normalized_config: Any, **options: Any) -> None:
-        super().__init__(task, normalized_config, **{**options, "sequence_length": EXAMPLE_TOKENS})
-
-    def generate(self, input_name: str, **options: Any) -> Any:
-        if input_name != "global_attention_mask":
-            return super().generate(input_name, **options)
-        mask = torch.zeros_like(super().generate("attention_mask", **options))
-        mask[:, 0] = 1
-        return mask
-
-
-class AttentionPatcher(ModelPatcher):  # type: ignore[misc] # optimum has no types
-    """A patcher that replaces the self-attention by `attend` during an export."""
-
-    def __enter__(self) -> Any:
-        self._original = LongformerSelfAttention.forward, LongformerSelfAttention._chunk
-        LongformerSelfAttention.forward = attend
-        LongformerSelfAttention._chunk = staticmethod(_chunk)
-        return super().__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
-        LongformerSelfAttention.forward, chunk = self._original
-        LongformerSelfAttention._chunk = staticmethod(chunk)
+    return encode
 
 
 def attend(
     self: Any,
     hidden_states: Any,
     attention_mask: Any = None,
-    layer_head_mask: Any = None,  # noqa: ARG001 - part of the replaced signature
     is_index_masked: Any = None,
     is_index_global_attn: Any = None,
     is_global_attn: bool = False,
@@ -148,98 +101,106 @@ def attend(
     """Compute Longformer's self-attention (Beltagy et al. 2020) with operations that export for every length.
 
     A token attends to its window and to the global tokens; a global token attends to all tokens through
-    separate projections. The result equals `LongformerSelfAttention.forward`.
+    separate projections. The result equals `LongformerSelfAttention.forward`. Queries are split into blocks
+    of half a window; a block attends to itself and its two neighbours, and a mask cuts out the window.
 
     Args:
         self: the layer whose weights are used.
         hidden_states: float32 [rows, tokens, width]; the number of tokens is a multiple of the attention
             window.
         attention_mask: [rows, tokens]; 0 for local attention, positive for global, negative for none.
-        layer_head_mask: not used.
         is_index_masked: bool [rows, tokens], true for padding.
         is_index_global_attn: bool [rows, tokens], true for global tokens.
-        is_global_attn: whether there is any global token; the trace makes this a constant of the graph.
+        is_global_attn: whether there are global tokens.
         output_attentions: not used.
 
     Returns:
         float32 [rows, tokens, width].
     """
+    half = self.one_sided_attn_window_size
     lowest = torch.finfo(hidden_states.dtype).min
     query = _heads(self, self.query(hidden_states)) / math.sqrt(self.head_dim)
     key, value = _heads(self, self.key(hidden_states)), _heads(self, self.value(hidden_states))
-    local = self._sliding_chunks_query_key_matmul(query, key, self.one_sided_attn_window_size)
-    not_local = (attention_mask != 0)[:, :, None, None]
-    mask = not_local.type_as(query).masked_fill(not_local, lowest)
-    local = local + self._sliding_chunks_query_key_matmul(
-        torch.ones_like(mask), mask, self.one_sided_attn_window_size
-    )
+    queries = _blocks(query, half)
+    scores = torch.matmul(queries, _neighbours(_blocks(key, half)).transpose(-1, -2))
+    scores = _mask_window(scores, attention_mask != 0, half, lowest)
+    values = _neighbours(_blocks(value, half))
     if not is_global_attn:
-        weights = local.softmax(dim=-1).masked_fill(is_index_masked[:, :, None, None], 0.0)
-        return (_windowed_sum(self, weights, value).flatten(2),)
+        output = torch.matmul(scores.softmax(dim=-1), values)
+        return (_merged(output, is_index_masked),)
 
-    indices, real = _global_indices(is_index_global_attn)
-    distant = torch.einsum("blhd,bshd->blhs", query, _gather(key, indices))
-    distant = distant.masked_fill(~real[:, None, None, :], lowest)
-    weights = torch.cat((distant, local), dim=-1).softmax(dim=-1)
-    weights = weights.masked_fill(is_index_masked[:, :, None, None], 0.0)
-    to_global = weights[..., : indices.size(1)]
-    output = _windowed_sum(self, weights[..., indices.size(1) :], value)
-    output = (output + torch.einsum("blhs,bshd->blhd", to_global, _gather(value, indices))).flatten(2)
+    indices, used = _global_indices(is_index_global_attn)
+    global_key, global_value = _pick(key, indices), _pick(value, indices)
+    distant = torch.matmul(queries, global_key[:, :, None].transpose(-1, -2))
+    distant = distant.masked_fill(~used[:, None, None, None, :], lowest)
+    weights = torch.cat((scores, distant), dim=-1).softmax(dim=-1)
+    local, to_global = weights[..., : 3 * half], weights[..., 3 * half :]
+    output = torch.matmul(local, values) + torch.matmul(to_global, global_value[:, :, None])
+    merged = _merged(output, is_index_masked)
 
     globally = _global_attention(self, hidden_states, indices, is_index_masked, lowest)
-    index = indices[:, :, None].expand(-1, -1, output.size(2))
-    merged = torch.where(real[:, :, None], globally, output.gather(1, index))
-    return (output.scatter(1, index, merged),)
+    index = indices[:, :, None].expand(-1, -1, merged.size(2))
+    chosen = torch.where(used[:, :, None], globally, merged.gather(1, index))
+    return (merged.scatter(1, index, chosen),)
 
 
 def _heads(self: Any, projected: Any) -> Any:
-    """Reshape [rows, tokens, width] to [rows, tokens, heads, size]."""
-    return projected.view(projected.size(0), projected.size(1), self.num_heads, self.head_dim)
+    """Reshape [rows, tokens, width] to [rows, heads, tokens, size]."""
+    return projected.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+
+
+def _blocks(heads: Any, half: int) -> Any:
+    """Split [rows, heads, tokens, size] into [rows, heads, blocks, half a window, size]."""
+    return heads.unflatten(2, (heads.size(2) // half, half))
+
+
+def _neighbours(blocks: Any) -> Any:
+    """Return each block between its neighbours: [rows, heads, blocks, 3 halves, size]."""
+    padded = nn.functional.pad(blocks, (0, 0, 0, 0, 1, 1))
+    count = blocks.size(2)
+    return torch.cat([padded[:, :, at : count + at] for at in range(3)], dim=3)
+
+
+def _mask_window(scores: Any, not_local: Any, half: int, lowest: float) -> Any:
+    """Mask the scores [rows, heads, blocks, half, 3 halves] of keys that a query does not attend to.
+
+    Keys outside of the text or the window become -inf; padding and global tokens become the lowest number, as
+    in transformers, so that a row without local tokens has no NaN.
+    """
+    distance = torch.arange(3 * half)[None, :] - torch.arange(half)[:, None]
+    outside = (distance < 0) | (distance > 2 * half)
+    blocks = not_local.unflatten(1, (not_local.size(1) // half, half)).to(scores.dtype)
+    state = _neighbours(blocks[:, None, :, :, None] + 1)[..., 0]
+    scores = scores.masked_fill((state > 1)[:, :, :, None, :], lowest)
+    return scores.masked_fill((state < 1)[:, :, :, None, :] | outside, -math.inf)
+
+
+def _merged(output: Any, masked: Any) -> Any:
+    """Reshape [rows, heads, blocks, half, size] to [rows, tokens, width], with zeros for padding."""
+    merged = output.flatten(2, 3).transpose(1, 2).flatten(2)
+    return merged.masked_fill(masked[:, :, None], 0.0)
 
 
 def _global_indices(is_global: Any) -> tuple[Any, Any]:
     """Return the indices of global tokens [rows, maximum per row], and a mask of the indices in use."""
-    maximum = is_global.long().sum(dim=1).max()
-    indices = is_global.long().argsort(dim=1, descending=True)[:, :maximum]
+    count = is_global.long().sum(dim=1).max().item()
+    torch._check(count >= 1)
+    torch._check(count <= is_global.size(1))
+    order = is_global.long().argsort(dim=1, descending=True)
+    indices = order[:, :count]
     return indices, is_global.gather(1, indices)
 
 
-def _gather(heads: Any, indices: Any) -> Any:
-    """Gather the vectors [rows, indices, heads, size] from [rows, tokens, heads, size]."""
-    index = indices[:, :, None, None].expand(-1, -1, heads.size(2), heads.size(3))
-    return heads.gather(1, index)
+def _pick(heads: Any, indices: Any) -> Any:
+    """Gather the vectors [rows, heads, indices, size] from [rows, heads, tokens, size]."""
+    index = indices[:, None, :, None].expand(-1, heads.size(1), -1, heads.size(3))
+    return heads.gather(2, index)
 
 
 def _global_attention(self: Any, hidden: Any, indices: Any, masked: Any, lowest: float) -> Any:
-    """Return the attention output of the global tokens, [rows, indices, width]."""
-    global_hidden = hidden.gather(1, indices[:, :, None].expand(-1, -1, hidden.size(2)))
-    query = _heads(self, self.query_global(global_hidden)) / math.sqrt(self.head_dim)
+    """Return the attention [rows, indices, width] of global tokens to all tokens."""
+    picked = hidden.gather(1, indices[:, :, None].expand(-1, -1, hidden.size(2)))
+    query = _heads(self, self.query_global(picked)) / math.sqrt(self.head_dim)
     key, value = _heads(self, self.key_global(hidden)), _heads(self, self.value_global(hidden))
-    scores = torch.einsum("bshd,blhd->bhsl", query, key).masked_fill(masked[:, None, None, :], lowest)
-    return torch.einsum("bhsl,blhd->bshd", scores.softmax(dim=-1), value).flatten(2)
-
-
-def _windows(rows: Any, step: int, width: int, count: Any) -> Any:
-    """Gather windows [rows, windows, width, size] from [rows, tokens, size], one every `step` tokens."""
-    starts = torch.arange(count, device=rows.device) * step
-    indices = starts[:, None] + torch.arange(width, device=rows.device)
-    gathered = rows.index_select(1, indices.reshape(-1))
-    return gathered.reshape(rows.size(0), -1, width, rows.size(2))
-
-
-def _chunk(hidden_states: Any, window_overlap: int, _onnx_export: bool = False) -> Any:
-    count = torch.div(hidden_states.size(1), window_overlap, rounding_mode="trunc") - 1
-    return _windows(hidden_states, window_overlap, 2 * window_overlap, count)
-
-
-def _windowed_sum(self: Any, weights: Any, value: Any) -> Any:
-    """Return the sum of values [rows, tokens, heads, size] with weights [rows, tokens, heads, 2w + 1]."""
-    rows, tokens, heads, size = value.size()
-    overlap = self.one_sided_attn_window_size
-    chunks = torch.div(tokens, overlap, rounding_mode="trunc")
-    weights = weights.transpose(1, 2).reshape(rows * heads, chunks, overlap, 2 * overlap + 1)
-    flat = value.transpose(1, 2).reshape(rows * heads, tokens, size)
-    padded = nn.functional.pad(flat, (0, 0, overlap, overlap))
-    windows = _windows(padded, overlap, 3 * overlap, chunks)
-    summed = torch.einsum("bcwd,bcdh->bcwh", self._pad_and_diagonalize(weights), windows)
-    return summed.view(rows, heads, tokens, size).transpose(1, 2)
+    scores = torch.matmul(query, key.transpose(-1, -2)).masked_fill(masked[:, None, None, :], lowest)
+    return torch.matmul(scores.softmax(dim=-1), value).transpose(1, 2).flatten(2)

@@ -6,7 +6,8 @@ from typing import Any
 
 from stream.bundle import MetadataColumn, SpanRules, TargetScale, Task, Windows
 from stream.classify import TextInput
-from trainer.export.variants import VariantRecipe
+from trainer.export.graph import CapturedGraph
+from trainer.export.variants import VariantPlan, VariantRecipe
 from trainer.model.encoding import Preprocessing
 from trainer.model.inference import ModelOutput, Progress
 
@@ -52,8 +53,8 @@ class BundleInfo:
     Attributes:
         name: the name of the bundle.
         data: the digest of the data, its row and class counts, and the sizes of the splits.
-        metrics: all measurements. metrics.json has them in full, the manifest without `test.confusion` and
-            `test.per_label`.
+        metrics: all measurements. metrics.json and confusion.csv have them in full, the manifest without
+            tables and matrices of labels.
     """
 
     name: str
@@ -72,10 +73,14 @@ class BundleSource:
         info: name, data and metrics.
         rows: real rows for the parity checks, preferably the validation rows. At most 1,000 of them, evenly
             spaced, become part of reference.jsonl.
+        more_rows: further real rows, which complete the 1,000 rows. They are used for the agreement of
+            decisions only, which needs no labels.
         calibration: training rows, of which 300 calibrate the activation scales of static int8.
         metric: the task's metric of `rows`; each variant has a limit for the loss of this metric.
-        variants: the variants to make from the fp32 graph; None makes all that the installed libraries
-            support.
+        variants: the variants to make from the fp32 graph, or a plan of them; None makes all that the
+            installed libraries support.
+        weights: whether the bundle holds the PyTorch weights.
+        graph: the captured graph of the model; None captures it during the build.
     """
 
     model: Any
@@ -83,9 +88,12 @@ class BundleSource:
     inference: InferenceConfig
     info: BundleInfo
     rows: Sequence[TextInput]
+    more_rows: Sequence[TextInput] = ()
     calibration: Sequence[TextInput] = ()
     metric: Metric | None = None
-    variants: Sequence[VariantRecipe] | None = None
+    variants: VariantPlan | Sequence[VariantRecipe] | None = None
+    weights: bool = True
+    graph: CapturedGraph | None = None
 
 
 @dataclass(frozen=True, slots=True)

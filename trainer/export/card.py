@@ -1,10 +1,14 @@
-"""The model card of a bundle, README.md."""
+"""The model card of a bundle, README.md, after the template of the Hub."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stream.bundle import Manifest
-from trainer.metric_titles import METRIC_TITLES
+from stream.bundle import Manifest, describe_agreement
+from trainer.export.card_limits import calibration, intended_use, limitations
+from trainer.export.card_metadata import CardDetails, card_metadata
+from trainer.export.card_text import code, plain
+from trainer.export.card_usage import usage
+from trainer.metric_titles import METRIC_TITLES, shown_metrics
 
 TASKS = {
     "single-label": "Classifies {what} as one of {count} labels",
@@ -13,36 +17,52 @@ TASKS = {
     "regression": "Predicts one number for {what}",
     "token": "Tags the words of {what} with {count} labels and joins the tags to spans",
 }
-PIPELINE = {"token": "token-classification"}
 MAX_LABELS = 50
+MAX_ROW_NUMBERS = 20
+REPORT = "report.html"
 
 
-def model_card(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
-    """Return the model card with front matter for model hubs; it contains no text of the data."""
-    name = manifest.name
+def model_card(
+    manifest: Manifest,
+    metrics: Mapping[str, Any],
+    details: CardDetails = CardDetails(),
+    *,
+    weights: bool = False,
+    own_code: bool = False,
+    report: bool = False,
+) -> str:
+    """Return the model card with its metadata; it contains no text of the data.
+
+    Args:
+        manifest: the manifest.
+        metrics: all measurements.
+        details: what the bundle does not know, such as the licence.
+        weights: whether the bundle holds the PyTorch weights.
+        own_code: whether transformers needs the code in the bundle to load them.
+        report: whether report.html is beside the card.
+    """
+    metadata = card_metadata(manifest, metrics, details, weights=weights, own_code=own_code)
     parts = [
-        _front_matter(manifest),
-        f"# {name}\n\n{_task(manifest)}",
+        f"---\n{metadata.to_yaml(line_break=chr(10))}\n---",
+        f"# {plain(manifest.name)}\n\n{_task(manifest)}",
+        intended_use(manifest, details.languages),
+        usage(manifest, details.repository, weights=weights, own_code=own_code),
         _origin(manifest, metrics),
-        _results(metrics.get("test", {})),
-        _calibration(manifest, metrics.get("calibration")),
+        _evaluation(manifest, metrics, report=report),
+        limitations(manifest, metrics, details.languages),
         _parity(manifest),
-        f"## Use\n\n```\nlabelstream verify {name}\nlabelstream predict {name} --text '…'\n"
-        f"labelstream worker --bundle {name}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _front_matter(manifest: Manifest) -> str:
-    pipeline = PIPELINE.get(manifest.task, "text-classification")
-    return f"---\npipeline_tag: {pipeline}\ntags:\n- labelstream\n- onnx\n---"
 
 
 def _task(manifest: Manifest) -> str:
     what = "a pair of texts" if manifest.takes_pair else "a text"
     if manifest.metadata:
-        what += f" with its metadata ({', '.join(f'`{column.name}`' for column in manifest.metadata)})"
-    labels = [f"`{label}`" for label in manifest.labels[:MAX_LABELS]]
+        columns = [code(column.name) for column in manifest.metadata[:MAX_LABELS]]
+        more_columns = len(manifest.metadata) - len(columns)
+        columns += [f"{more_columns} more"] if more_columns else []
+        what += f" with its metadata ({', '.join(columns)})"
+    labels = [*map(code, manifest.labels[:MAX_LABELS])]
     more = len(manifest.labels) - len(labels)
     sentences = [
         f"{TASKS[manifest.task].format(what=what, count=len(manifest.labels))}: {', '.join(labels)}"
@@ -65,7 +85,11 @@ def _task(manifest: Manifest) -> str:
 
 def _origin(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
     if "exported" in metrics:
-        return f"## Origin\n\nExported from {metrics['exported']['model']} without further training."
+        model = plain(str(metrics["exported"]["model"]))
+        return (
+            f"## Training data\n\nNot known: the model was exported from {model} without further training. "
+            "See the card of that model."
+        )
     training = metrics.get("training")
     if not training:
         return ""
@@ -73,12 +97,23 @@ def _origin(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
     splits = ", ".join(f"{name} {rows}" for name, rows in data["splits"].items())
     metric = METRIC_TITLES.get(training.get("chosen_by", "macro_f1"), "metric")
     return (
-        f"## Training\n\nFine-tuned from {training['base_model']} on `{data['file']}` "
-        f"(SHA-256 {data['sha256'].removeprefix('sha256:')[:16]}…): {data['rows']} rows; {splits}. "
+        f"## Training data\n\n{code(str(data['file']))} "
+        f"(SHA-256 {data['sha256'].removeprefix('sha256:')[:16]}…): {data['rows']} rows; {splits}.\n\n"
+        f"## Training procedure\n\nFine-tuned from {plain(str(training['base_model']))}. "
         f"Learning rate {training['learning_rate']:g}, batch size {training['batch_size']}, "
         f"seed {training['seed']}. Epoch {training['best_epoch']} of {training['epochs_run']} "
         f"had the best {metric} on the validation split."
     )
+
+
+def _evaluation(manifest: Manifest, metrics: Mapping[str, Any], *, report: bool) -> str:
+    parts = [
+        _results(metrics.get("test") or {}),
+        f"All results, with the errors of the model: [{REPORT}]({REPORT})." if report else "",
+        calibration(manifest, metrics.get("calibration")),
+    ]
+    found = [part for part in parts if part]
+    return "\n\n".join(["## Evaluation", *found]) if found else ""
 
 
 def _results(test: Mapping[str, Any]) -> str:
@@ -86,44 +121,32 @@ def _results(test: Mapping[str, Any]) -> str:
         return ""
     intervals = test.get("intervals", {})
     lines = [
-        f"## Results on {test['rows']} test rows",
+        f"### Results on {test['rows']} test rows",
         "",
         "| metric | value | 95% interval |",
         "|---|---|---|",
     ]
-    for name, title in METRIC_TITLES.items():
-        if test.get(name) is not None:
-            ends = intervals.get(name)
-            interval = f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else ""
-            lines.append(f"| {title} | {test[name]:.3f} | {interval} |")
-    if test.get("per_label"):
-        lines += ["", "| label | precision | recall | F1 | support |", "|---|---|---|---|---|"]
-    for label, row in test.get("per_label", {}).items():
-        name = label.replace("|", "\\|")
-        lines.append(
-            f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']} |"
-        )
-    return "\n".join(lines)
+    for name in shown_metrics(test):
+        ends = intervals.get(name)
+        interval = f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else ""
+        lines.append(f"| {METRIC_TITLES[name]} | {test[name]:.3f} | {interval} |")
+    return "\n".join([*lines, *_per_label(test.get("per_label", {}))])
 
 
-def _calibration(manifest: Manifest, calibration: Mapping[str, Any] | None) -> str:
-    sentences = []
-    if calibration and calibration.get("test"):
-        test = calibration["test"]
-        sentences.append(
-            f"Temperature scaling with {manifest.temperature:.3g} changes the expected calibration error on "
-            f"the test rows from {test['ece_before']:.3f} to {test['ece_after']:.3f}."
-        )
-    if manifest.thresholds:
-        sentences.append(
-            "Each label has its own threshold, tuned on the validation rows and stored in labelstream.json."
-        )
-    if manifest.target:
-        sentences.append(
-            f"A logit of 0 means {manifest.target.mean:g}, a logit of 1 means "
-            f"{manifest.target.mean + manifest.target.std:g}."
-        )
-    return "## Calibration\n\n" + " ".join(sentences) if sentences else ""
+def _per_label(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a table of all labels, or of those with the lowest F1 if there are many."""
+    if not rows:
+        return
+    yield ""
+    shown = [*rows.items()]
+    if len(shown) > MAX_LABELS:
+        shown = sorted(shown, key=lambda label_and_row: label_and_row[1]["f1"])[:MAX_LABELS]
+        yield f"The {MAX_LABELS} of {len(rows)} labels with the lowest F1; metrics.json has all labels."
+        yield ""
+    yield from ("| label | precision | recall | F1 | support |", "|---|---|---|---|---|")
+    for label, row in shown:
+        cells = [plain(label), *(f"{row[name]:.3f}" for name in ("precision", "recall", "f1"))]
+        yield f"| {' | '.join(cells)} | {row['support']} |"
 
 
 def _parity(manifest: Manifest) -> str:
@@ -135,15 +158,22 @@ def _parity(manifest: Manifest) -> str:
             f"(allowed {parity.tolerance:.3g}), same decision for "
             f"{parity.label_agreement:.2%} of {parity.rows}"
         )
+        if parity.real is not None:
+            line += f"; on real texts for {describe_agreement(parity)}"
         if parity.metric_loss is not None:
             line += f", metric loss {parity.metric_loss:.4f}"
         if parity.close_rows:
-            rows = ", ".join(map(str, parity.close_rows))
+            rows = ", ".join(map(str, parity.close_rows[:MAX_ROW_NUMBERS]))
+            if (more := len(parity.close_rows) - MAX_ROW_NUMBERS) > 0:
+                rows += f" and {more} more, which labelstream.json lists"
             line += f"; rows with a margin below twice the difference: {rows}"
+        if parity.accepted_by_user:
+            line += f". **It did not pass its parity check ({parity.verdict}) and was published on request**"
         lines.append(f"{line}.")
     return (
         "## Parity with PyTorch\n\nEach ONNX file was compared with the trained PyTorch model:\n\n"
         + "\n".join(lines)
-        + "\n\n`reference.jsonl` contains the compared texts: real texts, usually of the validation split, "
-        "and synthetic edge cases. Check that you may share these texts before you share the folder."
+        + "\n\n`reference.jsonl` contains the compared texts: real texts, usually of the validation and "
+        "training splits, and synthetic edge cases. Check that you may share these texts before you share "
+        "the folder."
     )

@@ -4,38 +4,43 @@ import contextlib
 import csv
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
 from stream import __version__
 from stream.bundle import Bundle, Manifest, VariantEntry, new_staging, publish
 from stream.classify import TextInput, Tokeniser
-from stream.errors import BundleError, UsageError
+from stream.errors import BundleError, UsageError, one_line
+from stream.output_files import write_file
 from stream.runtime import PaddedBatch
+from trainer.export.agreement import MAX_REAL_ROWS
 from trainer.export.bundle_source import BuildObserver, BundleSource
 from trainer.export.card import model_card
-from trainer.export.graph import export_onnx
+from trainer.export.graph import capture_graph
+from trainer.export.metrics_files import manifest_summary, write_metrics
 from trainer.export.parity import ValidationRows, check_parity, unmeasured_parity
-from trainer.export.reference import edge_case_rows, evenly_spaced, write_reference
-from trainer.export.variants import CALIBRATION_ROWS, available_variants, make_variant
+from trainer.export.reference import edge_case_rows, evenly_spaced, further_rows, write_reference
+from trainer.export.saved_settings import settings_of
+from trainer.export.variants import CALIBRATION_ROWS, VariantPlan, available_variants, make_variant
+from trainer.export.write_errors import typed_write_errors
+from trainer.model.base_model import PROBLEM_TYPES
 from trainer.model.inference import ModelOutput, Progress, torch_logits, torch_token_logits
+from trainer.model.saving import SETTINGS, loadable_model, longest_text, window_settings, write_model
 
-MAX_REFERENCE_ROWS = 1000
 ONNX_FILE = "onnx/model.onnx"
 REQUIRED_VARIANT = "fp32"
 LIBRARIES = (
     "torch",
     "transformers",
     "tokenizers",
-    "optimum-onnx",
+    "optimum",
     "onnx",
+    "onnxscript",
     "onnxruntime",
     "nncf",
     "numpy",
@@ -47,7 +52,7 @@ def staging_folder(store: Path, name: str) -> Iterator[Path]:
     """Yield a folder for building the next version of a bundle; unpublished files are removed at the end.
 
     Raises:
-        UsageError: the store is not writable.
+        UsageError: the store is not writable, or its disk is full.
     """
     try:
         staging = new_staging(store, name)
@@ -56,7 +61,8 @@ def staging_folder(store: Path, name: str) -> Iterator[Path]:
             f"the bundle store {store} cannot be written", cause=str(exc), fix="pass another --bundle-store"
         ) from None
     try:
-        yield staging
+        with typed_write_errors(store):
+            yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         for folder in (store / name, store):
@@ -69,7 +75,8 @@ def build_bundle(
 ) -> Bundle:
     """Export a trained classifier, check the parity of every variant with PyTorch, and publish the bundle.
 
-    A variant other than fp32 that cannot be made or exceeds its parity limits is skipped with a warning.
+    A variant other than fp32 is skipped with a warning if it cannot be made, or if it does not pass its
+    parity check and the user did not accept it.
 
     Args:
         source: the classifier, its manifest fields and the rows for the parity checks.
@@ -82,9 +89,12 @@ def build_bundle(
             value that no worker accepts; nothing is published.
     """
     source.model.cpu().float()
-    kept = evenly_spaced(len(source.rows), MAX_REFERENCE_ROWS)
+    kept = evenly_spaced(len(source.rows), MAX_REAL_ROWS)
+    validation_rows = [source.rows[at] for at in kept]
+    more = further_rows(source.more_rows, validation_rows, MAX_REAL_ROWS - len(kept))
     reference = [
-        *(source.rows[at] for at in kept),
+        *validation_rows,
+        *more,
         *edge_case_rows(
             source.tokenizer,
             source.inference.max_length,
@@ -98,19 +108,17 @@ def build_bundle(
     progress(1)
     progress = observer.stage("verify", 2 * len(reference))
     write_reference(staging, reference, _reference_logits(source, reference, progress))
-    metric = source.metric
-    score = None if metric is None else lambda output: metric(kept, output)
-    validation = ValidationRows(len(kept), score)
+    validation = _validation_rows(source, kept, len(more))
     parity = check_parity(draft, REQUIRED_VARIANT, validation=validation, progress=progress)
     entry = draft.manifest.variants[REQUIRED_VARIANT].model_copy(update={"parity": parity})
-    variants = {
-        REQUIRED_VARIANT: entry,
-        **_make_variants(source, draft, len(reference), validation, observer),
-    }
-    manifest = draft.manifest.model_copy(update={"variants": variants})
+    made, skipped = _make_variants(source, draft, len(reference), validation, observer)
+    manifest = draft.manifest.model_copy(
+        update={"variants": {REQUIRED_VARIANT: entry, **made}, "skipped_variants": skipped}
+    )
     metrics = source.info.metrics
-    (staging / "metrics.json").write_bytes(orjson.dumps(metrics, option=orjson.OPT_INDENT_2) + b"\n")
-    (staging / "README.md").write_text(model_card(manifest, metrics), encoding="utf-8")
+    write_metrics(staging, metrics, manifest.labels)
+    card = model_card(manifest, metrics, weights=source.weights, own_code=any(staging.glob("modeling_*.py")))
+    write_file(staging / "README.md", card.encode())
     return publish(staging, manifest, store)
 
 
@@ -123,28 +131,36 @@ def write_splits(file: Path, rows: Sequence[tuple[int, str | None, str]]) -> Non
 
 
 def _write_configuration(source: BundleSource, staging: Path) -> None:
-    tokenizer, labels, max_length = source.tokenizer, source.inference.labels, source.inference.max_length
-    tokenizer.model_max_length = max_length
+    """Write the tokenizer, config.json and the weights as `from_pretrained` reads them."""
+    tokenizer, inference, config = source.tokenizer, source.inference, source.model.config
+    max_length, windows = inference.max_length, None
+    if inference.windows is not None:
+        windows = window_settings(inference.windows, max_length, tokenizer)
+    tokenizer.model_max_length = max_length if windows is None else longest_text(windows)
     # The Rust tokenizer would otherwise save the padding and truncation of its last call.
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.enable_truncation(max_length)
     tokenizer.save_pretrained(staging)
-    source.model.config.id2label = dict(enumerate(labels))
-    source.model.config.label2id = {label: at for at, label in enumerate(labels)}
-    source.model.config.save_pretrained(staging)
+    config.id2label = dict(enumerate(inference.labels))
+    config.label2id = {label: at for at, label in enumerate(inference.labels)}
+    # A pipeline of transformers chooses softmax or sigmoid by this member.
+    config.problem_type = PROBLEM_TYPES.get("single-label" if inference.task == "pair" else inference.task)
+    model = loadable_model(source.model, token=inference.task == "token", windows=windows)
+    setattr(model.config, SETTINGS, settings_of(inference))
+    write_model(model, staging, weights=source.weights)
 
 
 def _draft_manifest(source: BundleSource, staging: Path) -> Manifest:
     """Export the fp32 graph and return the manifest, with a parity that is not measured yet."""
     inference, info = source.inference, source.info
-    inputs = export_onnx(
+    graph = source.graph or capture_graph(
         source.model,
-        staging / ONNX_FILE,
         token=inference.task == "token",
         metadata_columns=inference.preprocessing.metadata_width,
     )
+    graph.write(source.model, staging / ONNX_FILE)
     try:
-        return _manifest(source, staging, inputs)
+        return _manifest(source, staging, graph.inputs)
     except ValidationError as exc:
         found = exc.errors(include_url=False)[0]
         raise BundleError(
@@ -170,7 +186,7 @@ def _manifest(source: BundleSource, staging: Path, inputs: list[str]) -> Manifes
             )
         },
         data=dict(info.data),
-        metrics=_summary(info.metrics),
+        metrics=manifest_summary(info.metrics),
         libraries=_library_versions(),
         git=_git_commit(),
         created_at=datetime.now(UTC),
@@ -180,24 +196,69 @@ def _manifest(source: BundleSource, staging: Path, inputs: list[str]) -> Manifes
 def _reference_logits(source: BundleSource, rows: Sequence[TextInput], progress: Progress) -> ModelOutput:
     inference = source.inference
     infer = torch_token_logits if inference.task == "token" else torch_logits
-    return infer(source.model, source.tokenizer, rows, inference.preprocessing, progress)
+    try:
+        return infer(source.model, source.tokenizer, rows, inference.preprocessing, progress)
+    except Exception as exc:
+        raise BundleError(
+            f"the {source.model.config.model_type} model fails on the reference texts",
+            cause=one_line(exc),
+            fix="check that its config.json, weights and tokenizer belong together, or use another model",
+        ) from exc
+
+
+def _validation_rows(source: BundleSource, kept: Sequence[int], more: int) -> ValidationRows:
+    """Return the real rows of the reference: the kept rows of the source, and `more` rows after them."""
+    metric = source.metric
+    if metric is None:
+        return ValidationRows(len(kept), more=more)
+    return ValidationRows(
+        len(kept),
+        score=lambda output: metric(kept, output),
+        row_score=lambda rows, output: metric([kept[row] for row in rows], output),
+        more=more,
+    )
 
 
 def _make_variants(
     source: BundleSource, draft: Bundle, rows: int, validation: ValidationRows, observer: BuildObserver
-) -> dict[str, VariantEntry]:
-    """Return the manifest entries of the variants within their limits; `rows` counts the reference rows."""
+) -> tuple[dict[str, VariantEntry], dict[str, str]]:
+    """Make the variants and check their parity; `rows` counts the reference rows.
+
+    Returns:
+        The manifest entries of the published variants, and the reason for each variant that is left out.
+    """
+    planned = available_variants() if source.variants is None else source.variants
+    plan = planned if isinstance(planned, VariantPlan) else VariantPlan(planned)
     calibration = _calibration_inputs(draft, source.calibration)
-    found = {}
-    for recipe in available_variants() if source.variants is None else source.variants:
+    found, skipped = {}, dict(plan.not_made)
+    for recipe in plan.recipes:
         progress = observer.stage(f"verify {recipe.name}", rows)
-        entry, reason = make_variant(draft, recipe, calibration, validation, progress)
-        if entry is None:
-            (draft.path / recipe.file).unlink(missing_ok=True)
-            observer.warn(f"variant {recipe.name} is skipped: {reason}")
-        else:
-            found[recipe.name] = entry
-    return found
+        outcome = make_variant(draft, recipe, calibration, validation, progress)
+        entry, name = outcome.entry, recipe.name
+        if entry is not None and outcome.problem and name in plan.accepted:
+            entry = entry.model_copy(
+                update={"parity": entry.parity.model_copy(update={"accepted_by_user": True})}
+            )
+            observer.warn(f"variant {name} is published because of --accept-variant: {outcome.details}")
+        elif outcome.problem:
+            file = draft.path / recipe.file
+            file.unlink(missing_ok=True)
+            observer.warn(f"variant {name} is skipped: {outcome.details}{_remedy(name, entry)}")
+            skipped[name] = outcome.problem
+            continue
+        if entry is not None:
+            found[name] = entry
+    return found, skipped
+
+
+def _remedy(name: str, entry: VariantEntry | None) -> str:
+    """Return what the user can do about a variant that is skipped."""
+    if entry is None:
+        return ""
+    accept = f"to publish it as it is: --accept-variant {name}"
+    if entry.parity.verdict == "undecided":
+        return f"; to decide it: more data, or for `labelstream export` more --texts; {accept}"
+    return f"; {accept}"
 
 
 def _calibration_inputs(draft: Bundle, rows: Sequence[TextInput]) -> list[PaddedBatch]:
@@ -207,11 +268,6 @@ def _calibration_inputs(draft: Bundle, rows: Sequence[TextInput]) -> list[Padded
         return []
     tokeniser = Tokeniser(draft)
     return [tokeniser.pad([tokens]) for tokens in tokeniser.encode(picked)]
-
-
-def _summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    test = {k: v for k, v in metrics.get("test", {}).items() if k not in ("per_label", "confusion")}
-    return {**metrics, **({"test": test} if test else {})}
 
 
 def _library_versions() -> dict[str, str]:

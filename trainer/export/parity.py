@@ -1,8 +1,7 @@
 """The parity check: a graph that does not match the trained PyTorch model is not published."""
 
 import importlib.util
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +13,21 @@ from stream.errors import BundleError
 from stream.runtime import Logits, OnnxRuntime, Runtime, open_openvino_runtimes
 from stream.verify import (
     compare,
+    equal_decisions,
     infer_all,
-    label_agreement,
     largest_differences,
     read_lengths,
     read_reference,
     within_tolerance,
 )
+from trainer.export.agreement import (
+    Requirement,
+    judge,
+    measure_real_rows,
+    rounded_min_agreement,
+)
+from trainer.export.failure import describe_failure
+from trainer.export.metric_loss import MetricLoss, RowScore, Score, measure_loss
 from trainer.export.reference import infer_mixed_batch
 from trainer.model.inference import ModelOutput, Progress
 
@@ -28,19 +35,25 @@ EDGE_CASE_AGREEMENT = 0.85
 """The required agreement for edge-case rows, which may be close to a decision boundary."""
 
 MIN_SPREAD = 0.25
+NOT_FINITE = float(np.finfo(np.float32).max)
+"""The largest logit difference of a variant whose logits are not finite."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationRows:
-    """The real rows of a reference.
+    """The real rows of a reference: validation rows, and training rows after them.
 
     Attributes:
-        count: the number of real rows, which are the first rows of the reference.
-        score: the task's metric of the output for these rows; larger is better.
+        count: the number of validation rows, which are the first rows of the reference.
+        score: the task's metric of the output for the validation rows; larger is better.
+        row_score: the same metric for some of the validation rows, for its standard error.
+        more: the number of training rows, which follow. Their labels are not used.
     """
 
     count: int
-    score: Callable[[ModelOutput], float] | None = None
+    score: Score | None = None
+    row_score: RowScore | None = None
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +62,17 @@ class ParityLimits:
 
     Attributes:
         tolerance: the largest allowed difference of a logit.
-        min_label_agreement: the required share of validation decisions that stay the same. None requires it
-            of all decisions in all rows whose margin exceeds twice the tolerance.
+        min_label_agreement: the required share of the decisions in real rows that stay the same. None
+            requires it of all decisions in all rows whose margin exceeds twice the tolerance.
+        min_shown_agreement: the share that the lower end of the 95% interval of this share must reach. None
+            accepts any number of rows.
         max_metric_loss: the largest allowed loss of the task's metric.
         relative_to_spread: whether the tolerance is a multiple of `logit_spread` instead of logits.
     """
 
     tolerance: float
     min_label_agreement: float | None = None
+    min_shown_agreement: float | None = None
     max_metric_loss: float | None = None
     relative_to_spread: bool = False
 
@@ -82,17 +98,25 @@ class _Comparison:
     reference: Logits
     found: Logits
 
-    def head(self, rows: int) -> tuple[Logits, Logits]:
-        """Return the reference logits and the variant's logits of the first rows."""
-        vectors = int(self.lengths[:rows].sum())
-        return self.reference[:vectors], self.found[:vectors]
+    def vectors(self, rows: int) -> int:
+        """Return the number of logit vectors of the first rows."""
+        return int(self.lengths[:rows].sum())
+
+    def outputs(self, rows: int) -> tuple[ModelOutput, ModelOutput]:
+        """Return the outputs of the trained model and of the variant for the first rows."""
+        vectors = self.vectors(rows)
+        trained, variant = self.reference[:vectors], self.found[:vectors]
+        if self.manifest.head != "token":
+            return trained, variant
+        ends = np.cumsum(self.lengths[:rows])[:-1]
+        return np.split(trained, ends), np.split(variant, ends)
 
 
 def unmeasured_parity() -> Parity:
     """Return a placeholder that fails every check, for a graph that is not measured yet."""
     return Parity(
         rows=1,
-        max_abs_logit_diff=float(np.finfo(np.float32).max),
+        max_abs_logit_diff=NOT_FINITE,
         tolerance=1e-3,
         label_agreement=0,
         min_label_agreement=1,
@@ -120,7 +144,7 @@ def check_parity(
         raise BundleError(
             f"variant {variant} does not match the trained PyTorch model",
             cause=failure,
-            fix="nothing was published; try other versions of torch and optimum-onnx, or another base model",
+            fix="nothing was published; try other versions of torch and transformers, or another base model",
         )
     return parity
 
@@ -146,8 +170,8 @@ def measure_parity(
         progress: receives the number of measured rows.
 
     Returns:
-        The measurement, and "" or one line that names the exceeded limits and the rows with the largest
-        differences.
+        The measurement, and "" or one line that names the verdict, the measured figures and the rows with the
+        largest differences.
 
     Raises:
         BundleError: the reference logits are not finite, or the tokens differ from those of the reference.
@@ -163,35 +187,28 @@ def measure_parity(
         mixed, mixed_found = infer_mixed_batch(runtime, tokeniser, rows, lengths)
         reference = np.concatenate([reference, reference[mixed]])
         found = np.concatenate([found, mixed_found])
-    # `compare` raises an error for different shapes.
     tolerance = limits.tolerance
     if limits.relative_to_spread:
         tolerance *= logit_spread(comparison.reference, draft.manifest)
-    known_reference, known_found = comparison.head(validation.count if validation else len(rows))
-    real = len(known_reference)
-    required = rounded_min_agreement(limits.min_label_agreement, real)
+    # `compare` raises an error for different shapes.
     parity = compare(
-        reference,
-        found,
-        tolerance=tolerance,
-        min_label_agreement=_share_of_wide_margins(reference, tolerance, draft.manifest)
-        if required is None
-        else _overall_min_agreement(required, real, len(reference)),
-        manifest=draft.manifest,
-    )
-    agreement = label_agreement(known_reference, known_found, tolerance, draft.manifest) if real else None
-    parity = parity.model_copy(
-        update={
-            "close_rows": _close_rows(comparison, parity.max_abs_logit_diff) if required is None else None,
-            "validation_agreement": agreement,
-            "metric_loss": _metric_loss(comparison, validation),
-            "max_metric_loss": limits.max_metric_loss,
-            "device": runtime.device,
-        }
-    )
-    if within_tolerance(parity) and (required is None or agreement is None or agreement >= required):
+        reference, found, tolerance=tolerance, min_label_agreement=0, manifest=draft.manifest
+    ).model_copy(update={"device": runtime.device, "max_metric_loss": limits.max_metric_loss})
+    validation = validation or ValidationRows(len(rows))
+    parity = _with_metric_loss(parity, comparison, validation, limits)
+    equal = equal_decisions(reference, found, tolerance, draft.manifest)
+    if limits.min_label_agreement is None:
+        parity = _judge_all_rows(parity, comparison, validation, reference, equal)
+    else:
+        parity = _judge_real_rows(parity, comparison, validation, limits, equal)
+    if parity.verdict == "passed":
         return parity, ""
-    return parity, _describe_failure(parity, required, comparison)
+    worst = largest_differences(
+        comparison.rows, comparison.reference, comparison.found, lengths=comparison.lengths
+    )
+    rows_with_differences = (f"row {row.row} ({row.text[:30]!a}) by {row.logit_diff:.3g}" for row in worst)
+    failure = describe_failure(parity, limits.min_shown_agreement)
+    return parity, "; ".join([failure, *rows_with_differences])
 
 
 def decision_margins(logits: Logits, manifest: Manifest) -> npt.NDArray[np.float64]:
@@ -226,14 +243,6 @@ def logit_spread(logits: Logits, manifest: Manifest) -> float:
     return spread / 2 if manifest.head == "regression" else spread
 
 
-def rounded_min_agreement(required: float | None, decisions: int) -> float | None:
-    """Round a required share down to whole decisions: 98% of 96 decisions requires 94 of them."""
-    if required is None or not decisions:
-        return required
-    may_change = math.ceil(round((1 - required) * decisions, 6))
-    return (decisions - may_change) / decisions
-
-
 def _runtime(draft: Bundle, variant: str) -> Runtime:
     device = draft.manifest.variants[variant].device
     if device == "openvino" and importlib.util.find_spec("openvino") is not None:
@@ -250,13 +259,78 @@ def _check_finite(reference: Logits, rows: Sequence[TextInput]) -> None:
         )
 
 
-def _share_of_wide_margins(reference: Logits, tolerance: float, manifest: Manifest) -> float:
-    return float((decision_margins(reference, manifest) > 2 * tolerance).mean())
+def _with_metric_loss(
+    parity: Parity, comparison: _Comparison, validation: ValidationRows, limits: ParityLimits
+) -> Parity:
+    if validation.score is None or not validation.count:
+        return parity
+    found: MetricLoss = measure_loss(
+        *comparison.outputs(validation.count), limits.max_metric_loss, validation.score, validation.row_score
+    )
+    return parity.model_copy(update={"metric_loss": found.loss, "max_metric_loss": found.allowed})
 
 
-def _overall_min_agreement(required: float, real: int, decisions: int) -> float:
-    """Return the required share of all logit vectors, the first `real` of which belong to validation rows."""
-    return (required * real + min(required, EDGE_CASE_AGREEMENT) * (decisions - real)) / decisions
+def _judge_all_rows(
+    parity: Parity,
+    comparison: _Comparison,
+    validation: ValidationRows,
+    reference: Logits,
+    equal: npt.NDArray[np.bool_],
+) -> Parity:
+    """Require the same decision wherever the margin exceeds twice the tolerance."""
+    wide = decision_margins(reference, comparison.manifest) > 2 * parity.tolerance
+    parity = parity.model_copy(
+        update={
+            # `verify` measures the reference rows without the batch of mixed lengths.
+            "min_label_agreement": float(min(wide.mean(), wide[: len(comparison.reference)].mean())),
+            "close_rows": _close_rows(comparison, parity.max_abs_logit_diff),
+            "validation_agreement": _agreement(equal[: comparison.vectors(validation.count)]),
+        }
+    )
+    return parity.model_copy(update={"verdict": "passed" if within_tolerance(parity) else "refused"})
+
+
+def _judge_real_rows(
+    parity: Parity,
+    comparison: _Comparison,
+    validation: ValidationRows,
+    limits: ParityLimits,
+    equal: npt.NDArray[np.bool_],
+) -> Parity:
+    """Judge the agreement on the real rows, and that on the edge cases and the batch of mixed lengths."""
+    required = limits.min_label_agreement
+    assert required is not None
+    seen, real = (comparison.vectors(rows) for rows in (validation.count, validation.count + validation.more))
+    minimum = rounded_min_agreement(required, equal[:real].size)
+    assert minimum is not None
+    lengths = comparison.lengths[: validation.count + validation.more]
+    measured = measure_real_rows(equal[:real], lengths, required)
+    requirement = Requirement(minimum, limits.min_shown_agreement)
+    verdict = judge(measured, requirement)
+    # The model knows its training rows, so its margins are wide there. The validation rows must not differ.
+    unseen = measure_real_rows(equal[:seen], comparison.lengths[: validation.count], required)
+    if unseen is not None and judge(unseen, Requirement(0.0)) == "refused":
+        verdict = "refused"
+    edge_minimum = min(required, EDGE_CASE_AGREEMENT)
+    parity = parity.model_copy(
+        update={
+            "min_label_agreement": (minimum * real + edge_minimum * (len(equal) - real)) / len(equal),
+            "validation_agreement": _agreement(equal[:seen]),
+            "real": measured,
+        }
+    )
+    beyond = not within_tolerance(parity.model_copy(update={"min_label_agreement": 0.0}))
+    # `verify` measures the reference rows without the batch of mixed lengths; both must reach the limit.
+    together = min(parity.label_agreement, float(equal[: len(comparison.reference)].mean()))
+    edge_agreement = _agreement(equal[real:])
+    edge_cases_differ = edge_agreement is not None and edge_agreement < edge_minimum
+    if beyond or (together < parity.min_label_agreement and (edge_cases_differ or verdict == "passed")):
+        verdict = "refused"
+    return parity.model_copy(update={"verdict": verdict})
+
+
+def _agreement(equal: npt.NDArray[np.bool_]) -> float | None:
+    return float(equal.mean()) if equal.size else None
 
 
 def _close_rows(comparison: _Comparison, difference: float) -> list[int]:
@@ -264,33 +338,3 @@ def _close_rows(comparison: _Comparison, difference: float) -> list[int]:
     close = decision_margins(comparison.reference, comparison.manifest) <= 2 * difference
     flat = close.any(axis=1) if close.ndim > 1 else close
     return sorted({*np.repeat(np.arange(len(comparison.rows)), comparison.lengths)[flat].tolist()})
-
-
-def _metric_loss(comparison: _Comparison, validation: ValidationRows | None) -> float | None:
-    if validation is None or validation.score is None or not validation.count:
-        return None
-    known = comparison.head(validation.count)
-    if comparison.manifest.head == "token":
-        ends = np.cumsum(comparison.lengths[: validation.count])[:-1]
-        trained, variant = (validation.score(np.split(logits, ends)) for logits in known)
-    else:
-        trained, variant = (validation.score(logits) for logits in known)
-    return trained - variant
-
-
-def _describe_failure(parity: Parity, required: float | None, comparison: _Comparison) -> str:
-    message = (
-        f"largest logit difference {parity.max_abs_logit_diff:.3g} (allowed {parity.tolerance:.3g}), same "
-        f"label for {parity.label_agreement:.2%} of {parity.rows} "
-        f"(required {parity.min_label_agreement:.2%})"
-    )
-    if required is not None and parity.validation_agreement is not None:
-        message += f", for {parity.validation_agreement:.2%} of the validation rows (required {required:.2%})"
-    if parity.metric_loss is not None and parity.max_metric_loss is not None:
-        message += f", metric loss {parity.metric_loss:.4f} (allowed {parity.max_metric_loss:g})"
-    worst = largest_differences(
-        comparison.rows, comparison.reference, comparison.found, lengths=comparison.lengths
-    )
-    return "; ".join(
-        [message, *(f"row {row.row} ({row.text[:30]!a}) by {row.logit_diff:.3g}" for row in worst)]
-    )

@@ -1,28 +1,43 @@
 """The export of a classifier that is already trained: its configuration, its weights and its bundle."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from stream.bundle import Bundle, SpanRules, Task
+from stream.bundle import Bundle, Task
 from stream.errors import UsageError
-from trainer.config import ModelLocation
-from trainer.data.labels import OUTSIDE
+from trainer.config import ModelLocation, VariantSettings
 from trainer.export.bundle_source import BuildObserver, BundleInfo, BundleSource, InferenceConfig
 from trainer.export.graph import check_exportable
 from trainer.export.package import build_bundle, staging_folder
 from trainer.export.reference import read_texts, sample_texts
-from trainer.export.variants import INT8_STATIC, available_variants
-from trainer.model.base_model import load_tokenizer, longest_input, not_loaded_error
+from trainer.export.saved_settings import (
+    changes,
+    inference_of,
+    metrics_of,
+    reference_texts,
+    source_bundle,
+)
+from trainer.export.span_rules import describe_spans, span_rules
+from trainer.export.summary import variant_table
+from trainer.export.variants import plan_variants
+from trainer.model.base_model import load_tokenizer, longest_input, printable
+from trainer.model.label_names import label_names
+from trainer.model.loading import loading, random_weights
+from trainer.model.model_config import TOKEN_CLASS, head_class, read_config
+from trainer.model.model_files import check_weights, fine_tuning
+from trainer.model.saving import classifier_class, inner_model, load_config
 from trainer.progress import Stages, silence_libraries
 
-SEQUENCE_CLASS = "ForSequenceClassification"
-TOKEN_CLASS = "ForTokenClassification"
+DEFAULT_MAX_LENGTH = 512
+
+# Weights of a numbered layer; older models also store constants there, such as the frequencies of positions.
+LAYER = re.compile(r"\.layers?\.\d+\.(?!.*(inv_freq|position_ids|masked_bias))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +49,22 @@ class ExportRequest:
         store: the bundle store.
         task: the meaning of the logits; None uses the model's configuration.
         text_pair: whether the model reads two texts.
-        max_length: the number of tokens after which a text is truncated, if the model supports as many.
-        texts: a file with representative texts; None uses the bundled sample.
+        max_length: the number of tokens after which a text is truncated, if the model supports as many;
+            None uses that of the exported bundle, or 512.
+        texts: a file with representative texts; None uses those of the exported bundle, or the bundled
+            sample.
+        variants: the variants to make, and those to publish although they fail their parity check.
+        weights: whether the bundle holds the PyTorch weights.
     """
 
     name: str
     store: Path
     task: Task | None
     text_pair: bool
-    max_length: int
+    max_length: int | None
     texts: Path | None
+    variants: VariantSettings = field(default_factory=VariantSettings)
+    weights: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +76,14 @@ class PretrainedClassifier:
         tokenizer: its fast tokenizer.
         task: the task according to its configuration.
         labels: the values of `id2label`, in the order of the logits.
+        settings: the settings of the bundle that the model comes from; None for another model.
     """
 
     model: Any
     tokenizer: Any
     task: Task
     labels: list[str]
+    settings: InferenceConfig | None = None
 
 
 def export_pretrained(
@@ -73,64 +96,73 @@ def export_pretrained(
         BundleError: the exported graph does not match the model.
     """
     silence_libraries()
-    if request.texts is None:
-        rows, own = sample_texts(pair=request.text_pair), []
-    else:
-        rows = own = read_texts(request.texts, pair=request.text_pair)
+    bundle = source_bundle(source)
+    # Calibration on unrelated texts would reduce the accuracy on the user's texts, and a parity check on
+    # unrelated texts would not detect that.
+    variants = plan_variants(request.variants, calibrated=request.texts is not None or bundle is not None)
+    own = [] if request.texts is None else read_texts(request.texts, pair=request.text_pair)
     with console.status(f"loading {source.name}"):
         classifier = load_pretrained(source)
-    task = _task(classifier, request)
-    inference = InferenceConfig(
-        task,
-        classifier.labels,
-        min(request.max_length, longest_input(classifier.model.config, classifier.tokenizer)),
-        text_pair=request.text_pair,
-        spans=span_rules(classifier.labels) if task == "token" else None,
-    )
+    if classifier.tokenizer.init_kwargs.get("truncation_side") == "left":
+        warn("its tokenizer keeps the end of a long text; the worker keeps the beginning")
+    inference = _inference(classifier, request, source.name)
+    if request.texts is not None and inference.takes_pair != request.text_pair:
+        own = read_texts(request.texts, pair=inference.takes_pair)
+    if bundle is not None and not own:
+        own = reference_texts(bundle, classifier.tokenizer)
+    rows = own or sample_texts(pair=inference.takes_pair)
+    info = BundleInfo(request.name, metrics={"exported": {"model": source.name}})
+    if bundle is not None and classifier.settings is not None and not changes(classifier.settings, inference):
+        info = BundleInfo(request.name, bundle.manifest.data, {**metrics_of(bundle), **info.metrics})
     bundle_source = BundleSource(
         classifier.model,
         classifier.tokenizer,
         inference,
-        BundleInfo(request.name, metrics={"exported": {"model": source.name}}),
+        info,
         rows,
         calibration=own,
-        # Calibration on unrelated texts would reduce the accuracy on the user's texts, and a parity check on
-        # unrelated texts would not detect that.
-        variants=[recipe for recipe in available_variants() if own or recipe is not INT8_STATIC],
+        variants=variants,
+        weights=request.weights,
     )
     with staging_folder(request.store, request.name) as staging, Stages(console) as stages:
-        bundle = build_bundle(bundle_source, staging, request.store, BuildObserver(stages.stage, warn))
-    _show(console, bundle, own_texts=bool(own))
-    return bundle
+        built = build_bundle(bundle_source, staging, request.store, BuildObserver(stages.stage, warn))
+    _show(console, built, own_texts=bool(own))
+    return built
 
 
 def load_pretrained(source: ModelLocation) -> PretrainedClassifier:
     """Load a classifier from a folder or the Hub, with weights from safetensors only.
 
     Raises:
-        UsageError: the model has no classification head, an untrained head, pickled weights, or an
-            architecture that cannot be exported.
+        UsageError: the model has no classification head, an untrained head, pickled weights, labels that a
+            bundle does not support, or an architecture that cannot be exported.
     """
-    config, tokenizer = load_tokenizer(source)
-    token = _has_token_head(config, source)
-    check_exportable(config.model_type, token=token)
-    auto_model = AutoModelForTokenClassification if token else AutoModelForSequenceClassification
-    try:
-        model, loading_info = auto_model.from_pretrained(
+    content = read_config(source)
+    token = head_class(content, source).endswith(TOKEN_CLASS)
+    labels = label_names(content, source.name)
+    with loading(source):
+        config = load_config(source)
+    model_class = classifier_class(config, token=token)
+    check_weights(source, model_class.__name__)
+    encoder, tokenizer = load_tokenizer(source)
+    check_exportable(encoder.model_type, token=token)
+    settings = inference_of(config, source)
+    task = settings.task if settings is not None else task_of(config, token=token)
+    _check_labels(labels, task, source)
+    with loading(source):
+        model, loading_info = model_class.from_pretrained(
             source.source,
             local_files_only=source.local,
             use_safetensors=True,
+            trust_remote_code=False,
             dtype=torch.float32,
+            # Other sizes are reported below, by the name and shapes of the tensor.
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError) as exc:
-        raise not_loaded_error(source, exc) from None
-    _check_trained(loading_info, source)
-    task = task_of(config, token=token)
-    labels = [str(config.id2label[at]) for at in range(config.num_labels)]
-    _check_labels(labels, task, source)
+    _check_trained(loading_info, model, source)
     model.config.pad_token_id = tokenizer.pad_token_id
-    return PretrainedClassifier(model, tokenizer, task, labels)
+    return PretrainedClassifier(inner_model(model), tokenizer, task, labels, settings)
 
 
 def task_of(config: Any, *, token: bool) -> Task:
@@ -144,39 +176,50 @@ def task_of(config: Any, *, token: bool) -> Task:
     return "single-label"
 
 
-def span_rules(labels: list[str]) -> SpanRules:
-    """Return the BIO rules if every label but O starts with B- or I-; otherwise every word is a span."""
-    bio = all(label == OUTSIDE or label.startswith(("B-", "I-")) for label in labels)
-    return SpanRules(scheme="bio" if bio else "word")
-
-
-def _has_token_head(config: Any, source: ModelLocation) -> bool:
-    named = " ".join(config.architectures or ["no class"])
-    if TOKEN_CLASS in named or SEQUENCE_CLASS in named:
-        return TOKEN_CLASS in named
-    raise UsageError(
-        f"{source.name} is not a classifier",
-        cause=f"its config.json names {named}, not a class that ends with {SEQUENCE_CLASS} or {TOKEN_CLASS}",
-        fix=f"fine-tune it: labelstream train DATA --base-model {source.name}",
-    )
-
-
-def _check_trained(loading_info: dict[str, Any], source: ModelLocation) -> None:
-    """Check that transformers did not initialise any weights randomly."""
-    random = [*loading_info["missing_keys"], *(entry[0] for entry in loading_info["mismatched_keys"])]
-    if random:
+def _check_trained(loading_info: Mapping[str, Any], model: Any, source: ModelLocation) -> None:
+    """Check that the weights are those of the model: none is random, and no layer is left out."""
+    missing, mismatched = random_weights(loading_info)
+    unread = sorted(name for name in loading_info["unexpected_keys"] if LAYER.search(name))
+    adapted = any("lora_" in name or "base_layer" in name for name in unread)
+    encoder = any(name.startswith(f"{model.base_model_prefix}.") for name in missing)
+    if mismatched:
+        name = mismatched[0]
+        expected = list(model.state_dict()[name].shape)
+        raise UsageError(
+            f"the weights of {source.name} do not fit its config.json",
+            cause=f"{name} has another shape than {expected}, which config.json asks for"
+            + (
+                f"; id2label names {model.config.num_labels} labels"
+                if expected[0] == model.config.num_labels
+                else ""
+            ),
+            fix="correct config.json: id2label names every logit, and the sizes are those of the weights",
+        )
+    if adapted:
         raise UsageError(
             f"{source.name} is not completely trained",
-            cause=f"its weights lack {', '.join(sorted(random)[:3])}, which would be random numbers",
-            fix=f"fine-tune it: labelstream train DATA --base-model {source.name}",
+            cause=f"its weights hold an adapter of peft that is not merged: {unread[0]}",
+            fix="merge the adapter before saving: model.merge_and_unload().save_pretrained(FOLDER)",
+        )
+    if missing:
+        raise UsageError(
+            f"{source.name} is not completely trained",
+            cause=f"its weights lack {', '.join(missing[:3])}, which would be random numbers",
+            fix="copy config.json and the weights from the same model"
+            if encoder
+            else f"fine-tune it: {fine_tuning(source)}",
+        )
+    if unread:
+        raise UsageError(
+            f"the weights of {source.name} do not fit its config.json",
+            cause=f"config.json describes a model without {', '.join(unread[:3])}",
+            fix="copy config.json and the weights from the same model",
         )
 
 
 def _check_labels(labels: list[str], task: Task, source: ModelLocation) -> None:
     cause = ""
-    if len(set(labels)) != len(labels):
-        cause = "two of its labels have the same name"
-    elif task == "regression" and len(labels) != 1:
+    if task == "regression" and len(labels) != 1:
         cause = f"it predicts {len(labels)} numbers at once, and a bundle supports one"
     elif task == "single-label" and len(labels) == 1:
         cause = "it has only one label, and the softmax over one label is always 1"
@@ -186,6 +229,30 @@ def _check_labels(labels: list[str], task: Task, source: ModelLocation) -> None:
             cause=cause,
             fix="correct id2label and problem_type in its config.json",
         )
+
+
+def _inference(classifier: PretrainedClassifier, request: ExportRequest, source: str) -> InferenceConfig:
+    """Return the settings of the new bundle: those of the request, else those of the model's own bundle."""
+    task = _task(classifier, request)
+    longest = longest_input(classifier.model.config, classifier.tokenizer)
+    settings = classifier.settings
+    if settings is None:
+        return InferenceConfig(
+            task,
+            classifier.labels,
+            min(request.max_length or DEFAULT_MAX_LENGTH, longest),
+            text_pair=request.text_pair,
+            spans=span_rules(classifier.labels, source) if task == "token" else None,
+        )
+    same_head = {task, settings.task} <= {"single-label", "pair"} or task == settings.task
+    return replace(
+        # Temperature and thresholds were fitted for one head.
+        settings if same_head else replace(settings, temperature=1.0, thresholds=None, values=None),
+        task=task,
+        max_length=min(request.max_length or settings.max_length, longest),
+        text_pair=request.text_pair or settings.text_pair,
+        spans=settings.spans or (span_rules(classifier.labels, source) if task == "token" else None),
+    )
 
 
 def _task(classifier: PretrainedClassifier, request: ExportRequest) -> Task:
@@ -212,8 +279,11 @@ def _task(classifier: PretrainedClassifier, request: ExportRequest) -> Task:
 
 
 def _show(console: Console, bundle: Bundle, *, own_texts: bool) -> None:
-    lines = [f"bundle  {bundle.reference}  {bundle.path}"]
+    path = printable(str(bundle.path))
+    lines = [f"bundle  {bundle.reference}  {path}"]
     lines += [f"task    {bundle.manifest.task}: {', '.join(bundle.manifest.labels[:8])}"]
+    if bundle.manifest.spans is not None:
+        lines.append(f"spans   {describe_spans(bundle.manifest.spans, bundle.manifest.labels)}")
     for name, entry in bundle.manifest.variants.items():
         parity = entry.parity
         lines.append(
@@ -222,5 +292,6 @@ def _show(console: Console, bundle: Bundle, *, own_texts: bool) -> None:
         )
     if not own_texts:
         lines.append("note    parity was checked on sample texts; --texts FILE checks it on your texts")
-    lines.append(f"next    labelstream worker --bundle {bundle.path}")
+    console.print(variant_table(bundle.manifest))
+    lines.append(f"next    labelstream worker --bundle {path}")
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)

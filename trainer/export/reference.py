@@ -16,10 +16,10 @@ from stream.errors import UsageError
 from stream.runtime import Logits, Runtime
 from stream.sample import sample_path
 from stream.verify import REFERENCE_LOGITS, REFERENCE_TEXTS
+from trainer.export.texts import FORMATS, read_rows, unreadable
 
 MIXED_ROWS = 8
 SAMPLE_TEXTS = 200
-FORMATS = ".txt with one text per line, or .jsonl or .csv with `text`, and `text_pair` for pairs"
 
 EDGE_CASE_TEXTS = (
     "a",
@@ -40,6 +40,17 @@ EDGE_CASE_TEXTS = (
 def evenly_spaced(rows: int, limit: int) -> list[int]:
     """Return at most `limit` evenly spaced numbers below `rows`."""
     return list(range(0, rows, max(1, -(-rows // limit))))
+
+
+def further_rows(candidates: Sequence[TextInput], rows: Sequence[TextInput], limit: int) -> list[TextInput]:
+    """Return at most `limit` evenly spaced candidates with distinct texts that `rows` do not contain.
+
+    A repeated text would count as evidence more than once.
+    """
+    known = {(row.text, row.text_pair) for row in rows}
+    distinct = {(row.text, row.text_pair): row for row in candidates}
+    new = [row for texts, row in distinct.items() if texts not in known]
+    return [new[at] for at in evenly_spaced(len(new), limit)] if limit > 0 else []
 
 
 def edge_case_rows(
@@ -85,22 +96,32 @@ def read_texts(file: Path, *, pair: bool) -> list[TextInput]:
     """Return the texts of a .txt, .jsonl or .csv file; rows without text are ignored.
 
     Raises:
-        UsageError: the file cannot be read, has no texts, or lacks the second texts of pairs.
+        UsageError: the file cannot be read, has no texts, or lacks the second texts of pairs; the error names
+            the row.
     """
-    try:
-        rows = [row for row in _read_rows(file) if row["text"]]
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as exc:
-        cause = f"a row has no {exc}" if isinstance(exc, KeyError) else str(exc)
-        raise UsageError(f"--texts {file} cannot be read", cause=cause, fix=f"pass {FORMATS}") from None
-    if not rows:
+    found = []
+    for row, members in read_rows(file):
+        text = _text(file, row, members, "text")
+        if text is None or not text.strip():
+            continue
+        other = _text(file, row, members, "text_pair") if pair else None
+        if pair and other is None:
+            raise UsageError(
+                f"--texts {file} has no second texts",
+                cause=f"the model reads pairs, and row {row} has no text_pair",
+                fix="pass a .jsonl or .csv file whose rows all have text_pair",
+            )
+        found.append(TextInput(text, other))
+    if not found:
         raise UsageError(f"--texts {file} has no texts", cause="every row is empty", fix=f"pass {FORMATS}")
-    if pair and not all(isinstance(row.get("text_pair"), str) for row in rows):
-        raise UsageError(
-            f"--texts {file} has no second texts",
-            cause="the model reads pairs",
-            fix="pass a .jsonl or .csv file whose rows all have text_pair",
-        )
-    return [TextInput(row["text"], row.get("text_pair") if pair else None) for row in rows]
+    return found
+
+
+def _text(file: Path, row: int, members: dict[str, Any], name: str) -> str | None:
+    value = members.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise unreadable(file, f"{name} of row {row} is {value!a:.40}, not a string", f"write {name} in quotes")
 
 
 def write_reference(folder: Path, rows: Sequence[TextInput], logits: Logits | Sequence[Logits]) -> None:
@@ -170,15 +191,6 @@ def _edge_case_metadata(columns: Sequence[MetadataColumn]) -> list[dict[str, Any
     }
     unseen = {column.name: "never seen before" for column in columns}
     return [None, {}, known, unseen, {column.name: -1e9 for column in columns}]
-
-
-def _read_rows(file: Path) -> list[dict[str, Any]]:
-    if file.suffix == ".jsonl":
-        return [orjson.loads(line) for line in file.read_bytes().splitlines() if line.strip()]
-    if file.suffix == ".csv":
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            return [*csv.DictReader(opened)]
-    return [{"text": line.strip()} for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def _to_json(row: TextInput) -> dict[str, Any]:

@@ -1,15 +1,24 @@
 """Smaller and faster variants of the fp32 graph: int8, calibrated int8 and fp16, with their parity limits."""
 
 import importlib.util
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from stream.bundle import Bundle, VariantEntry
-from stream.errors import BundleError, DeviceError
+from stream.errors import BundleError, DeviceError, UsageError, install_hint
 from stream.runtime import PaddedBatch, disable_openvino_telemetry
-from trainer.export.parity import ParityLimits, ValidationRows, measure_parity, unmeasured_parity
+from trainer.config import VariantSettings
+from trainer.export.failure import describe_failure
+from trainer.export.parity import (
+    NOT_FINITE,
+    ParityLimits,
+    ValidationRows,
+    measure_parity,
+    unmeasured_parity,
+)
+from trainer.export.write_errors import is_write_error
 from trainer.model.inference import Progress
 from trainer.progress import no_output
 
@@ -123,19 +132,83 @@ def index_arithmetic(model: Any) -> set[str]:
     return found
 
 
+MIN_SHOWN_AGREEMENT = 0.95
+"""The share that the lower end of the 95% interval must reach: 72 rows without a change, or 202 with 4.
+
+The tolerance of int8, one standard deviation of the logits, does not bound the share of changed decisions.
+"""
+
 # One standard deviation of the logits accepts int8 rounding and rejects a broken graph.
-INT8_LIMITS = ParityLimits(1.0, 0.98, max_metric_loss=0.01, relative_to_spread=True)
+INT8_LIMITS = ParityLimits(1.0, 0.98, MIN_SHOWN_AGREEMENT, max_metric_loss=0.01, relative_to_spread=True)
 INT8 = VariantRecipe("int8", "onnx/model_int8.onnx", "int8", "cpu", INT8_LIMITS, make_int8)
 INT8_STATIC = VariantRecipe(
     "int8-static", "onnx/model_int8_static.onnx", "int8", "openvino", INT8_LIMITS, make_int8_static
 )
+# The tolerance leaves only decisions with a margin below 0.1 to fp16, so that few rows are enough.
 FP16_LIMITS = ParityLimits(0.05, 0.99, max_metric_loss=0.01)
 FP16 = VariantRecipe("fp16", "onnx/model_fp16.onnx", "fp16", "cuda", FP16_LIMITS, make_fp16)
+RECIPES = (INT8, INT8_STATIC, FP16)
+
+
+@dataclass(frozen=True, slots=True)
+class VariantPlan:
+    """The variants that an export makes from the fp32 graph.
+
+    Attributes:
+        recipes: the variants to make.
+        accepted: the names of those that are published even if they fail their parity check.
+        not_made: the other variants that were wanted, with the reason why they cannot be made.
+    """
+
+    recipes: Sequence[VariantRecipe]
+    accepted: Sequence[str] = ()
+    not_made: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VariantOutcome:
+    """A variant that was made and measured, or the reason why it cannot be used.
+
+    Attributes:
+        entry: the manifest entry; None if the variant cannot be used at all.
+        problem: the reason why the variant did not pass, in one line without texts of the data; "" if it did.
+        details: the same, for the console: with the message of the library, or the rows that differ most.
+    """
+
+    entry: VariantEntry | None
+    problem: str = ""
+    details: str = ""
+
+
+def plan_variants(settings: VariantSettings, *, calibrated: bool = True) -> VariantPlan:
+    """Return the variants to make.
+
+    Args:
+        settings: the variants that the user asked for.
+        calibrated: whether there are texts to calibrate static int8 on.
+
+    Raises:
+        UsageError: the user named a variant that cannot be made here.
+    """
+    obstacle = ("", "")
+    if not can_calibrate():
+        obstacle = "the package nncf is not installed", install_hint("trainer", "int8-static")
+    elif not calibrated:
+        obstacle = "it is calibrated on your texts", "pass typical texts with --texts FILE"
+    cause, fix = obstacle
+    blocked = {INT8_STATIC.name: f"not made: {cause}; {fix}"} if cause else {}
+    if named := [name for name in settings.required if name in blocked]:
+        raise UsageError(f"the variant {named[0]} cannot be made", cause=cause, fix=fix)
+    return VariantPlan(
+        [recipe for recipe in RECIPES if recipe.name in settings.wanted and recipe.name not in blocked],
+        settings.accepted,
+        {name: reason for name, reason in blocked.items() if name in settings.wanted},
+    )
 
 
 def available_variants() -> tuple[VariantRecipe, ...]:
     """Return the recipes whose libraries are installed."""
-    return (INT8, INT8_STATIC, FP16) if can_calibrate() else (INT8, FP16)
+    return tuple(plan_variants(VariantSettings()).recipes)
 
 
 def can_calibrate() -> bool:
@@ -149,7 +222,7 @@ def make_variant(
     calibration: Sequence[PaddedBatch],
     validation: ValidationRows | None,
     progress: Progress,
-) -> tuple[VariantEntry | None, str]:
+) -> VariantOutcome:
     """Make a variant next to the fp32 graph and check its parity.
 
     Args:
@@ -160,13 +233,19 @@ def make_variant(
         progress: receives the number of measured rows.
 
     Returns:
-        The manifest entry and "", or None and the reason why the variant is unusable, in one line.
+        The entry and its verdict. A graph that cannot be made or loaded, or whose logits are not finite, has
+        no entry.
     """
     file = draft.path / recipe.file
     try:
         recipe.make(draft.path / draft.manifest.variants["fp32"].file, file, calibration)
-    except Exception as exc:  # noqa: BLE001 - converters raise arbitrary errors; the bundle still has fp32
-        return None, f"conversion failed: {type(exc).__name__}: {(str(exc).strip() or '-').splitlines()[0]}"
+    except Exception as exc:
+        # Converters raise arbitrary errors, and the bundle still has fp32. A full disk ends the export.
+        if is_write_error(exc):
+            raise
+        message = (str(exc).strip() or "-").splitlines()[0]
+        problem = f"conversion failed: {type(exc).__name__}"
+        return VariantOutcome(None, problem, f"{problem}: {message}")
     entry = VariantEntry(
         file=recipe.file,
         precision=recipe.precision,
@@ -179,8 +258,16 @@ def make_variant(
     try:
         parity, failure = measure_parity(extended, recipe.name, recipe.limits, validation, progress)
     except (BundleError, DeviceError) as exc:
-        return None, f"the runtime cannot load the graph: {exc.cause}"
-    return (None, failure) if failure else (entry.model_copy(update={"parity": parity}), "")
+        problem = "the runtime cannot load the graph"
+        return VariantOutcome(None, problem, f"{problem}: {exc.cause}")
+    entry = entry.model_copy(update={"parity": parity})
+    if not failure:
+        return VariantOutcome(entry)
+    usable = parity.max_abs_logit_diff < NOT_FINITE
+    problem = (
+        describe_failure(parity, recipe.limits.min_shown_agreement) if usable else "its logits are not finite"
+    )
+    return VariantOutcome(entry if usable else None, problem, failure)
 
 
 def _quantise(graph: Any, calibration: Sequence[PaddedBatch], *, smooth: bool) -> Any:

@@ -120,14 +120,15 @@ class Collator:
             tokenizer: the fast tokenizer of the model.
             token: whether each token has a target; the targets are then padded too.
         """
-        self._tokenizer = tokenizer
+        # The Trainer saves the tokenizer of this name into its checkpoints.
+        self.tokenizer = tokenizer
         self._token = token
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Return tensors: the model inputs, int64 [windows, tokens], `labels` and, if present, `metadata`."""
         names = [name for name in items[0] if name not in ("labels", "metadata")]
         batch = dict(
-            self._tokenizer.pad(
+            self.tokenizer.pad(
                 {name: [item[name] for item in items] for name in names},
                 padding="longest",
                 return_tensors="pt",

@@ -1,32 +1,42 @@
-"""Fine-tuning with the Hugging Face Trainer, which keeps the epoch with the best validation metric.
-
-A checkpoint folder belongs to one training, which can resume from it.
-"""
+"""Fine-tuning with the Hugging Face Trainer, which keeps the weights of the best evaluation."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import orjson
 import torch
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from stream.errors import UsageError
 from stream.runtime import usable_cores
-from trainer.config import Checkpoints, Recipe
-from trainer.metric_titles import format_metrics
+from trainer.model.arguments import layered_optimiser, training_arguments
+from trainer.model.callbacks import (
+    CheckpointCallback,
+    LogAtEpochEnd,
+    PositiveMetricEarlyStopping,
+    StageCallback,
+)
+from trainer.model.checkpoint_folder import checkpoint_folder, checkpoint_to_resume, claim_checkpoint_folder
 from trainer.model.encoding import IGNORED, WindowDataset
-from trainer.model.layers import parameter_groups
-from trainer.model.training_plan import Loss, Objective, TrainingPlan, Validate, device_name
+from trainer.model.heads import TextClassifier
+from trainer.model.memory import recomputed_activations
+from trainer.model.sampling import EpochSampler, saved_order
+from trainer.model.saving import SETTINGS, loadable_model, write_model
+from trainer.model.training_history import epoch_history
+from trainer.model.training_plan import Loss, Objective, TrainingPlan, device_name
+from trainer.processes import (
+    connect,
+    disconnect,
+    from_main,
+    is_main_process,
+    process_count,
+    processes_here,
+    wait_for_all,
+)
 from trainer.progress import Stages
 
-LOGS_PER_EPOCH = 10
-SETTINGS_FILE = "labelstream-training.json"
+__all__ = ["FineTuner", "StageCallback", "TrainingResult", "claim_checkpoint_folder", "finetune"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,114 +46,98 @@ class TrainingResult:
     Attributes:
         best_epoch: the number of the epoch whose weights the model has, from 1.
         epochs_run: the number of epochs before training stopped.
+        best_step: the number of optimiser steps before the best evaluation.
+        steps_run: the number of optimiser steps before training stopped.
+        history: for each evaluation its epoch, `epoch`, the mean training loss since the one before and the
+            validation metrics.
     """
 
     best_epoch: int
     epochs_run: int
+    best_step: int
+    steps_run: int
+    history: Sequence[Mapping[str, float]] = ()
 
 
 class FineTuner(Trainer):  # type: ignore[misc] # transformers has no types
     """A Trainer that validates with `trainer.model.inference`, which supports windows, metadata and spans."""
 
-    def __init__(self, validate: Validate, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._validate = validate
+    def __init__(self, objective: Objective, order: Any = None, **settings: Any) -> None:
+        """
+        Args:
+            objective: the loss, the collator and the validation metric.
+            order: the random state of the order of the first epoch; see `EpochSampler`.
+            settings: the arguments of `Trainer`.
+        """
+        super().__init__(
+            data_collator=objective.collate, compute_loss_func=_mean_loss(objective.loss), **settings
+        )
+        self._objective = objective
+        self._order = order
+        self._sampler: EpochSampler | None = None
         # Trainer would otherwise pass num_items_in_batch to models whose forward accepts any keyword.
         self.model_accepts_loss_kwargs = False
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """Return the validation metrics, and log and report them to the callbacks like `Trainer.evaluate`."""
-        found = {f"{metric_key_prefix}_{name}": value for name, value in self._validate(self.model).items()}
+        # The processes take their decisions on the same numbers, which are not bit-equal on all devices.
+        metrics = from_main(dict(self._objective.validate(self.model)) if is_main_process() else {})
+        found = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         self.log(found)
         control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        # The best model is loaded from its checkpoint at the end.
+        control.should_save |= self._is_better(metrics[self._objective.metric])
         self.control: Any = control
         return found
 
+    def _is_better(self, value: float) -> bool:
+        best = self.state.best_metric
+        return best is None or (value > best if self._objective.larger else value < best)
 
-class PositiveMetricEarlyStopping(EarlyStoppingCallback):  # type: ignore[misc] # transformers has no types
-    """Early stopping that ignores epochs whose validation metric is 0.
+    def _run_epoch(self, **state: Any) -> None:
+        """Run an epoch, unless the training had stopped before it was resumed."""
+        if not self.control.should_training_stop:
+            super()._run_epoch(**state)
 
-    A token classifier predicts no span at all in its first epochs; without this rule training would stop
-    there.
-    """
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        rows = self.args.train_batch_size * self.args.gradient_accumulation_steps * process_count()
+        self._sampler = EpochSampler(rows, train_dataset or self.train_dataset, self._order)
+        return self._sampler
 
-    def check_metric_value(self, args: Any, state: Any, control: Any, metric_value: float) -> None:
-        """Update the patience counter, unless the metric is still 0."""
-        if metric_value > 0:
-            super().check_metric_value(args, state, control, metric_value)
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save a checkpoint that `from_pretrained` loads."""
+        super()._save(output_dir, state_dict)
+        if isinstance(self.model, TextClassifier):
+            folder = Path(output_dir or self.args.output_dir)
+            model = loadable_model(self.model, token=self.model.pooling == "tokens")
+            setattr(model.config, SETTINGS, getattr(self.model.config, SETTINGS, None))
+            write_model(model, folder, weights=False)
 
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Save the random state of now, and that at the start of the epoch, which gives the order of rows."""
+        super()._save_rng_state(output_dir)
+        if self._sampler is not None and is_main_process():
+            self._sampler.save(Path(output_dir))
 
-class StageCallback(TrainerCallback):  # type: ignore[misc] # transformers has no types
-    """A callback that updates the progress bar after each step and prints one line per epoch."""
-
-    def __init__(self, stages: Stages, steps: int) -> None:
-        self._stages = stages
-        self._task = stages.open("train", steps)
-        self._loss = ""
-
-    def on_log(self, _args: Any, _state: Any, _control: Any, logs: dict[str, float], **_: Any) -> None:
-        if "loss" in logs:
-            self._loss = f"loss {logs['loss']:.3f}"
-
-    def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        self._stages.set(self._task, state.global_step, self._loss, state.max_steps)
-
-    def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: dict[str, float], **_: Any) -> None:
-        named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
-        self._stages.console.print(
-            f"  epoch {round(state.epoch)}: {self._loss}, validation {format_metrics(named)}"
-        )
-
-    def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        self._stages.set(self._task, state.global_step, self._loss, state.global_step)
-
-
-def claim_checkpoint_folder(checkpoints: Checkpoints, settings: Mapping[str, Any]) -> None:
-    """Record the settings of a training in its checkpoint folder, or check them when the training resumes.
-
-    A training that resumes with other data or another learning-rate schedule would run without an error and
-    give a wrong result.
-
-    Args:
-        checkpoints: the folder; without one the function does nothing.
-        settings: all settings that affect the result, JSON-serialisable.
-
-    Raises:
-        UsageError: the folder holds checkpoints of another training.
-    """
-    folder = checkpoints.folder
-    if folder is None:
-        return
-    file = folder / SETTINGS_FILE
-    requested = orjson.loads(orjson.dumps(settings))
-    if not checkpoints.resume:
-        if folder.is_dir() and any(folder.glob("checkpoint-*")):
-            raise UsageError(
-                f"{folder} already holds checkpoints",
-                cause="the checkpoints of two trainings in one folder cannot be distinguished",
-                fix=f"use --resume {folder} to continue that training, or choose another folder",
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(orjson.dumps(requested, option=orjson.OPT_INDENT_2))
-        return
-    recorded = orjson.loads(file.read_bytes()) if file.is_file() else requested
-    names = {*recorded, *requested}
-    different = sorted(name for name in names if recorded.get(name) != requested.get(name))
-    if different:
-        raise UsageError(
-            f"the checkpoints in {folder} belong to another training",
-            cause=f"these settings differ: {', '.join(different)}",
-            fix="resume with the original flags and data, or start a new training in another folder",
-        )
+    def _load_best_model(self) -> None:
+        """Load the best weights in the process that evaluates and exports them."""
+        if is_main_process():
+            super()._load_best_model()
 
 
 def finetune(
-    model: Any, train: WindowDataset, objective: Objective, plan: TrainingPlan, stages: Stages
+    model: Any,
+    train: WindowDataset,
+    objective: Objective,
+    plan: TrainingPlan,
+    stages: Stages,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> TrainingResult:
-    """Train a model in place; it ends with the weights of its best epoch.
+    """Train a model in place; in the main process it ends with the weights of its best evaluation.
 
     Training uses all cores that are available to the process. Validation between epochs computes in the same
-    precision as training.
+    precision as training. With several processes each of them trains on its share of every batch, and the
+    group of processes is dissolved at the end.
 
     Args:
         model: a classifier with float32 weights.
@@ -151,115 +145,60 @@ def finetune(
         objective: the loss and the validation metric.
         plan: hyper-parameters, precision and checkpoints.
         stages: the progress display.
+        callbacks: further callbacks, such as those of the trackers.
 
     Raises:
         UsageError: there is no checkpoint to resume from, or the layers of the encoder cannot be identified.
     """
-    torch.set_num_threads(usable_cores())
+    torch.set_num_threads(max(1, usable_cores() // processes_here()))
     recipe = plan.recipe
-    steps = recipe.steps_per_epoch(len(train))
-    with _checkpoint_folder(plan.checkpoints) as folder:
+    resumed = checkpoint_to_resume(plan.checkpoints)
+    within_epoch = resumed and resumed.step % recipe.steps_per_epoch(len(train), process_count())
+    connect(device_name())
+    with (
+        checkpoint_folder(plan.checkpoints) as folder,
+        recomputed_activations(model, on=recipe.compute.gradient_checkpointing),
+    ):
         trainer = FineTuner(
-            objective.validate,
+            objective,
+            saved_order(resumed.folder) if resumed and within_epoch else None,
             model=model,
-            args=_arguments(folder, plan, steps, objective.metric),
+            args=training_arguments(folder, plan, len(train), objective.metric, larger=objective.larger),
             train_dataset=train,
             # Trainer requires an evaluation dataset; `FineTuner.evaluate` does not read it.
             eval_dataset=[None],
-            data_collator=objective.collate,
-            compute_loss_func=_mean_loss(objective.loss),
-            optimizers=(_optimizer(model, recipe), None),
+            optimizers=(layered_optimiser(model, recipe), None),
             callbacks=[
                 PositiveMetricEarlyStopping(recipe.patience),
-                StageCallback(stages, steps * recipe.epochs),
+                CheckpointCallback(),
+                StageCallback(stages, recipe.total_steps(len(train), process_count())),
+                LogAtEpochEnd(),
+                *callbacks,
             ],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=_checkpoint_to_resume(plan.checkpoints))
+        trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
         state = trainer.state
         _unwrap(trainer, model)
-    name = f"eval_{objective.metric}"
-    evaluations = [entry for entry in state.log_history if name in entry]
-    best = max(evaluations, key=lambda entry: entry[name])
-    return TrainingResult(round(best["epoch"]), len(evaluations))
-
-
-@contextmanager
-def _checkpoint_folder(checkpoints: Checkpoints) -> Iterator[Path]:
-    """Yield the checkpoint folder, or a temporary folder that is removed at the end."""
-    if checkpoints.folder is not None:
-        yield checkpoints.folder
-        return
-    with TemporaryDirectory(prefix="labelstream-train-") as folder:
-        yield Path(folder)
-
-
-def _checkpoint_to_resume(checkpoints: Checkpoints) -> str | None:
-    """Return the path of the last checkpoint, or None for a training that does not resume.
-
-    Raises:
-        UsageError: the folder holds no checkpoint.
-    """
-    folder = checkpoints.folder
-    if folder is None or not checkpoints.resume:
-        return None
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if found is None:
-        raise UsageError(
-            f"there is no checkpoint to resume from in {folder}",
-            cause="the first checkpoint is written at the end of the first epoch",
-            fix=f"start a new training with --checkpoints {folder} instead of --resume",
-        )
-    return str(found)
-
-
-def _arguments(folder: Path, plan: TrainingPlan, steps: int, metric: str) -> TrainingArguments:
-    recipe = plan.recipe
-    return TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.gradient_accumulation,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.scheduler,
-        warmup_steps=math.ceil(recipe.warmup * steps * recipe.epochs),
-        weight_decay=recipe.weight_decay,
-        bf16=plan.precision == "bf16",
-        fp16=plan.precision == "fp16",
-        use_cpu=device_name() == "cpu",
-        group_by_length=True,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        seed=recipe.seed,
-        data_seed=recipe.seed,
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_total_limit=1,
-        # Checkpoints in a temporary folder are never resumed, so they need no optimiser state.
-        save_only_model=plan.checkpoints.folder is None,
-        load_best_model_at_end=True,
-        metric_for_best_model=metric,
-        greater_is_better=True,
-        logging_steps=max(1, steps // LOGS_PER_EPOCH),
-        disable_tqdm=True,
-        report_to=[],
-        dataloader_pin_memory=torch.cuda.is_available(),
+        # The main process removes the folder of temporary checkpoints.
+        wait_for_all()
+    disconnect()
+    evaluations = [entry for entry in state.log_history if f"eval_{objective.metric}" in entry]
+    best = next((entry for entry in evaluations if entry["step"] == state.best_global_step), evaluations[-1])
+    return TrainingResult(
+        math.ceil(best["epoch"]),
+        math.ceil(evaluations[-1]["epoch"]),
+        best["step"],
+        state.global_step,
+        epoch_history(state.log_history),
     )
 
 
 def _unwrap(trainer: Trainer, model: Any) -> None:
     """Restore the forward method of the model, which computes in the precision of its weights."""
-    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     # accelerate leaves a bound method on the instance, which exporters cannot inspect.
     model.__dict__.pop("forward", None)
-
-
-def _optimizer(model: Any, recipe: Recipe) -> Any:
-    """Return AdamW with a learning rate per layer, or None for the default optimiser of the Trainer."""
-    if recipe.layer_decay == 1.0:
-        return None
-    groups = parameter_groups(model, recipe.learning_rate, recipe.weight_decay, recipe.layer_decay)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
 def _mean_loss(loss: Loss) -> Callable[..., Any]:

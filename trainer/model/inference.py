@@ -101,6 +101,22 @@ def _window_logits(
     return encoded, found
 
 
+def batch_inputs(
+    model: Any,
+    tokenizer: Any,
+    encoded: EncodedWindows,
+    batch: Sequence[int],
+    metadata: npt.NDArray[np.float32] | None,
+) -> dict[str, Any]:
+    """Return the inputs of a model for some windows, padded on the right, on the model's device."""
+    columns = {name: [values[at] for at in batch] for name, values in encoded.columns.items()}
+    padded = dict(tokenizer.pad(columns, padding="longest", return_tensors="pt").to(model.device))
+    if metadata is not None:
+        owners = [encoded.owners[at] for at in batch]
+        padded["metadata"] = torch.from_numpy(metadata[owners]).to(model.device)
+    return padded
+
+
 def _batch_logits(
     model: Any,
     tokenizer: Any,
@@ -109,11 +125,7 @@ def _batch_logits(
     metadata: npt.NDArray[np.float32] | None,
 ) -> Logits:
     """Return the logits of some windows, float32 [windows, labels] or [windows, padded tokens, labels]."""
-    columns = {name: [values[at] for at in batch] for name, values in encoded.columns.items()}
-    padded = dict(tokenizer.pad(columns, padding="longest", return_tensors="pt").to(model.device))
-    if metadata is not None:
-        owners = [encoded.owners[at] for at in batch]
-        padded["metadata"] = torch.from_numpy(metadata[owners]).to(model.device)
+    padded = batch_inputs(model, tokenizer, encoded, batch, metadata)
     with torch.inference_mode():
         logits: Logits = model(**padded).logits.float().cpu().numpy()
     return logits

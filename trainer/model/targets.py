@@ -13,7 +13,7 @@ from stream.bundle import HeadKind, SpanRules, TargetScale
 from stream.classify import Piece, RowTokens, Span, TextTokens, bio_spans, split_pieces, word_spans
 from stream.runtime import Logits
 from trainer.data.examples import Example
-from trainer.data.labels import OUTSIDE
+from trainer.data.tag_spelling import OUTSIDE
 from trainer.model.encoding import IGNORED, Preprocessing, WindowDataset, encode, tokens_of_rows
 from trainer.model.inference import probabilities
 
@@ -161,20 +161,45 @@ class TaggedExamples:
         labelled = targets != IGNORED
         return logits[labelled], targets[labelled]
 
+    def word_logits(self, output: Sequence[Logits]) -> list[list[Logits | None]]:
+        """Return the logits [labels] of the first piece of each word, per row; None for a truncated word.
+
+        Args:
+            output: float32 [tokens, labels] of each row.
+        """
+        found: list[list[Logits | None]] = []
+        for example, row_pieces, logits in zip(self._examples, self._pieces, output, strict=True):
+            first = first_pieces(row_pieces, example.word_spans)
+            selected = _select(logits, row_pieces)
+            words = range(len(example.word_spans))
+            found.append([selected[first[word]] if word in first else None for word in words])
+        return found
+
     def word_accuracy(self, output: Sequence[Logits]) -> float:
         """Return the share of words whose first piece has their tag; truncated words count as predicted O.
 
         Args:
             output: float32 [tokens, labels] of each row.
         """
-        right = words = 0
+        right, words = self.word_hits(output).sum(axis=0).tolist()
+        return float(right / max(1, words))
+
+    def word_hits(self, output: Sequence[Logits]) -> npt.NDArray[np.int64]:
+        """Return the number of words with the right tag, and of all words, of each row, int64 [rows, 2].
+
+        Args:
+            output: float32 [tokens, labels] of each row.
+        """
+        hits = []
         for example, row_pieces, logits in zip(self._examples, self._pieces, output, strict=True):
             best = _select(logits, row_pieces).argmax(axis=1)
             first = first_pieces(row_pieces, example.word_spans)
-            for word, tag in enumerate(example.labels):
-                right += tag == (self._tags[best[first[word]]] if word in first else OUTSIDE)
-            words += len(example.labels)
-        return right / max(1, words)
+            right = sum(
+                tag == (self._tags[best[first[word]]] if word in first else OUTSIDE)
+                for word, tag in enumerate(example.labels)
+            )
+            hits.append((right, len(example.labels)))
+        return np.array(hits, dtype=np.int64).reshape(len(hits), 2)
 
 
 def tagged_pieces(tokens: TextTokens, rules: SpanRules) -> list[Piece]:

@@ -14,10 +14,14 @@ from stream.errors import DeviceError
 from stream.runtime import usable_cores
 from trainer.config import Checkpoints, LossName, Recipe, RequestedPrecision
 from trainer.model.encoding import IGNORED, WindowDataset
+from trainer.processes import process_count, processes_here
 
 TIMED_BATCHES = 3
 FORWARD_SHARE = 1 / 3
 """The cost of a forward pass relative to a training step, which has about three times the arithmetic."""
+
+LOSS_BATCH = 32
+"""The windows of one batch of `mean_loss`."""
 
 # For gamma < 1 the slope of x**gamma is infinite at 0.
 MIN_FOCAL_BASE = 1e-6
@@ -39,14 +43,16 @@ class Objective:
     Attributes:
         collate: pads items of a `WindowDataset` to a batch.
         loss: the training loss.
-        validate: computes the validation metrics after each epoch.
-        metric: the name of the validation metric that selects the epoch; larger is better.
+        validate: computes the validation metrics.
+        metric: the name of the validation metric that selects the best evaluation.
+        larger: whether a larger value of this metric is better.
     """
 
     collate: Callable[[Any], Mapping[str, Any]]
     loss: Loss
     validate: Validate
     metric: str
+    larger: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,30 @@ def squared_error(logits: Any, targets: Any) -> Any:
     return functional.mse_loss(logits.squeeze(-1).float(), targets.float(), reduction="sum")
 
 
+def mean_loss(
+    model: Any, rows: WindowDataset, loss: Loss, collate: Callable[[Any], Mapping[str, Any]]
+) -> float:
+    """Return the loss of a model on a data set, averaged over its items; the model is in eval mode after it.
+
+    Args:
+        model: the classifier, on any device.
+        rows: the windows with their targets.
+        loss: the loss of the training.
+        collate: pads items to a batch.
+    """
+    model.eval()
+    total = items = 0.0
+    order = np.argsort(rows.lengths, kind="stable")
+    with torch.inference_mode():
+        for start in range(0, len(order), LOSS_BATCH):
+            batch = collate([rows[at] for at in order[start : start + LOSS_BATCH].tolist()])
+            moved = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            targets = moved.pop("labels")
+            total += float(loss(model(**moved).logits, targets))
+            items += int((targets != IGNORED).sum())
+    return total / max(1.0, items)
+
+
 def device_name() -> str:
     """Return the device for training: cuda, mps or cpu."""
     if torch.cuda.is_available():
@@ -185,7 +215,7 @@ def choose_precision(requested: RequestedPrecision) -> ComputePrecision:
 def estimate_seconds(
     model: Any, train: WindowDataset, validation_rows: int, objective: Objective, plan: TrainingPlan
 ) -> float:
-    """Estimate the seconds that all epochs take, to within about 20%.
+    """Estimate the seconds that a training takes if it does not stop early, to within about 20%.
 
     The function times forward and backward passes of one batch of short, one of medium and one of long
     windows. It changes no weights; the training sets the seed again.
@@ -193,11 +223,11 @@ def estimate_seconds(
     Args:
         model: the classifier; it is moved to the training device.
         train: the training dataset.
-        validation_rows: the number of rows that are evaluated after each epoch.
+        validation_rows: the number of rows of an evaluation.
         objective: the collator and the loss.
         plan: batch size, epochs and precision.
     """
-    torch.set_num_threads(usable_cores())
+    torch.set_num_threads(max(1, usable_cores() // processes_here()))
     device = device_name()
     recipe = plan.recipe
     model.to(device).train()
@@ -212,7 +242,10 @@ def estimate_seconds(
         _forward_backward(model, batch, objective.loss, plan.precision)
     seconds = (time.perf_counter() - started) / len(batches)
     model.zero_grad(set_to_none=True)
-    return seconds * recipe.epochs * (len(train) + FORWARD_SHARE * validation_rows) / recipe.batch_size
+    processes = process_count()
+    batches_run = recipe.total_steps(len(train), processes) * recipe.gradient_accumulation
+    evaluated_rows = recipe.evaluations(len(train), processes) * validation_rows
+    return seconds * (batches_run + FORWARD_SHARE * evaluated_rows / recipe.batch_size)
 
 
 def _timed_batches(lengths: Sequence[int], size: int) -> list[list[int]]:

@@ -94,23 +94,17 @@ def bio_spans(tagged: Iterable[tuple[Piece, str, float]]) -> list[Span]:
     As in conlleval, `I-X` begins a span if it continues none of type X. A tag without a prefix counts as
     `I-`.
     """
-    spans: list[Span] = []
-    open_span: _OpenSpan | None = None
-    for piece, tag, score in tagged:
-        prefix, kind = split_tag(tag)
-        if open_span is not None and (kind != open_span.type or prefix == "B"):
-            spans.append(open_span.close())
-            open_span = None
-        if kind is None:
-            continue
-        if open_span is None:
-            open_span = _OpenSpan(kind, piece.start, piece.end, [score])
-        else:
-            open_span.end = piece.end
-            open_span.scores.append(score)
-    if open_span is not None:
-        spans.append(open_span.close())
-    return spans
+    return _join(((piece, *split_tag(tag), score) for piece, tag, score in tagged), begin=("B",), end=())
+
+
+def bioes_spans(tagged: Iterable[tuple[Piece, str, float]]) -> list[Span]:
+    """Join BIOES tags to spans in the order of the text; a span's score is the mean of its pieces' scores.
+
+    As in conlleval, `I-X` and `E-X` begin a span if they continue none of type X, and nothing continues a
+    span after `E-X` or `S-X`. Every tag is O or has a prefix.
+    """
+    split = ((piece, tag[0], tag[2:] or None, score) for piece, tag, score in tagged)
+    return _join(split, begin=("B", "S"), end=("E", "S"))
 
 
 def word_spans(tagged: Iterable[tuple[Piece, str, float]]) -> list[Span]:
@@ -123,6 +117,37 @@ def split_tag(tag: str) -> tuple[str, str | None]:
     if tag == OUTSIDE:
         return OUTSIDE, None
     return (tag[0], tag[2:]) if tag[:2] in ("B-", "I-") else ("I", tag)
+
+
+def _join(
+    tagged: Iterable[tuple[Piece, str, str | None, float]], *, begin: tuple[str, ...], end: tuple[str, ...]
+) -> list[Span]:
+    """Join tagged pieces to spans.
+
+    Args:
+        tagged: each piece with the prefix, the type and the score of its tag; no type is outside of any span.
+        begin: the prefixes that always begin a span.
+        end: the prefixes after which nothing continues the span.
+    """
+    spans: list[Span] = []
+    open_span: _OpenSpan | None = None
+    for piece, prefix, kind, score in tagged:
+        if open_span is not None and (kind != open_span.type or prefix in begin):
+            spans.append(open_span.close())
+            open_span = None
+        if kind is None:
+            continue
+        if open_span is None:
+            open_span = _OpenSpan(kind, piece.start, piece.end, [score])
+        else:
+            open_span.end = piece.end
+            open_span.scores.append(score)
+        if prefix in end:
+            spans.append(open_span.close())
+            open_span = None
+    if open_span is not None:
+        spans.append(open_span.close())
+    return spans
 
 
 def _strip(text: str, start: int, end: int) -> tuple[int, int]:

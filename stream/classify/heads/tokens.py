@@ -8,14 +8,22 @@ import orjson
 
 from stream.bundle import Manifest, SpanRules
 from stream.classify.heads.base import non_finite_logits, softmax
-from stream.classify.heads.spans import Piece, Span, bio_spans, split_pieces, split_tag, word_spans
+from stream.classify.heads.spans import (
+    Piece,
+    Span,
+    bio_spans,
+    bioes_spans,
+    split_pieces,
+    split_tag,
+    word_spans,
+)
 from stream.classify.inputs import ModelInput, Prediction, RowResult, texts_of
 from stream.classify.tokenise import TextTokens, Tokens
 from stream.codec import MILLIONTHS
 from stream.runtime import Logits
 
 MakeSpans = Callable[[Iterable[tuple[Piece, str, float]]], list[Span]]
-SCHEMES: dict[str, MakeSpans] = {"bio": bio_spans, "word": word_spans}
+SCHEMES: dict[str, MakeSpans] = {"bio": bio_spans, "bioes": bioes_spans, "word": word_spans}
 
 StoredSpan = tuple[str, int, int, int]
 """The type, start, end and score in millionths of a span."""
@@ -29,11 +37,11 @@ class TokenHead:
 
     def __init__(self, manifest: Manifest) -> None:
         rules = manifest.spans or SpanRules()
-        self._tags = manifest.labels
+        self._tags = rules.tags or manifest.labels
         self._temperature = manifest.temperature
         self._subwords = rules.subwords
         self._make_spans = SCHEMES[rules.scheme]
-        self._types = set(self._tags) if rules.scheme == "word" else {split_tag(tag)[1] for tag in self._tags}
+        self._types = _span_types(rules, self._tags)
         self._min_score = round((manifest.abstain_below or 0.0) * MILLIONTHS)
 
     def predict(self, logits: Sequence[Logits] | Logits, tokens: Sequence[Tokens]) -> list[RowResult]:
@@ -109,6 +117,17 @@ class TokenHead:
             _encode(_first_text(given), orjson.loads(spans), cached=True)
             for spans, given in zip(stored, inputs, strict=True)
         ]
+
+
+def _span_types(rules: SpanRules, tags: Sequence[str]) -> set[str | None]:
+    """Return the types that a span can have; with None for the tag O, which no span has."""
+    match rules.scheme:
+        case "bio":
+            return {split_tag(tag)[1] for tag in tags}
+        case "bioes":
+            return {tag[2:] or None for tag in tags}
+        case "word":
+            return set(tags)
 
 
 def _encode(text: str, spans: Sequence[StoredSpan], *, cached: bool) -> Prediction:

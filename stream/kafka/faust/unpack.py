@@ -236,16 +236,27 @@ class FetchBuffer(OrderedDict[TopicPartition, Any]):
         """Prepare for a poll: clear `unreadable`, and allow a poll's bytes to be decompressed."""
         self.unreadable.clear()
         self._limits.begin_poll()
+        # aiokafka may have received a response before its partition was one of those that the codec unpacks.
+        for tp, received in self.items():
+            self._unpack(tp, received)
 
     def __setitem__(self, tp: TopicPartition, received: Any) -> None:
-        if type(received) is FetchResult and self._packed(tp):
-            unread = received._partition_records
-            # aiokafka may have received this response before `keep_fetched_bytes` was called.
-            if type(unread) is PartitionRecords and type(unread._records) is IndexedMemoryRecords:
-                received._partition_records = PackedPartitionRecords.instead_of(unread, self._limits)
-                # The fetcher compares the exact class, so a subclass would not be read.
-                received.getall = _getall(ref(received), self.unreadable)
+        self._unpack(tp, received)
         super().__setitem__(tp, received)
+
+    def _unpack(self, tp: TopicPartition, received: Any) -> None:
+        if type(received) is not FetchResult:
+            return
+        unread = received._partition_records
+        # aiokafka may have received this response before `keep_fetched_bytes` was called.
+        if (
+            type(unread) is PartitionRecords
+            and type(unread._records) is IndexedMemoryRecords
+            and self._packed(tp)
+        ):
+            received._partition_records = PackedPartitionRecords.instead_of(unread, self._limits)
+            # The fetcher compares the exact class, so a subclass would not be read.
+            received.getall = _getall(ref(received), self.unreadable)
 
 
 def _getall(

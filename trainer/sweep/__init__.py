@@ -1,0 +1,1 @@
+"""Hyper-parameter search: a study of trials with Optuna, and the training of its winner."""
