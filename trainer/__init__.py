@@ -32,12 +32,11 @@ def train(data: Any = None, config: "TrainingConfig | None" = None, *, quiet: bo
         UsageError: a setting or the data are invalid.
         BundleError: the exported graph does not match the trained model.
     """
-    from rich.console import Console
-
     from trainer.api import train as train_bundle
     from trainer.config.flat import TrainConfig
+    from trainer.progress import open_console
 
-    return train_bundle(data, TrainConfig() if config is None else config, Console(quiet=quiet))
+    return train_bundle(data, TrainConfig() if config is None else config, open_console(quiet=quiet))
 
 
 def load(bundle: str | Path, bundle_store: Path = Path("bundles")) -> "TrainedClassifier":

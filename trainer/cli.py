@@ -19,6 +19,7 @@ from trainer.config.options import with_settings
 from trainer.data.read import read_data
 from trainer.model.base_model import resolve_base_model, stay_offline
 from trainer.processes import is_main_process
+from trainer.progress import open_console
 from trainer.tracking import check_trackers
 
 
@@ -98,7 +99,7 @@ def train(
     source = config.data.source(data)
     base = resolve_base_model(config.base_model, config.bundle_store, config.revision)
     path = sample_path() if source == "sample" else Path(source)
-    console = Console(quiet=not is_main_process())
+    console = open_console(quiet=not is_main_process())
     examples = read_data(path if path.exists() else source, config.data)
     stay_offline(base, push=config.push_to_hub is not None)
     with heavy_imports("train", console):
@@ -183,7 +184,7 @@ def export(
     source = resolve_base_model(model, bundle_store)
     bundle = bundle_name(name, source.name.removeprefix("hf://").partition("@")[0].rsplit("/", 1)[-1])
     stay_offline(source)
-    console = Console()
+    console = open_console()
     with heavy_imports("export", console):
         from trainer.export.pretrained import ExportRequest, export_pretrained
     pair = text_pair or chosen == "pair"

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from stream.bundle import Manifest, open_bundle
 from stream.sample import sample_path
@@ -18,6 +17,7 @@ from trainer.data.split_choice import CHOICES
 from trainer.data.tag_spelling import OUTSIDE
 from trainer.evaluation.figures import figure_names
 from trainer.evaluation.requirements import Requirement, parse_requirements, refuse_unmet
+from trainer.progress import open_console
 from trainer.results_folder import default_output
 
 OF_TRAINING = (
@@ -130,7 +130,7 @@ def evaluate(
     path = sample_path() if data == "sample" else Path(data)
     source = path if path.exists() else data
     rows = read_evaluation_data(opened, source, flags, split=chosen, train_data=train_data)
-    console = Console()
+    console = open_console()
     with heavy_imports("evaluate", console):
         from trainer.evaluate import EvaluationRequest
         from trainer.evaluate import evaluate as run

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from stream.errors import UsageError
 from stream.sample import sample_path
@@ -16,6 +15,7 @@ from trainer.config.options import with_settings
 from trainer.data.read import read_data
 from trainer.model.base_model import resolve_base_model, stay_offline
 from trainer.processes import process_count
+from trainer.progress import open_console
 from trainer.sweep.flags import settings_by_parameter
 from trainer.sweep.space import NONE, Choices, Space
 from trainer.sweep.space_file import read_space
@@ -90,7 +90,7 @@ def sweep(
     # The file is read here too, so that its errors appear before the data are read.
     searched = searched_models(read_space(space, config, given), config) if space is not None else []
     path = sample_path() if source == "sample" else Path(source)
-    console = Console()
+    console = open_console()
     examples = read_data(path if path.exists() else source, config.data)
     on_hub = next((model for model in searched if not model.local), base)
     stay_offline(on_hub, push=config.push_to_hub is not None)

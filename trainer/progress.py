@@ -6,6 +6,7 @@ The libraries print, warn and draw progress bars of their own, which would break
 import contextlib
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -23,6 +24,15 @@ from rich.progress import (
 )
 
 
+def open_console(*, quiet: bool = False) -> Console:
+    """Return the console of a run, which writes to the present standard output.
+
+    Without a file of its own it would look up `sys.stdout` at each line, and lose the lines that it prints
+    while a thread is in `no_output`. A quiet console draws no widgets in a notebook either.
+    """
+    return Console(file=sys.stdout, quiet=quiet, force_jupyter=False if quiet else None)
+
+
 class Stages:
     """The progress bars of a run; where the output is not a terminal, the bars appear once, at the end."""
 
@@ -37,8 +47,6 @@ class Stages:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=console,
-            # In a notebook the bars are widgets, which a quiet console would not suppress.
-            disable=console.quiet,
         )
 
     def __enter__(self) -> Self:

@@ -280,7 +280,7 @@ def test_mlflow_serves_the_bundle_with_the_results_of_predict(
     from tests.real.mlflow import invoke
 
     texts = ["i was charged twice", "  ", "Größe \U0001f600 where is my money", "x" * 100_001]
-    command = [sys.executable, "-m", "stream", "predict", str(served.path)]
+    command = [sys.executable, "-m", "stream", "predict", str(served.path), "--variant", "fp32"]
     for text in texts:
         command += ["--text", text]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)

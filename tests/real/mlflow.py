@@ -136,6 +136,8 @@ class MlflowServer:
             "PYTHONPATH": str(ROOT),
             "MLFLOW_TRACKING_URI": self.url,
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            # bf16, which `auto` chooses on some CPUs, rounds differently in batches of another size.
+            "LABELSTREAM_VARIANT": "fp32",
             # Two more processes, which only evaluations of language models use.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
