@@ -21,8 +21,10 @@ help: ## list the targets
 demo: $(VENV)/installed-demo ## train on the sample data, start a broker and a worker, watch labels arrive
 	@$(bin)/labelstream demo
 
+# By default PyTorch's threads spin while they wait for each other, and a training beside another process of the tests takes
+# several times as long.
 test: $(VENV)/installed-dev ## run all tests but those of the Compose stack, against a real Apache Kafka and Redis
-	@$(bin)/python -m pytest -m "not compose" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@OMP_WAIT_POLICY=passive $(bin)/python -m pytest -m "not compose" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed-dev ## lint, check types and imports
 	$(bin)/ruff check stream trainer tests benchmarks notebooks
