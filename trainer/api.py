@@ -12,7 +12,7 @@ from trainer.config import TrainingConfig
 from trainer.data.examples import Data
 from trainer.data.in_memory import NAME, tables_of
 from trainer.data.read import read_data
-from trainer.model.base_model import resolve_base_model
+from trainer.model.base_location import resolve_base_model
 from trainer.processes import process_count
 
 

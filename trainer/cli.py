@@ -17,7 +17,7 @@ from trainer.config import TrainingConfig, VariantSettings, bundle_name, one_of
 from trainer.config.files import is_settings_file, settings_in
 from trainer.config.options import with_settings
 from trainer.data.read import read_data
-from trainer.model.base_model import resolve_base_model, stay_offline
+from trainer.model.base_location import resolve_base_model, stay_offline
 from trainer.processes import is_main_process
 from trainer.progress import open_console
 from trainer.tracking import check_trackers

@@ -13,7 +13,7 @@ from trainer.cli import heavy_imports, not_installed
 from trainer.config import ModelLocation, TrainingConfig, bundle_name
 from trainer.config.options import with_settings
 from trainer.data.read import read_data
-from trainer.model.base_model import resolve_base_model, stay_offline
+from trainer.model.base_location import resolve_base_model, stay_offline
 from trainer.processes import process_count
 from trainer.progress import open_console
 from trainer.sweep.flags import settings_by_parameter

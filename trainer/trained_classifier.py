@@ -11,7 +11,7 @@ from stream.bundle import Bundle, SpanRules, TargetScale, open_bundle
 from stream.classify import Prediction, RowTokens, TextInput, Tokens, make_head
 from stream.errors import Poison, UsageError
 from trainer.export.pretrained import load_pretrained
-from trainer.model.base_model import location_of
+from trainer.model.base_location import location_of
 from trainer.model.encoding import Preprocessing, encode, tokens_of_rows
 from trainer.model.inference import ModelOutput, torch_logits, torch_token_logits
 from trainer.model.vectors import InMemoryModel

@@ -128,7 +128,8 @@ def cross_validate(
 
 def base_vectors(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
     """Return the vectors of the default base model, which is not fine-tuned."""
-    from trainer.model.base_model import load_classifier, load_tokenizer, resolve_base_model
+    from trainer.model.base_location import resolve_base_model
+    from trainer.model.base_model import load_classifier, load_tokenizer
     from trainer.model.encoding import Preprocessing
     from trainer.model.vectors import encoder_vectors
     from trainer.progress import silence_libraries

@@ -58,7 +58,8 @@ def _minilm(store: Path, folder: Path, texts: list[str]) -> Bundle:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from trainer.model.base_model import load_classifier, load_tokenizer, resolve_base_model, stay_offline
+    from trainer.model.base_location import resolve_base_model, stay_offline
+    from trainer.model.base_model import load_classifier, load_tokenizer
 
     base = resolve_base_model(None)
     stay_offline(base)
@@ -112,7 +113,8 @@ def _random(kind: str, store: Path, folder: Path, texts: list[str]) -> Bundle:
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    from trainer.model.base_model import load_tokenizer, resolve_base_model, stay_offline
+    from trainer.model.base_location import resolve_base_model, stay_offline
+    from trainer.model.base_model import load_tokenizer
 
     base = resolve_base_model(None)
     stay_offline(base)

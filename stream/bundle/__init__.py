@@ -22,15 +22,9 @@ from stream.bundle.manifest import (
 )
 from stream.bundle.mlflow_reference import import_mlflow
 from stream.bundle.parts import TOKENIZER_FILE
+from stream.bundle.publication import new_staging, publish
 from stream.bundle.references import is_reference
-from stream.bundle.store import (
-    Bundle,
-    new_staging,
-    open_bundle,
-    publish,
-    read_bundle,
-    sign_bundle,
-)
+from stream.bundle.store import Bundle, open_bundle, read_bundle, sign_bundle
 from stream.bundle.summary import (
     StoreEntry,
     compare_bundles,

@@ -1,15 +1,13 @@
-"""Bundles on disk: find a bundle, verify its digests, add an immutable version."""
+"""Bundles on disk: find a bundle, and verify its digests."""
 
 import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from secrets import token_hex
 
 from pydantic import ValidationError
 
-from stream.bundle.fields import SIGNATURE_FILE
 from stream.bundle.files import (
     EXPORT_AGAIN,
     FileStamp,
@@ -17,7 +15,6 @@ from stream.bundle.files import (
     check_digests,
     check_nothing_unlisted,
     check_stamps,
-    file_digest,
     file_stamp,
     open_regular,
 )
@@ -27,9 +24,8 @@ from stream.bundle.origin import read_origin
 from stream.bundle.parts import Parts, files_of, required_files
 from stream.bundle.references import bundle_cache, is_reference, resolve_reference
 from stream.bundle.signature import check_signature, write_signature
-from stream.bundle.versions import LATEST, latest_version, promote
+from stream.bundle.versions import LATEST, latest_version
 from stream.errors import BundleError, UsageError
-from stream.output_files import sync, write_file
 
 MAX_MEMBER_CHARS = 200
 
@@ -250,81 +246,3 @@ def _describe(exc: ValidationError) -> str:
     first = exc.errors(include_url=False, include_input=False)[0]
     member = ascii(".".join(map(str, first["loc"])))[1:-1][:MAX_MEMBER_CHARS]
     return f"{member or 'the file'}: {first['msg'].removeprefix('Value error, ')}"
-
-
-def publish(staging: Path, manifest: Manifest, store: Path) -> Bundle:
-    """Publish a folder of files as the next version of a bundle, and make that version the latest.
-
-    Publishing is atomic: the manifest is written into the staging folder, the folder is renamed into the
-    store, and `latest` is then replaced atomically. All files are on disk before the folder is renamed.
-
-    Args:
-        staging: a folder on the same file system as the store; it is moved.
-        manifest: the manifest; its version and files are filled in.
-        store: the bundle store.
-
-    Raises:
-        BundleError: the manifest is larger than readers accept, or other processes took every version number
-            that was tried.
-        UsageError: the manifest or `latest` cannot be written.
-    """
-    home = store / manifest.name
-    home.mkdir(parents=True, exist_ok=True)
-    files = {
-        str(file.relative_to(staging).as_posix()): file_digest(file)
-        for file in sorted(staging.rglob("*"))
-        if file.is_file() and file.name not in (FILE_NAME, SIGNATURE_FILE)
-    }
-    for path in staging.rglob("*"):
-        sync(path)
-    for _ in range(100):
-        taken = [int(p.name) for p in home.iterdir() if p.name.isdigit()]
-        version = str(max(taken, default=0) + 1)
-        complete = manifest.model_copy(update={"version": version, "files": files})
-        _write_manifest(staging, complete)
-        try:
-            staging.rename(home / version)
-        except OSError:
-            if (home / version).exists():
-                continue
-            raise
-        sync(home)
-        _promote_published(home, version)
-        return open_bundle(home / version)
-    raise BundleError(
-        f"no version of {manifest.name} could be added",
-        cause="other processes keep adding versions",
-        fix="try again",
-    )
-
-
-def _promote_published(home: Path, version: str) -> None:
-    try:
-        promote(home, version)
-    except UsageError as exc:
-        published = f"{home.name}@{version}"
-        raise UsageError(
-            f"{published} is complete, but it is not the latest version",
-            cause=f"{exc.message}: {exc.cause}",
-            fix=f"free some space in {home} and make it writable, then run: "
-            f"labelstream bundles promote {published} --bundle-store {home.parent}",
-        ) from None
-
-
-def new_staging(store: Path, name: str) -> Path:
-    """Create an empty folder next to the versions of `name`, to be filled and passed to `publish`."""
-    # Process ids are not unique: containers that share a store have the same ones.
-    staging = store / name / f".staging-{token_hex(8)}"
-    staging.mkdir(parents=True)
-    return staging
-
-
-def _write_manifest(staging: Path, manifest: Manifest) -> None:
-    content = f"{manifest.model_dump_json(indent=2, exclude_none=True)}\n".encode()
-    if len(content) > MAX_MANIFEST_BYTES:
-        raise BundleError(
-            f"the bundle {manifest.name} cannot be published",
-            cause=f"its manifest has {len(content):,} bytes; the limit is {MAX_MANIFEST_BYTES:,}",
-            fix="use fewer or shorter labels, and fewer categories of metadata",
-        )
-    write_file(staging / FILE_NAME, content)

@@ -29,7 +29,7 @@ def test_every_row_has_an_out_of_fold_prediction_and_the_bundle_is_that_of_train
     from trainer.cli import train
     from trainer.config import DataConfig, Recipe, TrainingConfig
     from trainer.data.read import read_data
-    from trainer.model.base_model import resolve_base_model
+    from trainer.model.base_location import resolve_base_model
 
     monkeypatch.chdir(tmp_path)
     save_tiny_base(tmp_path / "base")

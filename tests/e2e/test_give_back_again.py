@@ -19,7 +19,7 @@ from tests.real.given_back import KINDS, METADATA, build_given_back
 from tests.real.tiny_bundle import TEXTS
 from trainer.cli import export, train
 from trainer.export.pretrained import load_pretrained
-from trainer.model.base_model import resolve_base_model
+from trainer.model.base_location import resolve_base_model
 
 pytestmark = pytest.mark.slow
 CLOSE = 1e-5

@@ -19,7 +19,7 @@ from tests.real.tiny_bundle import TEXTS, save_tiny_base
 from trainer.config import TrainingConfig
 from trainer.data.read import read_data
 from trainer.export.push import PushRequest
-from trainer.model.base_model import resolve_base_model
+from trainer.model.base_location import resolve_base_model
 from trainer.run import run
 
 pytestmark = pytest.mark.slow

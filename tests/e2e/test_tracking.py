@@ -231,7 +231,7 @@ def test_mlflow_holds_curves_parameters_results_and_the_registered_bundle(
 def test_references_to_mlflow_are_bundles_of_every_command(
     registered: str, served: Bundle, room: Path
 ) -> None:
-    from trainer.model.base_model import resolve_base_model
+    from trainer.model.base_location import resolve_base_model
 
     run = version_of("champion").run_id
     references = ("models:/tickets@champion", "models:/tickets/1", f"runs:/{run}/bundle")

@@ -116,7 +116,8 @@ def build_given_back(kind: GivenBack, store: Path, name: str, **changes: Any) ->
 
     from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
     from trainer.export.package import build_bundle, staging_folder
-    from trainer.model.base_model import load_classifier, load_tokenizer, resolve_base_model
+    from trainer.model.base_location import resolve_base_model
+    from trainer.model.base_model import load_classifier, load_tokenizer
     from trainer.progress import silence_libraries
 
     silence_libraries()

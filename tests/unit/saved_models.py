@@ -13,7 +13,7 @@ from stream.errors import UsageError
 from tests.real.architectures import save_architecture
 from tests.real.tiny_bundle import save_tiny_base
 from trainer.export.pretrained import load_pretrained
-from trainer.model.base_model import resolve_base_model
+from trainer.model.base_location import resolve_base_model
 from trainer.progress import silence_libraries
 
 Copy = Callable[[], Path]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.bundle import Bundle, latest_version, new_staging, open_bundle, publish
-from stream.bundle import store as store_module
+from stream.bundle import Bundle, latest_version, new_staging, open_bundle, publication, publish
 from stream.bundle import versions as versions_module
 from stream.errors import UsageError
 from tests.real.kinds import BY_NAME, make_bundle_of
@@ -19,9 +18,9 @@ from trainer.export.package import staging_folder
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 # The steps of `publish` before the version is in the store, in their order.
 STEPS = (
-    (store_module, "file_digest"),
-    (store_module, "sync"),
-    (store_module, "write_file"),
+    (publication, "file_digest"),
+    (publication, "sync"),
+    (publication, "write_file"),
     (Path, "rename"),
 )
 

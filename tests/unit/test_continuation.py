@@ -19,7 +19,8 @@ from trainer.export.bundle_source import InferenceConfig
 from trainer.export.saved_settings import inference_of, settings_of
 from trainer.learning_task import LearningTask
 from trainer.model import configuration_labelstream as configuration
-from trainer.model.base_model import load_classifier, load_tokenizer, resolve_base_model
+from trainer.model.base_location import resolve_base_model
+from trainer.model.base_model import load_classifier, load_tokenizer
 from trainer.model.new_head import with_new_head
 
 AGE = NumericColumn(name="age", mean=40, std=10)

@@ -258,7 +258,7 @@ def test_commands_read_a_bundle_of_the_hub_and_show_its_commit(
     assert signed.returncode == 2
     assert "cannot be signed" in signed.stderr
     located = (
-        "from trainer.model.base_model import resolve_base_model as r; print(r('hf://owner/tickets').name)"
+        "from trainer.model.base_location import resolve_base_model as r; print(r('hf://owner/tickets').name)"
     )
     base = subprocess.run(
         [sys.executable, "-c", located],

@@ -10,8 +10,16 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from stream.bundle import Bundle, CategoricalColumn, Manifest, Parity, VariantEntry, open_bundle, read_bundle
-from stream.bundle import store as bundle_store
+from stream.bundle import (
+    Bundle,
+    CategoricalColumn,
+    Manifest,
+    Parity,
+    VariantEntry,
+    open_bundle,
+    publication,
+    read_bundle,
+)
 from stream.bundle.manifest import FILE_NAME, MAX_MANIFEST_BYTES
 from stream.commands.bundles import app
 from stream.errors import BundleError
@@ -212,7 +220,7 @@ def test_a_manifest_of_an_earlier_version_with_matrices_is_read(tmp_path: Path) 
 def test_a_bundle_whose_manifest_no_reader_accepts_is_not_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_store, "MAX_MANIFEST_BYTES", 1_000)
+    monkeypatch.setattr(publication, "MAX_MANIFEST_BYTES", 1_000)
     with pytest.raises(BundleError, match="cannot be published") as raised:
         make_bundle_of(BY_NAME["single"], tmp_path)
     assert "the limit is 1,000" in raised.value.cause

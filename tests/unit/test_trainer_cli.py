@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from stream.errors import UsageError, install_hint
 from trainer.cli import train
-from trainer.model.base_model import DEFAULT_PACKAGE, resolve_base_model
+from trainer.model.base_location import DEFAULT_PACKAGE, resolve_base_model
 
 CSV = "text,label\n" + "paid twice,billing\nwhere is it,delivery\n" * 3
 

@@ -21,7 +21,7 @@ from trainer.export.graph import check_exportable
 from trainer.export.pretrained import ExportRequest, export_pretrained, load_pretrained, task_of
 from trainer.export.reference import read_texts, sample_texts
 from trainer.export.span_rules import span_rules
-from trainer.model.base_model import resolve_base_model
+from trainer.model.base_location import resolve_base_model
 
 
 def exported(folder: Path, **flags: Any) -> tuple[Bundle, list[str]]:

@@ -8,7 +8,7 @@ import pytest
 from stream.errors import UsageError
 from tests.unit.saved_models import classifier, reconfigure, refusal, saved, tagger
 from trainer.export.pretrained import load_pretrained
-from trainer.model.base_model import resolve_base_model
+from trainer.model.base_location import resolve_base_model
 from trainer.model.label_names import label_names
 
 __all__ = ["classifier", "saved", "tagger"]

@@ -10,7 +10,8 @@ import pytest
 from stream.errors import UsageError
 from tests.unit.saved_models import classifier, reconfigure, refusal, saved, tagger
 from trainer.export.pretrained import load_pretrained
-from trainer.model.base_model import load_classifier, load_tokenizer, longest_input, resolve_base_model
+from trainer.model.base_location import resolve_base_model
+from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
 
 __all__ = ["classifier", "saved", "tagger"]
 

@@ -19,7 +19,7 @@ from tests.unit.saved_models import classifier, reconfigure, saved, tagger
 from tests.unit.small_bundle import partial_manifest
 from trainer.export.pretrained import ExportRequest, export_pretrained
 from trainer.export.span_rules import describe_spans, span_rules
-from trainer.model.base_model import resolve_base_model
+from trainer.model.base_location import resolve_base_model
 
 __all__ = ["classifier", "saved", "tagger"]
 

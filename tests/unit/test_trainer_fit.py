@@ -17,7 +17,7 @@ from trainer.cross_validation.run import cross_validate
 from trainer.data.read import read_data
 from trainer.fit import TrainingJob
 from trainer.kept_outputs import fit_once
-from trainer.model.base_model import resolve_base_model
+from trainer.model.base_location import resolve_base_model
 from trainer.report import show_cost
 from trainer.run import run, split_data
 from trainer.sweep.retrain import compare_recipes

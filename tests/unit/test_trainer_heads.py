@@ -15,7 +15,8 @@ from stream.verify import within_tolerance
 from tests.real.tiny_bundle import LABELS, TEXTS, save_tiny_base
 from trainer.export.bundle_source import BundleInfo, BundleSource, InferenceConfig
 from trainer.export.package import build_bundle, staging_folder
-from trainer.model.base_model import load_classifier, load_tokenizer, longest_input, resolve_base_model
+from trainer.model.base_location import resolve_base_model
+from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
 from trainer.model.encoding import Preprocessing, encode
 from trainer.model.heads import MetadataEmbedding, TextClassifier
 from trainer.model.inference import torch_logits, torch_token_logits

@@ -26,7 +26,8 @@ from trainer.export.saved_settings import (
 from trainer.export.span_rules import describe_spans, span_rules
 from trainer.export.summary import variant_table
 from trainer.export.variants import plan_variants
-from trainer.model.base_model import load_tokenizer, longest_input, printable
+from trainer.model.base_location import printable
+from trainer.model.base_model import load_tokenizer, longest_input
 from trainer.model.label_names import label_names
 from trainer.model.loading import loading, random_weights
 from trainer.model.model_config import TOKEN_CLASS, head_class, read_config

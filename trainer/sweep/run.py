@@ -19,7 +19,8 @@ from trainer.evaluation.figures import SELECTION_METRIC
 from trainer.export.graph import check_exportable
 from trainer.fit import TrainingJob, fit
 from trainer.metric_titles import METRIC_TITLES
-from trainer.model.base_model import load_tokenizer, resolve_base_model
+from trainer.model.base_location import resolve_base_model
+from trainer.model.base_model import load_tokenizer
 from trainer.model.finetune import TrainingResult
 from trainer.progress import Stages, silence_libraries
 from trainer.run import prepared_push, run, split_data
