@@ -11,9 +11,10 @@ from rich.text import Text
 from stream.bundle import Bundle
 from stream.short_names import shorten_names
 from trainer.data.evaluation_data import EvaluationData
-from trainer.evaluation.figures import LABEL_FIGURES, TITLES
+from trainer.evaluation.figures import LABEL_FIGURES
 from trainer.evaluation.findings import LABEL_ERRORS_FILE
 from trainer.evaluation.text_report import interval_text
+from trainer.metric_titles import TITLES
 from trainer.results import Evaluation, Written
 
 MAX_LABELS = 20

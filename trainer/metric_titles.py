@@ -3,21 +3,52 @@
 from collections.abc import Mapping
 from typing import Any
 
-METRIC_TITLES = {
+TITLES = {
     "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "exact": "exact match",
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
+    "weighted_f1": "weighted F1",
+    "samples_f1": "sample F1",
+    "entity_precision": "entity precision",
+    "entity_recall": "entity recall",
     "entity_f1": "entity F1",
     "word_accuracy": "word accuracy",
+    "mcc": "Matthews correlation",
+    "roc_auc": "ROC AUC",
+    "hamming_loss": "Hamming loss",
+    "ranking_precision": "label ranking average precision",
+    "ranking_loss": "label ranking loss",
+    "coverage_error": "coverage error",
     "pearson": "Pearson",
     "spearman": "Spearman",
+    "r2": "R²",
+    "quadratic_kappa": "quadratic kappa",
     "mae": "MAE",
     "rmse": "RMSE",
-    "quadratic_kappa": "quadratic kappa",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "calibration error",
     "answered": "answered",
     "accuracy_answered": "accuracy of the answered",
+    "exact_answered": "exact match of the answered",
+}
+"""The title of each figure, in the order in which they are shown."""
+
+METRIC_TITLES = {
+    name: TITLES[name]
+    for name in (
+        *("accuracy", "macro_f1", "micro_f1", "entity_f1", "word_accuracy", "pearson", "spearman"),
+        *("mae", "rmse", "quadratic_kappa", "answered", "accuracy_answered"),
+    )
 }
 """The title of each metric that output and model card show, by its name in metrics.json."""
+
+
+def title_of(name: str) -> str:
+    """Return the title of a figure by its name in metrics.json."""
+    return TITLES.get(name, name.replace("_", " "))
 
 
 def shown_metrics(metrics: Mapping[str, Any]) -> list[str]:

@@ -13,13 +13,14 @@ from sklearn import metrics as reference
 
 from stream.classify import Span
 from trainer.evaluation.calibration import expected_calibration_error
-from trainer.evaluation.figures import LOWER_IS_BETTER, TITLES, figure_names
+from trainer.evaluation.figures import LOWER_IS_BETTER, figure_names
 from trainer.evaluation.metrics import (
     evaluate_multi,
     evaluate_regression,
     evaluate_single,
     evaluate_spans,
 )
+from trainer.metric_titles import TITLES
 
 rng = np.random.default_rng(11)
 LABELS = list("abcde")

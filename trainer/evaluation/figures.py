@@ -1,41 +1,9 @@
-"""The figures of each task: their names in metrics.json, their titles, and which of them should be small."""
+"""The figures of each task: their names in metrics.json, and which of them should be small."""
 
 from collections.abc import Sequence
 
 from stream.bundle import HeadKind
-
-TITLES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "exact": "exact match",
-    "macro_f1": "macro-F1",
-    "micro_f1": "micro-F1",
-    "weighted_f1": "weighted F1",
-    "samples_f1": "sample F1",
-    "entity_precision": "entity precision",
-    "entity_recall": "entity recall",
-    "entity_f1": "entity F1",
-    "word_accuracy": "word accuracy",
-    "mcc": "Matthews correlation",
-    "roc_auc": "ROC AUC",
-    "hamming_loss": "Hamming loss",
-    "ranking_precision": "label ranking average precision",
-    "ranking_loss": "label ranking loss",
-    "coverage_error": "coverage error",
-    "pearson": "Pearson",
-    "spearman": "Spearman",
-    "r2": "R²",
-    "quadratic_kappa": "quadratic kappa",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "ece": "calibration error",
-    "answered": "answered",
-    "accuracy_answered": "accuracy of the answered",
-    "exact_answered": "exact match of the answered",
-}
-"""The title of each figure, in the order in which they are shown."""
+from trainer.metric_titles import TITLES
 
 LOWER_IS_BETTER = frozenset(
     {

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stream.short_names import shorten_names
-from trainer.evaluation.figures import LABEL_FIGURES, TITLES
+from trainer.evaluation.figures import LABEL_FIGURES
+from trainer.metric_titles import TITLES
 
 MAX_LABEL_CHARS = 60
 

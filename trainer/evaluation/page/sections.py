@@ -19,7 +19,6 @@ from trainer.evaluation.findings import (
 )
 from trainer.evaluation.page.limits import Limits
 from trainer.evaluation.page.marked_text import Part, cut_text, mark_spans, mark_words
-from trainer.evaluation.page.summary import metric_title
 from trainer.evaluation.page.tables import (
     Cell,
     Column,
@@ -30,6 +29,7 @@ from trainer.evaluation.page.tables import (
     number_cell,
     shown_of,
 )
+from trainer.metric_titles import title_of
 
 
 def label_table(metrics: Mapping[str, Any], limits: Limits) -> Table | None:
@@ -52,7 +52,7 @@ def label_table(metrics: Mapping[str, Any], limits: Limits) -> Table | None:
     titles = {"f1": "F1"}
     columns = [
         Column("label"),
-        *(Column(titles.get(name, metric_title(name)), numeric=True) for name in names),
+        *(Column(titles.get(name, title_of(name)), numeric=True) for name in names),
         Column("rows", numeric=True),
     ]
     caption = f"{len(per_label):,} labels, the lowest F1 first; intervals are 95% bootstrap intervals."
@@ -149,7 +149,7 @@ def slice_table(findings: Findings, limits: Limits) -> Table:
         Column("property", choices=True),
         Column("value"),
         Column("rows", numeric=True),
-        Column(metric_title(findings.headline), numeric=True),
+        Column(title_of(findings.headline), numeric=True),
         Column("difference to all other rows", numeric=True),
     ]
 

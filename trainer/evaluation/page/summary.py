@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.evaluation.answers import Confusion
-from trainer.evaluation.figures import TITLES
 from trainer.evaluation.findings import Findings
 from trainer.evaluation.page.tables import Cell, Column, Table, interval_cell, number_cell
-from trainer.metric_titles import METRIC_TITLES
+from trainer.metric_titles import title_of
 
 TILES = 4
 DETAILS = (
@@ -46,11 +45,6 @@ class Highlight:
     section: str
 
 
-def metric_title(name: str) -> str:
-    """Return the title of a metric by its name in metrics.json."""
-    return {**TITLES, **METRIC_TITLES}.get(name, name.replace("_", " "))
-
-
 def flat_metrics(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float, list[float]]]:
     """Return the title, the value and the interval, if known, of each metric, nested ones included."""
     ends = metrics.get("intervals") or {}
@@ -58,9 +52,9 @@ def flat_metrics(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple
         if name in DETAILS:
             continue
         if isinstance(value, Mapping):
-            yield from flat_metrics(value, f"{prefix}{metric_title(name)}: ")
+            yield from flat_metrics(value, f"{prefix}{title_of(name)}: ")
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield f"{prefix}{metric_title(name)}", float(value), _known_ends(ends.get(name))
+            yield f"{prefix}{title_of(name)}", float(value), _known_ends(ends.get(name))
 
 
 def _known_ends(ends: Sequence[float | None] | None) -> list[float]:
@@ -82,7 +76,7 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
 def tiles(metrics: Mapping[str, Any], headline: str) -> list[Tile]:
     """Return the headline metric and the first others, those with intervals before those without."""
     found = list(flat_metrics({name: value for name, value in metrics.items() if name != "at_half"}))
-    found.sort(key=lambda metric: (metric[0] != metric_title(headline), not metric[2]))
+    found.sort(key=lambda metric: (metric[0] != title_of(headline), not metric[2]))
     return [
         Tile(title, f"{value:.3f}", f"95%: {ends[0]:.3f} to {ends[1]:.3f}" if ends else "")
         for title, value, ends in found[:TILES]
@@ -100,7 +94,7 @@ def comparison_table(metrics: Mapping[str, Any]) -> Table | None:
             interval = f" ({ends[0]:+.3f} to {ends[1]:+.3f})" if ends else ""
             difference = Cell(f"{figures['difference']:+.3f}{interval}", figures["difference"])
         cells = [number_cell(figures["value"]), number_cell(figures["other"]), difference]
-        rows.append([Cell(metric_title(name)), *cells])
+        rows.append([Cell(title_of(name)), *cells])
     if not rows:
         return None
     caption = f"Differences to {found.get('bundle', 'the other bundle')}, paired by row, with 95% intervals."
@@ -121,7 +115,7 @@ def highlights(findings: Findings, found: Confusion | None) -> list[Highlight]:
     if findings.slices:
         worst = findings.slices[0]
         where = f"{worst.column} = {worst.value}"
-        figures = f"{metric_title(findings.headline)} {worst.metric:.3f} on {worst.rows:,} rows"
+        figures = f"{title_of(findings.headline)} {worst.metric:.3f} on {worst.rows:,} rows"
         texts.append(Highlight(f"Worst slice: {where}, {figures} ({worst.difference:+.3f}).", "slices"))
     if findings.suspicions:
         count = len(findings.suspicions)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from trainer.evaluation.plots.drawing import Plot, Style, add_legend, new_figure
-from trainer.metric_titles import METRIC_TITLES
+from trainer.metric_titles import title_of
 
 MAX_CURVES = 8
 STEP_NAMES = ("epoch", "step")
@@ -40,7 +40,7 @@ def _draw(axes: Axes, history: Sequence[Mapping[str, float]], names: Sequence[st
         ]
         if points:
             marker = "o" if len(points) < 30 else ""
-            (lines[METRIC_TITLES.get(name, name.replace("_", " "))],) = axes.plot(
+            (lines[title_of(name)],) = axes.plot(
                 *zip(*points, strict=True), color=colour, linestyle=dash, marker=marker, markersize=3.5
             )
     axes.set_xlabel("epoch")
