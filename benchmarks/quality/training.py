@@ -88,7 +88,7 @@ def train(words: list[str], run: Run, data: Path, work: Path) -> RunRecord:
         seconds,
         str(work / "bundles" / run.name / version),
         [f"{datetime.now(UTC):%Y-%m-%d}", f"{usable_cores()} cores of {cpu_model()}", *versions(LIBRARIES)],
-        [line for line in lines if line.startswith("variant ")],
+        [line for line in lines if line.startswith("variant ") and " is skipped: " in line],
     )
     _record_file(run, work).write_bytes(orjson.dumps(asdict(record)))
     return record

@@ -244,6 +244,11 @@ def test_words_are_marked_by_the_size_and_the_direction_of_their_effect() -> Non
     )
 
 
+def test_no_word_is_marked_if_none_moves_the_score() -> None:
+    words = [WordEffect(0, 4, 0.0004), WordEffect(5, 8, -0.0009)]
+    assert [part.style for part in mark_words("good bad end", words, 100)] == [""]
+
+
 def test_words_outside_the_text_and_overlapping_words_do_not_break_it() -> None:
     words = [WordEffect(0, 4, 0.4), WordEffect(2, 6, 0.4), WordEffect(9, 99, 0.3), WordEffect(3, 3, 0.3)]
     assert "".join(part.text for part in mark_words("good bad end", words, 100)) == "good bad end"

@@ -11,6 +11,9 @@ LEVELS = 4
 MIN_SHARE = 0.1
 """The share of a text's strongest effect below which a word is not marked."""
 
+MIN_EFFECT = 0.005
+"""The effect on the score below which a word is not marked: such a score depends on no single word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -33,7 +36,7 @@ def mark_words(text: str, words: Sequence[WordEffect], max_chars: int) -> list[P
     marks = []
     for word in words:
         share = abs(word.effect) / strongest if strongest else 0.0
-        if share >= MIN_SHARE:
+        if share >= MIN_SHARE and abs(word.effect) >= MIN_EFFECT:
             direction = "raises" if word.effect > 0 else "lowers"
             level = min(LEVELS, int(share * LEVELS) + 1)
             marks.append((word.start, word.end, f"{direction} level-{level}", f"{word.effect:+.3f}"))
