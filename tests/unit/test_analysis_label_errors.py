@@ -50,6 +50,13 @@ def test_flipped_labels_are_found_the_worst_first() -> None:
     assert find_label_errors(rows_with_flips([]))[0] == []
 
 
+def test_many_suspicious_rows_say_more_about_the_model_than_about_the_labels() -> None:
+    flipped = [*range(0, 120, 8)]
+    found, notes = find_label_errors(rows_with_flips(flipped), examples_of(["other"], ["ham"]))
+    assert len(found) == len(flipped)
+    assert notes[-1].startswith("15 of these 120 rows were found. With so many, most labels may be right")
+
+
 def test_rows_that_the_model_was_trained_on_are_not_searched() -> None:
     rows = rows_with_flips(FLIPPED)
     training = examples_of([rows.examples[3].text.upper() + " "], ["ham"])

@@ -29,6 +29,10 @@ OUTLIER_DEVIATIONS = 3.5
 """The modified z-score from which a residual is an outlier (Iglewicz and Hoaglin 1993)."""
 
 MAD_TO_DEVIATION = 1.4826
+
+MANY = 0.1
+"""The share of suspicious rows above which they say more about the model than about the labels."""
+
 MAX_WORDS = 20
 
 _Found = list[tuple[int, str, str, float]]
@@ -86,6 +90,11 @@ def find_label_errors(
         for index, given, suggested, quality in sorted(found, key=lambda error: error[3])
     ]
     notes.append(_search_note(rows, training, len(searched)))
+    if len(suspicions) > MANY * len(searched):
+        notes.append(
+            f"{len(suspicions)} of these {len(searched)} rows were found. With so many, most labels may be "
+            "right: the model is wrong too often, or people would not agree on the labels either."
+        )
     return suspicions, notes
 
 
