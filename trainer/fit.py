@@ -15,7 +15,7 @@ from trainer.evaluation.evaluator import DecisionRule, Evaluator
 from trainer.evaluation.figures import SELECTION_METRIC
 from trainer.export.saved_settings import settings_of
 from trainer.learning_task import LearningTask, define_task
-from trainer.metric_titles import METRIC_TITLES
+from trainer.metric_titles import SHOWN_METRICS
 from trainer.model.base_model import load_classifier, load_tokenizer, longest_input
 from trainer.model.finetune import TrainingResult, finetune
 from trainer.model.inference import ModelOutput
@@ -217,7 +217,7 @@ def make_objective(
         metrics = validation.evaluate(output, resamples=0)
         if metric == LOSS:
             metrics[LOSS] = mean_loss(fitted, task.dataset(tokenizer, examples), loss, collate)
-        return {name: metrics[name] for name in (*METRIC_TITLES, metric) if name in metrics}
+        return {name: metrics[name] for name in (*SHOWN_METRICS, metric) if name in metrics}
 
     return Objective(collate, loss, validate, metric, larger=SELECTION_METRICS[metric].larger)
 

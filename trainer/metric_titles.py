@@ -34,20 +34,17 @@ TITLES = {
     "accuracy_answered": "accuracy of the answered",
     "exact_answered": "exact match of the answered",
 }
-"""The title of each figure, in the order in which they are shown."""
+"""The title of each metric by its name in metrics.json, in the order in which reports show them."""
 
-METRIC_TITLES = {
-    name: TITLES[name]
-    for name in (
-        *("accuracy", "macro_f1", "micro_f1", "entity_f1", "word_accuracy", "pearson", "spearman"),
-        *("mae", "rmse", "quadratic_kappa", "answered", "accuracy_answered"),
-    )
-}
-"""The title of each metric that output and model card show, by its name in metrics.json."""
+SHOWN_METRICS = (
+    *("accuracy", "macro_f1", "micro_f1", "entity_f1", "word_accuracy", "pearson", "spearman"),
+    *("mae", "rmse", "quadratic_kappa", "answered", "accuracy_answered"),
+)
+"""The metrics that output and model card show, by their names in metrics.json."""
 
 
 def title_of(name: str) -> str:
-    """Return the title of a figure by its name in metrics.json."""
+    """Return the title of a metric; a name without a title is its own, without underscores."""
     return TITLES.get(name, name.replace("_", " "))
 
 
@@ -57,7 +54,7 @@ def shown_metrics(metrics: Mapping[str, Any]) -> list[str]:
     With one label per row, micro-F1 is the accuracy and is left out.
     """
     hidden = "micro_f1" if metrics.get("accuracy") is not None else None
-    return [name for name in METRIC_TITLES if metrics.get(name) is not None and name != hidden]
+    return [name for name in SHOWN_METRICS if metrics.get(name) is not None and name != hidden]
 
 
 def format_metrics(metrics: Mapping[str, Any]) -> str:
@@ -66,7 +63,7 @@ def format_metrics(metrics: Mapping[str, Any]) -> str:
     for name in shown_metrics(metrics):
         ends = metrics.get("intervals", {}).get(name)
         interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
-        parts.append(f"{METRIC_TITLES[name]} {metrics[name]:.3f}{interval}")
+        parts.append(f"{TITLES[name]} {metrics[name]:.3f}{interval}")
     if at_half := metrics.get("at_half"):
         parts.append(f"macro-F1 with thresholds of 0.5 {at_half['macro_f1']:.3f}")
     return ", ".join(parts)

@@ -88,10 +88,15 @@ def train(words: list[str], run: Run, data: Path, work: Path) -> RunRecord:
         seconds,
         str(work / "bundles" / run.name / version),
         [f"{datetime.now(UTC):%Y-%m-%d}", f"{usable_cores()} cores of {cpu_model()}", *versions(LIBRARIES)],
-        [line for line in lines if line.startswith("variant ") and " is skipped: " in line],
+        skipped_variants(lines),
     )
     _record_file(run, work).write_bytes(orjson.dumps(asdict(record)))
     return record
+
+
+def skipped_variants(lines: Sequence[str]) -> list[str]:
+    """Return the output lines on variants that the parity gate rejected."""
+    return [line for line in lines if line.startswith("variant ") and " is skipped: " in line]
 
 
 def load_record(run: Run, work: Path) -> RunRecord:

@@ -18,7 +18,14 @@ from benchmarks.quality.prepare import (
     womens_clothing,
 )
 from benchmarks.quality.sets import SEED, SETS
-from benchmarks.quality.training import FailedError, flags, load_record, resolve_folders, train_command
+from benchmarks.quality.training import (
+    FailedError,
+    flags,
+    load_record,
+    resolve_folders,
+    skipped_variants,
+    train_command,
+)
 
 
 def test_every_fifth_row_number_is_a_test_row_despite_gaps() -> None:
@@ -33,6 +40,11 @@ def test_thin_keeps_the_first_unit_the_order_and_the_limit(units: list[int], lim
     assert selected == sorted(selected)
     assert bool(selected) == bool(units)
     assert selected[:1] == [*enumerate(units)][:1]
+
+
+def test_only_skipped_variants_are_noted_and_not_the_variant_of_the_evaluation() -> None:
+    skipped = "variant int8 is skipped: same label for 97.1% of 1030 texts"
+    assert skipped_variants([skipped, "variant    int8-static on openvino"]) == [skipped]
 
 
 def test_options_become_command_line_flags() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t
 
-from trainer.metric_titles import METRIC_TITLES
+from trainer.metric_titles import SHOWN_METRICS
 
 CONFIDENCE = 0.95
 
@@ -26,7 +26,7 @@ class FoldMetrics:
 
     def as_metrics(self) -> dict[str, Any]:
         """Return the section of metrics.json: the mean, the interval and the folds of each metric."""
-        names = [name for name in METRIC_TITLES if all(fold.get(name) is not None for fold in self.folds)]
+        names = [name for name in SHOWN_METRICS if all(fold.get(name) is not None for fold in self.folds)]
         values = {name: [float(fold[name]) for fold in self.folds] for name in names}
         return {
             "folds": len(self.folds),

@@ -8,7 +8,7 @@ from trainer.export.card_limits import calibration, intended_use, limitations
 from trainer.export.card_metadata import CardDetails, card_metadata
 from trainer.export.card_text import code, plain
 from trainer.export.card_usage import usage
-from trainer.metric_titles import METRIC_TITLES, shown_metrics
+from trainer.metric_titles import TITLES, shown_metrics
 
 TASKS = {
     "single-label": "Classifies {what} as one of {count} labels",
@@ -95,7 +95,7 @@ def _origin(manifest: Manifest, metrics: Mapping[str, Any]) -> str:
         return ""
     data = manifest.data
     splits = ", ".join(f"{name} {rows}" for name, rows in data["splits"].items())
-    metric = METRIC_TITLES.get(training.get("chosen_by", "macro_f1"), "metric")
+    metric = TITLES.get(training.get("chosen_by", "macro_f1"), "metric")
     return (
         f"## Training data\n\n{code(str(data['file']))} "
         f"(SHA-256 {data['sha256'].removeprefix('sha256:')[:16]}…): {data['rows']} rows; {splits}.\n\n"
@@ -129,7 +129,7 @@ def _results(test: Mapping[str, Any]) -> str:
     for name in shown_metrics(test):
         ends = intervals.get(name)
         interval = f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else ""
-        lines.append(f"| {METRIC_TITLES[name]} | {test[name]:.3f} | {interval} |")
+        lines.append(f"| {TITLES[name]} | {test[name]:.3f} | {interval} |")
     return "\n".join([*lines, *_per_label(test.get("per_label", {}))])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream.bundle import Manifest
 from stream.errors import UsageError
-from trainer.metric_titles import METRIC_TITLES
+from trainer.metric_titles import SHOWN_METRICS, TITLES
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -133,7 +133,7 @@ def _results(manifest: Manifest, metrics: Mapping[str, Any]) -> "list[EvalResult
     test = metrics.get("test") or {}
     found = {
         name: float(value)
-        for name in METRIC_TITLES
+        for name in SHOWN_METRICS
         if name not in PARTIAL and isinstance(value := test.get(name), int | float) and math.isfinite(value)
     }
     hub_id, _, configuration = str(manifest.data.get("hub_id", "")).partition(":")
@@ -146,7 +146,7 @@ def _results(manifest: Manifest, metrics: Mapping[str, Any]) -> "list[EvalResult
             dataset_config=configuration or None,
             dataset_split="test",
             metric_type=HUB_METRICS.get(name, name),
-            metric_name=METRIC_TITLES[name],
+            metric_name=TITLES[name],
             metric_value=round(value, 4),
         )
         for name, value in found.items()

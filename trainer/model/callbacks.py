@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import EarlyStoppingCallback, TrainerCallback
 
-from trainer.metric_titles import METRIC_TITLES, format_metrics
+from trainer.metric_titles import SHOWN_METRICS, format_metrics
 from trainer.progress import Stages
 
 
@@ -76,7 +76,7 @@ class StageCallback(TrainerCallback):  # type: ignore[misc] # transformers has n
         if args.eval_strategy == "steps":
             place = f"step {state.global_step} (epoch {state.epoch:.2f})"
         shown, selecting = format_metrics(named), args.metric_for_best_model
-        if selecting not in METRIC_TITLES:
+        if selecting not in SHOWN_METRICS:
             shown = ", ".join(filter(None, (shown, f"{selecting} {named[selecting]:.3f}")))
         self._stages.console.print(f"  {place}: {self._loss}, validation {shown}")
 

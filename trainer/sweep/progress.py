@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.status import Status
 
-from trainer.metric_titles import METRIC_TITLES
+from trainer.metric_titles import title_of
 from trainer.sweep.charts import last_value
 from trainer.sweep.results import outcome, write_table
 from trainer.sweep.study import ERROR, best_trial, finished_trials
@@ -49,7 +49,7 @@ class SweepProgress:
 
     @property
     def _title(self) -> str:
-        return METRIC_TITLES.get(self._search.metric, self._search.metric)
+        return title_of(self._search.metric)
 
     def _best(self) -> str:
         best = best_trial(self._study)

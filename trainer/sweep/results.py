@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from stream.output_files import write_file
 from trainer.evaluation.paired import PairedDifference
-from trainer.metric_titles import METRIC_TITLES
+from trainer.metric_titles import title_of
 from trainer.sweep.charts import history_png, importance_png, last_value
 from trainer.sweep.study import DEFAULT_RECIPE, ERROR, best_trial, finished_trials
 
@@ -86,7 +86,7 @@ def write_page(
     import jinja2
 
     trials = finished_trials(study)
-    title = METRIC_TITLES.get(metric, metric)
+    title = title_of(metric)
     charts = {"History": history_png(trials, title)}
     write_file(folder / HISTORY, charts["History"])
     found = importances(study)

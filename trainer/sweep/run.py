@@ -18,7 +18,7 @@ from trainer.data.read import data_digest
 from trainer.evaluation.figures import SELECTION_METRIC
 from trainer.export.graph import check_exportable
 from trainer.fit import TrainingJob, fit
-from trainer.metric_titles import METRIC_TITLES
+from trainer.metric_titles import title_of
 from trainer.model.base_location import resolve_base_model
 from trainer.model.base_model import load_tokenizer
 from trainer.model.finetune import TrainingResult
@@ -142,8 +142,7 @@ def _show_start(sweep: Sweep, console: Console) -> None:
     searched = ", ".join(flag_name(dimension.parameter) for dimension in sweep.space)
     lines = [
         f"study   {sweep.options.study} (repeat the command to continue an interrupted sweep)",
-        f"search  {searched}; {sweep.options.trials} trials, best validation "
-        f"{METRIC_TITLES.get(sweep.metric, sweep.metric)}",
+        f"search  {searched}; {sweep.options.trials} trials, best validation {title_of(sweep.metric)}",
     ]
     if default_values(sweep.job.config, sweep.space) is None:
         lines.append("note    the default recipe is outside the space, so no trial has its settings")
@@ -152,7 +151,7 @@ def _show_start(sweep: Sweep, console: Console) -> None:
 
 def _finish(study: optuna.Study, sweep: Sweep, console: Console) -> None:
     """Compare the winner with the default recipe, publish its bundle, and write the files of the study."""
-    best, options, title = best_trial(study), sweep.options, METRIC_TITLES[sweep.metric]
+    best, options, title = best_trial(study), sweep.options, title_of(sweep.metric)
     assert best is not None, "run_trials raises an error if no trial is complete"
     winner = apply_values(sweep.job.config, best.params)
     about = _about(study, best, sweep)
@@ -192,7 +191,7 @@ def _about(study: optuna.Study, best: FrozenTrial, sweep: Sweep) -> dict[str, st
         "data": f"{job.data.path.name} ({sizes})",
         "base model": job.base.name,
         "trials": ", ".join(f"{count} {name}" for name, count in Counter(map(outcome, trials)).items()),
-        "best trial": f"{best.number}: validation {METRIC_TITLES[sweep.metric]} {best.value:.4f}",
+        "best trial": f"{best.number}: validation {title_of(sweep.metric)} {best.value:.4f}",
         "settings": settings_text(best.params),
     }
 
