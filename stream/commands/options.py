@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from stream.errors import UsageError
+from stream.routes import RouteOptions
 from stream.settings import Settings, load_settings
 
 CONNECTION = (
@@ -24,7 +25,8 @@ CONNECTION = (
 TOPICS = ("input_topic", "output_topic", "dead_topic")
 # Routes are a list, which only the file can hold; a password on a command line is visible to all users.
 NOT_FLAGS = ("routes", "sasl_password")
-EVERY = tuple(name for name in Settings.model_fields if name not in NOT_FLAGS)
+ROUTE = tuple(RouteOptions.model_fields)
+EVERY = (*(name for name in Settings.model_fields if name not in (*NOT_FLAGS, *ROUTE)), *ROUTE)
 REPEATABLE = ("quarantine",)
 # The placeholders of settings with a last word that describes the value poorly; the default is the last word.
 METAVARS = {
@@ -40,6 +42,9 @@ METAVARS = {
     "k": "LABELS",
     "quarantine": "OFFSETS",
     "letter": "ACTION",
+    "field": "PATH",
+    "fields": "NAME=PATH,...",
+    "include": "PATHS",
 }
 
 
@@ -101,7 +106,7 @@ def _option(name: str) -> inspect.Parameter:
         f"--{name.replace('_', '-')}",
         help=_help(name),
         metavar=METAVARS.get(last_word, last_word.upper()),
-        rich_help_panel="Settings",
+        rich_help_panel="Settings of a route" if name in ROUTE else "Settings",
         show_default=False,
     )
     kind = list[str] | None if name in REPEATABLE else str | None

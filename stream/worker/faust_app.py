@@ -26,7 +26,8 @@ from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.quarantine import Quarantine
 from stream.records import Decoder, LabelEncoder
-from stream.settings import Route, Settings
+from stream.routes import Route
+from stream.settings import Settings
 from stream.web.page import RecentOutcomes, Sampler
 from stream.worker.exit import as_labelstream_error, exit_when_expired, is_unexpected
 from stream.worker.observer import MetricsObserver

@@ -25,8 +25,8 @@ from stream.errors import Poison, Reason
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import DeadLetter, Decoder, Event, LabelEncoder, Source
+from stream.routes import Route
 from stream.runtime import Logits, PaddedBatch
-from stream.settings import Route
 from tests.unit.records import contents
 from tests.unit.small_bundle import small_bundle
 

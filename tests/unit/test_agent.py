@@ -18,7 +18,7 @@ from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder, Outgoing, Source
-from stream.settings import Route
+from stream.routes import Route
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
 
