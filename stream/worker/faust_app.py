@@ -136,7 +136,7 @@ class LabelstreamApp(BatchApp):
         return RoutePipeline(
             route=route.name,
             decoder=Decoder(
-                input_format=route.input_format,
+                route,
                 max_event_bytes=settings.max_event_bytes,
                 max_text_chars=settings.max_text_chars,
                 takes_pair=manifest.takes_pair,
