@@ -24,7 +24,12 @@ JSON = ContentType("application/json")
 
 def is_cloud_event(record: Record, content_type: ContentType) -> bool:
     """Return True if the headers of a record select the format of CloudEvents."""
-    return content_type.media.startswith(MEDIA) or header(record, BINARY_HEADER) is not None
+    return is_structured(content_type) or header(record, BINARY_HEADER) is not None
+
+
+def is_structured(content_type: ContentType) -> bool:
+    """Return True if the content type of a value is that of a CloudEvent with its attributes."""
+    return content_type.media.startswith(MEDIA)
 
 
 def read_cloud_event(record: Record, value: bytes, content_type: ContentType, reader: EventReader) -> Fields:
@@ -41,7 +46,7 @@ def read_cloud_event(record: Record, value: bytes, content_type: ContentType, re
     Raises:
         Poison: the record is not a CloudEvent, or its data is neither JSON nor text.
     """
-    if not content_type.media.startswith(MEDIA):
+    if not is_structured(content_type):
         attributes = {name: _attribute(record, name) for name in (*REQUIRED, "specversion", "time")}
         _check_attributes(attributes)
         data_type = content_type if content_type.media else JSON

@@ -38,7 +38,7 @@ def look_up_or_none(event: Any, path: FieldPath, setting: str) -> Any:
 
 def kind_of(value: Any) -> str:
     """Return the JSON type of a value with its article."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return "an object"
     return _KINDS.get(type(value), "an array")
 
@@ -62,7 +62,7 @@ def _every(event: Any, path: FieldPath, setting: str, start: int) -> Iterator[An
         yield _descend(event, path, setting, start, len(path.steps))
         return
     found = _descend(event, path, setting, start, stop)
-    if isinstance(found, Mapping):
+    if isinstance(found, dict):
         # The name of a member may be *, too.
         yield from _every(_step(found, path, setting, stop), path, setting, stop + 1)
         return
@@ -80,7 +80,7 @@ def _descend(event: Any, path: FieldPath, setting: str, start: int, stop: int) -
 
 def _step(event: Any, path: FieldPath, setting: str, at: int) -> Any:
     name = path.steps[at]
-    if isinstance(event, Mapping):
+    if isinstance(event, dict):
         if name in event:
             return event[name]
         raise _error(path, setting, f"{_place(path, at)} has no member {show(name)}; {_members(event)}")

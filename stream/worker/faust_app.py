@@ -25,7 +25,7 @@ from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.quarantine import Quarantine
-from stream.records import Decoder, LabelEncoder
+from stream.records import Decoder, LabelEncoder, make_output_form
 from stream.routes import Route
 from stream.settings import Settings
 from stream.web.page import RecentOutcomes, Sampler
@@ -131,7 +131,11 @@ class LabelstreamApp(BatchApp):
         settings, manifest = self.settings, model.bundle.manifest
         reader = InputReader(manifest)
         encoder = LabelEncoder(
-            name=manifest.name, version=manifest.version, digest=model.bundle.digest, variant=model.variant
+            name=manifest.name,
+            version=manifest.version,
+            digest=model.bundle.digest,
+            variant=model.variant,
+            output=make_output_form(route, settings.group),
         )
         return RoutePipeline(
             route=route.name,
