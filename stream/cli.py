@@ -35,6 +35,7 @@ ORDER = [
     "worker",
     "topics",
     "route",
+    "asyncapi",
     "produce",
     "tail",
     "doctor",

@@ -96,6 +96,14 @@ def write_labels(
             record is no `Record`.
     """
 
+def replace_values(records: list[Any], values: list[bytes], /) -> list[Any]:
+    """Return records with other values.
+
+    Raises:
+        TypeError: an object is not a `Record`, or not one that was written.
+        ValueError: records and values differ in number.
+    """
+
 def encode_scores(
     scores: Buffer, labels: tuple[bytes, ...], shown: int, kind: type[P], cached: bool, /
 ) -> list[P]:

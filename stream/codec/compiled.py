@@ -82,6 +82,10 @@ class CompiledCodec(PythonCodec):
             self.label_writer(form),
         )
 
+    def replace_values(self, records: Sequence[Outgoing], values: Sequence[bytes]) -> list[Outgoing]:
+        """See `Codec.replace_values`."""
+        return _records.replace_values([*records], [*values])
+
     def score_encoder(self, labels: Sequence[str], shown: int, kind: type[P]) -> ScoreEncoder[P]:
         """See `Codec.score_encoder`."""
         return CompiledScoreEncoder(labels, shown, kind)
