@@ -52,7 +52,7 @@ class ClassifyService:
         metrics.watch_queue(lambda: self._admission.rows)
 
     async def load(self, bundle: str) -> None:
-        """Load a bundle and warm it up; then requests are accepted.
+        """Load a bundle, warm it up, and accept requests.
 
         Raises:
             BundleError: the bundle is missing, changed, or cannot be served.
@@ -61,8 +61,12 @@ class ClassifyService:
         metrics = self.metrics.model
         opened = await open_model(bundle, self._settings.variant, self._settings, None, metrics)
         await warm_up(opened, ROUTE, metrics)
+        self.start(opened)
+
+    def start(self, opened: OpenModel) -> None:
+        """Accept requests for an open model."""
         self._rows = RowClassifier(opened, self._settings)
-        metrics.ready.set(1)
+        self.metrics.model.ready.set(1)
 
     def close(self) -> None:
         """End the threads of the model."""
@@ -124,7 +128,7 @@ class ClassifyService:
         return self.model
 
     async def classify(self, events: Sequence[bytes], deadline: Deadline) -> list[ClassifiedRow]:
-        """Classify the rows of a request.
+        """Classify the rows of a request that `check_accepting` accepted, also after the stop began.
 
         Args:
             events: the events of the rows, in JSON.
@@ -132,9 +136,8 @@ class ClassifyService:
 
         Raises:
             RequestError: the request has too many rows, the queue is full, the deadline has passed, or the
-                server is not ready.
+                model has stopped working.
         """
-        self.check_accepting()
         if len(events) > self._limits.max_rows:
             raise RequestError(
                 Kind.TOO_MANY_ROWS,

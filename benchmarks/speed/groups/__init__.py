@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.speed.context import Bench
-from benchmarks.speed.groups import cache, codec, free, gpu, latency, memory, minilm
+from benchmarks.speed.groups import cache, codec, free, gpu, http, latency, memory, minilm
 from benchmarks.speed.report import Section
 
 Group = Callable[[Bench], Section]
@@ -14,6 +14,7 @@ GROUPS: dict[str, Group] = {
     "cache": cache.run,
     "minilm": minilm.run,
     "latency": latency.run,
+    "http": http.run,
     "memory": memory.run,
     "gpu": gpu.run,
 }
@@ -25,6 +26,7 @@ TITLES = {
     "cache": cache.TITLE,
     "minilm": minilm.TITLE,
     "latency": latency.TITLE,
+    "http": http.TITLE,
     "memory": memory.TITLE,
     "gpu": gpu.TITLE,
 }
