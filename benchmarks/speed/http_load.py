@@ -1,7 +1,7 @@
 """Sends classification requests to `labelstream serve`, in its own process. Prints one line of JSON.
 
-python -m benchmarks.speed.http_load PORT TEXTS ROWS CONNECTIONS SECONDS RATE. Each request has ROWS texts. RATE
-is the requests per second of an open loop; 0 sends each next request when the answer has arrived.
+python -m benchmarks.speed.http_load PORT TEXTS ROWS CONNECTIONS SECONDS RATE. Each request has ROWS texts.
+RATE is the requests per second of an open loop; 0 sends each next request when the answer has arrived.
 """
 
 import asyncio

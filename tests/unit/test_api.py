@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,10 +23,12 @@ from stream.errors import BundleError, DeviceError, Reason, UsageError
 from stream.observe.metrics import ModelMetrics
 from stream.settings import load_settings
 from stream.worker.route_model import OpenModel, open_model
-from tests.real.kinds import BY_NAME, KINDS
+from tests.real.kinds import BY_NAME, KINDS, make_bundle_of
 from tests.unit.predict_command import lines, make_bundles, run
 
 NOT_MEMBERS = ("row", "id", "text", "text_pair")
+PAGE = Path(__file__).parents[2] / "docs" / "python-api.md"
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 TEXTS = [f"my card was charged {number} times" for number in range(40)]
 
 
@@ -252,6 +255,16 @@ def test_references_options_and_errors_are_those_of_the_worker(
         Classifier.open("missing", bundle_store=store)
     with pytest.raises(UsageError):
         Classifier.open("single", devcie="cpu")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("example", [block for block in EXAMPLES if "stream.api" in block])
+def test_the_examples_of_the_documentation_work(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_bundle_of(dataclasses.replace(BY_NAME["single"], name="tickets"), tmp_path / "bundles")
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    assert "refund" in capsys.readouterr().out
 
 
 def test_importing_the_api_loads_neither_torch_nor_kafka_nor_a_web_server() -> None:

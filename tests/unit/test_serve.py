@@ -1,11 +1,15 @@
 """`labelstream serve` as a process with a real uvicorn, over real sockets."""
 
 import asyncio
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -20,23 +24,25 @@ from stream.classify import TextInput
 from stream.cli import app
 from stream.errors import BundleError, Fatal, UsageError
 from stream.serve.limits import ServeLimits
+from stream.serve.problems import Kind
 from stream.serve.server import run_server
 from stream.settings import load_settings
 from tests.real.kinds import BY_NAME, TEXTS, make_bundle_of
 from tests.real.serve import CLASSIFY_PATH, ServerProcess, server_process
 from tests.real.wait import until
-
 from tests.unit.test_api import predicted
 
 END_S = 20
 BULK_ROWS, BULK_TEXT_CHARS = 12_000, 3_000
 ALLOWED_GROWTH_BYTES = 24 * 2**20
 SECRET = "swordfish"
+TOKEN = {"Authorization": f"Bearer {SECRET}"}
+PAGE = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_bundle_of(BY_NAME["single"], tmp_path_factory.mktemp("store"))
+    return make_bundle_of(replace(BY_NAME["single"], name="tickets"), tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +70,38 @@ def test_the_endpoints_answer(server: ServerProcess) -> None:
     assert server.get("/v2").json()["name"] == "labelstream"
     assert server.get("/v2/health/live").json() == {"live": True}
     assert server.get("/v2/health/ready").json() == {"ready": True}
-    assert server.get("/v2/models/single/versions/1/ready").json() == {"name": "single", "ready": True}
-    described = server.get("/v2/models/single").json()
+    assert server.get("/v2/models/tickets/versions/1/ready").json() == {"name": "tickets", "ready": True}
+    described = server.get("/v2/models/tickets").json()
     assert [tensor["name"] for tensor in described["inputs"]] == ["text"]
     assert described["outputs"][2]["parameters"] == {"labels": list(BY_NAME["single"].labels)}
     assert server.get("/openapi.json").json()["openapi"] == "3.1.0"
     families = {family.name for family in text_string_to_metric_families(server.get("/metrics").text)}
     assert {"labelstream_http_requests", "labelstream_http_queue_rows", "labelstream_batch_rows"} <= families
     assert not any("consumer" in name or "partition" in name for name in families)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_commands_of_the_documentation_work(server: ServerProcess, tmp_path: Path) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    commands = "".join(block for block in blocks if "curl" in block).replace("8080", str(server.port))
+    done = subprocess.run(
+        ["bash", "-e", "-c", commands],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=END_S,
+        check=True,
+    )
+    assert done.stdout.count('"label"') == 5
+    assert "problem" not in done.stdout
+
+
+def test_the_documented_metrics_and_problems_are_those_of_the_server(server: ServerProcess) -> None:
+    exposed = set(re.findall(r"^# TYPE (labelstream_http_\w+)", server.get("/metrics").text, re.MULTILINE))
+    documented = set(re.findall(r"labelstream_http_\w+", PAGE))
+    assert documented == {name for name in exposed if not name.endswith("_created")}
+    section = PAGE.split("## Errors")[1].split("## Operation")[0]
+    assert set(re.findall(r"`([a-z-]+)`", section)) - {"type", "fix", "error"} == {kind.slug for kind in Kind}
 
 
 @pytest.mark.parametrize("name", ["evil.example", "127.0.0.1.evil.example"])
@@ -135,8 +165,10 @@ async def open_request(
     return reader, writer
 
 
-def test_limits_and_the_token(bundle: Bundle, tmp_path: Path) -> None:
-    token = tmp_path / "token"
+@pytest.fixture(scope="module")
+def limited(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with small limits and a token. The last test stops it."""
+    token = tmp_path_factory.mktemp("token") / "token"
     token.write_text(SECRET)
     token.chmod(0o600)
     limits = (
@@ -149,54 +181,65 @@ def test_limits_and_the_token(bundle: Bundle, tmp_path: Path) -> None:
         "--web-token-file",
         token,
     )
-    with server_process(bundle.path, *limits) as server:
-        assert server.get("/live").status_code == 200
-        for path in ("/v2", "/metrics", "/openapi.json"):
-            assert server.get(path).status_code == 401
-        refused = server.classify({"text": "a"})
-        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
-        headers = {"Authorization": f"Bearer {SECRET}"}
-        assert server.classify({"text": "a"}, headers=headers).status_code == 200
-        assert server.classify({"rows": ["a"] * 5}, headers=headers).status_code == 413
-        assert server.classify({"text": "a" * 1024}, headers=headers).status_code == 413
-        assert server.classify({"rows": ["a"] * 4}, headers=headers).status_code == 200
-        with httpx.Client(headers=headers) as client, ThreadPoolExecutor(8) as threads:
-
-            def busy() -> httpx.Response | None:
-                bodies = [{"rows": [f"{number} {row}" for row in range(4)]} for number in range(16)]
-                answers = [
-                    *threads.map(lambda body: client.post(server.url + CLASSIFY_PATH, json=body), bodies)
-                ]
-                return next((answer for answer in answers if answer.status_code == 429), None)
-
-            full = until(busy, END_S, "a request that finds the queue full")
-        assert int(full.headers["Retry-After"]) >= 1
-        assert full.json()["type"] == "urn:labelstream:problem:queue-full"
+    with server_process(bundle.path, *limits) as started:
+        yield started
 
 
-def test_sigterm_finishes_the_request_in_flight(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_token_protects_everything_but_health(limited: ServerProcess) -> None:
+    assert limited.get("/live").status_code == limited.get("/v2/health/ready").status_code == 200
+    for path in ("/v2", "/metrics", "/openapi.json"):
+        assert limited.get(path).status_code == 401
+    refused = limited.classify({"text": "a"})
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert limited.classify({"text": "a"}, headers=TOKEN).status_code == 200
+
+
+def test_requests_beyond_a_limit_are_refused(limited: ServerProcess) -> None:
+    for body, status in (
+        ({"rows": ["a"] * 5}, 413),
+        ({"text": "a" * 1024}, 413),
+        ({"rows": ["a"] * 4}, 200),
+    ):
+        assert limited.classify(body, headers=TOKEN).status_code == status
+
+
+def test_a_full_queue_is_429_with_a_time(limited: ServerProcess) -> None:
+    bodies = [{"rows": [f"{number} {row}" for row in range(4)]} for number in range(16)]
+    with httpx.Client(headers=TOKEN) as client, ThreadPoolExecutor(8) as threads:
+
+        def refused() -> httpx.Response | None:
+            answers = threads.map(lambda body: client.post(limited.url + CLASSIFY_PATH, json=body), bodies)
+            return next((answer for answer in [*answers] if answer.status_code == 429), None)
+
+        full = until(refused, END_S, "a request that finds the queue full")
+    assert full is not None
+    assert int(full.headers["Retry-After"]) >= 1
+    assert full.json()["type"] == "urn:labelstream:problem:queue-full"
+
+
+def test_sigterm_finishes_the_request_in_flight(
+    limited: ServerProcess, bundle: Bundle, tmp_path: Path
+) -> None:
     body = orjson.dumps({"text": TEXTS[0]})
     (expected,) = predicted(bundle, [TextInput(TEXTS[0])], tmp_path)
-    with (
-        server_process(bundle.path) as server,
-        socket.create_connection(("127.0.0.1", server.port)) as client,
-    ):
+    with socket.create_connection(("127.0.0.1", limited.port)) as client:
         client.settimeout(END_S)
         client.sendall(
             b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (CLASSIFY_PATH.encode(), len(body))
+            b"Authorization: %b\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+            % (CLASSIFY_PATH.encode(), TOKEN["Authorization"].encode(), len(body))
         )
         # The server asks for the body, so it handles the request.
         assert client.recv(100).startswith(b"HTTP/1.1 100")
-        server._signal(signal.SIGTERM)
-        until(lambda: not listens(server.port), END_S, "the end of listening")
+        limited._signal(signal.SIGTERM)
+        until(lambda: not listens(limited.port), END_S, "the end of listening")
         client.sendall(body)
         with client.makefile("rb") as answer:
             received = answer.read()
-        assert received.startswith(b"HTTP/1.1 200")
-        assert orjson.loads(received.partition(b"\r\n\r\n")[2])["results"] == [expected]
-        until(lambda: not server.alive, END_S, "the end of the server")
-        assert server.returncode == 0
+    assert received.startswith(b"HTTP/1.1 200")
+    assert orjson.loads(received.partition(b"\r\n\r\n")[2])["results"] == [expected]
+    until(lambda: not limited.alive, END_S, "the end of the server")
+    assert limited.returncode == 0
 
 
 def listens(port: int) -> bool:

@@ -21,7 +21,7 @@ SECONDS, QUICK_SECONDS = 20.0, 4.0
 SHARE = 0.5
 VARIANT, DEVICE = "auto", "cpu"
 METHOD = (
-    "all-MiniLM-L6-v2 on ONNX Runtime, in the variant that `auto` chooses; texts are unique and caches are off."
+    "all-MiniLM-L6-v2 on ONNX Runtime, in the variant that `auto` chooses. Texts are unique, caches are off."
     f" {CONNECTIONS} connections of a client in its own process, on the same cores, send each next request"
     " when the answer has arrived; this gives the maximum. Then the same client sends at"
     f" {SHARE:.0%} of the maximum at a constant rate, whatever the server does, and the delay of an answer"
