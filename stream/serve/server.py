@@ -14,6 +14,7 @@ from stream import __version__
 from stream.errors import Fatal, UsageError
 from stream.observe.metrics import ModelMetrics
 from stream.serve.app import make_app
+from stream.serve.connection import BoundedProtocol
 from stream.serve.http_metrics import HttpMetrics
 from stream.serve.limits import KEEP_ALIVE_S, MAX_CONNECTIONS, ServeLimits
 from stream.serve.service import ClassifyService
@@ -101,8 +102,8 @@ async def _load(service: ClassifyService, bundle: str, ended: asyncio.Event) -> 
 def _server(service: ClassifyService, settings: Settings, limits: ServeLimits) -> Server:
     config = uvicorn.Config(
         make_app(service, settings, limits),
-        # Its limit on the size of headers is the reason for h11.
-        http="h11",
+        # Headers are limited in size by h11, and in time by this protocol.
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         # The handlers of labelstream's log are those of the root logger.
