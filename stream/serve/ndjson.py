@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
@@ -47,18 +46,18 @@ class BulkResponse:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer the request."""
         self._service.check_accepting()
-        reading = asyncio.create_task(self._read(receive))
-        try:
+        complete = True
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(self._read(receive))
             await send(START)
-            await self._write(send)
-        except TimeoutError:
-            # The client does not read. Without the end of the response, the server closes the connection.
-            return
-        finally:
+            try:
+                await self._write(send)
+            except TimeoutError:
+                # The client does not read. Without the end of the response, the server closes the connection.
+                complete = False
             reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if complete:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _read(self, receive: Receive) -> None:
         """Read the rows, start their classification, and pass the chunks on to the writer."""

@@ -24,6 +24,7 @@ class _Envelope(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Envelope).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 def events_of(body: bytes) -> list[bytes]:
@@ -37,8 +38,14 @@ def events_of(body: bytes) -> list[bytes]:
 
 
 def as_event(row: bytes) -> bytes:
-    """Return a row as an event: a JSON string is its text."""
-    return b'{"text":%b}' % row if row.startswith(QUOTE) else row
+    """Return a row as an event: a JSON string is its text. Anything else is left to the decoder."""
+    if not row.startswith(QUOTE):
+        return row
+    try:
+        _decode_text(row)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return row
+    return b'{"text":%b}' % row
 
 
 def row_json(row: ClassifiedRow) -> bytes:

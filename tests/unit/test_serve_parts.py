@@ -17,6 +17,7 @@ from stream.serve.app import openapi_document
 from stream.serve.limits import ServeLimits
 from stream.serve.ndjson import LineSplitter
 from stream.serve.problems import Kind, RequestError
+from stream.serve.row_json import as_event
 from stream.serve.tensors import InputTensor, read_events
 from tests.unit.small_bundle import partial_manifest
 
@@ -87,6 +88,20 @@ def test_a_line_that_is_too_long_is_kept_in_part() -> None:
     assert [*splitter.add(b"abcdef"), *splitter.add(b"ghi"), *splitter.add(b"\nok\n")] == [b"abcd", b"ok"]
     assert splitter.add(b"vwxyz\nlast") == [b"vwxy"]
     assert splitter.finish() == [b"last"]
+
+
+@pytest.mark.parametrize(
+    ("row", "event"),
+    [
+        (b'"a \\u00e9"', b'{"text":"a \\u00e9"}'),
+        (b'{"text": "a"}', b'{"text": "a"}'),
+        (b'"a","text_pair":"b"', b'"a","text_pair":"b"'),
+        (b'"a', b'"a'),
+        (b"5", b"5"),
+    ],
+)
+def test_a_string_is_the_text_of_an_event(row: bytes, event: bytes) -> None:
+    assert as_event(row) == event
 
 
 PAIR = partial_manifest(task="pair", metadata=None, text_pair=None)
