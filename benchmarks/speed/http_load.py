@@ -19,7 +19,7 @@ from benchmarks.speed.texts import read_texts
 
 OK = b"HTTP/1.1 200"
 WARM_UP_SHARE = 0.2
-"""The share of the time whose answers are not counted."""
+"""The share of the time at the beginning whose answers are not counted."""
 
 
 def main(
@@ -79,7 +79,7 @@ async def _run(
         writer.close()
 
     await asyncio.gather(*(work() for _ in range(connections)))
-    counted = [(due, done) for due, done in answers if due >= counted_from]
+    counted = [(due, done) for due, done in answers if done >= counted_from]
     delays_ms = [(done - due) * 1e3 for due, done in counted]
     return {
         "requests_s": len(counted) / (max(done for _, done in counted) - counted_from),

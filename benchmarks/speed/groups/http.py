@@ -14,16 +14,20 @@ from tests.real.serve import ServerProcess, server_process
 
 TITLE = "HTTP"
 BOUND = "bare model in process"
-ROWS = (1, 32)
-CONNECTIONS = 64
+CONNECTIONS = {1: 64, 32: 8}
+"""The connections of the client by the texts of a request."""
+
+TIMEOUT_S = 120
 TEXTS, QUICK_TEXTS = 60_000, 6_000
 SECONDS, QUICK_SECONDS = 20.0, 4.0
 SHARE = 0.5
 VARIANT, DEVICE = "auto", "cpu"
+FLAGS = ("--cache-local-entries", 0, "--variant", VARIANT, "--request-timeout-s", TIMEOUT_S)
 METHOD = (
     "all-MiniLM-L6-v2 on ONNX Runtime, in the variant that `auto` chooses. Texts are unique, caches are off."
-    f" {CONNECTIONS} connections of a client in its own process, on the same cores, send each next request"
-    " when the answer has arrived; this gives the maximum. Then the same client sends at"
+    " The connections of a client in its own process, on the same cores, send each next request when the"
+    f" answer has arrived: {CONNECTIONS[1]} connections with one text per request, or {CONNECTIONS[32]} with"
+    " 32. This gives the maximum. Then the same client sends at"
     f" {SHARE:.0%} of the maximum at a constant rate, whatever the server does, and the delay of an answer"
     f" counts from the due time of its request. Each run takes {SECONDS:g} s, of which the first fifth is"
     f" dropped. The {BOUND} is the session of the server, driven offline in one process over texts that are"
@@ -55,7 +59,7 @@ def run(bench: Bench) -> Section:
     unique = unique_texts(texts, bench.size(TEXTS, QUICK_TEXTS))
     file = write_texts(bench.options.work / f"{name}.http.jsonl", unique)
     systems = {BOUND: partial(bare, bench, bundle.path, file)}
-    systems |= {row_name(rows): partial(over_http, bench, bundle.path, file, rows) for rows in ROWS}
+    systems |= {row_name(rows): partial(over_http, bench, bundle.path, file, rows) for rows in CONNECTIONS}
     results = bench.alternate(f"{TITLE}, {name}", systems, no_resources)
     columns = ["system", "requests/s", "texts/s", "of the bare model", "p50 ms at 50%", "p99 ms at 50%"]
     bound = [one.texts_s for one in results[BOUND].done] if BOUND in results else []
@@ -77,7 +81,7 @@ def bare(bench: Bench, bundle: Path, texts: Path, _: None) -> HttpRun:
 
 def over_http(bench: Bench, bundle: Path, texts: Path, rows: int, _: None) -> HttpRun:
     """Measure the maximum of the server, then its delays at half of the maximum."""
-    with server_process(bundle, "--cache-local-entries", 0, "--variant", VARIANT) as server:
+    with server_process(bundle, *FLAGS) as server:
         most = _load(bench, server, texts, rows, 0.0)["requests_s"]
         half = _load(bench, server, texts, rows, SHARE * most)
     return HttpRun(most * rows, most, half["p50_ms"], half["p99_ms"])
@@ -91,7 +95,7 @@ def _load(bench: Bench, server: ServerProcess, texts: Path, rows: int, rate: flo
     """
     module = "benchmarks.speed.http_load"
     figures: dict[str, float] = run_module(
-        module, server.port, texts, rows, CONNECTIONS, _seconds(bench), rate
+        module, server.port, texts, rows, CONNECTIONS[rows], _seconds(bench), rate
     )
     if figures["refused"]:
         raise ValueError(f"the server refused {figures['refused']:.0f} requests")
