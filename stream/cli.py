@@ -33,6 +33,7 @@ ORDER = [
     "predict",
     "bundles",
     "worker",
+    "serve",
     "topics",
     "route",
     "asyncapi",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.speed.context import Bench
-from benchmarks.speed.groups import cache, codec, formats, free, gpu, latency, memory, minilm
+from benchmarks.speed.groups import cache, codec, formats, free, gpu, http, latency, memory, minilm
 from benchmarks.speed.report import Section
 
 Group = Callable[[Bench], Section]
@@ -15,6 +15,7 @@ GROUPS: dict[str, Group] = {
     "cache": cache.run,
     "minilm": minilm.run,
     "latency": latency.run,
+    "http": http.run,
     "memory": memory.run,
     "gpu": gpu.run,
 }
@@ -27,6 +28,7 @@ TITLES = {
     "cache": cache.TITLE,
     "minilm": minilm.TITLE,
     "latency": latency.TITLE,
+    "http": http.TITLE,
     "memory": memory.TITLE,
     "gpu": gpu.TITLE,
 }
