@@ -45,6 +45,8 @@ METAVARS = {
     "field": "PATH",
     "fields": "NAME=PATH,...",
     "include": "PATHS",
+    "below": "SCORE",
+    "unlabelled": "ACTION",
 }
 
 
