@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stream.commands.options import CONNECTION, TOPICS, with_settings
+from stream.commands.options import CONNECTION, ROUTING, TOPICS, with_settings
 from stream.commands.terminal import table_console
 from stream.kafka.connection import silence_client_logs
 from stream.kafka.topics.check import TopicReport, check_topics
@@ -18,7 +18,7 @@ from stream.resolved_routes import resolve_routes
 from stream.settings import Settings
 
 # A bundle is read only if the output topic is a template.
-LABEL_TOPICS = ("review_topic", "unlabelled", "bundle", "bundle_store")
+BUNDLE = ("bundle", "bundle_store")
 
 app = typer.Typer(
     add_completion=False,
@@ -29,7 +29,7 @@ app = typer.Typer(
 
 
 @app.command()
-@with_settings(*CONNECTION, *TOPICS, *LABEL_TOPICS, "max_event_bytes")
+@with_settings(*CONNECTION, *TOPICS, *ROUTING, *BUNDLE, "max_event_bytes")
 def create(
     *,
     settings: Settings,
@@ -79,7 +79,7 @@ def create(
 
 
 @app.command()
-@with_settings(*CONNECTION, *TOPICS, *LABEL_TOPICS, "max_event_bytes")
+@with_settings(*CONNECTION, *TOPICS, *ROUTING, *BUNDLE, "max_event_bytes")
 def check(*, settings: Settings) -> None:
     """Show the settings of the routes' topics. The exit code is 4 when a topic is missing.
 
