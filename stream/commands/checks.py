@@ -91,7 +91,10 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
                 fix="set web_token_file to a readable UTF-8 file",
             ) from None
     routes = (
-        f"{r.input_topic} → {r.output_topic}, dead letters {r.dead_topic}" for r in settings.effective_routes
+        f"{r.input_topic} → {r.output_topic}"
+        + (f", review {r.review_topic}" if r.review_topic else "")
+        + f", dead letters {r.dead_topic}"
+        for r in settings.effective_routes
     )
     yield CheckResult("settings", "ok", "; ".join(routes))
 

@@ -1,5 +1,6 @@
 """The output records of a batch, and the metrics of its outcomes."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from time import time_ns
@@ -112,11 +113,18 @@ class OutcomeWriter:
                 events = [event for event, topic in zip(events, targets, strict=True) if topic is not None]
                 predictions = [p for p, topic in zip(predictions, targets, strict=True) if topic is not None]
         labels = self._encoder.write(source, self._now_ms(), events, predictions)
-        if self._chooser is None and len(labels) == len(decoded):
-            output.labelled = timestamps(labels)
+        if len(labels) < len(decoded):
+            self._assemble(output, labels)
+            return output
+        output.labelled = timestamps(labels)
+        if output.targets is None:
             output.for_topic(self._route.output_topic).extend(labels)
         else:
-            self._assemble(output, labels)
+            # No event is dropped, so every target is a topic.
+            records = defaultdict[str | None, list[Outgoing]](list)
+            for topic, label in zip(output.targets, labels, strict=True):
+                records[topic].append(label)
+            output.records = {topic: found for topic, found in records.items() if topic is not None}
         return output
 
     def reject(self, output: BatchOutput, refused: Mapping[str, Sequence[int]]) -> dict[str, list[Outgoing]]:

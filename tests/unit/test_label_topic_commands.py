@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from stream.bundle import Bundle, Manifest
 from stream.cli import app
-from stream.errors import LabelstreamError
+from stream.errors import LabelstreamError, UsageError
+from stream.settings import load_settings
+from stream.worker.run import run_worker
 from tests.real.kinds import BY_NAME, make_bundle_of
 
 TEMPLATE = ("--output-topic", "labels.{label}", "--broker", "127.0.0.1:1")
@@ -55,6 +57,18 @@ def test_a_bundle_that_does_not_fit_the_template_is_refused(
     assert error.exit_code == code
     assert named in f"{error.message} {error.cause}"
     assert error.fix
+
+
+async def test_a_worker_refuses_the_bundle_before_it_uses_the_broker(store: Path) -> None:
+    flags = {
+        "output_topic": "labels.{label}",
+        "bundle": str(store / "regression" / "1"),
+        "broker": "127.0.0.1:1",
+        "web_port": 0,
+        "device": "cpu",
+    }
+    with pytest.raises(UsageError, match="predicts a number"):
+        await run_worker(load_settings(flags))
 
 
 def test_tail_asks_for_one_of_the_topics() -> None:
