@@ -57,13 +57,13 @@ def name_label_topics(
     Raises:
         UsageError: a name is invalid, or two topics cannot exist beside each other.
     """
-    owners = {metric_name(name): f"the topic {name}" for name in others}
-    topics = []
-    described = [(label, f"the label {label!r}") for label in labels]
+    taken = {metric_name(name): name for name in others}
+    owners = [(label, f"the label {label!r}") for label in labels]
     if unlabelled:
-        described.append((UNLABELLED, "events without a label"))
-    for label, owner in described:
-        topic = fill_template(template, label)
+        owners.append((UNLABELLED, "events without a label"))
+    topics = []
+    for word, owner in owners:
+        topic = fill_template(template, word)
         if topic in (".", "..") or len(topic) > MAX_TOPIC_CHARS:
             raise UsageError(
                 f"output_topic {template} gives {owner} an invalid topic",
@@ -71,15 +71,14 @@ def name_label_topics(
                 "characters, and is not . or ..",
                 fix=FIX,
             )
-        other = owners.setdefault(metric_name(topic), owner)
-        if other is not owner:
+        other = taken.get(metric_name(topic))
+        if other is not None:
             raise UsageError(
                 f"output_topic {template} gives {owner} a topic that is taken",
-                cause=f"{owner} has the topic {topic}, which collides with that of {other}"
-                if other.startswith(("the label", "events"))
-                else f"{owner} has the topic {topic}, which collides with {other}",
+                cause=f"{owner} has the topic {topic}, which collides with {other}",
                 fix=f"{FIX}; characters other than a-z, A-Z, 0-9, ., _ and - become -, and Kafka does not "
                 "tell . and _ apart",
             )
+        taken[metric_name(topic)] = f"{topic}, the topic of {owner}"
         topics.append(topic)
     return tuple(topics)
