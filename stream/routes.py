@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
 from stream.field_paths import parse_path, parse_template
+from stream.topic_template import check_template, is_template
 
 DeliveryGuarantee = Literal["at_least_once"]
 Variant = Literal["auto", "fp32", "fp16", "int8", "int8-static", "bf16"]
@@ -14,6 +23,7 @@ InputFormat = Literal["json", "text"]
 TextFormat = Literal["plain", "html"]
 Output = Literal["label", "enrich"]
 OutputFormat = Literal["auto", "json", "cloudevents-binary", "cloudevents-structured"]
+Unlabelled = Literal["keep", "drop"]
 
 # The two ways to name the text exclude each other, so a route that has one does not inherit the other.
 TEXT_SETTINGS = frozenset(("text_field", "text_template"))
@@ -84,6 +94,15 @@ class RouteOptions(BaseModel):
         "auto",
         description="format of label events; auto writes a CloudEvent if the input is one",
     )
+    review_topic: str = Field(
+        "", description="topic for label events without a label or with a low score; default: none"
+    )
+    review_below: float | None = Field(
+        None, gt=0, le=1, description="score below which a label event goes to review_topic; default: none"
+    )
+    unlabelled: Unlabelled = Field(
+        "keep", description="events without a label when there is no review_topic: publish or drop them"
+    )
 
     @field_validator("text_field", "text_pair_field", "id_field", "time_field")
     @classmethod
@@ -144,24 +163,72 @@ class RouteOptions(BaseModel):
             )
         if self.include and self.output == "enrich":
             raise ValueError("include has no effect with output = enrich, which keeps the whole event")
+        if self.review_below is not None and not self.review_topic:
+            raise ValueError("review_below needs a review_topic")
+        if self.review_topic and self.unlabelled == "drop":
+            raise ValueError(
+                "unlabelled = drop has no effect with review_topic, which takes events without a label"
+            )
 
 
 class Route(RouteOptions):
-    """An input topic, the bundle that labels its events, and the topics for labels and dead letters."""
+    """An input topic, the bundle that labels its events, and the topics for labels and dead letters.
+
+    `output_topic` is a topic, or a template such as `labels.{label}`. The bundle's labels determine the
+    topics of a template; a route knows them if it comes from `with_label_topics`.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     input_topic: str
     output_topic: str
     dead_topic: str = ""
     bundle: str
+    _label_topics: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.dead_topic:
             object.__setattr__(self, "dead_topic", f"{self.input_topic}.dead")
+        if is_template(self.output_topic):
+            check_template(self.output_topic)
         if len({self.input_topic, self.output_topic, self.dead_topic}) < 3:
             raise ValueError("input_topic, output_topic and dead_topic must be three different topics")
+        if self.review_topic in (self.input_topic, self.output_topic, self.dead_topic):
+            raise ValueError("review_topic must differ from input_topic, output_topic and dead_topic")
+        if is_template(self.review_topic):
+            raise ValueError("review_topic is one topic; only output_topic can be a template")
         return self
+
+    @property
+    def has_template(self) -> bool:
+        """True if the label of an event determines its output topic."""
+        return is_template(self.output_topic)
+
+    @property
+    def chooses_topics(self) -> bool:
+        """True if not every label event goes to the one output topic."""
+        return self.has_template or bool(self.review_topic) or self.unlabelled == "drop"
+
+    @property
+    def label_topics(self) -> tuple[str, ...]:
+        """The output topic, or the topics of the template: of each label, and of events without a label."""
+        return self._label_topics or (self.output_topic,)
+
+    @property
+    def output_topics(self) -> tuple[str, ...]:
+        """The topics for label events and tombstones: the label topics and the review topic."""
+        return (*self.label_topics, self.review_topic) if self.review_topic else self.label_topics
+
+    @property
+    def written_topics(self) -> tuple[str, ...]:
+        """The topics that the route writes to; the dead-letter topic is the last one."""
+        return (*self.output_topics, self.dead_topic)
+
+    def with_label_topics(self, topics: tuple[str, ...]) -> "Route":
+        """Return the route with the topics of its template."""
+        route = self.model_copy()
+        route._label_topics = topics
+        return route
 
     def with_defaults(self, defaults: RouteOptions) -> "Route":
         """Return the route with the options of `defaults` in place of those that it does not set.
@@ -170,7 +237,9 @@ class Route(RouteOptions):
             ValueError: the options contradict each other.
         """
         own = {name: getattr(self, name) for name in self.model_fields_set}
-        taken = TEXT_SETTINGS if TEXT_SETTINGS & own.keys() else frozenset[str]()
+        taken = set(TEXT_SETTINGS if TEXT_SETTINGS & own.keys() else ())
+        if "review_topic" in own:
+            taken.add("unlabelled" if self.review_topic else "review_below")
         inherited: dict[str, Any] = {
             name: getattr(defaults, name)
             for name in RouteOptions.model_fields

@@ -9,13 +9,14 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     field_validator,
@@ -81,11 +82,14 @@ class Settings(BaseSettings, RouteOptions):
         validate_default=True,
     )
     toml_file: ClassVar[Path | None] = None
+    _label_topics: Mapping[str, tuple[str, ...]] = PrivateAttr({})
 
     broker: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers: host:port, comma-separated")
     group: str = Field("labelstream", min_length=1, description="consumer group of the worker")
     input_topic: str = Field("texts", description="topic with the text events")
-    output_topic: str = Field("labels", description="topic for the label events")
+    output_topic: str = Field(
+        "labels", description="topic for the label events; labels.{label} is a topic for each label"
+    )
     dead_topic: str = Field("", description="topic for the dead letters; default: {input_topic}.dead")
     bundle: str = Field(
         "", description="bundle of the model: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME"
@@ -223,16 +227,36 @@ class Settings(BaseSettings, RouteOptions):
 
         A route takes the options that it does not set from the other settings.
         """
-        if self.routes:
-            return tuple(route.with_defaults(self) for route in self.routes)
-        default = Route(
-            name="default",
-            input_topic=self.input_topic,
-            output_topic=self.output_topic,
-            dead_topic=self.dead_topic,
-            bundle=self.bundle,
+        routes = self.routes or (
+            Route(
+                name="default",
+                input_topic=self.input_topic,
+                output_topic=self.output_topic,
+                dead_topic=self.dead_topic,
+                bundle=self.bundle,
+            ),
         )
-        return (default.with_defaults(self),)
+        complete = (route.with_defaults(self) for route in routes)
+        return tuple(route.with_label_topics(self._label_topics.get(route.name, ())) for route in complete)
+
+    def with_label_topics(self, topics: Mapping[str, tuple[str, ...]]) -> Self:
+        """Return the settings with the label topics of the routes whose output topic is a template.
+
+        Args:
+            topics: the label topics by the name of the route.
+
+        Raises:
+            UsageError: a label topic is the input topic of a route.
+        """
+        settings = self.model_copy()
+        settings._label_topics = topics
+        try:
+            _check_loops(settings.effective_routes)
+        except ValueError as exc:
+            raise UsageError(
+                str(exc), cause="a label gives output_topic this name", fix="choose another output_topic"
+            ) from None
+        return settings
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -243,9 +267,7 @@ class Settings(BaseSettings, RouteOptions):
         ):
             if len(set(names)) < len(names):
                 raise ValueError(f"two routes have the same {what}")
-        written = {t for r in routes for t in (r.output_topic, r.dead_topic)}
-        if loops := written & {r.input_topic for r in routes}:
-            raise ValueError(f"topic {sorted(loops)[0]!r} is written by one route and read by another")
+        _check_loops(routes)
         topics = {r.input_topic for r in routes}
         for named in map(parse_offsets, self.quarantine):
             if named.topic not in topics:
@@ -262,6 +284,12 @@ class Settings(BaseSettings, RouteOptions):
     def public(self) -> dict[str, Any]:
         """Return all settings as JSON values, with secrets masked."""
         return self.model_dump(mode="json")
+
+
+def _check_loops(routes: Sequence[Route]) -> None:
+    written = {topic for route in routes for topic in route.written_topics}
+    if loops := written & {route.input_topic for route in routes}:
+        raise ValueError(f"topic {sorted(loops)[0]!r} is written by one route and read by another")
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:

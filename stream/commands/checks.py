@@ -18,6 +18,7 @@ from stream.kafka.permissions import topic_error
 from stream.kafka.topics.check import check_topics
 from stream.kafka.topics.cluster import Cluster, describe_cluster
 from stream.kafka.topics.wait import missing_topics
+from stream.resolved_routes import check_routing, resolve_routes
 from stream.settings import Settings
 
 BROKER_TIMEOUT_S = 2.0
@@ -90,7 +91,10 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
                 fix="set web_token_file to a readable UTF-8 file",
             ) from None
     routes = (
-        f"{r.input_topic} → {r.output_topic}, dead letters {r.dead_topic}" for r in settings.effective_routes
+        f"{r.input_topic} → {r.output_topic}"
+        + (f", review {r.review_topic}" if r.review_topic else "")
+        + f", dead letters {r.dead_topic}"
+        for r in settings.effective_routes
     )
     yield CheckResult("settings", "ok", "; ".join(routes))
 
@@ -120,6 +124,7 @@ async def _unreachable(settings: Settings, cluster: Cluster) -> list[tuple[str, 
 
 
 def _topics(settings: Settings, cluster: Cluster) -> Iterator[CheckResult]:
+    settings = resolve_routes(settings)
     if denied := asyncio.run(denied_topics(settings)):
         raise topic_error(settings, denied)
     reports = asyncio.run(check_topics(settings, cluster))
@@ -173,6 +178,9 @@ def _bundle(settings: Settings) -> Iterator[CheckResult]:
             spec, settings.bundle_store, public_key=settings.require_signature, weights=False
         )
         check_servable(bundle.manifest)
+        for route in settings.effective_routes:
+            if route.bundle == spec:
+                check_routing(route, bundle.manifest)
         content = f"{bundle.manifest.task}, {len(bundle.manifest.labels)} labels"
         content += f", {bundle.origin}" if bundle.origin else ""
         yield CheckResult(

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.commands.checks import run_checks
-from stream.commands.options import CONNECTION, TOPICS, with_settings
+from stream.commands.options import CONNECTION, ROUTING, TOPICS, with_settings
 from stream.commands.terminal import table_console
 from stream.kafka.connection import silence_client_logs
 from stream.settings import Settings
@@ -17,6 +17,7 @@ STYLES = {"ok": "green", "warn": "yellow", "skip": "dim", "FAIL": "bold red"}
 @with_settings(
     *CONNECTION,
     *TOPICS,
+    *ROUTING,
     "group",
     "bundle",
     "bundle_store",

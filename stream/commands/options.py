@@ -23,6 +23,8 @@ CONNECTION = (
     "ssl_keyfile",
 )
 TOPICS = ("input_topic", "output_topic", "dead_topic")
+# With a template as the output topic, the bundle determines the topics as well.
+ROUTING = ("review_topic", "review_below", "unlabelled")
 # Routes are a list, which only the file can hold; a password on a command line is visible to all users.
 NOT_FLAGS = ("routes", "sasl_password")
 ROUTE = tuple(RouteOptions.model_fields)
@@ -46,6 +48,8 @@ METAVARS = {
     "label_field": "NAME",
     "fields": "NAME=PATH,...",
     "include": "PATHS",
+    "below": "SCORE",
+    "unlabelled": "ACTION",
 }
 
 

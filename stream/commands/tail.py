@@ -23,12 +23,13 @@ from stream.commands.tail_cells import (
     label_cells,
     row_line,
 )
-from stream.errors import BrokerError, UnreadableBatchError
+from stream.errors import BrokerError, UnreadableBatchError, UsageError
 from stream.kafka.connection import client_options, error_cause, silence_client_logs
 from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes, read_with_codec
 from stream.kafka.topics.wait import find_topics
 from stream.records import Record
 from stream.settings import Settings
+from stream.topic_template import fill_template, is_template
 
 MAX_WAIT_MS = 100
 POLL_MS = 500
@@ -63,13 +64,24 @@ def tail(
     """
     silence_client_logs()
     topic = topic or only_topic(r.dead_topic if dead else r.output_topic for r in settings.effective_routes)
+    if is_template(topic):
+        raise UsageError(
+            "the route has a topic for each label",
+            cause=f"output_topic is {topic}",
+            fix=f"choose one with --topic, such as {fill_template(topic, 'LABEL')}; labelstream topics check "
+            "lists them",
+        )
     output: Output
     if json:
         output = RawOutput()
     elif dead:
         output = TableOutput(DEAD_COLUMNS, dead_cells)
     else:
-        routes = (r for r in settings.effective_routes if r.output == "enrich" and r.output_topic == topic)
+        routes = (
+            r
+            for r in settings.effective_routes
+            if r.output == "enrich" and (topic in r.output_topics or is_template(r.output_topic))
+        )
         enriched = next(map(EnrichedEvents, routes), None)
         output = TableOutput(LABEL_COLUMNS, partial(label_cells, enriched=enriched))
     asyncio.run(_tail(settings, topic, output, from_beginning=from_beginning, count=count))

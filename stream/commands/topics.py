@@ -8,13 +8,17 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stream.commands.options import CONNECTION, TOPICS, with_settings
+from stream.commands.options import CONNECTION, ROUTING, TOPICS, with_settings
 from stream.commands.terminal import table_console
 from stream.kafka.connection import silence_client_logs
 from stream.kafka.topics.check import TopicReport, check_topics
 from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, create_topics
 from stream.kafka.topics.wait import missing_topics
+from stream.resolved_routes import resolve_routes
 from stream.settings import Settings
+
+# A bundle is read only if the output topic is a template.
+BUNDLE = ("bundle", "bundle_store")
 
 app = typer.Typer(
     add_completion=False,
@@ -25,7 +29,7 @@ app = typer.Typer(
 
 
 @app.command()
-@with_settings(*CONNECTION, *TOPICS, "max_event_bytes")
+@with_settings(*CONNECTION, *TOPICS, *ROUTING, *BUNDLE, "max_event_bytes")
 def create(
     *,
     settings: Settings,
@@ -39,21 +43,23 @@ def create(
         typer.Option(min=0.01, help="Retention of the new topics. Default: that of the broker."),
     ] = None,
 ) -> None:
-    """Create the missing topics: input, output and dead letters of every route.
+    """Create the missing topics of every route: input, output, review and dead letters.
 
-    Output and dead-letter topics get as many partitions as their input topic. Existing topics are not
-    changed.
+    Output, review and dead-letter topics get as many partitions as their input topic. Existing topics are not
+    changed. If the output topic is a template, the labels of the bundle determine its topics.
 
         labelstream topics create
 
         labelstream topics create --partitions 12 --replication-factor 3 --retention-hours 168
 
         labelstream topics create --input-topic mails --output-topic mail-labels
+
+        labelstream topics create --output-topic labels.{label} --bundle support
     """
     silence_client_logs()
     created = asyncio.run(
         create_topics(
-            settings,
+            resolve_routes(settings),
             partitions=partitions,
             replication=replication_factor,
             retention_hours=retention_hours,
@@ -73,7 +79,7 @@ def create(
 
 
 @app.command()
-@with_settings(*CONNECTION, *TOPICS, "max_event_bytes")
+@with_settings(*CONNECTION, *TOPICS, *ROUTING, *BUNDLE, "max_event_bytes")
 def check(*, settings: Settings) -> None:
     """Show the settings of the routes' topics. The exit code is 4 when a topic is missing.
 
@@ -82,6 +88,7 @@ def check(*, settings: Settings) -> None:
     labelstream topics check --broker kafka-1:9092,kafka-2:9092
     """
     silence_client_logs()
+    settings = resolve_routes(settings)
     reports = asyncio.run(check_topics(settings))
     console = table_console()
     table = Table(

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from stream.kafka.batches import RecordBatch
-from stream.kafka.publisher import Oversized, Publisher
+from stream.kafka.publisher import Publisher, Refused
 from stream.records import Outgoing
 
 Records = Mapping[str, Sequence[Outgoing]]
 """Output records, by topic in offset order."""
 
-Reject = Callable[[Sequence[int]], Records]
-"""Makes dead letters of output records, given by their indices, and returns all dead letters of a batch."""
+Reject = Callable[[Refused], Records]
+"""Makes dead letters of refused output records, and returns all dead letters of a batch."""
 
 
 class FinishedBatch(NamedTuple):
@@ -19,8 +19,8 @@ class FinishedBatch(NamedTuple):
 
     Attributes:
         batch: the batch.
-        records: its output records; the dead-letter topic is the last topic.
-        reject: called with the indices of the records that the output topic refuses as too large.
+        records: its output records.
+        reject: called with the records that the output topics refuse as too large.
     """
 
     batch: RecordBatch
@@ -60,13 +60,17 @@ class AtLeastOnce:
         return [not f.batch.released and f.batch.acknowledge() for f in group]
 
 
-def _rejected(group: Sequence[FinishedBatch], refused: Oversized) -> Sequence[Records]:
+def _rejected(group: Sequence[FinishedBatch], refused: Refused) -> Sequence[Records]:
     """Reject the refused records of each batch, and return the dead letters of each batch."""
-    dead_letters, start = [], 0
+    dead_letters, starts = [], dict.fromkeys(refused, 0)
     for finished in group:
-        stop = start + len(finished.records.get(refused.topic, ()))
-        dead_letters.append(finished.reject([at - start for at in refused.indices if start <= at < stop]))
-        start = stop
+        of_batch: dict[str, Sequence[int]] = {}
+        for topic, indices in refused.items():
+            start = starts[topic]
+            stop = starts[topic] = start + len(finished.records.get(topic, ()))
+            if found := [at - start for at in indices if start <= at < stop]:
+                of_batch[topic] = found
+        dead_letters.append(finished.reject(of_batch))
     return dead_letters
 
 

@@ -10,7 +10,6 @@ from aiokafka.errors import (
 )
 
 from stream.errors import BrokerError
-from stream.routes import Route
 from stream.settings import Settings
 
 READ, WRITE = "Read", "Write"
@@ -41,7 +40,7 @@ def grant_command(settings: Settings, operation: str, *resource: str) -> str:
 def grant_topics(settings: Settings, topics: Iterable[str]) -> str:
     """Return the commands that grant the worker's user what it needs on these topics of its routes."""
     inputs = {route.input_topic for route in settings.effective_routes}
-    outputs = {name for route in settings.effective_routes for name in (route.output_topic, route.dead_topic)}
+    outputs = {name for route in settings.effective_routes for name in route.written_topics}
     commands = []
     for operation, names in ((READ, inputs), (WRITE, outputs)):
         if flags := [part for name in sorted(names & set(topics)) for part in ("--topic", name)]:
@@ -72,7 +71,7 @@ def group_error(settings: Settings) -> BrokerError:
 
 def producer_error(settings: Settings) -> BrokerError:
     """Return the error for a worker's user that may not use an idempotent producer."""
-    outputs = {name for route in settings.effective_routes for name in (route.output_topic, route.dead_topic)}
+    outputs = {name for route in settings.effective_routes for name in route.written_topics}
     return BrokerError(
         f"the broker refuses {principal(settings)} an idempotent producer",
         cause="CLUSTER_AUTHORIZATION_FAILED: the user lacks WRITE on the output topics, or, on brokers "
@@ -88,17 +87,14 @@ def authorization_error(settings: Settings, exc: BaseException) -> BrokerError |
         exc = exc.__cause__
     if isinstance(exc, TopicAuthorizationFailedError):
         named = exc.args[0] if exc.args else ()
-        every = [name for route in settings.effective_routes for name in _topics(route)]
+        routes = settings.effective_routes
+        every = [name for route in routes for name in (route.input_topic, *route.written_topics)]
         return topic_error(settings, ([named] if isinstance(named, str) else named) or every)
     if isinstance(exc, GroupAuthorizationFailedError):
         return group_error(settings)
     if isinstance(exc, ClusterAuthorizationFailedError):
         return producer_error(settings)
     return None
-
-
-def _topics(route: Route) -> tuple[str, str, str]:
-    return route.input_topic, route.output_topic, route.dead_topic
 
 
 def _listed(noun: str, names: Sequence[str]) -> str:

@@ -102,7 +102,7 @@ EXPLANATIONS: dict[int, Explanation] = {
     ),
     InvalidTopicError.errno: Explanation(
         "clients may not write to {topic}: it is internal, or its name is invalid",
-        "choose another output_topic or dead_topic",
+        "choose another output_topic, review_topic or dead_topic",
     ),
     PolicyViolationError.errno: Explanation(
         "a policy of the broker forbids the records for {topic}", "ask the operator of the broker"

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import DefaultPartitioner
@@ -16,11 +16,8 @@ from stream.records import Outgoing
 T = TypeVar("T")
 
 
-class Oversized(NamedTuple):
-    """The records that a topic refused as too large, by their indices; no later topic was written."""
-
-    topic: str
-    indices: Sequence[int]
+Refused = Mapping[str, Sequence[int]]
+"""The indices of the records that a topic refused as too large, by topic."""
 
 
 class Publisher:
@@ -47,16 +44,19 @@ class Publisher:
 
     async def publish(
         self, source_topic: str, source_partition: int, records: Mapping[str, Sequence[Outgoing]]
-    ) -> Oversized | None:
-        """Write records in order, one topic after the other, and wait for the broker's confirmation.
+    ) -> Refused:
+        """Write records, in order within each topic, and wait for the broker's confirmation.
+
+        The topics are written at the same time, except those with a fallback: they are written afterwards,
+        and only if no other topic refuses a record.
 
         Args:
             source_topic: the topic of the input records.
             source_partition: the partition of the input records.
-            records: the output records, by topic, in the order in which the topics are written.
+            records: the output records, by topic.
 
         Returns:
-            The records that a topic refused as too large; None if all records are written.
+            The records that were refused as too large; empty if all records are written.
 
         Raises:
             BrokerError: the broker did not confirm in time, or refused a record permanently.
@@ -64,15 +64,20 @@ class Publisher:
         """
         deadline = Deadline(self._deadline_s)
         sources = await self._partition_count(source_topic, deadline, source_partition + 1)
-        for topic, outgoing in records.items():
-            if outgoing:
-                targets = await self._partition_count(topic, deadline)
-                by_partition = self._by_partition(outgoing, source_partition, sources, targets)
-                if refused := await self._write(topic, outgoing, by_partition, deadline):
-                    if self._fallbacks is None:
-                        raise refused_error(MessageSizeTooLargeError(), topic, source_partition)
-                    return Oversized(topic, refused)
-        return None
+        fallbacks = self._fallbacks or {}
+        for topics in (records.keys() - fallbacks.keys(), records.keys() & fallbacks.keys()):
+            work = {
+                topic: self._write(topic, records[topic], source_partition, sources, deadline)
+                for topic in topics
+                if records[topic]
+            }
+            found = await _all_done([*work.values()])
+            refused = {topic: indices for topic, indices in zip(work, found, strict=True) if indices}
+            if refused and self._fallbacks is None:
+                raise refused_error(MessageSizeTooLargeError(), min(refused), source_partition)
+            if refused:
+                return refused
+        return {}
 
     async def _partition_count(self, topic: str, deadline: Deadline, at_least: int = 1) -> int:
         """Return the partition count of a topic.
@@ -122,10 +127,13 @@ class Publisher:
         self,
         topic: str,
         records: Sequence[Outgoing],
-        by_partition: Mapping[int, Sequence[int]],
+        source_partition: int,
+        sources: int,
         deadline: Deadline,
     ) -> list[int]:
         """Write the records of a topic, and return the indices of those that it refuses as too large."""
+        targets = await self._partition_count(topic, deadline)
+        by_partition = self._by_partition(records, source_partition, sources, targets)
         fallback = (self._fallbacks or {}).get(topic)
         parts = [*by_partition.values()]
         refused = await _all_done(
@@ -145,6 +153,8 @@ class Publisher:
 
 async def _all_done(work: Sequence[Awaitable[T]]) -> list[T]:
     """Await everything, then raise the first failure, so that every exception is retrieved."""
+    if len(work) == 1:
+        return [await work[0]]
     results: list[T] = []
     for outcome in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(outcome, BaseException):

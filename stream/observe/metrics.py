@@ -23,7 +23,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 STAGES = ("decode", "cache", "tokenise", "queue", "infer", "postprocess", "publish", "commit")
-OUTCOMES = ("labelled", "dead", "tombstone")
+OUTCOMES = ("labelled", "dead", "tombstone", "dropped")
 COMMITS = ("done", "failed")
 CACHE_RESULTS = {"local": ("hit", "miss"), "redis": ("hit", "miss", "invalid", "error")}
 REDIS_OPERATIONS = ("read", "write")
@@ -154,7 +154,7 @@ class Metrics(ModelMetrics):
         super().__init__()
         self.events = self._counter(
             "events",
-            "Events with a confirmed outcome: labelled, dead or tombstone.",
+            "Events with a confirmed outcome: labelled, dead, tombstone or dropped.",
             "route",
             "outcome",
         )

@@ -20,8 +20,9 @@ from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import Delivery, FinishedBatch
 from stream.observe.logs import debug_enabled
 from stream.observe.metrics import Metrics
+from stream.pipeline.batch_output import record_batch_fields
 from stream.pipeline.inputs import read_inputs
-from stream.pipeline.outcomes import OutcomeWriter, record_batch_fields
+from stream.pipeline.outcomes import OutcomeWriter
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
 from stream.records import Decoder
 
@@ -54,9 +55,10 @@ class RoutePipeline:
 class LabelAgent:
     """Labels the record batches of one route.
 
-    Each record of a batch leads to one output record: a label event, a dead letter if the record cannot be
-    labelled, or a tombstone if its value is null. A batch is acknowledged after the broker has confirmed all
-    its output records, and only the offsets of acknowledged batches are committed.
+    Each record of a batch leads to one outcome: a label event, a dead letter if the record cannot be
+    labelled, a tombstone if its value is null, or nothing if the route drops events without a label. A batch
+    is acknowledged after the broker has confirmed all its output records, and only the offsets of
+    acknowledged batches are committed.
 
     A batch is released instead if its partition was revoked or the worker failed. The offsets of a released
     batch are not committed, so the next owner of the partition reads its records again; their output is

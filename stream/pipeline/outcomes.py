@@ -1,20 +1,19 @@
 """The output records of a batch, and the metrics of its outcomes."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from time import time_ns
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import structlog
 
-from stream.classify import ClassifiedBatch, Prediction, RowResult
+from stream.classify import Prediction, RowResult
 from stream.errors import Poison, Reason, is_fault_of_record
-from stream.kafka.batches import RecordBatch
 from stream.observe.metrics import Metrics
+from stream.pipeline.batch_output import BatchOutput
 from stream.pipeline.output_records import pack_dead_letter, pack_tombstone, without_unencodable
+from stream.pipeline.topic_chooser import TopicChooser
 from stream.records import (
     DeadLetter,
     Decoded,
@@ -26,10 +25,6 @@ from stream.records import (
     timestamps,
 )
 from stream.routes import Route
-
-DEAD_LETTERS_KEPT = 6
-SHOWN_TEXTS = 3
-SHOWN_CHARS = 80
 
 log = structlog.get_logger(__name__)
 
@@ -56,35 +51,6 @@ class EventSampler(Protocol):
         """
 
 
-@dataclass(slots=True)
-class BatchOutput:
-    """The output records of a batch, and the numbers for the metrics.
-
-    Attributes:
-        source: the topic and the partition of the batch.
-        decoded: the decoded records, in offset order.
-        results: the results of the events among them, in order.
-        records: the output records, by topic in offset order.
-        labelled: int64 [labels], the input timestamps of the labelled events in milliseconds since the epoch.
-        dead_counts: the number of dead letters, by reason.
-        dead_letters: the last dead letters.
-        tombstones: the number of tombstones.
-    """
-
-    source: Source
-    decoded: Sequence[Decoded] = ()
-    results: Sequence[RowResult] = ()
-    records: dict[str, list[Outgoing]] = field(default_factory=dict)
-    labelled: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    dead_counts: Counter[Reason] = field(default_factory=Counter)
-    dead_letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=DEAD_LETTERS_KEPT))
-    tombstones: int = 0
-
-    def for_topic(self, topic: str) -> list[Outgoing]:
-        """Return the list of a topic's records, to append to."""
-        return self.records.setdefault(topic, [])
-
-
 class OutcomeWriter:
     """Turns the outcomes of one route into output records, and counts them after their confirmation."""
 
@@ -96,6 +62,7 @@ class OutcomeWriter:
         metrics: Metrics,
         now_ms: Callable[[], int] = lambda: time_ns() // 1_000_000,
         sampler: EventSampler | None = None,
+        chooser: TopicChooser | None = None,
     ) -> None:
         """
         Args:
@@ -105,6 +72,7 @@ class OutcomeWriter:
             metrics: the metrics of the worker.
             now_ms: returns the time in milliseconds since the epoch.
             sampler: receives every confirmed batch; None without one.
+            chooser: chooses the topic of each label event; None if all go to the output topic.
         """
         self._route = route
         self._group = group
@@ -112,11 +80,13 @@ class OutcomeWriter:
         self._metrics = metrics
         self._now_ms = now_ms
         self._sampler = sampler
+        self._chooser = chooser
 
     def write(self, source: Source, decoded: Sequence[Decoded], results: Sequence[RowResult]) -> BatchOutput:
-        """Return the output of a batch: one output record for each decoded record, in offset order.
+        """Return the output of a batch, in offset order: one output record for each decoded record.
 
-        A record whose output cannot be encoded becomes a dead letter.
+        An event that is dropped has none, and a tombstone has one for each output topic. A record whose
+        output cannot be encoded becomes a dead letter.
 
         Args:
             source: the topic and the partition of the records.
@@ -137,61 +107,90 @@ class OutcomeWriter:
         predictions = [result for result in results if type(result) is Prediction]
         if len(predictions) < len(results):
             events = [e for e, result in zip(events, results, strict=True) if type(result) is Prediction]
+        if self._chooser is not None:
+            targets = output.targets = self._chooser.choose(predictions)
+            if None in targets:
+                events = [event for event, topic in zip(events, targets, strict=True) if topic is not None]
+                predictions = [p for p, topic in zip(predictions, targets, strict=True) if topic is not None]
         labels = self._encoder.write(source, self._now_ms(), events, predictions)
-        if len(labels) == len(decoded):
-            output.labelled = timestamps(labels)
+        if len(labels) < len(decoded):
+            self._assemble(output, labels)
+            return output
+        output.labelled = timestamps(labels)
+        if output.targets is None:
             output.for_topic(self._route.output_topic).extend(labels)
         else:
-            self._assemble(output, labels)
+            # No event is dropped, so every target is a topic.
+            records = defaultdict[str | None, list[Outgoing]](list)
+            for topic, label in zip(output.targets, labels, strict=True):
+                records[topic].append(label)
+            output.records = {topic: found for topic, found in records.items() if topic is not None}
         return output
 
-    def reject(self, output: BatchOutput, indices: Sequence[int]) -> dict[str, list[Outgoing]]:
-        """Make dead letters of records that the output topic refuses as too large.
+    def reject(self, output: BatchOutput, refused: Mapping[str, Sequence[int]]) -> dict[str, list[Outgoing]]:
+        """Make dead letters of records that an output topic refuses as too large.
 
         Args:
             output: the output of a batch; it counts the records as dead letters afterwards.
-            indices: the indices of the refused records among those for the output topic.
+            refused: by output topic, the indices of the refused records among those for the topic.
 
         Returns:
             All dead letters of the batch in offset order, by topic.
         """
-        topic, dead_topic = self._route.output_topic, self._route.dead_topic
-        if indices:
-            refused, written = frozenset(indices), output.records[topic]
-            message = f"the output record is larger than the topic {topic} takes"
+        if refused:
             decoded: list[Decoded] = []
             results: list[RowResult] = []
+            targets: list[str | None] = []
             labels: list[Outgoing] = []
-            at, next_result = 0, iter(output.results).__next__
+            next_result, next_target = iter(output.results).__next__, self._targets(output).__next__
+            written = {topic: enumerate(records) for topic, records in output.records.items()}
             for item in output.decoded:
                 result = next_result() if type(item) is Event else None
-                has_output = type(result) is Prediction or isinstance(item, Tombstone)
-                if has_output and at in refused:
+                topics: Sequence[str] = ()
+                if type(result) is Prediction:
+                    targets.append(next_target())
+                    topics = () if targets[-1] is None else (targets[-1],)
+                elif isinstance(item, Tombstone):
+                    topics = self._route.output_topics
+                records = [(topic, *next(written[topic])) for topic in topics]
+                too_large = [topic for topic, at, _ in records if at in refused.get(topic, ())]
+                if too_large:
+                    message = f"the output record is larger than the topic {too_large[0]} takes"
                     item = DeadLetter(item.record, output.source, item.id, Reason.TOO_LARGE, message)
+                    if result is not None:
+                        targets.pop()
                 elif result is not None:
                     results.append(result)
-                    if has_output:
-                        labels.append(written[at])
+                    labels.extend(record for _, _, record in records)
                 decoded.append(item)
-                at += has_output
             output.decoded, output.results = decoded, results
+            output.targets = None if output.targets is None else targets
             output.dead_counts.clear()
             output.dead_letters.clear()
-            output.records, output.tombstones = {}, 0
+            output.records, output.tombstones, output.dropped = {}, 0, 0
             self._assemble(output, labels)
-        return {dead_topic: output.records.get(dead_topic, [])}
+        return {self._route.dead_topic: output.records.get(self._route.dead_topic, [])}
+
+    def _targets(self, output: BatchOutput) -> Iterator[str | None]:
+        return repeat(self._route.output_topic) if output.targets is None else iter(output.targets)
 
     def _assemble(self, output: BatchOutput, labels: Sequence[Outgoing]) -> None:
         """Add the output records of the decoded records, and their numbers, given the label records."""
-        source = output.source
+        source, route = output.source, self._route
         output.labelled = timestamps(labels)
-        records = output.for_topic(self._route.output_topic)
         next_label, next_result = iter(labels).__next__, iter(output.results).__next__
+        if output.targets is None:
+            lists: Iterator[list[Outgoing] | None] = repeat(output.for_topic(route.output_topic))
+        else:
+            lists = (None if topic is None else output.for_topic(topic) for topic in output.targets)
         for at, item in enumerate(output.decoded):
             if type(item) is Event:
                 result = next_result()
                 if type(result) is Prediction:
-                    records.append(next_label())
+                    if (records := next(lists)) is None:
+                        output.dropped += 1
+                    else:
+                        records.append(next_label())
                 elif isinstance(result, Poison):
                     self._dead_letter(
                         output, DeadLetter(item.record, source, item.id, result.reason, str(result))
@@ -213,7 +212,9 @@ class OutcomeWriter:
             self._dead_letter(output, dead)
             return
         output.tombstones += 1
-        output.for_topic(self._route.output_topic).append(packed)
+        # Any output topic may hold a label event of the key.
+        for topic in self._route.output_topics:
+            output.for_topic(topic).append(packed)
 
     def _dead_letter(self, output: BatchOutput, dead: DeadLetter) -> None:
         output.dead_counts[dead.reason] += 1
@@ -227,6 +228,7 @@ class OutcomeWriter:
             ("labelled", len(output.labelled)),
             ("dead", output.dead_counts.total()),
             ("tombstone", output.tombstones),
+            ("dropped", output.dropped),
         ):
             if number:
                 metrics.events.labels(route, outcome).inc(number)
@@ -240,36 +242,3 @@ class OutcomeWriter:
             self._sampler.sample(output.source, output.decoded, output.results, output.dead_letters, now_ms)
         except Exception as exc:  # noqa: BLE001 - the status page must not end a worker that labels
             log.warning("the status page cannot show a batch", error=type(exc).__name__)
-
-
-def record_batch_fields(
-    batch: RecordBatch,
-    output: BatchOutput,
-    classified: ClassifiedBatch,
-    seconds: float,
-    texts: Sequence[Decoded] = (),
-) -> dict[str, Any]:
-    """Return the fields of a record batch's log line. The line shows texts only if `texts` is given.
-
-    Args:
-        batch: the record batch.
-        output: the output of the batch.
-        classified: the classified batch.
-        seconds: the time from the agent's receipt of the batch to its confirmation.
-        texts: decoded records; the line shows the texts of the first events among them.
-    """
-    fields: dict[str, Any] = {
-        "topic": batch.topic,
-        "partition": batch.partition,
-        "first_offset": batch.offset_range.first,
-        "next_offset": batch.offset_range.next_offset,
-        "events": len(batch),
-        "labelled": len(output.labelled),
-        "dead_letters": {reason.value: count for reason, count in output.dead_counts.items()},
-        "tombstones": output.tombstones,
-        "cached": sum(type(result) is Prediction and result.cached for result in classified.results),
-        "ms": round(seconds * 1000, 3),
-    }
-    if shown := [item.text[:SHOWN_CHARS] for item in texts if type(item) is Event][:SHOWN_TEXTS]:
-        fields["texts"] = shown
-    return fields

@@ -24,6 +24,7 @@ from stream.kafka.topics.setup import read_max_bytes
 from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
+from stream.pipeline.topic_chooser import TopicChooser
 from stream.quarantine import Quarantine
 from stream.records import Decoder, LabelEncoder, make_output_form
 from stream.routes import Route
@@ -149,7 +150,12 @@ class LabelstreamApp(BatchApp):
             reader=None if reader.text_only else reader,
             classifier=model.classifier,
             writer=OutcomeWriter(
-                route, settings.group, encoder, self.metrics, sampler=Sampler(route.name, self._recent)
+                route,
+                settings.group,
+                encoder,
+                self.metrics,
+                sampler=Sampler(route.name, self._recent),
+                chooser=TopicChooser(route, manifest) if route.chooses_topics else None,
             ),
             delivery=AtLeastOnce(self._publisher(route)),
             log_texts=settings.log_texts,

@@ -18,6 +18,7 @@ from stream.codec import load_codec
 from stream.kafka.topics.wait import wait_for_topics
 from stream.observe.metrics import Metrics
 from stream.observe.summary import IntervalSummary, log_intervals
+from stream.resolved_routes import label_topics
 from stream.settings import Settings
 from stream.web.page import StatusPage
 from stream.web.server import WebServer
@@ -64,14 +65,18 @@ async def run_worker(
             stack.push_async_callback(redis.close)
             shared = _signed(redis, settings.cache_secret_file)
             _in_background(stack, _ping_redis(redis))
+        topics: dict[str, tuple[str, ...]] = {}
         for route in routes:
             model = await load(route, settings, shared, status.metrics)
             stack.callback(model.classifier.close)
             status.models.append((route, model))
+            topics[route.name] = label_topics(route, model.bundle.manifest)
+        settings = settings.with_label_topics(topics)
+        routes = settings.effective_routes
         retry_s = settings.retry_deadline_s
         await wait_for_topics(settings, routes, retry_s, on_failure=status.on_topics_missing)
         status.app = LabelstreamApp(settings, status.metrics, status.recent)
-        for route, model in status.models:
+        for route, (_, model) in zip(routes, status.models, strict=True):
             status.app.add_route(route, model)
         log.info(
             "worker started",

@@ -131,6 +131,7 @@ def describe_route(route: Route, model: Model) -> dict[str, Any]:
         "input_topic": route.input_topic,
         "output_topic": route.output_topic,
         "dead_topic": route.dead_topic,
+        "review_topic": route.review_topic,
         "bundle": model.bundle.reference,
         "bundle_name": manifest.name,
         "bundle_version": manifest.version,

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from stream.errors import BrokerError
 from stream.kafka.faust.produce_response import handle_produce_responses
 from stream.kafka.faust.producer import prepare_producer
-from stream.kafka.publisher import Oversized, Publisher
+from stream.kafka.publisher import Publisher
 from stream.records import Outgoing, pack_record
 from tests.fault.test_refused import configure
 from tests.real.components import unique
@@ -52,10 +52,10 @@ async def test_the_producer_continues_after_many_refusals(apache_kafka: ApacheKa
     records = numbered(3_000, lambda n: 6_000 if n in large else n % 300)
     async with started(apache_kafka) as producer:
         publisher = Publisher(lambda: producer, 60, {})
-        assert await publisher.publish(source, 0, {labels: records}) == Oversized(labels, large)
+        assert await publisher.publish(source, 0, {labels: records}) == {labels: large}
         expected = [n for n in range(3_000) if n not in large]
         for _ in range(3):
-            assert await publisher.publish(source, 0, {labels: numbered(500, lambda n: n % 300)}) is None
+            assert await publisher.publish(source, 0, {labels: numbered(500, lambda n: n % 300)}) == {}
     assert numbers(apache_kafka, labels) == expected + [*range(500)] * 3
 
 
@@ -70,7 +70,7 @@ async def test_two_writers_of_one_partition_continue_after_refusals(apache_kafka
 
         async def publish(source: str) -> Sequence[int]:
             refused = await Publisher(lambda: producer, 60, {}).publish(source, 0, {labels: records})
-            return refused.indices if refused else ()
+            return refused.get(labels, ())
 
         assert await asyncio.gather(*map(publish, sources)) == [[*range(0, 600, 50)]] * 2
     written = numbers(apache_kafka, labels)
@@ -83,7 +83,7 @@ async def test_segments_limit_batches_as_well(apache_kafka: ApacheKafka) -> None
     records = numbered(3, lambda n: (2 * 2**20) * (n == 1))
     async with started(apache_kafka) as producer:
         refused = await Publisher(lambda: producer, 60, {}).publish(source, 0, {labels: records})
-    assert refused == Oversized(labels, [1])
+    assert refused == {labels: [1]}
     assert numbers(apache_kafka, labels) == [0, 2]
 
 

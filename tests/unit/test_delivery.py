@@ -8,7 +8,7 @@ import pytest
 from stream.errors import BrokerError
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import AtLeastOnce, FinishedBatch
-from stream.kafka.publisher import Oversized
+from stream.kafka.publisher import Refused
 from stream.kafka.ranges import OffsetRange
 from stream.records import Outgoing
 from tests.unit.records import SOURCE, FakeRecord
@@ -24,24 +24,24 @@ class Setup:
         self.released = False
         self.released_during_publication = False
         self.error: Exception | None = None
-        self.refused: Oversized | None = None
-        self.rejected: list[Sequence[int]] = []
+        self.refused: Refused = {}
+        self.rejected: list[Refused] = []
         owner: Any = self
         self.batch = RecordBatch(SOURCE, [FakeRecord(b"{}")], OffsetRange(1041, 1042), 1, owner, 0.0)
 
     async def publish(
         self, source: str, partition: int, records: Mapping[str, Sequence[Outgoing]]
-    ) -> Oversized | None:
+    ) -> Refused:
         self.calls.append(("published", source, partition, records))
         self.released = self.released or self.released_during_publication
         if self.error:
             raise self.error
-        refused, self.refused = self.refused, None
+        refused, self.refused = self.refused, {}
         return refused
 
-    def reject(self, indices: Sequence[int]) -> Mapping[str, Sequence[Outgoing]]:
-        self.rejected.append(indices)
-        return {"dead": [FakeRecord(b"%d rejected" % len(indices))]}
+    def reject(self, refused: Refused) -> Mapping[str, Sequence[Outgoing]]:
+        self.rejected.append(refused)
+        return {"dead": [FakeRecord(b"%d rejected" % sum(map(len, refused.values())))]}
 
     def is_released(self, _batch: RecordBatch) -> bool:
         return self.released
@@ -105,12 +105,18 @@ async def test_consecutive_batches_are_published_together_in_order() -> None:
 async def test_records_that_are_too_large_are_rejected_by_their_batches() -> None:
     setup = Setup()
     labels: list[Outgoing] = [FakeRecord(b"%d" % at) for at in range(3)]
-    group = [FinishedBatch(setup.batch, {"labels": labels, "dead": []}, setup.reject) for _ in range(3)]
-    setup.refused = Oversized("labels", [0, 2, 7])
+    other: list[Outgoing] = [FakeRecord(b"other")]
+    batches: list[dict[str, list[Outgoing]]] = [
+        {"labels": labels, "dead": []},
+        {"labels": labels, "other": other, "dead": []},
+        {"labels": labels, "other": other, "dead": []},
+    ]
+    group = [FinishedBatch(setup.batch, records, setup.reject) for records in batches]
+    setup.refused = {"labels": [0, 2, 7], "other": [1]}
     assert await setup.deliver_all(*group) == [True, True, True]
-    assert setup.rejected == [[0, 2], [], [1]]
+    assert setup.rejected == [{"labels": [0, 2]}, {}, {"labels": [1], "other": [0]}]
     first, second = (call for call in setup.calls if isinstance(call, tuple))
     assert len(first[3]["labels"]) == 9
-    assert [record.value for record in second[3]["dead"]] == [b"2 rejected", b"0 rejected", b"1 rejected"]
+    assert [record.value for record in second[3]["dead"]] == [b"2 rejected", b"0 rejected", b"2 rejected"]
     assert second[3].keys() == {"dead"}
     assert setup.calls[2:] == ["acknowledged"] * 3

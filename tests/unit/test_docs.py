@@ -1,14 +1,19 @@
 """The documentation matches the code."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
+import click
 import jsonschema
 import orjson
 import pytest
+import typer
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.cli import app
 from stream.errors import Reason
 from stream.observe.metrics import Metrics
 from stream.schemas import load_schema
@@ -21,6 +26,7 @@ PAGES = [
     str(page.relative_to(PROJECT))
     for page in sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
 ]
+ROUTING = (PROJECT / "docs" / "routing.md").read_text(encoding="utf-8")
 RECORDS = (PROJECT / "docs" / "records.md").read_text(encoding="utf-8")
 
 
@@ -67,6 +73,30 @@ def test_the_settings_file_of_the_documentation_is_accepted(tmp_path: Path) -> N
     file = tmp_path / "labelstream.toml"
     file.write_text(example)
     assert [route.name for route in load_settings(config=file).effective_routes] == ["mail", "chat"]
+
+
+def test_the_settings_file_of_the_routing_page_is_accepted(tmp_path: Path) -> None:
+    (example,) = blocks(ROUTING, "toml")
+    file = tmp_path / "labelstream.toml"
+    file.write_text(example)
+    mail, chat = load_settings(config=file).effective_routes
+    assert (mail.output_topics, mail.review_below) == (("mails.{label}", "labels.review"), 0.7)
+    assert (chat.output_topics, chat.review_below, chat.unlabelled) == (("chats.labels",), None, "drop")
+
+
+COMMANDS = [line for block in blocks(ROUTING, "sh") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_routing_page_have_their_options(command: str) -> None:
+    words = shlex.split(command)[1:]
+    group: Any = typer.main.get_command(app)
+    while isinstance(group, click.Group):
+        context = click.Context(group)
+        found = group.get_command(context, words.pop(0))
+        assert found is not None, command
+        group = found
+    group.make_context("labelstream", words)
 
 
 def test_the_documented_metrics_are_the_exposed_ones() -> None:

@@ -75,7 +75,10 @@ def test_series_of_known_labels_start_at_zero() -> None:
     metrics.register_partitions([("texts", 3)])
     value = metrics.registry.get_sample_value
     expected = [
-        *[("events_total", {"route": "r", "outcome": o}) for o in ("labelled", "dead", "tombstone")],
+        *[
+            ("events_total", {"route": "r", "outcome": o})
+            for o in ("labelled", "dead", "tombstone", "dropped")
+        ],
         *[("dead_letters_total", {"route": "r", "reason": reason.value}) for reason in Reason],
         ("events_in_total", {"route": "r"}),
         ("dead_letters_truncated_total", {"route": "r"}),

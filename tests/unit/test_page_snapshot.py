@@ -16,7 +16,13 @@ NOW_MS = 1_763_632_800_000
 HOSTILE = "<img src=x onerror=alert(1)>"
 ROUTES = (
     Route(name="mail", input_topic="mail", output_topic="mail.labels", bundle="support"),
-    Route(name="chat", input_topic="chat", output_topic="chat.labels", bundle="support"),
+    Route(
+        name="chat",
+        input_topic="chat",
+        output_topic="chat.labels",
+        review_topic="mail.review",
+        bundle="support",
+    ),
 )
 
 
@@ -39,6 +45,16 @@ class Setup:
     def after(self, seconds: float) -> Snapshot:
         self.history.append(scrape(self.metrics, seconds))
         return self.builder.snapshot()
+
+
+def test_dropped_events_and_review_topics_are_shown_where_there_are_any() -> None:
+    setup = Setup()
+    assert "Dropped" not in noscript_html(setup.after(1.0))
+    setup.metrics.events.labels("mail", "dropped").inc(1_234)
+    snapshot = setup.after(2.0)
+    assert snapshot.outcomes == {"dropped": 1_234}
+    assert '<th scope="row">Dropped without a label</th><td>1,234</td>' in noscript_html(snapshot)
+    assert [route.review_topic for route in snapshot.routes] == ["", "mail.review"]
 
 
 def test_every_figure_matches_the_metrics() -> None:

@@ -74,3 +74,13 @@ def test_the_principal_follows_the_security_protocol(protocol: str, user: str) -
     assert f"--allow-principal {user} --operation Read --group g" in grant_command(
         settings, "Read", "--group", "g"
     )
+
+
+def test_the_grants_name_every_label_topic() -> None:
+    labelled = load_settings({**LOGIN, "output_topic": "labels.{label}", "review_topic": "review"})
+    resolved = labelled.with_label_topics({"default": ("labels.a", "labels.b")})
+    for error in (TopicAuthorizationFailedError(), ClusterAuthorizationFailedError()):
+        found = authorization_error(resolved, error)
+        assert found is not None
+        topics = "--topic labels.a --topic labels.b --topic review --topic texts.dead"
+        assert f"--operation Write {topics}" in found.fix

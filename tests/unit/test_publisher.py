@@ -19,7 +19,8 @@ from stream.codec import load_codec
 from stream.errors import BrokerError, Fatal, FencedError
 from stream.kafka.faust.packed_batch import PackedBatch, next_batch
 from stream.kafka.faust.produce_response import ProduceError
-from stream.kafka.publisher import Oversized, Publisher
+from stream.kafka.partition_writer import Send
+from stream.kafka.publisher import Publisher
 from stream.records import Outgoing, pack_record
 from tests.unit.record_path import record_path
 from tests.unit.records import contents
@@ -289,18 +290,42 @@ async def test_a_batch_is_sent_after_the_confirmation_of_the_one_before() -> Non
     await publishing
 
 
-async def test_a_topic_is_written_after_the_topic_before_it() -> None:
-    producer = FakeProducer({"texts": 4, "labels": 4, "texts.dead": 4})
+async def no_fallback(topic: str, record: Outgoing, send: Send) -> None:
+    raise AssertionError(f"{topic} refuses {record}")
+
+
+async def test_dead_letters_are_written_after_all_other_topics_which_are_written_together() -> None:
+    producer = FakeProducer({"texts": 4, "a": 4, "b": 2, "texts.dead": 4})
     producer.outcome = "silent"
-    records = {"labels": [record()], "texts.dead": [record()]}
-    publishing = asyncio.create_task(Publisher(lambda: producer, 5).publish("texts", 2, records))
+    records = {"texts.dead": [record()], "a": [record()], "b": [record()]}
+    publisher = Publisher(lambda: producer, 5, {"texts.dead": no_fallback})
+    publishing = asyncio.create_task(publisher.publish("texts", 2, records))
     await settle()
-    assert [topic for topic, _, _ in producer.sent] == ["labels"]
+    assert sorted(topic for topic, _, _ in producer.sent) == ["a", "b"]
     producer.confirmations[0].set_result(None)
     await settle()
-    assert [topic for topic, _, _ in producer.sent] == ["labels", "texts.dead"]
+    assert len(producer.sent) == 2
     producer.confirmations[1].set_result(None)
-    await publishing
+    await settle()
+    assert producer.sent[2][0] == "texts.dead"
+    producer.confirmations[2].set_result(None)
+    assert await publishing == {}
+
+
+async def test_the_refused_records_of_every_topic_are_reported_and_the_others_are_written() -> None:
+    topics = {"texts": 4, "a": 4, "b": 4, "c": 4, "texts.dead": 4}
+    producer = LimitedProducer(topics, {"a": 200, "b": 200})
+    records = {
+        "texts.dead": [record(n=99)],
+        **{
+            topic: [record(n=n, size=300 * (n == at)) for n in range(4)] for topic, at in (("a", 1), ("b", 2))
+        },
+        "c": [record(n=1, size=300)],
+    }
+    refused = await Publisher(lambda: producer, 5, {"texts.dead": no_fallback}).publish("texts", 2, records)
+    assert refused == {"a": [1], "b": [2]}
+    written = {topic: len(producer.values(topic)) for topic in topics}
+    assert written == {"texts": 0, "a": 3, "b": 3, "c": 1, "texts.dead": 0}
 
 
 class LimitedProducer(FakeProducer):
@@ -332,11 +357,11 @@ async def test_every_record_that_fits_is_written_once_in_order_and_the_others_ar
     producer = LimitedProducer({"texts": 4, "labels": 4, "dead": 4}, {"labels": limit}, batch_bytes)
     records = [record(n=n, size=size) for n, size in enumerate(sizes)]
     alone = [next_batch(producer, [one], 0)[0].size() for one in records]
-    refused = await Publisher(lambda: producer, 5, {}).publish(
-        "texts", 2, {"labels": records, "dead": [record(n=99)]}
+    refused = await Publisher(lambda: producer, 5, {"dead": no_fallback}).publish(
+        "texts", 2, {"dead": [record(n=99)], "labels": records}
     )
     too_large = [at for at, size in enumerate(alone) if size > limit]
-    assert refused == (Oversized("labels", too_large) if too_large else None)
+    assert refused == ({"labels": too_large} if too_large else {})
     assert producer.values("labels") == [
         r.value for r, size in zip(records, alone, strict=True) if size <= limit
     ]
@@ -351,7 +376,7 @@ async def test_the_indices_of_refused_records_are_those_of_the_call_if_the_key_c
     producer = LimitedProducer({"texts": 4, "labels": 7}, {"labels": 200})
     records = [record(b"%d" % n, n, size=300 * (n in (3, 5, 8))) for n in range(12)]
     refused = await Publisher(lambda: producer, 5, {}).publish("texts", 2, {"labels": records})
-    assert refused == Oversized("labels", [3, 5, 8])
+    assert refused == {"labels": [3, 5, 8]}
     assert len({at for _, at, _ in producer.sent}) > 1
 
 
@@ -359,7 +384,7 @@ async def test_a_topic_with_a_small_limit_does_not_refuse_every_batch() -> None:
     producer = LimitedProducer({"texts": 4, "labels": 4}, {"labels": 700})
     publisher = Publisher(lambda: producer, 5, {})
     for _ in range(20):
-        assert await publisher.publish("texts", 2, {"labels": [record(n=n) for n in range(60)]}) is None
+        assert await publisher.publish("texts", 2, {"labels": [record(n=n) for n in range(60)]}) == {}
     assert len(producer.values("labels")) == 1_200
     assert producer.refusals < 10
     producer.limits = {}
@@ -373,7 +398,7 @@ async def test_a_single_record_that_is_too_large_does_not_make_later_batches_sma
     producer = LimitedProducer({"texts": 4, "labels": 4}, {"labels": 12_000})
     publisher = Publisher(lambda: producer, 5, {})
     records = [record(n=n, size=13_000 * (n == 30)) for n in range(60)]
-    assert await publisher.publish("texts", 2, {"labels": records}) == Oversized("labels", [30])
+    assert await publisher.publish("texts", 2, {"labels": records}) == {"labels": [30]}
     producer.sent.clear()
     await publisher.publish("texts", 2, {"labels": [record(n=n, size=100) for n in range(60)]})
     assert [len(records) for _, _, records in producer.sent] == [60]

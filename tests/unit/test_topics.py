@@ -240,3 +240,40 @@ def test_a_size_limit_of_a_label_topic_below_that_of_its_input_topic_is_a_warnin
     ((problem, fix),) = reports[1].warnings
     assert "500000, but texts has 1048588" in problem
     assert f"{MAX_BYTES}=1048588" in fix
+
+
+def label_topics() -> Settings:
+    settings = load_settings({"output_topic": "labels.{label}", "review_topic": "review"})
+    return settings.with_label_topics({"default": ("labels.a", "labels.b")})
+
+
+def test_label_and_review_topics_are_created_like_the_output_topic() -> None:
+    plans = plan_topics(label_topics(), cluster(), {}, partitions=6)
+    assert [plan.name for plan in plans] == ["texts", "labels.a", "labels.b", "review", "texts.dead"]
+    assert {plan.partitions for plan in plans} == {6}
+    assert len({plan.configs[MAX_BYTES] for plan in plans[1:]}) == 1
+
+
+def test_each_label_topic_is_checked() -> None:
+    there = cluster(texts=6, labels_a=6, review=3, texts_dead=6)
+    configs = {"texts": {MAX_BYTES: "8"}, "labels.a": {MAX_BYTES: "7"}, "review": {MAX_BYTES: "7"}}
+    reports = {report.name: report for report in assess_topics(label_topics(), there, configs)}
+    assert {name: report.role for name, report in reports.items()} == {
+        "texts": "input",
+        "labels.a": "output",
+        "labels.b": "output",
+        "review": "review",
+        "texts.dead": "dead",
+    }
+    assert [name for name, report in reports.items() if report.shape is None] == ["labels.b"]
+    assert len(reports["labels.a"].warnings) == 1
+    assert len(reports["review"].warnings) == 2
+
+
+async def test_a_worker_waits_for_every_label_topic() -> None:
+    settings, clock = label_topics(), Clock()
+    there = Answers(cluster(texts=1, labels_a=1, review=1, texts_dead=1))
+    with pytest.raises(BrokerError, match=r"has no topic labels\.b$"):
+        await wait_for_topics(
+            settings, settings.effective_routes, 1, clock=clock, sleep=clock.sleep, describe=there
+        )

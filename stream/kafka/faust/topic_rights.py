@@ -87,12 +87,9 @@ async def denied_topics(settings: Settings, timeout_s: float = TIMEOUT_S) -> lis
     """
     needed: dict[str, int] = {}
     for route in settings.effective_routes:
-        for name, bit in (
-            (route.input_topic, READ_BIT),
-            (route.output_topic, WRITE_BIT),
-            (route.dead_topic, WRITE_BIT),
-        ):
-            needed[name] = needed.get(name, 0) | bit
+        needed[route.input_topic] = needed.get(route.input_topic, 0) | READ_BIT
+        for name in route.written_topics:
+            needed[name] = needed.get(name, 0) | WRITE_BIT
     try:
         async with (
             asyncio.timeout(timeout_s),

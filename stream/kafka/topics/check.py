@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from stream.kafka.topics.cluster import Cluster, TopicShape, describe_cluster, topic_names
 from stream.kafka.topics.setup import MAX_BYTES, Configs, needed_dead_bytes, read_configs
+from stream.routes import Route
 from stream.settings import Settings
 
 CLEANUP_POLICY, TIMESTAMP_TYPE = "cleanup.policy", "message.timestamp.type"
@@ -19,7 +20,7 @@ class TopicReport:
 
     Attributes:
         name: the name of the topic.
-        role: `input`, `output` or `dead`.
+        role: `input`, `output`, `review` or `dead`.
         shape: the partition count and the replication factor, None if the topic is missing.
         configs: the configuration, empty if the broker does not return it.
         warnings: pairs of a problem and its fix.
@@ -38,15 +39,14 @@ def assess_topics(settings: Settings, cluster: Cluster, configs: Configs) -> lis
     for route in settings.effective_routes:
         source = cluster.topics.get(route.input_topic)
         limit = int(configs.get(route.input_topic, {}).get(MAX_BYTES) or 0)
-        names = {"input": route.input_topic, "output": route.output_topic, "dead": route.dead_topic}
-        for role, name in names.items():
+        for role, name in _roles(route):
             shape, config = cluster.topics.get(name), configs.get(name, {})
             warnings = []
             if shape and source and shape.partitions != source.partitions:
                 warnings.append(_count_warning(name, shape, route.input_topic, source))
             if role != "input":
                 warnings += _refusal_warnings(name, config)
-            if role == "output" and int(config.get(MAX_BYTES) or limit) < limit:
+            if role in ("output", "review") and int(config.get(MAX_BYTES) or limit) < limit:
                 warnings.append(_label_size_warning(name, int(config[MAX_BYTES]), route.input_topic, limit))
             needed = needed_dead_bytes(settings.max_event_bytes, limit)
             if role == "dead" and config.get(MAX_BYTES) and int(config[MAX_BYTES]) < needed:
@@ -55,6 +55,16 @@ def assess_topics(settings: Settings, cluster: Cluster, configs: Configs) -> lis
             unique = dict.fromkeys([*(earlier.warnings if earlier else ()), *warnings])
             reports[name, role] = TopicReport(name, role, shape, config, tuple(unique))
     return list(reports.values())
+
+
+def _roles(route: Route) -> Iterator[tuple[str, str]]:
+    """Yield each topic of a route, after its role."""
+    yield "input", route.input_topic
+    for name in route.label_topics:
+        yield "output", name
+    if route.review_topic:
+        yield "review", route.review_topic
+    yield "dead", route.dead_topic
 
 
 def _count_warning(name: str, shape: TopicShape, source: str, wanted: TopicShape) -> tuple[str, str]:

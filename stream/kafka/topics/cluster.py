@@ -94,5 +94,5 @@ def _shapes(answer: Any) -> Iterator[tuple[str, TopicShape]]:
 
 
 def topic_names(routes: Sequence[Route]) -> list[str]:
-    """Return the topics of the routes without duplicates, in the order input, output, dead."""
-    return list(dict.fromkeys(name for r in routes for name in (r.input_topic, r.output_topic, r.dead_topic)))
+    """Return the topics of the routes without duplicates, in the order input, output, review, dead."""
+    return list(dict.fromkeys(name for r in routes for name in (r.input_topic, *r.written_topics)))

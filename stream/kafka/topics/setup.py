@@ -69,7 +69,7 @@ def plan_topics(
 ) -> list[TopicPlan]:
     """Return the missing topics of the routes.
 
-    Output and dead-letter topics get as many partitions as their input topic.
+    Output, review and dead-letter topics get as many partitions as their input topic.
 
     Args:
         settings: the routes and the size limit of an event.
@@ -90,7 +90,7 @@ def plan_topics(
         limit = limits.get(route.input_topic, settings.max_event_bytes + HEADROOM_BYTES)
         # A label event repeats the key and the headers of its event, so it can be about as large.
         written = needed_dead_bytes(settings.max_event_bytes, limit)
-        wanted = {route.input_topic: limit, route.output_topic: written, route.dead_topic: written}
+        wanted = {route.input_topic: limit, **dict.fromkeys(route.written_topics, written)}
         for name, size in wanted.items():
             if name not in cluster.topics:
                 plans.setdefault(name, TopicPlan(name, count, copies, {**common, MAX_BYTES: str(size)}))

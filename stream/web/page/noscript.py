@@ -28,6 +28,7 @@ def _figures(snapshot: Snapshot) -> list[tuple[str, str]]:
         ("Lag (events not yet finished)", f"{snapshot.lag_total:,}"),
         ("Labelled", f"{outcomes.get('labelled', 0):,}"),
         ("Dead letters", f"{outcomes.get('dead', 0):,}"),
+        *((("Dropped without a label", f"{dropped:,}"),) if (dropped := outcomes.get("dropped", 0)) else ()),
         *((f"Bundle of route {route.name}", route.bundle or "loading") for route in snapshot.routes),
     ]
 

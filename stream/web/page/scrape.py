@@ -18,7 +18,7 @@ class Scrape:
 
     Attributes:
         at_s: the time of the scrape, in monotonic seconds.
-        outcomes: events by outcome: labelled, dead, tombstone.
+        outcomes: events by outcome: labelled, dead, tombstone, dropped.
         lag: events not yet finished in all partitions.
         durations: cumulative counts by `SECONDS` and infinity, for every stage and for the age of events.
         cache: cache lookups by tier and result.

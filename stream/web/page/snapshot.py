@@ -18,6 +18,7 @@ class RouteView:
     input_topic: str
     output_topic: str
     dead_topic: str
+    review_topic: str
     bundle: str | None
     variant: str | None
     provider: str | None

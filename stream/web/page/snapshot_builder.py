@@ -115,6 +115,7 @@ class SnapshotBuilder:
                 route.input_topic,
                 route.output_topic,
                 route.dead_topic,
+                route.review_topic,
                 f"{bundle['name']}@{bundle['version']}" if (bundle := loaded.get(route.name)) else None,
                 bundle["variant"] if bundle else None,
                 bundle["provider"].removesuffix("ExecutionProvider") if bundle else None,

@@ -50,8 +50,10 @@ function tiles({ durations, lag_total, cache: tiers, outcomes }) {
 }
 
 function totals({ outcomes }) {
-  const { labelled = 0, dead: deadLetters = 0, tombstone = 0 } = outcomes;
-  put("totals", `Since the worker started: ${say.count(labelled)} labelled, ${say.plural(deadLetters, "dead letter")}, ${say.plural(tombstone, "tombstone")}`);
+  const { labelled = 0, dead: deadLetters = 0, tombstone = 0, dropped = 0 } = outcomes;
+  // Only routes with unlabelled = drop have dropped events.
+  const more = dropped ? `, ${say.count(dropped)} dropped without a label` : "";
+  put("totals", `Since the worker started: ${say.count(labelled)} labelled, ${say.plural(deadLetters, "dead letter")}, ${say.plural(tombstone, "tombstone")}${more}`);
 }
 
 const PANELS = [state, throughput, tiles, latency, lag, labels, events, dead, cache, work, routes, totals];

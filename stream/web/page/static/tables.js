@@ -149,6 +149,7 @@ export function routes({ routes: all }) {
       ["Variant and device", route.bundle ? `${route.variant} on ${route.provider}` : say.NONE],
       ["Input topic", route.input_topic],
       ["Output topic", route.output_topic],
+      ...(route.review_topic ? [["Review topic", route.review_topic]] : []),
       ["Dead-letter topic", route.dead_topic],
     ].map(pair))));
 }
