@@ -1,6 +1,6 @@
 """The AsyncAPI 3.0 document of a worker: its servers, and the channels and operations of its routes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stream import __version__
@@ -14,8 +14,11 @@ from stream.asyncapi.messages import (
 )
 from stream.routes import Route
 from stream.settings import Settings
+from stream.topic_template import fill_template, is_template
 
 ASYNCAPI = "3.0.0"
+PARAMETER = "label"
+NO_BINDING: Mapping[str, Any] = {}
 _SASL_SCHEMES = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512"}
 
 
@@ -30,7 +33,7 @@ def make_document(settings: Settings) -> dict[str, Any]:
     channels: dict[str, Any] = {}
     for route in routes:
         for topic, messages in _channels(route).items():
-            channel = channels.setdefault(topic, _channel(topic))
+            channel = channels.setdefault(_channel_name(topic), _channel(topic))
             channel["messages"] |= messages
     return {
         "asyncapi": ASYNCAPI,
@@ -78,42 +81,55 @@ def _channels(route: Route) -> dict[str, dict[str, Message]]:
             f"{route.name}.event": event_message(route),
             f"{route.name}.deletion": tombstone_message(),
         },
-        route.output_topic: {
-            f"{route.name}.label": label_message(route),
-            f"{route.name}.tombstone": tombstone_message(),
+        **{
+            topic: {
+                f"{route.name}.label": label_message(route),
+                f"{route.name}.tombstone": tombstone_message(),
+            }
+            for topic in route.output_topics
         },
         route.dead_topic: {f"{route.name}.dead-letter": dead_letter_message()},
     }
 
 
 def _channel(topic: str) -> dict[str, Any]:
+    parameters = {PARAMETER: {"description": "A label of the bundle, in the alphabet of topic names."}}
     return {
         "address": topic,
         "messages": {},
+        **({"parameters": parameters} if is_template(topic) else {}),
         "bindings": {"kafka": {"topic": topic, "bindingVersion": KAFKA_BINDING}},
     }
 
 
+def _channel_name(topic: str) -> str:
+    return fill_template(topic, PARAMETER) if is_template(topic) else topic
+
+
 def _operations(route: Route, settings: Settings) -> Iterator[tuple[str, dict[str, Any]]]:
-    group = {"type": "string", "enum": [settings.group]}
-    for name, action, topic, title in (
-        ("read", "receive", route.input_topic, "Read events"),
-        ("label", "send", route.output_topic, "Write label events"),
-        ("reject", "send", route.dead_topic, "Write dead letters"),
-    ):
-        channel = f"#/channels/{_escape(topic)}"
-        messages = list(_channels(route)[topic])
-        binding = {"groupId": group} if action == "receive" else {}
-        yield (
-            f"{route.name}.{name}",
-            {
-                "action": action,
-                "title": title,
-                "channel": {"$ref": channel},
-                "messages": [{"$ref": f"{channel}/messages/{_escape(message)}"} for message in messages],
-                "bindings": {"kafka": {**binding, "bindingVersion": KAFKA_BINDING}},
-            },
-        )
+    group = {"groupId": {"type": "string", "enum": [settings.group]}}
+    yield _operation(route, "read", "receive", route.input_topic, "Read events", group)
+    yield _operation(route, "label", "send", route.output_topic, "Write label events")
+    if route.review_topic:
+        title = "Write label events for review"
+        yield _operation(route, "review", "send", route.review_topic, title)
+    yield _operation(route, "reject", "send", route.dead_topic, "Write dead letters")
+
+
+def _operation(
+    route: Route, name: str, action: str, topic: str, title: str, binding: Mapping[str, Any] = NO_BINDING
+) -> tuple[str, dict[str, Any]]:
+    channel = f"#/channels/{_escape(_channel_name(topic))}"
+    return (
+        f"{route.name}.{name}",
+        {
+            "action": action,
+            "title": title,
+            "channel": {"$ref": channel},
+            "messages": [{"$ref": f"{channel}/messages/{_escape(m)}"} for m in _channels(route)[topic]],
+            "bindings": {"kafka": {**binding, "bindingVersion": KAFKA_BINDING}},
+        },
+    )
 
 
 def _escape(name: str) -> str:

@@ -22,6 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
     "text, secured": {"input_format": "text", "output_format": "cloudevents-binary", **SECURED},
     "certificate": {"security_protocol": "SSL", "ssl_certfile": "c.pem", "ssl_keyfile": "k.pem"},
     "structured": {"output_format": "cloudevents-structured", "include": "text", "text_field": "a.*.b"},
+    "label topics": {"output_topic": "labels.{label}", "review_topic": "review", "review_below": "0.5"},
     "shared topics": {},
 }
 SHARED = """
@@ -141,3 +142,11 @@ def test_the_command_writes_the_document(tmp_path: Path) -> None:
     assert (printed.exit_code, written.exit_code, written.stdout) == (0, 0, "")
     assert orjson.loads(printed.stdout) == orjson.loads(file.read_bytes())
     assert "mails" in orjson.loads(printed.stdout)["channels"]
+
+
+def test_a_topic_per_label_is_a_channel_with_a_parameter(tmp_path: Path) -> None:
+    found = document("label topics", tmp_path)
+    channel = found["channels"]["labels.label"]
+    assert (channel["address"], list(channel["parameters"])) == ("labels.{label}", ["label"])
+    assert set(found["operations"]) == {f"default.{name}" for name in ("read", "label", "review", "reject")}
+    assert found["operations"]["default.review"]["channel"]["$ref"] == "#/channels/review"
