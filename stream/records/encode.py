@@ -8,7 +8,7 @@ import orjson
 
 from stream.codec import EncodedPrediction, Headers, LabelForm, Outgoing, Record, Rfc3339, load_codec
 from stream.records.events import Event, Source, Tombstone
-from stream.records.headers import TRACEPARENT, add_headers
+from stream.records.headers import add_headers
 
 SCHEMA = "label.v1"
 ID = "labelstream-id"
@@ -36,7 +36,7 @@ class LabelEncoder:
             ("labelstream-schema", SCHEMA.encode()),
             ("content-type", b"application/json"),
         )
-        self._replaced = frozenset((ID, TRACEPARENT, *(name for name, _ in self._headers)))
+        self._replaced = frozenset((ID, *(name for name, _ in self._headers)))
         self._time = Rfc3339()
 
     def write(

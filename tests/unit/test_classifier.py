@@ -26,6 +26,7 @@ from stream.classify import (
 from stream.classify.cache import Key
 from stream.classify.heads.single_label import SingleLabelHead
 from stream.errors import BundleError, DeviceError, Poison, Reason
+from stream.observe.stages import StageTrace
 from stream.runtime import Logits, PaddedBatch
 from stream.runtime.base import PaddedCost
 from tests.unit.small_bundle import WORDS, small_bundle
@@ -67,7 +68,7 @@ class RecordingObserver:
         self.inferences: list[tuple[int, int, int]] = []
         self.stages: list[str] = []
 
-    def timed(self, stage: str) -> AbstractContextManager[object]:
+    def timed(self, stage: str, traces: Sequence[StageTrace] = ()) -> AbstractContextManager[object]:
         self.stages.append(stage)
         return nullcontext()
 

@@ -135,7 +135,7 @@ async def test_metadata_that_cannot_be_read_is_a_dead_letter() -> None:
     setup = AgentSetup()
 
     class Classified(LengthClassifier):
-        async def classify(self, texts: Sequence[Any]) -> ClassifiedBatch:
+        async def classify(self, texts: Sequence[Any], trace: object = None) -> ClassifiedBatch:
             return ClassifiedBatch([prediction(given.text) for given in texts], {})
 
     class PickyReader(InputReader):

@@ -122,6 +122,10 @@ PyObject *json_texts(PyObject *module, PyObject *args);
 /* labels.c */
 PyObject *write_labels(PyObject *module, PyObject *args);
 
+/* traces.c */
+PyObject *sampled_traces(PyObject *module, PyObject *args);
+PyObject *with_trace(PyObject *module, PyObject *args);
+
 /* scores.c: scores are integers that count millionths. */
 #define MILLIONTHS 1000000
 PyObject *encode_scores(PyObject *module, PyObject *args);
