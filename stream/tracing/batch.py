@@ -102,7 +102,7 @@ class SamplingTracer:
 
     def finish(self, trace: "BatchTrace", error: BaseException | None, acknowledged: bool) -> None:
         """Pass the spans of a trace on."""
-        records = trace.records
+        records, zero = trace.records, self._zero_ns()
         finished = FinishedTrace(
             trace.span,
             trace.source,
@@ -110,8 +110,8 @@ class SamplingTracer:
             records[-1].offset + 1,
             len(records),
             trace.events,
-            self._at((trace.queued_at, self._clock(), 1)),
-            {stage: self._at(times) for stage, times in trace.stages.items()},
+            _since(zero, trace.queued_at, self._clock(), 1),
+            {stage: _since(zero, *times) for stage, times in trace.stages.items()},
             acknowledged,
             "" if error is None else type(error).__name__,
         )
@@ -129,14 +129,17 @@ class SamplingTracer:
                 self._uncommitted.append(trace)
                 continue
             ids = trace.span.ids
-            self._sink.add_commit(trace, self._at((now - seconds, now, 1)))
+            self._sink.add_commit(trace, _since(self._zero_ns(), now - seconds, now, 1))
         return ids
 
-    def _at(self, times: tuple[float, float, int]) -> StageTime:
-        """Return a time in monotonic seconds as one in nanoseconds since the epoch."""
-        began, ended, parts = times
-        zero = self._wall_ns() - int(self._clock() * NANOSECONDS)
-        return StageTime(zero + int(began * NANOSECONDS), zero + int(ended * NANOSECONDS), parts)
+    def _zero_ns(self) -> int:
+        """Return the zero of the monotonic clock, in nanoseconds since the epoch."""
+        return self._wall_ns() - int(self._clock() * NANOSECONDS)
+
+
+def _since(zero_ns: int, began: float, ended: float, parts: int) -> StageTime:
+    """Return a time in monotonic seconds as one in nanoseconds since the epoch."""
+    return StageTime(zero_ns + int(began * NANOSECONDS), zero_ns + int(ended * NANOSECONDS), parts)
 
 
 class BatchTrace:

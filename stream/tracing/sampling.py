@@ -61,11 +61,12 @@ class EventSampler:
 
     def new_span_id(self) -> bytes:
         """Return a random id of a span."""
-        return self._random.getrandbits(64).to_bytes(8) or self.new_span_id()
+        return self._random.randbytes(8)
 
     def new_root(self) -> SpanContext:
         """Return a sampled span that begins a trace."""
-        return SpanContext(self._random.randbytes(16), self.new_span_id(), SAMPLED)
+        ids = self._random.randbytes(24)
+        return SpanContext(ids[:16], ids[16:], SAMPLED)
 
     def _continue(self, index: int, record: Record) -> TracedEvent | None:
         headers = dict(record.headers)
@@ -77,7 +78,8 @@ class EventSampler:
         return TracedEvent(index, record.offset, record.timestamp, span, parent, state)
 
     def _begin(self, index: int, record: Record) -> TracedEvent | None:
-        if record.damaged or parse_traceparent(dict(record.headers).get(TRACEPARENT)) is not None:
+        given = dict(record.headers).get(TRACEPARENT)
+        if record.damaged or (given is not None and parse_traceparent(given) is not None):
             return None
         return TracedEvent(index, record.offset, record.timestamp, self.new_root(), None, b"")
 

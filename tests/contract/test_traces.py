@@ -34,7 +34,8 @@ def test_a_trace_leads_from_the_producer_through_the_worker_to_the_consumer(
     route = make_route(broker, "trace")
     state = ("tracestate", b"vendor=1")
     with Collector(protocol) as collector:
-        env = collector.environment | {
+        env = collector.variables | {
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
             "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=blue",
             "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
         }
@@ -54,7 +55,7 @@ def test_a_trace_leads_from_the_producer_through_the_worker_to_the_consumer(
     assert (version, trace_id, flags) == ("00", TRACE, "01")
     assert outgoing[b"sampled"]["tracestate"] == state[1]
 
-    process = [received for received in collector.named(f"process {route}")]
+    process = collector.named(f"process {route}")
     (of_event,) = [r for r in process if r.span.trace_id.hex() == TRACE]
     assert of_event.span.span_id.hex() == span_id
     assert of_event.span.parent_span_id.hex() == PRODUCER_SPAN
@@ -104,15 +105,11 @@ def test_an_unreachable_collector_neither_delays_events_nor_the_shutdown(
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_BSP_MAX_QUEUE_SIZE": "64",
     }
-    worker = start_worker(
-        embedded_broker, route, tracing="otlp", trace_ratio=1, drain_deadline_s=2, env=env
-    )
+    worker = start_worker(embedded_broker, route, tracing="otlp", trace_ratio=1, drain_deadline_s=2, env=env)
     for number in range(200):
         embedded_broker.produce(route, event(number)[1])
     await_labels(embedded_broker, worker, 200)
-    until(
-        lambda: worker.metric("labelstream_trace_spans_dropped_total") > 0, SEEN_S, "dropped spans counted"
-    )
+    until(lambda: worker.metric("labelstream_trace_spans_dropped_total") > 0, SEEN_S, "dropped spans counted")
     assert worker.stop() == 0
     dropped = [line for line in worker.log_lines() if line["event"] == "spans are dropped"]
     assert len(dropped) == 1

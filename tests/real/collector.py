@@ -89,12 +89,11 @@ class Collector(AbstractContextManager["Collector"]):
             self._http.server_close()
 
     @property
-    def environment(self) -> dict[str, str]:
-        """The variables that make a worker export to this collector soon."""
+    def variables(self) -> dict[str, str]:
+        """The environment variables that make a worker export to this collector."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.port}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol,
-            "OTEL_BSP_SCHEDULE_DELAY": "100",
         }
 
     def accept(self, request: ExportTraceServiceRequest, headers: dict[str, str]) -> None:
@@ -137,5 +136,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Do nothing."""

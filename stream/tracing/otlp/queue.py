@@ -7,7 +7,6 @@ from time import monotonic
 from typing import Protocol
 
 import structlog
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from stream.tracing.batch import FinishedTrace, StageTime
 from stream.tracing.otlp.spans import SpanBuilder
@@ -18,8 +17,8 @@ log = structlog.get_logger(__name__)
 class MessageExporter(Protocol):
     """Sends spans to a collector."""
 
-    def export_messages(self, spans: Sequence[Span]) -> bool:
-        """Export spans; return False if the collector did not accept them."""
+    def export_messages(self, spans: Sequence[bytes]) -> bool:
+        """Export encoded spans; return False if the collector did not accept them."""
 
     def shutdown(self) -> None:
         """End a running export soon, and refuse later ones."""
@@ -60,7 +59,7 @@ class SpanQueue:
         self._export_size = export_size
         self._delay_s = delay_s
         self._on_dropped = on_dropped
-        self._spans: deque[Span] = deque()
+        self._spans: deque[bytes] = deque()
         self._wake = Event()
         self._stopping = False
         self._dropped = 0
@@ -97,7 +96,7 @@ class SpanQueue:
         if self._spans:
             self._drop(len(self._spans), "the worker stopped")
 
-    def _add(self, spans: Sequence[Span]) -> None:
+    def _add(self, spans: Sequence[bytes]) -> None:
         self._spans.extend(spans)
         if len(self._spans) >= self._export_size:
             self._wake.set()
