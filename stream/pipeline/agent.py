@@ -24,7 +24,7 @@ from stream.pipeline.inputs import read_inputs
 from stream.pipeline.outcomes import OutcomeWriter, record_batch_fields
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
 from stream.records import Decoder
-from stream.tracing import TracedBatch, Tracer, log_context, traced
+from stream.tracing import TracedBatch, Tracer, log_context, trace_batch
 
 log = structlog.get_logger(__name__)
 
@@ -113,8 +113,8 @@ class LabelAgent:
     async def _process(self, batch: RecordBatch, ticket: Ticket[FinishedBatch]) -> None:
         try:
             tracer = self._pipeline.tracer
-            with traced(tracer, batch.source, batch.records, batch.delivered_at) as traced_batch:
-                await self._label(batch, ticket, traced_batch)
+            with trace_batch(tracer, batch.source, batch.records, batch.delivered_at) as traced:
+                await self._label(batch, ticket, traced)
         except BaseException as exc:
             # Nothing awaits this task, so an error that did not reach `fail` would leave the offsets of its
             # batch uncommitted for ever, in a worker that looks alive.

@@ -88,7 +88,7 @@ class TracedBatch:
 
 
 @contextmanager
-def traced(
+def trace_batch(
     tracer: Tracer | None, source: Source, records: Sequence[Record], queued_at: float
 ) -> Iterator[TracedBatch]:
     """Trace a batch during the body of the `with` statement; see `Tracer.begin` for the arguments."""

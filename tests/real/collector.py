@@ -1,9 +1,13 @@
-"""A stand-in for an OpenTelemetry collector: it parses what it receives over OTLP, and keeps the spans."""
+"""A stand-in for an OpenTelemetry collector: it parses what it receives over OTLP, and keeps the spans.
+
+python -m tests.real.collector prints the spans that it receives over HTTP on port 4318.
+"""
 
 import gzip
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -54,11 +58,13 @@ class Collector(AbstractContextManager["Collector"]):
 
     Attributes:
         protocol: `grpc` or `http/protobuf`.
+        port: the port to listen on; 0 takes a free one.
         received: the spans so far.
         headers: the headers, or the metadata, of the last request.
     """
 
     protocol: str
+    port: int = 0
     received: list[Received] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -66,7 +72,7 @@ class Collector(AbstractContextManager["Collector"]):
         if self.protocol == "grpc":
             self._grpc = grpc.server(ThreadPoolExecutor(2))
             add_TraceServiceServicer_to_server(_Servicer(self), self._grpc)
-            self.port = self._grpc.add_insecure_port("127.0.0.1:0")
+            self.port = self._grpc.add_insecure_port(f"127.0.0.1:{self.port}")
             self._grpc.start()
         else:
             collector = self
@@ -74,7 +80,7 @@ class Collector(AbstractContextManager["Collector"]):
             class Handler(_Handler):
                 target = collector
 
-            self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            self._http = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
             self.port = self._http.server_port
             threading.Thread(target=self._http.serve_forever, daemon=True).start()
         return self
@@ -103,6 +109,11 @@ class Collector(AbstractContextManager["Collector"]):
             resource = values(group.resource.attributes)
             for scope in group.scope_spans:
                 self.received += [Received(span, resource) for span in scope.spans]
+
+    def take(self) -> list[Received]:
+        """Return the spans so far, and forget them."""
+        taken, self.received = self.received, []
+        return taken
 
     def named(self, name: str) -> list[Received]:
         """Return the spans of a name."""
@@ -138,3 +149,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Do nothing."""
+
+
+def print_spans() -> None:
+    """Print the spans that arrive, until Ctrl-C."""
+    with Collector("http/protobuf", 4318) as collector:
+        print(f"{'trace':32}  {'span':16}  {'parent':16}  {'ms':>9}  name", flush=True)
+        while True:
+            for span in [received.span for received in collector.take()]:
+                ms = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6
+                ids = f"{span.trace_id.hex()}  {span.span_id.hex()}  {span.parent_span_id.hex():16}"
+                print(f"{ids}  {ms:9.3f}  {span.name}", flush=True)
+            time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        print_spans()
