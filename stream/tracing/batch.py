@@ -147,6 +147,7 @@ class BatchTrace:
 
     Attributes:
         span: the span of the batch, which begins a trace of its own.
+        ids: see `Trace.ids`.
         source: the topic and the partition of the batch.
         records: the records, with the `traceparent` of their spans.
         events: the traced events.
@@ -154,7 +155,7 @@ class BatchTrace:
         stages: the start of the first part, the end of the last part, and the number of parts of each stage.
     """
 
-    __slots__ = ("_tracer", "events", "queued_at", "records", "source", "span", "stages")
+    __slots__ = ("_tracer", "events", "ids", "queued_at", "records", "source", "span", "stages")
 
     def __init__(
         self,
@@ -167,6 +168,7 @@ class BatchTrace:
     ) -> None:
         self._tracer = tracer
         self.span = span
+        self.ids: Mapping[str, str] = span.ids
         self.source = source
         self.events = events
         self.queued_at = queued_at
@@ -175,11 +177,6 @@ class BatchTrace:
         for event in events:
             replaced[event.index] = with_trace(records[event.index], format_traceparent(event.span))
         self.records: Sequence[Record] = replaced
-
-    @property
-    def ids(self) -> Mapping[str, str]:
-        """See `Trace.ids`."""
-        return self.span.ids
 
     @property
     def oldest(self) -> AgeExemplar:
