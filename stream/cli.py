@@ -34,6 +34,7 @@ ORDER = [
     "bundles",
     "worker",
     "topics",
+    "route",
     "produce",
     "tail",
     "doctor",

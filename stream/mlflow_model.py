@@ -15,6 +15,7 @@ from stream.commands.row_reader import InputRow
 from stream.errors import Poison
 from stream.observe.metrics import Metrics
 from stream.records import Decoder, Event, Source
+from stream.routes import RouteOptions
 from stream.settings import load_settings
 from stream.worker.route_model import open_model
 
@@ -45,7 +46,7 @@ class BundleModel:
         self._opened = self._wait(open_model(folder, settings.variant, settings, None, Metrics()))
         manifest = self._opened.bundle.manifest
         self._decoder = Decoder(
-            input_format="json",
+            RouteOptions(),
             max_event_bytes=settings.max_event_bytes,
             max_text_chars=settings.max_text_chars,
             takes_pair=manifest.takes_pair,

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -34,6 +32,7 @@ from pydantic_settings import (
 
 from stream.errors import UsageError
 from stream.quarantine import parse_offsets
+from stream.routes import Route, RouteOptions, split_list
 
 ENV_PREFIX = "LABELSTREAM_"
 FOREIGN_ENV = (
@@ -43,10 +42,7 @@ FOREIGN_ENV = (
     "LABELSTREAM_BUNDLE_CACHE",
 )
 
-DeliveryGuarantee = Literal["at_least_once"]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
-Variant = Literal["auto", "fp32", "fp16", "int8", "int8-static", "bf16"]
-InputFormat = Literal["json", "text"]
 
 HELP_FIX = "run `labelstream worker --help` for all settings and their values"
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -71,38 +67,10 @@ def parse_bytes(value: object) -> object:
     return int(float(matched["number"]) * _UNITS[matched["unit"].upper()])
 
 
-def split_list(value: object) -> object:
-    """Return the items of a comma-separated list; a value that is not a string passes through."""
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
-
-
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
 
 
-class Route(BaseModel):
-    """An input topic, the bundle that labels its events, and the topics for labels and dead letters."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    input_topic: str
-    output_topic: str
-    dead_topic: str = ""
-    bundle: str
-    variant: Variant = "auto"
-    delivery: DeliveryGuarantee = "at_least_once"
-    input_format: InputFormat = "json"
-
-    @model_validator(mode="after")
-    def _topics_differ(self) -> Self:
-        if not self.dead_topic:
-            object.__setattr__(self, "dead_topic", f"{self.input_topic}.dead")
-        if len({self.input_topic, self.output_topic, self.dead_topic}) < 3:
-            raise ValueError("input_topic, output_topic and dead_topic must be three different topics")
-        return self
-
-
-class Settings(BaseSettings):
+class Settings(BaseSettings, RouteOptions):
     """The settings of `labelstream worker` and of the commands around it."""
 
     model_config = SettingsConfigDict(
@@ -119,9 +87,6 @@ class Settings(BaseSettings):
     input_topic: str = Field("texts", description="topic with the text events")
     output_topic: str = Field("labels", description="topic for the label events")
     dead_topic: str = Field("", description="topic for the dead letters; default: {input_topic}.dead")
-    input_format: InputFormat = Field(
-        "json", description="format of values without a content-type header; text is bare UTF-8"
-    )
     bundle: str = Field(
         "", description="bundle of the model: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME"
     )
@@ -139,9 +104,6 @@ class Settings(BaseSettings):
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "lz4", description="compression of published records"
     )
-    delivery: DeliveryGuarantee = Field(
-        "at_least_once", description="delivery guarantee of the default route"
-    )
 
     redis_url: SecretStr | None = Field(
         None, description="Redis for the second cache tier: redis://, rediss:// or unix://; default: none"
@@ -157,9 +119,6 @@ class Settings(BaseSettings):
     device: Device = Field(
         "auto",
         description="device for inference; auto takes the fastest available, any other must be available",
-    )
-    variant: Variant = Field(
-        "auto", description="precision of the model; auto takes the fastest in the bundle for the device"
     )
     sessions: int | None = Field(
         None,
@@ -271,21 +230,20 @@ class Settings(BaseSettings):
 
     @property
     def effective_routes(self) -> tuple[Route, ...]:
-        """The routes of the settings file, or the default route described by the other settings."""
+        """The routes of the settings file, or the default route described by the other settings.
+
+        A route takes the options that it does not set from the other settings.
+        """
         if self.routes:
-            return self.routes
-        return (
-            Route(
-                name="default",
-                input_topic=self.input_topic,
-                output_topic=self.output_topic,
-                dead_topic=self.dead_topic,
-                bundle=self.bundle,
-                variant=self.variant,
-                delivery=self.delivery,
-                input_format=self.input_format,
-            ),
+            return tuple(route.with_defaults(self) for route in self.routes)
+        default = Route(
+            name="default",
+            input_topic=self.input_topic,
+            output_topic=self.output_topic,
+            dead_topic=self.dead_topic,
+            bundle=self.bundle,
         )
+        return (default.with_defaults(self),)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

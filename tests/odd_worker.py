@@ -27,8 +27,9 @@ from stream.commands.worker import serve
 from stream.errors import LabelstreamError
 from stream.observe.logs import configure_logs
 from stream.observe.metrics import Metrics
+from stream.routes import Route
 from stream.runtime import Logits, OnnxRuntime, PaddedBatch
-from stream.settings import Route, Settings
+from stream.settings import Settings
 from stream.worker.route_model import Model, make_classifier
 from stream.worker.run import run_worker
 

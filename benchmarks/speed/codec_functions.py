@@ -28,6 +28,7 @@ from stream.kafka.faust.packed_batch import HEADER
 from stream.kafka.faust.wire_batch import RECORDS_AT
 from stream.records import Decoder, LabelEncoder, Source, timestamps
 from stream.records.decode import READ_HEADERS
+from stream.routes import RouteOptions
 
 EVENTS, CALLS, TURNS = 500, 5, 40
 SOURCE = Source("texts", 3)
@@ -48,7 +49,7 @@ def calls(codec: Codec) -> dict[str, Callable[[], Any]]:
     """Return each function of a codec, and what is built upon it, ready to be called on a batch."""
     fields: dict[str, Any] = {"labels": ["ham", "spam"], "temperature": 1.0}
     batch, manifest = fetched_batch(), Manifest.model_construct(**fields)
-    decoder = Decoder(input_format="json", max_event_bytes=MAX_BYTES, max_text_chars=MAX_CHARS)
+    decoder = Decoder(RouteOptions(), max_event_bytes=MAX_BYTES, max_text_chars=MAX_CHARS)
     head = SingleLabelHead(manifest, 5)
     encoder = LabelEncoder(name="free", version="1", digest=f"sha256:{'0' * 64}", variant="fp32")
     decoder._codec = encoder._codec = codec

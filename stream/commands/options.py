@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from stream.errors import UsageError
+from stream.routes import RouteOptions
 from stream.settings import Settings, load_settings
 
 CONNECTION = (
@@ -24,9 +25,10 @@ CONNECTION = (
 TOPICS = ("input_topic", "output_topic", "dead_topic")
 # Routes are a list, which only the file can hold; a password on a command line is visible to all users.
 NOT_FLAGS = ("routes", "sasl_password")
-EVERY = tuple(name for name in Settings.model_fields if name not in NOT_FLAGS)
+ROUTE = tuple(RouteOptions.model_fields)
+EVERY = (*(name for name in Settings.model_fields if name not in (*NOT_FLAGS, *ROUTE)), *ROUTE)
 REPEATABLE = ("quarantine",)
-# The placeholders of settings with a last word that describes the value poorly; the default is the last word.
+# The placeholders of settings, by name or last word; the default is the last word.
 METAVARS = {
     "s": "SECONDS",
     "ms": "MS",
@@ -40,6 +42,10 @@ METAVARS = {
     "k": "LABELS",
     "quarantine": "OFFSETS",
     "letter": "ACTION",
+    "field": "PATH",
+    "label_field": "NAME",
+    "fields": "NAME=PATH,...",
+    "include": "PATHS",
 }
 
 
@@ -100,8 +106,8 @@ def _option(name: str) -> inspect.Parameter:
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         help=_help(name),
-        metavar=METAVARS.get(last_word, last_word.upper()),
-        rich_help_panel="Settings",
+        metavar=METAVARS.get(name) or METAVARS.get(last_word, last_word.upper()),
+        rich_help_panel="Settings of a route" if name in ROUTE else "Settings",
         show_default=False,
     )
     kind = list[str] | None if name in REPEATABLE else str | None
@@ -116,7 +122,7 @@ def _help(name: str) -> str:
     notes = []
     if get_origin(field.annotation) is Literal:
         notes.append(f"choices: {', '.join(get_args(field.annotation))}")
-    if default not in (None, "", ()):
+    if default not in (None, "", (), {}):
         notes.append(f"default: {str(default).lower() if isinstance(default, bool) else default}")
     sentence = f"{text[:1].upper()}{text[1:]}."
     # The backslash keeps Rich from reading the brackets as markup.

@@ -15,6 +15,7 @@ from stream.commands.row_reader import InputRow, RowReader
 from stream.errors import Poison, Reason
 from stream.observe.metrics import Metrics
 from stream.records import DeadLetter, Decoder, Event, Source
+from stream.routes import RouteOptions
 from stream.settings import Settings
 from stream.termination import until_terminated
 from stream.wording import count_of
@@ -121,7 +122,7 @@ def predict_rows(
         opening = open_model(str(folder), settings.variant, settings, None, Metrics())
         opened = runner.run(until_terminated(opening))
         decoder = Decoder(
-            input_format="json",
+            RouteOptions(),
             max_event_bytes=settings.max_event_bytes,
             max_text_chars=settings.max_text_chars,
             takes_pair=opened.bundle.manifest.takes_pair,

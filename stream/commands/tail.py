@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 import typer
@@ -15,6 +16,8 @@ from stream.commands.options import CONNECTION, TOPICS, only_topic, with_setting
 from stream.commands.tail_cells import (
     DEAD_COLUMNS,
     LABEL_COLUMNS,
+    Columns,
+    EnrichedEvents,
     dead_cells,
     header_line,
     label_cells,
@@ -60,7 +63,15 @@ def tail(
     """
     silence_client_logs()
     topic = topic or only_topic(r.dead_topic if dead else r.output_topic for r in settings.effective_routes)
-    output = RawOutput() if json else TableOutput(dead=dead)
+    output: Output
+    if json:
+        output = RawOutput()
+    elif dead:
+        output = TableOutput(DEAD_COLUMNS, dead_cells)
+    else:
+        routes = (r for r in settings.effective_routes if r.output == "enrich" and r.output_topic == topic)
+        enriched = next(map(EnrichedEvents, routes), None)
+        output = TableOutput(LABEL_COLUMNS, partial(label_cells, enriched=enriched))
     asyncio.run(_tail(settings, topic, output, from_beginning=from_beginning, count=count))
 
 
@@ -74,9 +85,9 @@ class Output(Protocol):
 class TableOutput:
     """Prints records as lines of cells, below a line of column names."""
 
-    def __init__(self, *, dead: bool) -> None:
-        self._columns = DEAD_COLUMNS if dead else LABEL_COLUMNS
-        self._cells = dead_cells if dead else label_cells
+    def __init__(self, columns: Columns, cells: Callable[[int, Record], list[str]]) -> None:
+        self._columns = columns
+        self._cells = cells
         self._console = Console(highlight=False, soft_wrap=True)
 
     def start(self) -> None:

@@ -1,5 +1,6 @@
 """The cells that `labelstream tail` prints for a label event or a dead letter."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import orjson
 from rich.text import Text
 
-from stream.records import Record
+from stream.records import Decoder, Event, Record, Source
+from stream.routes import Route
 from stream.short_names import printable
 
 LABEL_COLUMNS = (
@@ -17,16 +19,41 @@ LABEL_COLUMNS = (
     ("score", 8),
     ("cached", 6),
     ("partition@offset", 16),
+    ("text", 40),
 )
+MAX_TEXT_CHARS = 200
+# The members that hold the label event in an output of another form.
+WRAPPED = ("specversion", "data")
 DEAD_COLUMNS = (("time", 12), ("id", 24), ("reason", 10), ("from", 28), ("message", 48))
 MISSING = "-"
 
 Columns = Sequence[tuple[str, int]]
 
 
-def label_cells(partition: int, record: Record) -> list[str]:
-    """Return the cells of a label event by `LABEL_COLUMNS`, with a dash for each missing member."""
-    event = _label_event(record)
+class EnrichedEvents:
+    """Reads the outputs of a route with `output = enrich`: the member with the label event, and the text."""
+
+    def __init__(self, route: Route) -> None:
+        self.label_field = route.label_field
+        self._source = Source(route.output_topic, 0)
+        self._decoder = Decoder(route, max_event_bytes=sys.maxsize, max_text_chars=sys.maxsize)
+
+    def text(self, record: Record) -> str | None:
+        """Return the text of an output, None if it cannot be read as an event of the route."""
+        (found,) = self._decoder.decode_all(self._source, [record])
+        return found.text if isinstance(found, Event) else None
+
+
+def label_cells(partition: int, record: Record, enriched: EnrichedEvents | None = None) -> list[str]:
+    """Return the cells of a label event by `LABEL_COLUMNS`, with a dash for each missing member.
+
+    Args:
+        partition: the partition of the record.
+        record: a record with a label event, which may be the data of a CloudEvent.
+        enriched: reads the outputs of a route with `output = enrich`; None for label events.
+    """
+    event = _label_event(record, enriched.label_field if enriched else "")
+    text = enriched.text(record) if enriched else _copied_text(event)
     score, cached, source = event.get("score"), event.get("cached"), event.get("source")
     origin = source if isinstance(source, dict) else {"partition": partition, "offset": record.offset}
     return [
@@ -36,6 +63,7 @@ def label_cells(partition: int, record: Record) -> list[str]:
         f"{score:.4f}" if isinstance(score, float | int) else MISSING,
         {True: "yes", False: "no"}.get(cached, MISSING) if isinstance(cached, bool) else MISSING,
         f"{origin.get('partition', MISSING)}@{origin.get('offset', MISSING)}",
+        MISSING if text is None else text[:MAX_TEXT_CHARS],
     ]
 
 
@@ -78,14 +106,25 @@ def row_line(columns: Columns, cells: Sequence[str], style: str = "") -> Text:
     return Text("  ".join(padded).rstrip(), style=style)
 
 
-def _label_event(record: Record) -> dict[str, Any]:
+def _label_event(record: Record, label_field: str) -> dict[str, Any]:
     if record.value is None:
         return {"label": "(tombstone)"}
     try:
         event = orjson.loads(record.value)
     except orjson.JSONDecodeError:
         return {"label": "(not JSON)"}
+    if isinstance(event, dict) and all(name in event for name in WRAPPED):
+        event = event["data"]
+    if isinstance(event, dict) and label_field:
+        event = event.get(label_field)
     return event if isinstance(event, dict) else {"label": "(not a label event)"}
+
+
+def _copied_text(event: dict[str, Any]) -> str | None:
+    """Return the text that `include` has copied into a label event."""
+    copied = event.get("event")
+    text = copied.get("text") if isinstance(copied, dict) else None
+    return text if isinstance(text, str) else None
 
 
 def _header(record: Record, name: str) -> str:

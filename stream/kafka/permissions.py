@@ -10,7 +10,8 @@ from aiokafka.errors import (
 )
 
 from stream.errors import BrokerError
-from stream.settings import Route, Settings
+from stream.routes import Route
+from stream.settings import Settings
 
 READ, WRITE = "Read", "Write"
 REFUSED = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, TopicAuthorizationFailedError)

@@ -25,7 +25,7 @@ from stream.records import (
     Tombstone,
     timestamps,
 )
-from stream.settings import Route
+from stream.routes import Route
 
 DEAD_LETTERS_KEPT = 6
 SHOWN_TEXTS = 3

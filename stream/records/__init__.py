@@ -5,6 +5,7 @@ from stream.records.dead_letters import dead_letter_headers
 from stream.records.decode import Decoder
 from stream.records.encode import LabelEncoder, pack_record, timestamps, tombstone_headers
 from stream.records.events import DeadLetter, Decoded, Event, Source, Tombstone
+from stream.records.output_form import OutputForm, make_output_form
 
 __all__ = [
     "DeadLetter",
@@ -14,10 +15,12 @@ __all__ = [
     "Headers",
     "LabelEncoder",
     "Outgoing",
+    "OutputForm",
     "Record",
     "Source",
     "Tombstone",
     "dead_letter_headers",
+    "make_output_form",
     "pack_record",
     "timestamps",
     "tombstone_headers",

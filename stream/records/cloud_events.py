@@ -10,8 +10,9 @@ from stream.codec import Record, is_rfc3339
 from stream.errors import Poison, Reason
 from stream.records.content_type import ContentType, decode_text, read_content_type, show
 from stream.records.events import header
-from stream.records.fields import Fields, from_object
-from stream.records.json_object import parse_json, parse_object
+from stream.records.fields import Fields
+from stream.records.json_object import as_object
+from stream.records.mapping import EventReader
 
 MEDIA = "application/cloudevents"
 STRUCTURED = (MEDIA, f"{MEDIA}+json")
@@ -23,28 +24,40 @@ JSON = ContentType("application/json")
 
 def is_cloud_event(record: Record, content_type: ContentType) -> bool:
     """Return True if the headers of a record select the format of CloudEvents."""
-    return content_type.media.startswith(MEDIA) or header(record, BINARY_HEADER) is not None
+    return is_structured(content_type) or header(record, BINARY_HEADER) is not None
 
 
-def read_cloud_event(record: Record, value: bytes, content_type: ContentType) -> Fields:
+def is_structured(content_type: ContentType) -> bool:
+    """Return True if the content type of a value is that of a CloudEvent with its attributes."""
+    return content_type.media.startswith(MEDIA)
+
+
+def read_cloud_event(record: Record, value: bytes, content_type: ContentType, reader: EventReader) -> Fields:
     """Return the fields of the event in a CloudEvent.
 
     Attributes that the worker does not read, and headers of other names, are ignored.
 
+    Args:
+        record: the record.
+        value: its value.
+        content_type: its content type.
+        reader: reads the fields of data in JSON.
+
     Raises:
         Poison: the record is not a CloudEvent, or its data is neither JSON nor text.
     """
-    if not content_type.media.startswith(MEDIA):
+    if not is_structured(content_type):
         attributes = {name: _attribute(record, name) for name in (*REQUIRED, "specversion", "time")}
         _check_attributes(attributes)
-        return _with_defaults(_from_bytes(value, content_type if content_type.media else JSON), attributes)
+        data_type = content_type if content_type.media else JSON
+        return _with_defaults(_from_bytes(value, data_type, reader), attributes)
     if content_type.media not in STRUCTURED:
         raise Poison(
             Reason.SCHEMA, f"the format {show(content_type.media)} is not supported; {STRUCTURED[1]} is"
         )
-    envelope = parse_object(value, data="data")
+    envelope = as_object(reader.parse(value, data="data"))
     _check_attributes(envelope)
-    return _with_defaults(_from_envelope(envelope), envelope)
+    return _with_defaults(_from_envelope(envelope, reader), envelope)
 
 
 def _attribute(record: Record, name: str) -> str | None:
@@ -75,7 +88,7 @@ def _with_defaults(fields: Fields, attributes: Mapping[str, Any]) -> Fields:
     return replace(fields, default_id=attributes["id"], default_time=time)
 
 
-def _from_envelope(envelope: Mapping[str, Any]) -> Fields:
+def _from_envelope(envelope: Mapping[str, Any], reader: EventReader) -> Fields:
     data, encoded = envelope.get("data"), envelope.get("data_base64")
     if data is not None and encoded is not None:
         raise _refusal("data and data_base64 exclude each other")
@@ -83,9 +96,9 @@ def _from_envelope(envelope: Mapping[str, Any]) -> Fields:
         data, encoded = None, data
     content_type = _data_content_type(envelope.get("datacontenttype"))
     if encoded is not None:
-        return _from_base64(encoded, content_type)
+        return _from_base64(encoded, content_type, reader)
     if not content_type.media or content_type.is_json:
-        return _from_json(data)
+        return _from_json(data, reader)
     if not content_type.is_text:
         raise _unsupported(content_type)
     if data is not None and not isinstance(data, str):
@@ -105,7 +118,7 @@ def _data_content_type(declared: Any) -> ContentType:
     return read_content_type((declared or "").encode("utf-8"))
 
 
-def _from_base64(encoded: Any, content_type: ContentType) -> Fields:
+def _from_base64(encoded: Any, content_type: ContentType, reader: EventReader) -> Fields:
     try:
         data = b64decode(encoded, validate=True)
     except (binascii.Error, TypeError, ValueError):
@@ -113,20 +126,20 @@ def _from_base64(encoded: Any, content_type: ContentType) -> Fields:
     if not content_type.media:
         # The data of many producers is text although JSON is the default of the specification.
         content_type = JSON if data.lstrip()[:1] in (b"{", b"[", b'"') else ContentType("text/plain")
-    return _from_bytes(data, content_type)
+    return _from_bytes(data, content_type, reader)
 
 
-def _from_bytes(data: bytes, content_type: ContentType) -> Fields:
+def _from_bytes(data: bytes, content_type: ContentType, reader: EventReader) -> Fields:
     if content_type.is_json:
-        return _from_json(parse_json(data))
+        return _from_json(reader.parse(data), reader)
     if content_type.is_text:
         return Fields(text=decode_text(data, content_type.charset))
     raise _unsupported(content_type)
 
 
-def _from_json(data: Any) -> Fields:
+def _from_json(data: Any, reader: EventReader) -> Fields:
     """Return the fields of data in JSON: an event object, or a string that is the text."""
-    return Fields(text=data) if data is None or isinstance(data, str) else from_object(data)
+    return Fields(text=data) if data is None or isinstance(data, str) else reader.read(data)
 
 
 def _unsupported(content_type: ContentType) -> Poison:

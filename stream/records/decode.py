@@ -1,23 +1,20 @@
 """Decoding of events: JSON, plain text, CloudEvents. An invalid record becomes a dead letter."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from dataclasses import replace
 
-import msgspec
 import structlog
 
-from stream.codec import COMMON_DATE_TIME, MAX_TIME_CHARS, Record, load_codec
+from stream.codec import Record, load_codec
 from stream.errors import Poison, Reason, is_fault_of_record
 from stream.quarantine import Quarantine, is_named
 from stream.records.cloud_events import BINARY_HEADER, is_cloud_event, read_cloud_event
 from stream.records.content_type import decode_text, read_content_type
 from stream.records.events import (
     ID_HEADER,
-    MAX_ID_CHARS,
     DeadLetter,
     Decoded,
     Event,
-    SkippedMetadata,
     Source,
     Tombstone,
     event_id,
@@ -25,9 +22,13 @@ from stream.records.events import (
     id_stem,
     usable_id,
 )
-from stream.records.fields import Fields, check, from_object
-from stream.records.json_object import parse_object
+from stream.records.fast_path import FastPath, NativeFastPath
+from stream.records.fields import Fields, check
+from stream.records.json_object import as_object
+from stream.records.mapped_fast_path import MappedFastPath, PathConflictError
+from stream.records.mapping import EventReader, FieldMapping, NativeReader, make_mapping
 from stream.records.quarantined import check_undamaged, set_aside
+from stream.routes import RouteOptions
 
 log = structlog.get_logger(__name__)
 
@@ -36,23 +37,13 @@ CONTENT_TYPE = "content-type"
 READ_HEADERS = frozenset((ID_HEADER, CONTENT_TYPE, BINARY_HEADER))
 
 
-class PlainEvent(msgspec.Struct, gc=False):
-    """The JSON events that the fast path reads. Members that are not fields are ignored."""
-
-    text: str
-    id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)] | None = None
-    text_pair: None = None
-    metadata: SkippedMetadata | None = None
-    time: Annotated[str, msgspec.Meta(pattern=COMMON_DATE_TIME, max_length=MAX_TIME_CHARS)] | None = None
-
-
 class Decoder:
     """Decodes the records of one route."""
 
     def __init__(
         self,
+        options: RouteOptions,
         *,
-        input_format: Literal["json", "text"],
         max_event_bytes: int,
         max_text_chars: int,
         takes_pair: bool = False,
@@ -60,19 +51,26 @@ class Decoder:
     ) -> None:
         """
         Args:
-            input_format: the format of a value without the header `content-type`.
+            options: the options of the route; they say how its events are read.
             max_event_bytes: the maximum length of a value in bytes; longer values are not read.
             max_text_chars: the maximum length of a text in characters, of both texts together for a pair.
             takes_pair: True if the route's bundle reads two texts, so that an event must have both.
             quarantine: the offsets whose records become dead letters without being decoded.
+
+        Raises:
+            UsageError: a library that the options need is not installed.
         """
         self._quarantine = quarantine or Quarantine()
         self._codec = load_codec()
-        self._plain = input_format == "text"
+        self._plain = options.input_format == "text"
+        self._objects_only = options.output == "enrich"
         self._max_event_bytes = max_event_bytes
         self._max_text_chars = max_text_chars
         self._takes_pair = takes_pair
-        self._parse = msgspec.json.Decoder(PlainEvent).decode
+        mapping = make_mapping(options, takes_pair=takes_pair)
+        self._reader: EventReader = mapping or NativeReader()
+        self._clean = None if mapping is None else mapping.clean
+        self._fast = None if self._plain or takes_pair else _fast_path(mapping, max_text_chars)
         self._logged: set[str] = set()
 
     def decode_all(self, source: Source, records: Sequence[Record]) -> Sequence[Decoded]:
@@ -84,8 +82,6 @@ class Decoder:
             kept = [record for record in records if not is_named(record.offset, named)]
             if len(kept) < len(records):
                 return set_aside(source, records, self.decode_all(source, kept))
-        if self._plain or self._takes_pair:
-            return [self._slow_path(source, record) for record in records]
         decoded = self._fast_path(source, records)
         for at, item in enumerate(decoded):
             if item is None:
@@ -93,33 +89,10 @@ class Decoder:
         return decoded  # type: ignore[return-value]
 
     def _fast_path(self, source: Source, records: Sequence[Record]) -> list[Decoded | None]:
-        """Decode plain JSON events, the usual case; None stands for a record that the slow path decodes.
-
-        The fast path accepts no record that the slow path decodes differently. Its body runs once per event,
-        so it avoids every call and every object that is not needed.
-        """
-        stem, max_chars = id_stem(source), self._max_text_chars
-        parse, new = self._parse, tuple.__new__
-        decoded: list[Decoded | None] = []
-        append = decoded.append
-        for record, value in zip(records, self._json_texts(records), strict=True):
-            if value is None:
-                append(None)
-                continue
-            try:
-                event = parse(value)
-            except BaseException as exc:
-                if not is_fault_of_record(exc):
-                    raise
-                append(None)
-                continue
-            text = event.text
-            if not text or len(text) > max_chars or text.isspace():
-                append(None)
-                continue
-            event_id = event.id or f"{stem}{record.offset}"
-            append(new(Event, (record, event_id, text, None, event.metadata, event.time)))
-        return decoded
+        """Decode the usual events; None stands for a record that the slow path decodes."""
+        if self._fast is None:
+            return [None] * len(records)
+        return self._fast.decode(id_stem(source), records, self._json_texts(records))
 
     def _json_texts(self, records: Sequence[Record]) -> Sequence[str | None]:
         try:
@@ -184,14 +157,28 @@ class Decoder:
 
     def _fields(self, record: Record, value: bytes) -> Fields:
         if not record.headers:
-            return Fields(text=decode_text(value)) if self._plain else from_object(parse_object(value))
+            return self._text(value) if self._plain else self._object(value)
         content_type = read_content_type(header(record, CONTENT_TYPE))
         if is_cloud_event(record, content_type):
-            return read_cloud_event(record, value, content_type)
+            fields = read_cloud_event(record, value, content_type, self._reader)
+            return fields if fields.is_object else self._cleaned(fields)
         is_text = content_type.media.startswith("text/plain")
         if is_text or (self._plain and "json" not in content_type.media):
-            return Fields(text=decode_text(value, content_type.charset))
-        return from_object(parse_object(value))
+            return self._text(value, content_type.charset)
+        return self._object(value)
+
+    def _text(self, value: bytes, charset: str = "") -> Fields:
+        return self._cleaned(Fields(text=decode_text(value, charset)))
+
+    def _object(self, value: bytes) -> Fields:
+        return self._reader.read(as_object(self._reader.parse(value)))
+
+    def _cleaned(self, fields: Fields) -> Fields:
+        """Return fields whose text is that of a whole value, as the route reads such texts."""
+        check(not self._objects_only, "output = enrich needs a JSON object; the value is a text")
+        if self._clean is None or not isinstance(fields.text, str):
+            return fields
+        return replace(fields, text=self._clean(fields.text))
 
     def _event(self, source: Source, record: Record, fields: Fields, own: str | None) -> Event:
         fields.check_types()
@@ -209,3 +196,13 @@ class Decoder:
             )
         chosen = event_id(source, record, own)
         return Event(record, chosen, text, text_pair, fields.metadata, fields.own_time())
+
+
+def _fast_path(mapping: FieldMapping | None, max_text_chars: int) -> FastPath | None:
+    """Return the fast path of a route; None if only the slow path can read its events."""
+    if mapping is None:
+        return NativeFastPath(max_text_chars)
+    try:
+        return MappedFastPath(mapping, max_text_chars)
+    except PathConflictError:
+        return None

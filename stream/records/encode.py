@@ -1,6 +1,7 @@
 """Encoding of records to publish: predictions as label records, and the headers of tombstones."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,9 @@ import orjson
 from stream.codec import EncodedPrediction, Headers, LabelForm, Outgoing, Record, Rfc3339, load_codec
 from stream.records.events import Event, Source, Tombstone
 from stream.records.headers import add_headers
+from stream.records.output_form import CLOUD_EVENT_HEADERS, OutputForm, input_mode, without_attributes
 
+PLAIN = OutputForm()
 SCHEMA = "label.v1"
 ID = "labelstream-id"
 
@@ -21,13 +24,16 @@ class LabelEncoder:
     per batch, and the members of a prediction by the head.
     """
 
-    def __init__(self, *, name: str, version: str, digest: str, variant: str) -> None:
+    def __init__(
+        self, *, name: str, version: str, digest: str, variant: str, output: OutputForm = PLAIN
+    ) -> None:
         """
         Args:
             name: the bundle's name.
             version: the bundle's version.
             digest: the bundle's digest.
             variant: the variant of the model in use.
+            output: the form of the label records.
         """
         self._codec = load_codec()
         self._model = orjson.dumps({"name": name, "version": version, "digest": digest, "variant": variant})
@@ -36,7 +42,9 @@ class LabelEncoder:
             ("labelstream-schema", SCHEMA.encode()),
             ("content-type", b"application/json"),
         )
-        self._replaced = frozenset((ID, *(name for name, _ in self._headers)))
+        self._output = output
+        names = (name for name, _ in self._headers)
+        self._replaced = CLOUD_EVENT_HEADERS.union((ID, *names))
         self._time = Rfc3339()
 
     def write(
@@ -57,6 +65,7 @@ class LabelEncoder:
         Returns:
             Records with JSON values, and with the headers of the input followed by those of a label record.
         """
+        cloud_events: list[Record] = []
         form = LabelForm(
             self._middle(source, cached=False),
             self._middle(source, cached=True),
@@ -64,12 +73,18 @@ class LabelEncoder:
             ID,
             self._headers,
             self._replaced,
-            self._merge_headers,
+            partial(self._merge_headers, cloud_events),
         )
-        return self._codec.write_labels(form, events, predictions)
+        records = self._codec.write_labels(form, events, predictions)
+        if not (cloud_events or self._output.rewrites_all):
+            return records
+        return self._output.rewrite(source, labelled_at, events, records)
 
-    def _merge_headers(self, record: Record, event_id: str) -> Headers:
-        return add_headers(record, [(ID, event_id.encode()), *self._headers])
+    def _merge_headers(self, cloud_events: list[Record], record: Record, event_id: str) -> Headers:
+        """Return the headers of a label record, and add an input that is a CloudEvent to a list."""
+        if input_mode(record) is not None:
+            cloud_events.append(record)
+        return without_attributes(add_headers(record, [(ID, event_id.encode()), *self._headers]))
 
     def _middle(self, source: Source, *, cached: bool) -> bytes:
         """Return the JSON between the members of a prediction and the offset."""
@@ -83,7 +98,7 @@ class LabelEncoder:
 
 def tombstone_headers(tombstone: Tombstone) -> Headers:
     """Return the headers of the output record for a tombstone."""
-    return add_headers(tombstone.record, [(ID, tombstone.id.encode())])
+    return without_attributes(add_headers(tombstone.record, [(ID, tombstone.id.encode())]))
 
 
 def pack_record(key: bytes | None, value: bytes | None, headers: Headers, timestamp: int) -> Outgoing:

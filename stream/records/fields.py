@@ -21,6 +21,8 @@ class Fields:
         time: the event's own time.
         default_id: the id for an event that has none, a string.
         default_time: the time for an event that has none, a date-time of RFC 3339.
+        is_object: True if the fields are those of a JSON object.
+        problem: the error of a field that could not be read.
     """
 
     id: Any = None
@@ -30,6 +32,8 @@ class Fields:
     time: Any = None
     default_id: str | None = None
     default_time: str | None = None
+    is_object: bool = False
+    problem: Poison | None = None
 
     def own_id(self) -> str | None:
         """Return the id that the event or its envelope has, None if both have none.
@@ -57,6 +61,8 @@ class Fields:
         Raises:
             Poison: a field is missing or has another type.
         """
+        if self.problem is not None:
+            raise self.problem
         check(
             isinstance(self.text, str),
             "text must be a string" if self.text is not None else "text is missing",
@@ -74,7 +80,12 @@ def from_object(found: Any) -> Fields:
     """
     check(isinstance(found, Mapping), "the event's data is not an object")
     return Fields(
-        found.get("id"), found.get("text"), found.get("text_pair"), found.get("metadata"), found.get("time")
+        found.get("id"),
+        found.get("text"),
+        found.get("text_pair"),
+        found.get("metadata"),
+        found.get("time"),
+        is_object=True,
     )
 
 

@@ -20,13 +20,12 @@ _BRACKET = pattern(rb"[\[\]{}]")
 _parse_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def parse_object(value: bytes, data: str | None = None) -> dict[str, Any]:
-    """Parse a JSON object as `parse_json` does.
+def as_object(found: Any) -> dict[str, Any]:
+    """Return parsed JSON that is an object.
 
     Raises:
-        Poison: the value is not a JSON object.
+        Poison: it is not an object.
     """
-    found = parse_json(value, data)
     if not isinstance(found, dict):
         raise Poison(Reason.SCHEMA, "the value is JSON, but not an object")
     return found

@@ -25,8 +25,9 @@ from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.quarantine import Quarantine
-from stream.records import Decoder, LabelEncoder
-from stream.settings import Route, Settings
+from stream.records import Decoder, LabelEncoder, make_output_form
+from stream.routes import Route
+from stream.settings import Settings
 from stream.tracing import Tracer
 from stream.web.page import RecentOutcomes, Sampler
 from stream.worker.exit import as_labelstream_error, exit_when_expired, is_unexpected
@@ -138,12 +139,16 @@ class LabelstreamApp(BatchApp):
         settings, manifest = self.settings, model.bundle.manifest
         reader = InputReader(manifest)
         encoder = LabelEncoder(
-            name=manifest.name, version=manifest.version, digest=model.bundle.digest, variant=model.variant
+            name=manifest.name,
+            version=manifest.version,
+            digest=model.bundle.digest,
+            variant=model.variant,
+            output=make_output_form(route, settings.group),
         )
         return RoutePipeline(
             route=route.name,
             decoder=Decoder(
-                input_format=route.input_format,
+                route,
                 max_event_bytes=settings.max_event_bytes,
                 max_text_chars=settings.max_text_chars,
                 takes_pair=manifest.takes_pair,

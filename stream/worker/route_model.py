@@ -28,8 +28,9 @@ from stream.classify import (
 )
 from stream.observe.metrics import Metrics
 from stream.observe.stderr_capture import captured_stderr
+from stream.routes import Route
 from stream.runtime import Choice, Runtime, choose, lower_thread_priority, open_runtimes, warm_up_shapes
-from stream.settings import Route, Settings
+from stream.settings import Settings
 from stream.termination import in_daemon_thread
 
 # The default limits of one inference, in rows and padded tokens.

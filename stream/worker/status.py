@@ -14,7 +14,8 @@ from stream import __version__
 from stream.errors import BrokerError
 from stream.kafka.faust.consumer import BatchConsumer
 from stream.observe.metrics import Metrics
-from stream.settings import Route, Settings
+from stream.routes import Route
+from stream.settings import Settings
 from stream.web.health import (
     Check,
     Checks,

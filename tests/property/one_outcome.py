@@ -25,8 +25,8 @@ from stream.errors import Poison, Reason
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import DeadLetter, Decoder, Event, LabelEncoder, Source
+from stream.routes import Route, RouteOptions
 from stream.runtime import Logits, PaddedBatch
-from stream.settings import Route
 from tests.unit.records import contents
 from tests.unit.small_bundle import small_bundle
 
@@ -80,7 +80,10 @@ class RecordPath:
             metrics = Metrics()
             cache = PredictionCache(KeyMaker(bundle, "fp32"), LocalCache(100), None, head)
             self._decoder = Decoder(
-                input_format="json", max_event_bytes=4_000, max_text_chars=2_000, takes_pair=takes_pair
+                RouteOptions(),
+                max_event_bytes=4_000,
+                max_text_chars=2_000,
+                takes_pair=takes_pair,
             )
             self._classifier = Classifier(
                 ModelParts([ConstantRuntime()], Tokeniser(bundle), head), cache, metrics, LIMITS, 4.0

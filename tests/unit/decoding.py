@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from stream.errors import Reason
 from stream.records import DeadLetter, Decoder, Event
+from stream.routes import RouteOptions
 from tests.unit.records import SOURCE, FakeRecord, as_read
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -27,7 +28,11 @@ def typed(content_type: bytes) -> Headers:
 def decoder(
     input_format: Literal["json", "text"] = "json", max_event_bytes: int = 1 << 20, max_text_chars: int = 1000
 ) -> Decoder:
-    return Decoder(input_format=input_format, max_event_bytes=max_event_bytes, max_text_chars=max_text_chars)
+    return Decoder(
+        RouteOptions(input_format=input_format),
+        max_event_bytes=max_event_bytes,
+        max_text_chars=max_text_chars,
+    )
 
 
 def decode(value: bytes | None, headers: Headers = (), input_format: Literal["json", "text"] = "json") -> Any:

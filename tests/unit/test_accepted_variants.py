@@ -18,8 +18,8 @@ from stream.bundle import Bundle, Manifest, Parity, RealRows, new_staging, open_
 from stream.commands.bundles import app as bundles
 from stream.commands.verify import verify
 from stream.errors import BundleError
+from stream.routes import Route
 from stream.runtime import choose, runnable_choices, usual_choices
-from stream.settings import Route
 from stream.verify import accepted_limits, compare
 from stream.worker.route_model import Model
 from stream.worker.status import describe_route

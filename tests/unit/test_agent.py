@@ -18,7 +18,7 @@ from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import Decoder, LabelEncoder, Outgoing, Source
-from stream.settings import Route
+from stream.routes import Route, RouteOptions
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
 
@@ -101,7 +101,7 @@ class Setup:
         encoder = LabelEncoder(name="b", version="1", digest="sha256:" + "0" * 64, variant="fp32")
         pipeline = RoutePipeline(
             route="r",
-            decoder=Decoder(input_format="json", max_event_bytes=1000, max_text_chars=1000),
+            decoder=Decoder(RouteOptions(), max_event_bytes=1000, max_text_chars=1000),
             reader=None,
             classifier=cast(Classifier, self.classifier),
             writer=OutcomeWriter(ROUTE, "g", encoder, self.metrics),

@@ -195,7 +195,7 @@ def test_a_label_event_is_printed_with_its_source() -> None:
     event = {"id": "t-1", "label": "billing", "score": 0.98123, "cached": True}
     source = {"source": {"topic": "texts", "partition": 2, "offset": 9}}
     cells = label_cells(3, FakeRecord(json.dumps(event | source).encode()))
-    assert cells[1:] == ["t-1", "billing", "0.9812", "yes", "2@9"]
+    assert cells[1:] == ["t-1", "billing", "0.9812", "yes", "2@9", "-"]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_label_event_is_printed_with_its_source() -> None:
     [(None, "(tombstone)"), (b"{", "(not JSON)"), (b"[1]", "(not a label event)"), (b'{"score": "x"}', "-")],
 )
 def test_records_that_are_not_label_events_are_printed_too(value: bytes | None, label: str) -> None:
-    assert label_cells(3, FakeRecord(value))[1:] == ["-", label, "-", "-", "3@1041"]
+    assert label_cells(3, FakeRecord(value))[1:] == ["-", label, "-", "-", "3@1041", "-"]
 
 
 def test_a_dead_letter_is_printed_with_reason_and_origin() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stream.errors import Reason
 from stream.records import DeadLetter, Decoder, Event, Tombstone
+from stream.routes import RouteOptions
 from stream.schemas import load_schema
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
@@ -25,7 +26,11 @@ ENVELOPE = {"specversion": "1.0", "id": "ce-7", "type": "t", "source": "/shop"}
 
 
 def decoder(input_format: Any = "json", max_event_bytes: int = 4096, max_text_chars: int = 1000) -> Decoder:
-    return Decoder(input_format=input_format, max_event_bytes=max_event_bytes, max_text_chars=max_text_chars)
+    return Decoder(
+        RouteOptions(input_format=input_format),
+        max_event_bytes=max_event_bytes,
+        max_text_chars=max_text_chars,
+    )
 
 
 def decode(value: bytes | None, headers: Headers = (), input_format: Any = "json") -> Any:

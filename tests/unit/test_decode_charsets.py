@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stream.errors import Reason
 from stream.records import Decoder, Event
 from stream.records.content_type import CHARSETS
+from stream.routes import RouteOptions
 from tests.unit.decoding import BINARY, dead_letter, decode, event, typed
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord
@@ -158,7 +159,7 @@ def test_unknown_charsets_leave_nothing_in_memory() -> None:
 
 @given(st.binary(max_size=60), st.sampled_from(sorted(CHARSETS)))
 def test_no_bytes_raise_in_any_charset(value: bytes, charset: str) -> None:
-    reader = Decoder(input_format="json", max_event_bytes=4096, max_text_chars=1000)
+    reader = Decoder(RouteOptions(), max_event_bytes=4096, max_text_chars=1000)
     record = FakeRecord(value, headers=typed(b"text/plain; charset=" + charset.encode()))
     (decoded,) = reader.decode_all(SOURCE, [record])
     if isinstance(decoded, Event):
@@ -167,7 +168,7 @@ def test_no_bytes_raise_in_any_charset(value: bytes, charset: str) -> None:
 
 @given(st.binary(max_size=120))
 def test_no_content_type_raises(content_type: bytes) -> None:
-    reader = Decoder(input_format="text", max_event_bytes=4096, max_text_chars=1000)
+    reader = Decoder(RouteOptions(input_format="text"), max_event_bytes=4096, max_text_chars=1000)
     for value in (content_type, b"text/plain;" + content_type, b"text/plain;charset*" + content_type):
         (decoded,) = reader.decode_all(SOURCE, [FakeRecord(b"hi", headers=typed(value))])
         assert decoded.id

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from stream.errors import BrokerError, Poison, Reason, is_fault_of_record
 from stream.records import DeadLetter, Decoder, Event, Tombstone, dead_letter_headers
 from stream.records.events import MAX_ID_CHARS
+from stream.routes import RouteOptions
 from stream.schemas import load_schema
 from tests.unit.decoding import (
     BINARY,
@@ -151,14 +152,15 @@ def test_an_unexpected_error_of_the_fast_path_isolates_its_record(
     error: Callable[[], BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = decoder()
-    parse = reader._parse
+    fast: Any = reader._fast
+    parse = fast._parse
 
     def fragile(value: str) -> Any:
         if "odd" in value:
             raise error()
         return parse(value)
 
-    monkeypatch.setattr(reader, "_parse", fragile)
+    monkeypatch.setattr(fast, "_parse", fragile)
     records = [as_read(FakeRecord(value)) for value in (GOOD, b'{"text":"odd"}', GOOD)]
     assert [type(item) for item in reader.decode_all(SOURCE, records)] == [Event] * 3
 
@@ -337,6 +339,6 @@ def test_the_message_of_a_dead_letter_is_our_own(value: bytes, headers: Headers)
 
 @given(bodies(), HEADERS)
 def test_a_pair_route_decodes_any_record_too(value: bytes | None, headers: Headers) -> None:
-    reader = Decoder(input_format="json", max_event_bytes=4096, max_text_chars=1000, takes_pair=True)
+    reader = Decoder(RouteOptions(), max_event_bytes=4096, max_text_chars=1000, takes_pair=True)
     (decoded,) = reader.decode_all(SOURCE, [as_read(FakeRecord(value, headers=headers))])
     assert isinstance(decoded, Event | DeadLetter | Tombstone)

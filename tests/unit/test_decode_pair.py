@@ -4,9 +4,10 @@ import pytest
 
 from stream.errors import Reason
 from stream.records import DeadLetter, Decoder, Event
+from stream.routes import RouteOptions
 from tests.unit.records import SOURCE, FakeRecord
 
-DECODER = Decoder(input_format="json", max_event_bytes=1000, max_text_chars=10, takes_pair=True)
+DECODER = Decoder(RouteOptions(), max_event_bytes=1000, max_text_chars=10, takes_pair=True)
 
 
 def test_both_texts_make_an_event() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from stream.errors import Reason
 from stream.records import DeadLetter, Decoder, Event
+from stream.routes import RouteOptions
 from tests.unit.json_cases import ACCEPTED, LEFT_OPEN, MALFORMED, REFUSED
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
@@ -57,7 +58,7 @@ STRINGS = {
 
 def decode(value: bytes) -> Any:
     """Decode a value, and check that the slow path decodes it in the same way."""
-    decoder = Decoder(input_format="json", max_event_bytes=1 << 20, max_text_chars=1000)
+    decoder = Decoder(RouteOptions(), max_event_bytes=1 << 20, max_text_chars=1000)
     (decoded,) = decoder.decode_all(SOURCE, [as_read(FakeRecord(value))])
     slow = decoder._slow_path(SOURCE, FakeRecord(value))
     assert type(decoded) is type(slow)

@@ -12,7 +12,7 @@ from stream.errors import Poison, Reason
 from stream.observe.metrics import Metrics
 from stream.pipeline.outcomes import BatchOutput, OutcomeWriter
 from stream.records import DeadLetter, Decoded, Event, LabelEncoder, Tombstone
-from stream.settings import Route
+from stream.routes import Route
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
 

@@ -3,7 +3,8 @@
 import orjson
 
 from stream.observe.metrics import Metrics
-from stream.settings import Route, Settings
+from stream.routes import Route
+from stream.settings import Settings
 from stream.web.page.history import History
 from stream.web.page.noscript import noscript_html
 from stream.web.page.recent import DeadLetterSample, LabelledSample, RecentOutcomes

@@ -23,6 +23,7 @@ from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.inputs import read_inputs
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.records import Decoder, Event, LabelEncoder, Source, Tombstone
+from stream.routes import RouteOptions
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
 from tests.unit.small_bundle import partial_manifest, small_bundle
@@ -53,7 +54,7 @@ def reasons(records: Sequence[Any]) -> list[bytes]:
 
 
 def decoder(**more: Any) -> Decoder:
-    return Decoder(input_format="json", max_event_bytes=100_000, max_text_chars=100_000, **more)
+    return Decoder(RouteOptions(), max_event_bytes=100_000, max_text_chars=100_000, **more)
 
 
 # --- the agent

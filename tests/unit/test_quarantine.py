@@ -10,6 +10,7 @@ from stream.commands.options import with_settings
 from stream.errors import Reason, UsageError
 from stream.quarantine import Quarantine, format_offsets, missing, parse_offsets
 from stream.records import DeadLetter, Decoder, Event, Source, Tombstone
+from stream.routes import RouteOptions
 from stream.settings import Settings, load_settings
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
@@ -20,7 +21,10 @@ pytestmark = pytest.mark.usefixtures("record_path")
 
 def decoder(*named: str) -> Decoder:
     return Decoder(
-        input_format="json", max_event_bytes=1_000, max_text_chars=100, quarantine=Quarantine(named)
+        RouteOptions(),
+        max_event_bytes=1_000,
+        max_text_chars=100,
+        quarantine=Quarantine(named),
     )
 
 

@@ -17,6 +17,7 @@ from stream.bundle import Bundle, open_bundle
 from stream.classify import TextInput, Tokeniser, check_logits
 from stream.errors import BundleError, DeviceError
 from stream.observe.metrics import Metrics
+from stream.routes import Route
 from stream.runtime import (
     Choice,
     Logits,
@@ -33,7 +34,7 @@ from stream.runtime.machine import LocalMachine
 from stream.runtime.onnx import provider_options, run_with_io_binding
 from stream.runtime.openvino import OpenVinoRuntime
 from stream.runtime.shapes import ShapeBuckets
-from stream.settings import Route, load_settings
+from stream.settings import load_settings
 from stream.verify import infer_all, read_reference
 from stream.worker.route_model import load_model, open_model
 from tests.real.kinds import BY_NAME, make_bundle_of

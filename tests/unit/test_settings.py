@@ -1,6 +1,7 @@
 """Settings: precedence, validation and errors."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,3 +123,64 @@ def test_secrets_are_masked_when_settings_are_shown() -> None:
 
 def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+ROUTES = """
+[[routes]]
+name = "a"
+input_topic = "a.in"
+output_topic = "a.out"
+bundle = "x"
+{own}
+"""
+
+
+def route_of(tmp_path: Path, own: str = "", above: str = "") -> Any:
+    """Return the only route of a settings file."""
+    file = tmp_path / "s.toml"
+    file.write_text(above + ROUTES.format(own=own))
+    (route,) = load_settings(config=file).effective_routes
+    return route
+
+
+def test_a_route_takes_the_options_that_it_does_not_set(tmp_path: Path) -> None:
+    above = 'text_field = "a.b"\nvariant = "int8"\nid_field = "x"\n'
+    route = route_of(tmp_path, 'variant = "fp32"\nid_field = ""', above)
+    assert (route.text_field, route.variant, route.id_field) == ("a.b", "fp32", "")
+
+
+def test_a_route_with_a_template_does_not_take_the_field_of_the_text(tmp_path: Path) -> None:
+    route = route_of(tmp_path, 'text_template = "{a} {b}"', 'text_field = "a.b"\n')
+    assert (route.text_field, route.text_template) == ("", "{a} {b}")
+
+
+def test_metadata_fields_and_include_have_two_spellings(tmp_path: Path) -> None:
+    written = route_of(tmp_path, 'include = ["text", "a.b"]\nmetadata_fields = { Age = "a.b", "x y" = "/c" }')
+    (flags,) = load_settings({"include": "text, a.b", "metadata_fields": "Age=a.b, x y=/c"}).effective_routes
+    assert written.include == flags.include == ("text", "a.b")
+    assert written.metadata_fields == flags.metadata_fields == {"Age": "a.b", "x y": "/c"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"text_field": "a", "text_template": "{b}"}, "text_field or text_template, not both"),
+        ({"text_field": "a..b"}, "text_field: 'a..b' is not a path"),
+        ({"id_field": "$.a"}, "id_field: '$.a': JSONPath is not supported"),
+        ({"text_template": "{a"}, "text_template: '{a': a brace has no partner"),
+        ({"metadata_fields": "a.b"}, "metadata_fields: 'a.b' is not NAME=PATH"),
+        ({"metadata_fields": "a=b..c"}, "metadata_fields: 'b..c' is not a path"),
+        ({"include": "a.*"}, "include: 'a.*': an element of an array cannot be included"),
+        ({"input_format": "text", "text_field": "a"}, "events of input_format = text have no fields"),
+        ({"input_format": "text", "output": "enrich"}, "which input_format = text does not have"),
+        ({"output": "enrich", "include": "text"}, "include has no effect"),
+        ({"label_field": ""}, "label_field"),
+        ({"output_format": "xml"}, "output_format: not a choice"),
+    ],
+)
+def test_options_of_a_route_that_contradict_each_other_are_refused(
+    flags: dict[str, str], expected: str
+) -> None:
+    with pytest.raises(UsageError) as refusal:
+        load_settings(flags)
+    assert expected in refusal.value.message

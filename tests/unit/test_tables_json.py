@@ -10,6 +10,7 @@ import pytest
 from stream.commands.row_reader import Columns, RowReader
 from stream.errors import UsageError
 from stream.records import DeadLetter, Decoder, Source
+from stream.routes import RouteOptions
 from tests.unit.table_files import both, refused, train_rows, write
 from trainer.data.files import read_table
 
@@ -107,7 +108,7 @@ def test_a_line_that_is_no_object_is_refused_by_train_and_a_failed_row_of_predic
     assert "line 3 " in error.value.cause
     rows = list(RowReader(path, Columns()).rows())
     assert [row.offset for row in rows] == [1, 3, 4]
-    decoder = Decoder(input_format="json", max_event_bytes=2**20, max_text_chars=1000)
+    decoder = Decoder(RouteOptions(), max_event_bytes=2**20, max_text_chars=1000)
     first, odd, last = decoder.decode_all(Source("row", 0), rows)
     assert isinstance(odd, DeadLetter)
     assert odd.reason == ODD_ROWS[row]
@@ -124,7 +125,7 @@ def test_an_element_that_is_no_object_is_refused_by_train_and_a_failed_row_of_pr
         train_rows(path)
     assert "element 2 " in error.value.cause
     rows = list(RowReader(path, Columns()).rows())
-    decoder = Decoder(input_format="json", max_event_bytes=2**20, max_text_chars=1000)
+    decoder = Decoder(RouteOptions(), max_event_bytes=2**20, max_text_chars=1000)
     assert isinstance(decoder.decode_all(Source("row", 0), rows)[1], DeadLetter)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from stream.commands.tail_cells import MISSING, dead_cells, label_cells, prediction_cell
+from stream.commands.tail_cells import MISSING, EnrichedEvents, dead_cells, label_cells, prediction_cell
+from stream.routes import Route
 from tests.unit.records import FakeRecord
 
 
@@ -30,3 +31,22 @@ def test_a_timestamp_that_no_calendar_has_is_a_dash(timestamp: int) -> None:
     record = FakeRecord(b"{}", timestamp=timestamp)
     assert label_cells(3, record)[0] == MISSING
     assert dead_cells(3, record)[0] == MISSING
+
+
+@pytest.mark.parametrize(
+    ("value", "enriched", "cells"),
+    [
+        (b'{"label":"a","score":1,"event":{"text":"hi"}}', {}, ("a", "1.0000", "hi")),
+        (b'{"label":"a","score":1,"event":{"text":7}}', {}, ("a", "1.0000", "-")),
+        (b'{"specversion":"1.0","id":"c","data":{"label":"a"}}', {}, ("a", "-", "-")),
+        (b'{"text":"hi","labelstream":{"label":"a"}}', {"label_field": "labelstream"}, ("a", "-", "hi")),
+        (b'{"m":{"t":"hi"},"x":{"label":"a"}}', {"label_field": "x", "text_field": "m.t"}, ("a", "-", "hi")),
+        (b'{"m":{},"x":1}', {"label_field": "x", "text_field": "m.t"}, ("(not a label event)", "-", "-")),
+    ],
+)
+def test_the_label_and_the_text_of_other_outputs_are_shown(
+    value: bytes, enriched: dict[str, str], cells: tuple[str, ...]
+) -> None:
+    route = Route(name="r", input_topic="i", output_topic="o", bundle="b", output="enrich", **enriched)
+    shown = label_cells(3, FakeRecord(value), EnrichedEvents(route) if enriched else None)
+    assert (shown[2], shown[3], shown[6]) == cells

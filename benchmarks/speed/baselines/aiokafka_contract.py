@@ -13,6 +13,7 @@ from benchmarks.speed.baselines.aiokafka_loop import main
 from benchmarks.speed.baselines.job import Job
 from stream.codec import PYTHON_ONLY
 from stream.records import Decoder, Event, LabelEncoder, Source
+from stream.routes import RouteOptions
 
 MEMBERS = b'"label":"spam","score":0.880797,"scores":{"spam":0.880797,"ham":0.119203}'
 
@@ -21,7 +22,7 @@ class Contract:
     """Our decoder and encoder, with the same prediction for every text."""
 
     def __init__(self) -> None:
-        self._decoder = Decoder(input_format="json", max_event_bytes=2**20, max_text_chars=100_000)
+        self._decoder = Decoder(RouteOptions(), max_event_bytes=2**20, max_text_chars=100_000)
         self._encoder = LabelEncoder(name="free", version="1", digest=f"sha256:{'0' * 64}", variant="fp32")
 
     def __call__(self, records: Sequence[Any]) -> Iterable[dict[str, Any]]:

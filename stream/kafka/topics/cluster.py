@@ -11,7 +11,8 @@ from aiokafka.protocol.admin import ApiVersionRequest, CreateTopicsRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from stream.kafka.connection import connection_error, join_server, parse_servers, security_options
-from stream.settings import Route, Settings
+from stream.routes import Route
+from stream.settings import Settings
 
 REQUEST_TIMEOUT_S = 5.0
 

@@ -10,7 +10,8 @@ from stream.deadline import Deadline
 from stream.errors import BrokerError
 from stream.kafka.permissions import grant_topics
 from stream.kafka.topics.cluster import REQUEST_TIMEOUT_S, DescribeCluster, describe_cluster, topic_names
-from stream.settings import Route, Settings
+from stream.routes import Route
+from stream.settings import Settings
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
 

@@ -1,0 +1,181 @@
+"""Routes: which topic is read, how its events are read, and what is written."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from stream.field_paths import parse_path, parse_template
+
+DeliveryGuarantee = Literal["at_least_once"]
+Variant = Literal["auto", "fp32", "fp16", "int8", "int8-static", "bf16"]
+InputFormat = Literal["json", "text"]
+TextFormat = Literal["plain", "html"]
+Output = Literal["label", "enrich"]
+OutputFormat = Literal["auto", "json", "cloudevents-binary", "cloudevents-structured"]
+
+# The two ways to name the text exclude each other, so a route that has one does not inherit the other.
+TEXT_SETTINGS = frozenset(("text_field", "text_template"))
+
+
+def split_list(value: object) -> object:
+    """Return the items of a comma-separated list; a value that is not a string passes through."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def split_names(value: object) -> object:
+    """Return the paths by name of `NAME=PATH,NAME=PATH`; a value that is not a string passes through.
+
+    Raises:
+        ValueError: an item has no `=`.
+    """
+    if not isinstance(value, str):
+        return value
+    pairs = {}
+    for item in split_list(value) or ():  # type: ignore[attr-defined]
+        name, equals, path = item.partition("=")
+        if not (name.strip() and equals):
+            raise ValueError(f"{item!r} is not NAME=PATH, such as plan=customer.plan")
+        pairs[name.strip()] = path.strip()
+    return pairs
+
+
+class RouteOptions(BaseModel):
+    """The settings that a route may have of its own; those outside of `[[routes]]` are their defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: Variant = Field(
+        "auto", description="precision of the model; auto takes the fastest in the bundle for the device"
+    )
+    delivery: DeliveryGuarantee = Field("at_least_once", description="delivery guarantee")
+    input_format: InputFormat = Field(
+        "json", description="format of values without a content-type header; text is bare UTF-8"
+    )
+    text_field: str = Field(
+        "", description="path of the text in an event: ticket.body, or as a JSON Pointer /ticket/body"
+    )
+    text_template: str = Field(
+        "",
+        description="text of several fields: {subject}: {body}; {note?} may be missing",
+    )
+    text_format: TextFormat = Field(
+        "plain", description="format of the text in an event; html reads the visible text"
+    )
+    text_pair_field: str = Field(
+        "", description="path of the second text, for bundles that compare two texts"
+    )
+    id_field: str = Field("", description="path of an event's id; default: id")
+    time_field: str = Field("", description="path of an event's time, RFC 3339 or a Unix time; default: time")
+    metadata_fields: Annotated[Mapping[str, str], NoDecode, BeforeValidator(split_names)] = Field(
+        {}, description="paths of metadata columns: NAME=PATH, comma-separated; default: the object metadata"
+    )
+    output: Output = Field(
+        "label", description="value of the output: the label event, or the input event with the label added"
+    )
+    include: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)] = Field(
+        (), description="fields of the input to copy into the label event: text, or paths, comma-separated"
+    )
+    label_field: str = Field(
+        "labelstream", min_length=1, description="member that output=enrich adds to the input event"
+    )
+    output_format: OutputFormat = Field(
+        "auto",
+        description="format of label events; auto writes a CloudEvent if the input is one",
+    )
+
+    @field_validator("text_field", "text_pair_field", "id_field", "time_field")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        if value:
+            parse_path(value)
+        return value
+
+    @field_validator("metadata_fields")
+    @classmethod
+    def _paths_by_name(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for path in value.values():
+            parse_path(path)
+        return value
+
+    @field_validator("include")
+    @classmethod
+    def _paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            if not parse_path(path).only_names:
+                raise ValueError(f"{path!r}: an element of an array cannot be included; include the array")
+        return value
+
+    @field_validator("text_template")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        if value:
+            parse_template(value)
+        return value
+
+    @property
+    def maps_fields(self) -> bool:
+        """True if an event's fields have other names than those of labelstream's own events."""
+        return bool(
+            self.text_field
+            or self.text_template
+            or self.text_pair_field
+            or self.id_field
+            or self.time_field
+            or self.metadata_fields
+        )
+
+    def check_options(self) -> None:
+        """Check that the options of a route do not contradict each other.
+
+        Raises:
+            ValueError: they do.
+        """
+        if self.text_field and self.text_template:
+            raise ValueError("give text_field or text_template, not both")
+        if self.input_format == "text" and self.maps_fields:
+            raise ValueError(
+                "events of input_format = text have no fields, so text_field and the like have no effect"
+            )
+        if self.input_format == "text" and self.output == "enrich":
+            raise ValueError(
+                "output = enrich adds a member to JSON objects, which input_format = text does not have"
+            )
+        if self.include and self.output == "enrich":
+            raise ValueError("include has no effect with output = enrich, which keeps the whole event")
+
+
+class Route(RouteOptions):
+    """An input topic, the bundle that labels its events, and the topics for labels and dead letters."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    input_topic: str
+    output_topic: str
+    dead_topic: str = ""
+    bundle: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.dead_topic:
+            object.__setattr__(self, "dead_topic", f"{self.input_topic}.dead")
+        if len({self.input_topic, self.output_topic, self.dead_topic}) < 3:
+            raise ValueError("input_topic, output_topic and dead_topic must be three different topics")
+        return self
+
+    def with_defaults(self, defaults: RouteOptions) -> "Route":
+        """Return the route with the options of `defaults` in place of those that it does not set.
+
+        Raises:
+            ValueError: the options contradict each other.
+        """
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        taken = TEXT_SETTINGS if TEXT_SETTINGS & own.keys() else frozenset[str]()
+        inherited: dict[str, Any] = {
+            name: getattr(defaults, name)
+            for name in RouteOptions.model_fields
+            if name in defaults.model_fields_set and name not in taken
+        }
+        route = Route(**{**inherited, **own})
+        route.check_options()
+        return route

@@ -1,0 +1,94 @@
+"""`labelstream route try`: what a worker would read, and the examples of foreign topics."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+from stream.commands.route import app
+from stream.errors import UsageError
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "topics"
+
+
+def run(*words: object, given: bytes = b"") -> Result:
+    return CliRunner().invoke(app, ["try", *map(str, words)], input=given, catch_exceptions=False)
+
+
+def lines(result: Result) -> list[dict[str, object]]:
+    return [orjson.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_table_shows_events_and_dead_letters() -> None:
+    result = run("-", "--text-field", "a.b", given=b'{"id":1,"a":{"b":"x\\n\\u001b[1my"}}\n\n{"a":{}}\n')
+    assert result.exit_code == 0
+    assert "x⏎\N{REPLACEMENT CHARACTER}[1my" in result.stdout
+    assert "text_field a.b: a has no member 'b'; it has none" in result.stdout
+    assert "1 event can be labelled, 1 dead letter" in result.stderr
+
+
+def test_json_shows_every_field() -> None:
+    value = b'{"k":"7","t":1763632800,"q":"one","r":"two","m":{"a":1}}\n'
+    words = ("--text-field", "q", "--text-pair-field", "r", "--id-field", "k", "--time-field", "t")
+    result = run("-", "--json", *words, "--metadata-fields", "a=m.a", given=value)
+    (shown,) = lines(result)
+    assert shown == {
+        "line": 1,
+        "id": "7",
+        "text": "one",
+        "text_pair": "two",
+        "time": "2025-11-20T10:00:00Z",
+        "metadata": {"a": 1},
+    }
+
+
+def test_headers_select_the_format() -> None:
+    envelope = {"specversion": "1.0", "id": "c", "source": "s", "type": "t", "data": {"x": "hi"}}
+    words = ("--json", "--text-field", "x", "--header", "content-type=application/cloudevents+json")
+    (shown,) = lines(run("-", *words, given=orjson.dumps(envelope)))
+    assert (shown["id"], shown["text"]) == ("c", "hi")
+    with pytest.raises(UsageError, match="is not NAME=VALUE"):
+        run("-", "--header", "content-type", given=b"{}")
+
+
+def test_a_tombstone_has_no_line_and_an_empty_file_no_table(tmp_path: Path) -> None:
+    file = tmp_path / "empty"
+    file.write_bytes(b"\n\n")
+    result = run(file)
+    assert (result.stdout, result.exit_code) == ("", 0)
+    assert "0 events can be labelled, 0 dead letters" in result.stderr
+
+
+def test_a_route_of_several_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "s.toml"
+    text = '[[routes]]\nname = "{0}"\ninput_topic = "{0}"\noutput_topic = "{0}.o"\nbundle = "b"\n'
+    text += 'text_field = "{0}"\n'
+    config.write_text(text.format("a") + text.format("b"))
+    (shown,) = lines(run("-", "--json", "--config", config, "--route", "b", given=b'{"a":"x","b":"y"}'))
+    assert shown["text"] == "y"
+    for words in ((), ("--route", "c")):
+        with pytest.raises(UsageError) as refusal:
+            run("-", "--config", config, *words, given=b"{}")
+        assert refusal.value.cause == "the routes are a, b"
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("example", "first"),
+    [
+        ("zendesk", {"id": "35436", "time": "2026-11-20T09:58:09Z"}),
+        ("debezium", {"id": "9007199254740993", "metadata": {"stars": 2}}),
+        ("statuses", {"id": "1050118621198921728", "time": "2026-11-20T10:00:00Z"}),
+    ],
+)
+def test_the_examples_of_foreign_topics_are_read(example: str, first: dict[str, object]) -> None:
+    result = run(EXAMPLES / f"{example}.jsonl", "--json", "--config", EXAMPLES / f"{example}.toml")
+    shown = lines(result)
+    assert "2 events can be labelled, 0 dead letters" in result.stderr
+    assert first.items() <= shown[0].items()
+    assert not any("<" in str(event["text"]) for event in shown)
