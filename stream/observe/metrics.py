@@ -102,10 +102,9 @@ class AgeHistogram(Collector):
         for route, counts in self._counts.items():
             limits = [*map(str, map(float, SECONDS)), "+Inf"]
             exemplars = self._exemplars.get(route, {})
-            buckets = [
-                [limit, float(count), exemplars.get(at)]
-                for at, (limit, count) in enumerate(zip(limits, counts.cumsum(), strict=True))
-            ]
+            buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+            for at, (limit, count) in enumerate(zip(limits, map(float, counts.cumsum()), strict=True)):
+                buckets.append((limit, count, exemplars[at]) if at in exemplars else (limit, count))
             family.add_metric([route], buckets, self._sums[route])
         yield family
 

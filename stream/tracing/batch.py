@@ -175,7 +175,7 @@ class BatchTrace:
         self.stages: dict[str, tuple[float, float, int]] = {}
         with_trace, replaced = load_codec().with_trace, [*records]
         for event in events:
-            replaced[event.index] = with_trace(records[event.index], format_traceparent(event.span))
+            replaced[event.at] = with_trace(records[event.at], format_traceparent(event.span))
         self.records: Sequence[Record] = replaced
 
     @property

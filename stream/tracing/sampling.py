@@ -16,7 +16,7 @@ class TracedEvent(NamedTuple):
     """An event that is traced.
 
     Attributes:
-        index: the index of its record in the batch.
+        at: the index of its record in the batch.
         offset: the offset of the record.
         timestamp: the timestamp of the record, in milliseconds since the epoch.
         span: the span of the event.
@@ -24,7 +24,7 @@ class TracedEvent(NamedTuple):
         state: the record's `tracestate`.
     """
 
-    index: int
+    at: int
     offset: int
     timestamp: int
     span: SpanContext
@@ -68,20 +68,20 @@ class EventSampler:
         ids = self._random.randbytes(24)
         return SpanContext(ids[:16], ids[16:], SAMPLED)
 
-    def _continue(self, index: int, record: Record) -> TracedEvent | None:
+    def _continue(self, at: int, record: Record) -> TracedEvent | None:
         headers = dict(record.headers)
         parent = parse_traceparent(headers.get(TRACEPARENT))
         if parent is None or not parent.flags & SAMPLED:
             return None
         span = SpanContext(parent.trace_id, self.new_span_id(), parent.flags & KNOWN_FLAGS)
         state = headers.get(TRACESTATE) or b""
-        return TracedEvent(index, record.offset, record.timestamp, span, parent, state)
+        return TracedEvent(at, record.offset, record.timestamp, span, parent, state)
 
-    def _begin(self, index: int, record: Record) -> TracedEvent | None:
+    def _begin(self, at: int, record: Record) -> TracedEvent | None:
         given = dict(record.headers).get(TRACEPARENT)
         if record.damaged or (given is not None and parse_traceparent(given) is not None):
             return None
-        return TracedEvent(index, record.offset, record.timestamp, self.new_root(), None, b"")
+        return TracedEvent(at, record.offset, record.timestamp, self.new_root(), None, b"")
 
     def _drawn(self, count: int) -> Iterator[int]:
         """Yield random indexes below `count`. Drawing the gaps between them costs nothing for the others."""

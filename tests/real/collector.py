@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -75,12 +76,8 @@ class Collector(AbstractContextManager["Collector"]):
             self.port = self._grpc.add_insecure_port(f"127.0.0.1:{self.port}")
             self._grpc.start()
         else:
-            collector = self
-
-            class Handler(_Handler):
-                target = collector
-
-            self._http = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+            handler = partial(_Handler, self)
+            self._http = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
             self.port = self._http.server_port
             threading.Thread(target=self._http.serve_forever, daemon=True).start()
         return self
@@ -130,7 +127,9 @@ class _Servicer(TraceServiceServicer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    target: Collector
+    def __init__(self, target: Collector, *given: Any) -> None:
+        self.target = target
+        super().__init__(*given)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))

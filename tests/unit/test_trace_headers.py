@@ -25,7 +25,7 @@ def record(*headers: tuple[str, bytes | None], offset: int = 7) -> Record:
 
 
 def sampled(*records: Record, ratio: float = 0.0, seed: int = 1) -> list[int]:
-    return sorted(event.index for event in EventSampler(ratio, Random(seed)).sample([*records]))
+    return sorted(event.at for event in EventSampler(ratio, Random(seed)).sample([*records]))
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,10 @@ class GrpcExporter(GrpcSpanExporter):
         self._envelope = envelope
 
     def _translate_data(self, data: Any) -> ExportTraceServiceRequest:
-        return ExportTraceServiceRequest.FromString(self._envelope.request(data))
+        request: ExportTraceServiceRequest = ExportTraceServiceRequest.FromString(
+            self._envelope.request(data)
+        )
+        return request
 
     def export_messages(self, spans: Sequence[bytes]) -> bool:
         """Export spans; return False if the collector did not accept them."""

@@ -66,7 +66,7 @@ class SpanBuilder:
             flags=IS_LOCAL | trace.span.flags,
             links=[_link(event.parent, IS_REMOTE) for event in trace.events if event.parent is not None],
         )
-        return self._process(trace) + own.SerializeToString() + encode_attributes(attributes)
+        return self._process(trace) + _encode(own) + encode_attributes(attributes)
 
     def _stage(self, trace: FinishedTrace, stage: str, time: StageTime, span_id: bytes) -> bytes:
         if stage == "publish":
@@ -78,7 +78,7 @@ class SpanBuilder:
         return span if time.parts == 1 else span + encode_attributes({"labelstream.parts": time.parts})
 
     def _events(self, trace: FinishedTrace) -> list[bytes]:
-        shared = self._process(trace) + Span(links=[_link(trace.span, IS_LOCAL)]).SerializeToString()
+        shared = self._process(trace) + _encode(Span(links=[_link(trace.span, IS_LOCAL)]))
         own, offset = self._event, self._event.attributes[0].value
         spans = []
         for event in trace.events:
@@ -87,7 +87,7 @@ class SpanBuilder:
             own.parent_span_id = b"" if event.parent is None else event.parent.span_id
             own.trace_state = event.state.decode("ascii", "replace")
             offset.int_value = event.offset
-            spans.append(shared + own.SerializeToString())
+            spans.append(shared + _encode(own))
         return spans
 
     def _of_batch(
@@ -98,7 +98,7 @@ class SpanBuilder:
         span.trace_id, span.parent_span_id, _ = trace.span
         span.span_id, span.name, span.kind = span_id, name, kind
         span.start_time_unix_nano, span.end_time_unix_nano, _ = time
-        return span.SerializeToString()
+        return _encode(span)
 
     def _process(self, trace: FinishedTrace) -> bytes:
         """Return what the span of a batch shares with those of its events."""
@@ -109,7 +109,7 @@ class SpanBuilder:
             end_time_unix_nano=trace.time.ended,
             status=Status(code=Status.STATUS_CODE_ERROR) if trace.error else None,
         )
-        return span.SerializeToString() + self._operation(trace.source, "process", "process")
+        return _encode(span) + self._operation(trace.source, "process", "process")
 
     def _operation(self, source: Source, kind: str, name: str) -> bytes:
         """Return the attributes of an operation on a partition of an input topic."""
@@ -128,7 +128,7 @@ class SpanBuilder:
 def encode_attributes(attributes: Mapping[str, str | int]) -> bytes:
     """Return the part of a span that holds these attributes."""
     pairs = [KeyValue(key=key, value=_any_value(value)) for key, value in attributes.items()]
-    return Span(attributes=pairs).SerializeToString()
+    return _encode(Span(attributes=pairs))
 
 
 def _any_value(value: str | int) -> AnyValue:
@@ -150,3 +150,8 @@ def _messaging(topic: str, kind: str, name: str) -> dict[str, str | int]:
 
 def _link(span: SpanContext, remote: int) -> Span.Link:
     return Span.Link(trace_id=span.trace_id, span_id=span.span_id, flags=remote | span.flags)
+
+
+def _encode(span: Span) -> bytes:
+    encoded: bytes = span.SerializeToString()
+    return encoded
