@@ -104,6 +104,7 @@ def test_an_unreachable_collector_neither_delays_events_nor_the_shutdown(
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_BSP_MAX_QUEUE_SIZE": "64",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
     }
     worker = start_worker(embedded_broker, route, tracing="otlp", trace_ratio=1, drain_deadline_s=2, env=env)
     for number in range(200):

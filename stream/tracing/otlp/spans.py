@@ -16,6 +16,7 @@ from stream.tracing.context import SAMPLED, SpanContext
 # Bits of `Span.flags` and `Link.flags` above those of `traceparent`: the remote bit is known, and is set.
 IS_LOCAL, IS_REMOTE = 0x100, 0x300
 OFFSET = "messaging.kafka.offset"
+COUNT = "messaging.batch.message_count"
 
 INTERNAL, CLIENT, PRODUCER = Span.SPAN_KIND_INTERNAL, Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_PRODUCER
 
@@ -36,6 +37,7 @@ class SpanBuilder:
         self._group = group
         self._output_topics = output_topics
         self._operations: dict[tuple[Source, str], bytes] = {}
+        self._sends: dict[str, bytes] = {}
         # Setting the fields of a message again costs half of creating one.
         self._child = Span(flags=IS_LOCAL | SAMPLED)
         self._event = Span(attributes=[KeyValue(key=OFFSET, value=AnyValue(int_value=0))])
@@ -55,7 +57,7 @@ class SpanBuilder:
     def _batch(self, trace: FinishedTrace) -> bytes:
         attributes: dict[str, str | int] = {
             OFFSET: trace.first_offset,
-            "messaging.batch.message_count": trace.message_count,
+            COUNT: trace.message_count,
             "labelstream.acknowledged": trace.acknowledged,
         }
         if trace.error:
@@ -71,8 +73,7 @@ class SpanBuilder:
     def _stage(self, trace: FinishedTrace, stage: str, time: StageTime, span_id: bytes) -> bytes:
         if stage == "publish":
             output = self._output_topics[trace.source.topic]
-            count = {"messaging.batch.message_count": trace.message_count}
-            attributes = encode_attributes(_messaging(output, "send", "send") | count)
+            attributes = self._send(output) + encode_attributes({COUNT: trace.message_count})
             return self._of_batch(trace, span_id, f"send {output}", PRODUCER, time) + attributes
         span = self._of_batch(trace, span_id, stage, INTERNAL, time)
         return span if time.parts == 1 else span + encode_attributes({"labelstream.parts": time.parts})
@@ -122,6 +123,13 @@ class SpanBuilder:
                     "messaging.consumer.group.name": self._group,
                 }
             )
+        return found
+
+    def _send(self, topic: str) -> bytes:
+        """Return the attributes of a publication to an output topic."""
+        found = self._sends.get(topic)
+        if found is None:
+            found = self._sends[topic] = encode_attributes(_messaging(topic, "send", "send"))
         return found
 
 
