@@ -1,5 +1,6 @@
 """W3C Trace Context: the header `traceparent`."""
 
+from binascii import hexlify, unhexlify
 from re import DOTALL
 from re import compile as pattern
 from typing import NamedTuple
@@ -39,9 +40,9 @@ def parse_traceparent(value: bytes | None) -> SpanContext | None:
     version, trace_id, span_id, flags, more = found.groups()
     if version == b"ff" or (version == b"00" and more) or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    return SpanContext(bytes.fromhex(trace_id.decode()), bytes.fromhex(span_id.decode()), int(flags, 16))
+    return SpanContext(unhexlify(trace_id), unhexlify(span_id), int(flags, 16))
 
 
 def format_traceparent(span: SpanContext) -> bytes:
     """Return the `traceparent` of version 00 that names a span."""
-    return b"00-%b-%b-%02x" % (span.trace_id.hex().encode(), span.span_id.hex().encode(), span.flags)
+    return b"00-%b-%b-%02x" % (hexlify(span.trace_id), hexlify(span.span_id), span.flags)

@@ -44,9 +44,10 @@ class SpanBuilder:
 
     def batch(self, trace: FinishedTrace, new_span_id: Callable[[], bytes]) -> list[bytes]:
         """Return the spans of a batch, its stages and its events."""
-        spans = [self._batch(trace)]
+        process = self._process(trace)
+        spans = [process + self._batch(trace)]
         spans += [self._stage(trace, stage, time, new_span_id()) for stage, time in trace.stages.items()]
-        return spans + self._events(trace)
+        return spans + self._events(trace, process)
 
     def commit(self, trace: FinishedTrace, commit: StageTime, span_id: bytes) -> bytes:
         """Return the span of a commit, a child of the batch's span."""
@@ -55,6 +56,7 @@ class SpanBuilder:
         return self._of_batch(trace, span_id, f"commit {trace.source.topic}", CLIENT, commit) + attributes
 
     def _batch(self, trace: FinishedTrace) -> bytes:
+        """Return what the span of a batch does not share with those of its events."""
         attributes: dict[str, str | int] = {
             OFFSET: trace.first_offset,
             COUNT: trace.message_count,
@@ -68,7 +70,7 @@ class SpanBuilder:
             flags=IS_LOCAL | trace.span.flags,
             links=[_link(event.parent, IS_REMOTE) for event in trace.events if event.parent is not None],
         )
-        return self._process(trace) + _encode(own) + encode_attributes(attributes)
+        return _encode(own) + encode_attributes(attributes)
 
     def _stage(self, trace: FinishedTrace, stage: str, time: StageTime, span_id: bytes) -> bytes:
         if stage == "publish":
@@ -78,8 +80,8 @@ class SpanBuilder:
         span = self._of_batch(trace, span_id, stage, INTERNAL, time)
         return span if time.parts == 1 else span + encode_attributes({"labelstream.parts": time.parts})
 
-    def _events(self, trace: FinishedTrace) -> list[bytes]:
-        shared = self._process(trace) + _encode(Span(links=[_link(trace.span, IS_LOCAL)]))
+    def _events(self, trace: FinishedTrace, process: bytes) -> list[bytes]:
+        shared = process + _encode(Span(links=[_link(trace.span, IS_LOCAL)]))
         own, offset = self._event, self._event.attributes[0].value
         spans = []
         for event in trace.events:
