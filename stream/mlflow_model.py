@@ -4,23 +4,10 @@ MLflow calls `_load_pyfunc` by name (the flavour `python_function` with a loader
 contains the files of the bundle and no code.
 """
 
-import asyncio
-import json
-from collections.abc import Coroutine
-from threading import Thread
 from typing import Any
 
-from stream.classify import InputReader, Prediction
-from stream.commands.row_reader import InputRow
-from stream.errors import Poison
-from stream.observe.metrics import Metrics
-from stream.records import Decoder, Event, Source
-from stream.routes import RouteOptions
-from stream.settings import load_settings
-from stream.worker.route_model import open_model
-
-ROWS_AT_ONCE = 512
-SOURCE = Source("row", 0)
+from stream.api import Classification, Classifier, RowError
+from stream.bundle import read_bundle
 
 
 class BundleModel:
@@ -39,20 +26,8 @@ class BundleModel:
             BundleError: the bundle was changed, or cannot be served.
             DeviceError: the device does not exist.
         """
-        settings = load_settings({}, None)
-        # The servers that call `predict` have event loops of their own.
-        self._loop = asyncio.new_event_loop()
-        Thread(target=self._loop.run_forever, name="labelstream-mlflow", daemon=True).start()
-        self._opened = self._wait(open_model(folder, settings.variant, settings, None, Metrics()))
-        manifest = self._opened.bundle.manifest
-        self._decoder = Decoder(
-            RouteOptions(),
-            max_event_bytes=settings.max_event_bytes,
-            max_text_chars=settings.max_text_chars,
-            takes_pair=manifest.takes_pair,
-        )
-        self._reader = InputReader(manifest)
-        self._metadata = [column.name for column in manifest.metadata or ()]
+        self._metadata = [column.name for column in read_bundle(folder).manifest.metadata or ()]
+        self._classifier = Classifier.open(folder)
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:  # noqa: ARG002
         """Return the members of the label event of each row; a row that cannot be labelled has an `error`.
@@ -64,35 +39,11 @@ class BundleModel:
         """
         # pandas marks a missing value with NaN, NaT or NA, depending on the type of the column.
         present = model_input.astype(object).where(model_input.notna(), None)
-        values = [self._event(row) for row in present.to_dict("records")]
-        found: list[dict[str, Any]] = []
-        for at in range(0, len(values), ROWS_AT_ONCE):
-            found += self._wait(self._classify(values[at : at + ROWS_AT_ONCE]))
-        return found
+        return [*map(_members, self._classifier.classify(map(self._event, present.to_dict("records"))))]
 
-    def _event(self, row: dict[str, Any]) -> bytes:
-        present = {name: value for name, value in row.items() if value is not None}
-        metadata = {name: present[name] for name in self._metadata if name in present}
-        fields = {name: present[name] for name in ("text", "text_pair") if name in present}
-        # ASCII also carries half a surrogate pair, for which the decoder has an error.
-        return json.dumps({**fields, "metadata": metadata}, default=str).encode()
-
-    async def _classify(self, values: list[bytes]) -> list[dict[str, Any]]:
-        rows = [InputRow(at, value) for at, value in enumerate(values, 1)]
-        decoded = self._decoder.decode_all(SOURCE, rows)
-        inputs = self._reader.read([item for item in decoded if isinstance(item, Event)])
-        results = iter((await self._opened.classifier.classify(inputs)).results)
-        found = []
-        for item in decoded:
-            if isinstance(item, Event):
-                found.append(_members(next(results)))
-            else:
-                # Every row has a value, so the decoder returns no tombstone.
-                found.append({"error": f"{item.reason.value}: {item.message}"})  # type: ignore[union-attr]
-        return found
-
-    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    def _event(self, row: dict[str, Any]) -> dict[str, Any]:
+        metadata = {name: row[name] for name in self._metadata if row.get(name) is not None}
+        return {"text": row.get("text"), "text_pair": row.get("text_pair"), "metadata": metadata}
 
 
 def _load_pyfunc(data_path: str, model_config: dict[str, Any] | None = None) -> BundleModel:  # noqa: ARG001
@@ -100,7 +51,5 @@ def _load_pyfunc(data_path: str, model_config: dict[str, Any] | None = None) -> 
     return BundleModel(data_path)
 
 
-def _members(result: Prediction | Poison) -> dict[str, Any]:
-    if isinstance(result, Prediction):
-        return result.fields()
-    return {"error": f"{result.reason.value}: {result}"}
+def _members(result: Classification | RowError) -> dict[str, Any]:
+    return {"error": str(result)} if isinstance(result, RowError) else dict(result.members)

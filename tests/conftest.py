@@ -28,6 +28,7 @@ from tests.real.components import (
 
 if TYPE_CHECKING:
     from tests.page.browser import Chromium
+    from tests.real.asyncapi_parser import AsyncapiParser
     from tests.real.embedded import EmbeddedBroker
     from tests.real.kafka import ApacheKafka
     from tests.real.mlflow import MlflowServer
@@ -186,6 +187,18 @@ def mlflow_server(request: pytest.FixtureRequest) -> "Iterator[MlflowServer]":
         return MlflowServer(notify)
 
     yield from _component(request.config, "mlflow_server", create)
+
+
+@pytest.fixture(scope="session")
+def asyncapi_parser(request: pytest.FixtureRequest) -> "Iterator[AsyncapiParser]":
+    """The official parser of AsyncAPI documents."""
+
+    def create(notify: Notify) -> "AsyncapiParser":
+        from tests.real.asyncapi_parser import AsyncapiParser
+
+        return AsyncapiParser(notify)
+
+    yield from _component(request.config, "asyncapi_parser", create)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,11 @@ The program changes the labels of 3% of the messages of sms_spam at random, and 
 model was trained on the rows that it answers for.
 """
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.quality.prepare import NoDataError, sms_spam, thin
+from benchmarks.quality.training import flags, run_command
 from trainer.data.examples import Example
 from trainer.evaluation.analysis import find_label_errors
 from trainer.evaluation.answers import label_numbers
@@ -26,6 +29,17 @@ LABELS = ("ham", "spam")
 FLIPPED_SHARE = 0.03
 FOLDS = 5
 QUICK_ROWS = 600
+QUICK_STEPS = 5
+FINE_TUNING = {
+    "text_column": "text",
+    "label_column": "label",
+    "epochs": 2,
+    "batch_size": 32,
+    "learning_rate": 1e-4,
+    "max_length": 48,
+    "cross_validate": FOLDS,
+    "name": "label_errors",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +140,39 @@ def cross_validate(
     return found
 
 
+def fine_tuned(
+    examples: Sequence[Example], seed: int, folder: Path, *, quick: bool
+) -> npt.NDArray[np.float64]:
+    """Return out-of-fold probabilities of fine-tuned models, float64 [rows, labels].
+
+    They are those of `labelstream train --cross-validate`, run in its own process.
+
+    Args:
+        examples: the rows.
+        seed: the seed of the training.
+        folder: an empty folder for its files.
+        quick: True for trainings of few steps.
+
+    Raises:
+        FailedError: the command failed.
+    """
+    data = folder / "rows.csv"
+    with data.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("text", "label"))
+        writer.writerows((example.text, example.target) for example in examples)
+    options = {**FINE_TUNING, **({"max_steps": QUICK_STEPS} if quick else {}), "seed": seed}
+    places = {"bundle_store": folder / "bundles", "results": folder / "results"}
+    run_command(["labelstream", "train", str(data), *flags({**options, **places})], folder / "log")
+    (found,) = folder.glob("results/**/oof.csv")
+    probabilities = np.zeros((len(examples), len(LABELS)))
+    with found.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            # The header of the data is not counted.
+            probabilities[int(row["row"]) - 1] = [float(row[f"p:{label}"]) for label in LABELS]
+    return probabilities
+
+
 def base_vectors(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
     """Return the vectors of the default base model, which is not fine-tuned."""
     from trainer.model.base_location import resolve_base_model
@@ -146,6 +193,9 @@ def main(
     seeds: Annotated[int, typer.Option(help="The number of random choices of changed labels.", min=1)] = 5,
     quick: Annotated[bool, typer.Option("--quick", help="Few rows, to try the program.")] = False,
     vectors: Annotated[bool, typer.Option(help="Also use the vectors of the default base model.")] = True,
+    fine_tune: Annotated[
+        int, typer.Option(help="The number of choices for which models are fine-tuned, 20 minutes each.")
+    ] = 0,
 ) -> None:
     """Change 3% of the labels of sms_spam, search them, and print precision and recall."""
     console = Console()
@@ -172,6 +222,11 @@ def main(
             found.append(figures)
             table.add_row(name, str(seed), *_cells(figures))
         table.add_row(name, "mean", "", "", *(f"{_mean(found, field):.3f}" for field in SHARES))
+    for seed in range(fine_tune):
+        flipped, changed = flip_labels(examples, seed)
+        with TemporaryDirectory() as folder:
+            probabilities = fine_tuned(flipped, seed, Path(folder), quick=quick)
+        table.add_row("fine-tuned", str(seed), *_cells(search(flipped, changed, probabilities)))
     console.print(table)
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from benchmarks.speed.context import Bench
-from benchmarks.speed.load import load
+from benchmarks.speed.load import HEADERS, Headers, load
 from benchmarks.speed.process import sample
 from benchmarks.speed.stats import Sample, SteadyState, steady_state
 from benchmarks.speed.systems import Endpoints, RunningSystem, System
@@ -52,8 +52,10 @@ def topics(bench: Bench, *names: str) -> Iterator[None]:
 
 
 @contextmanager
-def backlog(bench: Bench, stem: str, values: Iterator[bytes], expected: int) -> Iterator[Backlog]:
-    """Create a topic that contains the given values."""
+def backlog(
+    bench: Bench, stem: str, values: Iterator[bytes], expected: int, headers: Headers = HEADERS
+) -> Iterator[Backlog]:
+    """Create a topic that contains the given values, each with the headers."""
     topic = unique(stem)
     with topics(bench, topic):
         bench.show_step(f"loading {expected:,} events")
@@ -64,6 +66,7 @@ def backlog(bench: Bench, stem: str, values: Iterator[bytes], expected: int) -> 
             PARTITIONS,
             bench.options.compression,
             lambda done: bench.advance(done, expected),
+            headers,
         )
         yield Backlog(topic, events)
 

@@ -20,6 +20,18 @@ def small_events(count: int) -> Iterator[bytes]:
     return map(small_event, range(count))
 
 
+def nested_event(number: int) -> bytes:
+    """Return a JSON event of exactly 200 bytes whose fields have other places, with the number."""
+    head = b'{"data":{"key":"e-%09d","body":{"content":"%09d %s' % (number, number, _STEM)
+    end = b'"}},"channel":"email"}'
+    return head + b"." * (BYTES - len(head) - len(end)) + end
+
+
+def nested_events(count: int) -> Iterator[bytes]:
+    """Yield events of 200 bytes with unique texts in other places than those of labelstream's own events."""
+    return map(nested_event, range(count))
+
+
 def few_texts(count: int, texts: int) -> Iterator[bytes]:
     """Yield events of 200 bytes with unique ids that cycle through a given number of texts."""
     for number in range(count):

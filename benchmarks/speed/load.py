@@ -1,10 +1,11 @@
 """An idempotent producer that fills a topic in blocks that rotate over the partitions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-HEADERS = [("source", b"bench")]
+Headers = Sequence[tuple[str, bytes]]
+HEADERS: Headers = (("source", b"bench"),)
 BLOCK = 100
 FLUSH_S = 60.0
 
@@ -16,8 +17,9 @@ def load(
     partitions: int,
     compression: str,
     on_progress: Callable[[int], None] = lambda _done: None,
+    headers: Headers = HEADERS,
 ) -> int:
-    """Produce all values, each with a key and one header, and return their number.
+    """Produce all values, each with a key and the headers, and return their number.
 
     Args:
         address: the broker's host:port.
@@ -26,6 +28,7 @@ def load(
         partitions: the number of partitions of the topic.
         compression: the producer's compression type.
         on_progress: receives the number of records produced so far.
+        headers: the headers of every record.
 
     Raises:
         KafkaException: the broker rejected a record.
@@ -52,7 +55,7 @@ def load(
         partition = (count - 1) // BLOCK % partitions
         while True:
             try:
-                producer.produce(topic, value, b"k-%d" % count, partition, on_delivery, headers=HEADERS)
+                producer.produce(topic, value, b"k-%d" % count, partition, on_delivery, headers=[*headers])
                 break
             except BufferError:
                 producer.poll(0.05)

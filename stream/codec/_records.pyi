@@ -106,6 +106,14 @@ def with_trace(record: Any, traceparent: bytes, /) -> Any:
         TypeError: the object is not a `Record`.
     """
 
+def replace_values(records: list[Any], values: list[bytes], /) -> list[Any]:
+    """Return records with other values.
+
+    Raises:
+        TypeError: an object is not a `Record`, or not one that was written.
+        ValueError: records and values differ in number.
+    """
+
 def encode_scores(
     scores: Buffer, labels: tuple[bytes, ...], shown: int, kind: type[P], cached: bool, /
 ) -> list[P]:

@@ -229,6 +229,13 @@ class Codec(Protocol):
             traceparent: the value of the header, which comes last.
         """
 
+    def replace_values(self, records: Sequence[Outgoing], values: Sequence[bytes]) -> list[Outgoing]:
+        """Return records of `write_labels` with other values.
+
+        Raises:
+            ValueError: records and values differ in number.
+        """
+
     def score_encoder(self, labels: Sequence[str], shown: int, kind: type[P]) -> ScoreEncoder[P]:
         """Return the encoder for a model with these labels.
 

@@ -94,6 +94,10 @@ class CompiledCodec(PythonCodec):
         traced: Record = _records.with_trace(record, traceparent)
         return traced
 
+    def replace_values(self, records: Sequence[Outgoing], values: Sequence[bytes]) -> list[Outgoing]:
+        """See `Codec.replace_values`."""
+        return _records.replace_values([*records], [*values])
+
     def score_encoder(self, labels: Sequence[str], shown: int, kind: type[P]) -> ScoreEncoder[P]:
         """See `Codec.score_encoder`."""
         return CompiledScoreEncoder(labels, shown, kind)

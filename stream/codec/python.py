@@ -121,6 +121,13 @@ class PythonCodec:
         write = self.label_writer(form)
         return [write(event, prediction) for event, prediction in zip(events, predictions, strict=True)]
 
+    def replace_values(self, records: Sequence[Outgoing], values: Sequence[bytes]) -> list[Outgoing]:
+        """See `Codec.replace_values`."""
+        return [
+            PlainRecord(record.key, value, record.headers, record.timestamp)
+            for record, value in zip(records, values, strict=True)
+        ]
+
     def label_writer(self, form: LabelForm) -> Callable[[LabelledEvent, EncodedPrediction], Outgoing]:
         """Return the function that writes the label record of one event."""
         templates = [

@@ -9,6 +9,8 @@ NAME_ERRORS = "surrogateescape"
 def varint(number: int) -> bytes:
     """Encode a number as a zigzag varint."""
     raw = number << 1 if number >= 0 else ~(number << 1)
+    if raw < 0x80:
+        return bytes((raw,))
     encoded = bytearray()
     while raw >= 0x80:
         encoded.append(raw & 0x7F | 0x80)

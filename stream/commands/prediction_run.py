@@ -10,19 +10,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stream.classify import InputReader, RowResult
+from stream.classify import RowResult
 from stream.commands.row_reader import InputRow, RowReader
 from stream.errors import Poison, Reason
-from stream.observe.metrics import Metrics
-from stream.records import DeadLetter, Decoder, Event, Source
-from stream.routes import RouteOptions
+from stream.observe.metrics import ModelMetrics
+from stream.records import Event
 from stream.settings import Settings
 from stream.termination import until_terminated
 from stream.wording import count_of
 from stream.worker.route_model import OpenModel, open_model
+from stream.worker.row_classifier import RowClassifier
 
 ROWS_AT_ONCE = 512
-ROWS_SOURCE = Source("row", 0)
 ROWS_LISTED = 5
 # The progress bar of a smaller file would vanish before it could be read.
 PROGRESS_BYTES = 64 * 1024
@@ -119,18 +118,13 @@ def predict_rows(
     """
     # Rows are read outside of the event loop, where a signal interrupts the wait for a slow pipe.
     with asyncio.Runner() as runner:
-        opening = open_model(str(folder), settings.variant, settings, None, Metrics())
+        opening = open_model(str(folder), settings.variant, settings, None, ModelMetrics())
         opened = runner.run(until_terminated(opening))
-        decoder = Decoder(
-            RouteOptions(),
-            max_event_bytes=settings.max_event_bytes,
-            max_text_chars=settings.max_text_chars,
-            takes_pair=opened.bundle.manifest.takes_pair,
-        )
+        classifier = RowClassifier(opened, settings)
         try:
             with progress:
                 while chunk := [*islice(rows, ROWS_AT_ONCE)]:
-                    for predicted in runner.run(until_terminated(_classify(opened, decoder, chunk))):
+                    for predicted in runner.run(until_terminated(_classify(classifier, chunk))):
                         _count(counts, predicted)
                         show(opened, predicted)
                     progress.update(counts.predicted)
@@ -138,19 +132,12 @@ def predict_rows(
             opened.classifier.close()
 
 
-async def _classify(opened: OpenModel, decoder: Decoder, rows: list[InputRow]) -> list[PredictedRow]:
-    decoded = decoder.decode_all(ROWS_SOURCE, rows)
-    events = [item for item in decoded if isinstance(item, Event)]
-    inputs = InputReader(opened.bundle.manifest).read(events)
-    results = iter((await opened.classifier.classify(inputs)).results)
-    predicted = []
-    for row, item in zip(rows, decoded, strict=True):
-        if isinstance(item, Event):
-            predicted.append(PredictedRow(row, item, next(results)))
-        else:
-            assert isinstance(item, DeadLetter), "every row has a value"
-            predicted.append(PredictedRow(row, None, Poison(item.reason, item.message)))
-    return predicted
+async def _classify(classifier: RowClassifier, rows: list[InputRow]) -> list[PredictedRow]:
+    classified = await classifier.classify(rows)
+    return [
+        PredictedRow(row, decoded if isinstance(decoded, Event) else None, result)
+        for row, (decoded, result) in zip(rows, classified, strict=True)
+    ]
 
 
 def _count(counts: PredictionCounts, predicted: PredictedRow) -> None:

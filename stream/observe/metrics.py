@@ -109,8 +109,8 @@ class AgeHistogram(Collector):
         yield family
 
 
-class Metrics:
-    """The metrics of one worker, in a registry of their own.
+class ModelMetrics:
+    """The metrics of a process that runs a model, in a registry of their own.
 
     Every label takes its values from a closed list or from the configuration, so that events cannot add
     series. Series of a known list are exposed at 0 from the start, so that `increase()` sees the first
@@ -121,61 +121,19 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self.events = self._counter(
-            "events",
-            "Events with a confirmed outcome: labelled, dead or tombstone.",
-            "route",
-            "outcome",
-        )
-        self.events_in = self._counter("events_in", "Events received.", "route")
-        self.dead_letters = self._counter("dead_letters", "Dead letters by reason.", "route", "reason")
-        self.dead_letters_truncated = self._counter(
-            "dead_letters_truncated", "Dead letters cut to the size that their topic takes.", "route"
-        )
         self.cache = self._counter("cache_requests", "Cache lookups by tier and result.", "tier", "result")
-        self.commits = self._counter("commits", "Offset commits by result.", "result")
-        self.retries = self._counter("retries", f"Retries by operation: {', '.join(RETRIES)}.", "what")
-        self.rebalances = self._counter("rebalances", "Partition assignments received.")
-        self.offsets_skipped = self._counter(
-            "offsets_skipped", "Offsets that were removed before they were read.", "topic", "partition"
-        )
-        self.topic_recreations = self._counter(
-            "topic_recreations", "Input topics found deleted and created again.", "topic"
-        )
-        self.spans_dropped = self._counter("trace_spans_dropped", "Spans that were not exported.")
         self.stage = self._histogram(
             "stage_duration_seconds", "Seconds per batch, by stage.", SECONDS, "stage"
         )
-        self.event_age = AgeHistogram(self.registry)
         self.batch_rows = self._histogram("batch_rows", "Rows per inference.", ROWS)
         self.batch_tokens = self._histogram("batch_tokens", "Padded tokens per inference.", TOKENS)
         self.batch_fill = self._histogram("batch_fill_ratio", "Real / padded tokens per inference.", RATIOS)
-        self.queue_events = self._gauge("queue_events", "Events read and not yet being processed.")
-        self.queue_bytes = self._gauge("queue_bytes", "Bytes read and not yet being processed.")
-        self.in_flight_events = self._gauge("in_flight_events", "Events being processed.")
-        self.lag = self._gauge("consumer_lag", "Events not yet finished, by partition.", "topic", "partition")
-        self.blocked = self._gauge(
-            "consumer_blocked_events",
-            "Offsets behind an open transaction, which cannot be read yet, by partition.",
-            "topic",
-            "partition",
-        )
-        self.assigned = self._gauge("partitions_assigned", "Partitions assigned to this worker.")
-        self.paused = self._gauge("partitions_paused", "Assigned partitions paused by a full queue.")
         self.ready = self._gauge("ready", "1 while /ready answers 200, else 0.")
-        self.last_progress = self._gauge(
-            "last_progress_timestamp_seconds",
-            "Unix time of the last progress, or of the last moment without pending work.",
-        )
-        self.build = self._gauge("build_info", "The worker's version.", "version")
+        self.build = self._gauge("build_info", "The version of labelstream.", "version")
         self.bundle = self._gauge(
             "bundle_info", "The bundle in use.", "route", "name", "version", "digest", "variant", "provider"
         )
         self._stages = {stage: self.stage.labels(stage) for stage in STAGES}
-        for result in COMMITS:
-            self.commits.labels(result)
-        for what in RETRIES:
-            self.retries.labels(what)
         self._expect_tier("local")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -190,40 +148,6 @@ class Metrics:
     def _expect_tier(self, tier: str) -> None:
         for result in CACHE_RESULTS[tier]:
             self.cache.labels(tier, result)
-
-    def register_route(self, route: str) -> None:
-        """Expose a route's series before its first event."""
-        self.events_in.labels(route)
-        for outcome in OUTCOMES:
-            self.events.labels(route, outcome)
-        for reason in Reason:
-            self.dead_letters.labels(route, reason.value)
-        self.dead_letters_truncated.labels(route)
-        self.event_age.register(route)
-
-    def register_redis(self) -> Gauge:
-        """Expose the metrics of Redis, and return the gauge `labelstream_redis_up`."""
-        self._expect_tier("redis")
-        self.redis_paused = self._gauge(
-            "redis_paused", "1 while reads or writes pause because Redis refuses them.", "operation"
-        )
-        for operation in REDIS_OPERATIONS:
-            self.redis_paused.labels(operation)
-        return self._gauge("redis_up", "1 while Redis answers, else 0.")
-
-    def register_partitions(self, partitions: Iterable[tuple[str, int]]) -> None:
-        """Expose the counters of partitions at 0.
-
-        Args:
-            partitions: pairs of topic and partition number.
-        """
-        for topic, partition in partitions:
-            self.offsets_skipped.labels(topic, str(partition))
-            self.topic_recreations.labels(topic)
-
-    def retried(self, what: str) -> None:
-        """Count a retry of one of `RETRIES`."""
-        self.retries.labels(what).inc()
 
     def timed(self, stage: str, traces: Sequence[StageTrace] = ()) -> AbstractContextManager[object]:
         """Return a context manager that observes its duration as that of the stage.
@@ -258,3 +182,86 @@ class Metrics:
             # The library compares the parts of a version as numbers, whatever the client has sent.
             encode, content_type = choose_encoder("")
         return encode(self.registry), content_type
+
+
+class Metrics(ModelMetrics):
+    """The metrics of one worker: those of its models, and those of Kafka and Redis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events = self._counter(
+            "events",
+            "Events with a confirmed outcome: labelled, dead or tombstone.",
+            "route",
+            "outcome",
+        )
+        self.events_in = self._counter("events_in", "Events received.", "route")
+        self.dead_letters = self._counter("dead_letters", "Dead letters by reason.", "route", "reason")
+        self.dead_letters_truncated = self._counter(
+            "dead_letters_truncated", "Dead letters cut to the size that their topic takes.", "route"
+        )
+        self.commits = self._counter("commits", "Offset commits by result.", "result")
+        self.retries = self._counter("retries", f"Retries by operation: {', '.join(RETRIES)}.", "what")
+        self.rebalances = self._counter("rebalances", "Partition assignments received.")
+        self.offsets_skipped = self._counter(
+            "offsets_skipped", "Offsets that were removed before they were read.", "topic", "partition"
+        )
+        self.topic_recreations = self._counter(
+            "topic_recreations", "Input topics found deleted and created again.", "topic"
+        )
+        self.spans_dropped = self._counter("trace_spans_dropped", "Spans that were not exported.")
+        self.event_age = AgeHistogram(self.registry)
+        self.queue_events = self._gauge("queue_events", "Events read and not yet being processed.")
+        self.queue_bytes = self._gauge("queue_bytes", "Bytes read and not yet being processed.")
+        self.in_flight_events = self._gauge("in_flight_events", "Events being processed.")
+        self.lag = self._gauge("consumer_lag", "Events not yet finished, by partition.", "topic", "partition")
+        self.blocked = self._gauge(
+            "consumer_blocked_events",
+            "Offsets behind an open transaction, which cannot be read yet, by partition.",
+            "topic",
+            "partition",
+        )
+        self.assigned = self._gauge("partitions_assigned", "Partitions assigned to this worker.")
+        self.paused = self._gauge("partitions_paused", "Assigned partitions paused by a full queue.")
+        self.last_progress = self._gauge(
+            "last_progress_timestamp_seconds",
+            "Unix time of the last progress, or of the last moment without pending work.",
+        )
+        for result in COMMITS:
+            self.commits.labels(result)
+        for what in RETRIES:
+            self.retries.labels(what)
+
+    def register_route(self, route: str) -> None:
+        """Expose a route's series before its first event."""
+        self.events_in.labels(route)
+        for outcome in OUTCOMES:
+            self.events.labels(route, outcome)
+        for reason in Reason:
+            self.dead_letters.labels(route, reason.value)
+        self.dead_letters_truncated.labels(route)
+        self.event_age.register(route)
+
+    def register_redis(self) -> Gauge:
+        """Expose the metrics of Redis, and return the gauge `labelstream_redis_up`."""
+        self._expect_tier("redis")
+        self.redis_paused = self._gauge(
+            "redis_paused", "1 while reads or writes pause because Redis refuses them.", "operation"
+        )
+        for operation in REDIS_OPERATIONS:
+            self.redis_paused.labels(operation)
+        return self._gauge("redis_up", "1 while Redis answers, else 0.")
+
+    def register_partitions(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Expose the counters of partitions at 0.
+
+        Args:
+            partitions: pairs of topic and partition number.
+        """
+        for topic, partition in partitions:
+            self.offsets_skipped.labels(topic, str(partition))
+            self.topic_recreations.labels(topic)
+
+    def retried(self, what: str) -> None:
+        """Count a retry of one of `RETRIES`."""
+        self.retries.labels(what).inc()

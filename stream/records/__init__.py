@@ -4,7 +4,7 @@ from stream.codec import Headers, Outgoing, Record
 from stream.records.dead_letters import dead_letter_headers
 from stream.records.decode import Decoder
 from stream.records.encode import LabelEncoder, pack_record, timestamps, tombstone_headers
-from stream.records.events import DeadLetter, Decoded, Event, Source, Tombstone
+from stream.records.events import DeadLetter, Decoded, Event, Source, Tombstone, id_stem
 from stream.records.output_form import OutputForm, make_output_form
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Source",
     "Tombstone",
     "dead_letter_headers",
+    "id_stem",
     "make_output_form",
     "pack_record",
     "timestamps",

@@ -6,10 +6,9 @@ from urllib.parse import quote
 import msgspec
 import orjson
 
-from stream.codec import Headers, Rfc3339
-from stream.records.cloud_events import STRUCTURED, is_structured
-from stream.records.content_type import read_content_type
-from stream.records.events import Event, Source, header, id_stem
+from stream.codec import Headers, Outgoing, Record, Rfc3339
+from stream.records.cloud_events import STRUCTURED
+from stream.records.events import Event, Source, id_stem
 
 Mode = Literal["binary", "structured"]
 
@@ -40,47 +39,53 @@ class CloudEventWriter:
             group: the consumer group of the worker.
             route: the name of the route; group and route form the attribute `source`.
         """
-        self._source = f"urn:labelstream:{quote(group, safe='')}:{quote(route, safe='')}"
+        self._same = {
+            "specversion": "1.0",
+            "source": f"urn:labelstream:{quote(group, safe='')}:{quote(route, safe='')}",
+            "type": TYPE,
+        }
+        self._same_headers = [(f"{PREFIX}{name}", value.encode()) for name, value in self._same.items()]
         self._time = Rfc3339()
 
     def write(
-        self, mode: Mode, source: Source, labelled_at: int, event: Event, data: bytes, headers: Headers
+        self,
+        mode: Mode,
+        input_mode: Mode | None,
+        source: Source,
+        labelled_at: int,
+        event: Event,
+        record: Outgoing,
     ) -> tuple[bytes, Headers]:
         """Return the value and the headers of a label event.
 
         Args:
             mode: the mode of the binding.
+            input_mode: the mode of the input, None if it is no CloudEvent.
             source: the topic and partition of the event.
             labelled_at: the time of labelling, milliseconds since the epoch.
             event: the event.
-            data: the JSON of the label event.
-            headers: the headers of the label record, without those of a CloudEvent.
+            record: its label record, without attributes of a CloudEvent.
         """
         attributes = {
-            "specversion": "1.0",
             "id": f"{id_stem(source)}{event.record.offset}",
-            "source": self._source,
-            "type": TYPE,
             "subject": event.id,
             "time": self._time.json(labelled_at)[1:-1].decode(),
-            **_input_attributes(event),
         }
+        if input_mode is not None:
+            attributes |= _input_attributes(event.record, input_mode)
+        data = record.value or b""
         if mode == "binary":
-            added = ((f"{PREFIX}{name}", value.encode()) for name, value in attributes.items())
-            return data, [*headers, *added]
-        envelope = orjson.dumps(attributes | {"datacontenttype": "application/json"})
-        typed = [(name, value) for name, value in headers if name != CONTENT_TYPE]
-        return b'%b,"data":%b}' % (envelope[:-1], data), [*typed, (CONTENT_TYPE, STRUCTURED[1].encode())]
+            added = [(f"{PREFIX}{name}", value.encode()) for name, value in attributes.items()]
+            return data, [*record.headers, *self._same_headers, *added]
+        envelope = orjson.dumps({**self._same, **attributes, "datacontenttype": "application/json"})
+        headers = [(name, value) for name, value in record.headers if name != CONTENT_TYPE]
+        return b'%b,"data":%b}' % (envelope[:-1], data), [*headers, (CONTENT_TYPE, STRUCTURED[1].encode())]
 
 
-def _input_attributes(event: Event) -> dict[str, str]:
-    """Return the id and the source of an input that is a CloudEvent, as extension attributes."""
-    record = event.record
-    if not record.headers:
-        return {}
-    if is_structured(read_content_type(header(record, CONTENT_TYPE))):
+def _input_attributes(record: Record, mode: Mode) -> dict[str, str]:
+    """Return the id and the source of an input as extension attributes."""
+    if mode == "structured":
         envelope = _parse_envelope(record.value or b"")
         return {"inputid": envelope.id, "inputsource": envelope.source}
-    found = (header(record, f"{PREFIX}{name}") for name in ("id", "source"))
-    names = zip(("inputid", "inputsource"), found, strict=True)
-    return {name: value.decode() for name, value in names if value is not None}
+    found = dict(record.headers)
+    return {"inputid": found["ce_id"].decode(), "inputsource": found["ce_source"].decode()}

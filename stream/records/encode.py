@@ -8,9 +8,15 @@ import numpy.typing as npt
 import orjson
 
 from stream.codec import EncodedPrediction, Headers, LabelForm, Outgoing, Record, Rfc3339, load_codec
+from stream.records.cloud_event_output import Mode
 from stream.records.events import Event, Source, Tombstone
 from stream.records.headers import add_headers
-from stream.records.output_form import CLOUD_EVENT_HEADERS, OutputForm, input_mode, without_attributes
+from stream.records.output_form import (
+    CLOUD_EVENT_HEADERS,
+    OutputForm,
+    input_mode,
+    without_attributes,
+)
 
 PLAIN = OutputForm()
 SCHEMA = "label.v1"
@@ -65,7 +71,7 @@ class LabelEncoder:
         Returns:
             Records with JSON values, and with the headers of the input followed by those of a label record.
         """
-        cloud_events: list[Record] = []
+        modes: dict[int, Mode] = {}
         form = LabelForm(
             self._middle(source, cached=False),
             self._middle(source, cached=True),
@@ -73,17 +79,18 @@ class LabelEncoder:
             ID,
             self._headers,
             self._replaced,
-            partial(self._merge_headers, cloud_events),
+            partial(self._merge_headers, modes),
         )
         records = self._codec.write_labels(form, events, predictions)
-        if not (cloud_events or self._output.rewrites_all):
+        if not (modes or self._output.rewrites_all):
             return records
-        return self._output.rewrite(source, labelled_at, events, records)
+        return [*self._output.rewrite(source, labelled_at, events, records, modes)]
 
-    def _merge_headers(self, cloud_events: list[Record], record: Record, event_id: str) -> Headers:
-        """Return the headers of a label record, and add an input that is a CloudEvent to a list."""
-        if input_mode(record) is not None:
-            cloud_events.append(record)
+    def _merge_headers(self, modes: dict[int, Mode], record: Record, event_id: str) -> Headers:
+        """Return the headers of a label record, and note the mode of an input that is a CloudEvent."""
+        mode = input_mode(record)
+        if mode is not None:
+            modes[record.offset] = mode
         return without_attributes(add_headers(record, [(ID, event_id.encode()), *self._headers]))
 
     def _middle(self, source: Source, *, cached: bool) -> bytes:

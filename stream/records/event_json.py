@@ -6,10 +6,12 @@ from collections.abc import Mapping
 import msgspec
 
 from stream.codec import Record
-from stream.records.cloud_events import is_cloud_event, is_structured
+from stream.records.cloud_events import BINARY_HEADER, is_cloud_event, is_structured
 from stream.records.content_type import read_content_type
 from stream.records.events import header
 
+# The headers that determine the format of a value.
+FORMAT_HEADERS = frozenset(("content-type", BINARY_HEADER))
 _parse_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -20,7 +22,7 @@ def event_json(record: Record) -> bytes | None:
         record: the record of an event of a route whose `input_format` is json.
     """
     value = record.value or b""
-    if not record.headers:
+    if not any(name in FORMAT_HEADERS for name, _ in record.headers):
         return value
     content_type = read_content_type(header(record, "content-type"))
     if not is_cloud_event(record, content_type):

@@ -1,6 +1,6 @@
 """The form of a route's label records: plain label events, other JSON, or CloudEvents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stream.codec import Headers, Outgoing, Record, load_codec
@@ -36,8 +36,13 @@ class OutputForm:
         return self.shape is not None or self.mode is not None
 
     def rewrite(
-        self, source: Source, labelled_at: int, events: Sequence[Event], records: Sequence[Outgoing]
-    ) -> list[Outgoing]:
+        self,
+        source: Source,
+        labelled_at: int,
+        events: Sequence[Event],
+        records: Sequence[Outgoing],
+        modes: Mapping[int, Mode],
+    ) -> Sequence[Outgoing]:
         """Return label records of this form for label records with plain label events.
 
         Args:
@@ -45,17 +50,21 @@ class OutputForm:
             labelled_at: the time of labelling, milliseconds since the epoch.
             events: the events.
             records: the label record of each event.
+            modes: the mode of each input that is a CloudEvent, by offset.
         """
-        pack = load_codec().pack
-        written = []
-        for event, record in zip(events, records, strict=True):
-            value, headers = record.value or b"", record.headers
-            if self.shape is not None:
-                value = self.shape.apply(event, value)
-            mode = self.mode or input_mode(event.record)
-            if self.cloud_events is not None and mode is not None:
-                value, headers = self.cloud_events.write(mode, source, labelled_at, event, value, headers)
-            written.append(pack(record.key, value, headers, record.timestamp))
+        codec = load_codec()
+        if self.shape is not None:
+            labels = (record.value or b"" for record in records)
+            records = codec.replace_values(records, [*map(self.shape.apply, events, labels)])
+        if self.cloud_events is None or not (self.mode or modes):
+            return records
+        write, pack, written = self.cloud_events.write, codec.pack, list(records)
+        for at, (event, record) in enumerate(zip(events, records, strict=True)):
+            input_mode = modes.get(event.record.offset)
+            mode = self.mode or input_mode
+            if mode is not None:
+                value, headers = write(mode, input_mode, source, labelled_at, event, record)
+                written[at] = pack(record.key, value, headers, record.timestamp)
         return written
 
 

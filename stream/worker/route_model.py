@@ -26,7 +26,7 @@ from stream.classify import (
     check_tokenizer,
     make_head,
 )
-from stream.observe.metrics import Metrics
+from stream.observe.metrics import Metrics, ModelMetrics
 from stream.observe.stderr_capture import captured_stderr
 from stream.routes import Route
 from stream.runtime import Choice, Runtime, choose, lower_thread_priority, open_runtimes, warm_up_shapes
@@ -91,7 +91,7 @@ class OpenModel:
 
 
 async def open_model(
-    spec: str, variant: str, settings: Settings, shared: SharedCache | None, metrics: Metrics
+    spec: str, variant: str, settings: Settings, shared: SharedCache | None, metrics: ModelMetrics
 ) -> OpenModel:
     """Check a bundle and load it on the device that the settings choose.
 
@@ -100,7 +100,7 @@ async def open_model(
         variant: the precision of the weights, or `auto`.
         settings: the device, the bundle store and the limits.
         shared: the shared tier of the cache, None without one.
-        metrics: the metrics of the worker.
+        metrics: the metrics of the process.
 
     Raises:
         BundleError: the bundle is missing, changed, or cannot be served.
@@ -141,18 +141,34 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
         DeviceError: the device does not exist or does not answer.
     """
     opened = await open_model(route.bundle, route.variant, settings, shared, metrics)
+    await warm_up(opened, route.name, metrics)
+    choice = opened.choice
+    provider = opened.runtimes[0].provider
+    return Model(opened.bundle, choice.variant, choice.device, provider, opened.classifier)
+
+
+async def warm_up(opened: OpenModel, name: str, metrics: ModelMetrics) -> None:
+    """Run a model once in every shape, then report it in the metrics and the log.
+
+    Args:
+        opened: the model.
+        name: the name of its route, for the metrics and the log.
+        metrics: the metrics of the process.
+
+    Raises:
+        DeviceError: the device does not answer.
+    """
     bundle, choice, runtimes, limits = opened.bundle, opened.choice, opened.runtimes, opened.limits
     manifest = bundle.manifest
     planned = warm_up_shapes(limits.max_rows, limits.max_tokens, manifest.max_length, limits.width_multiple)
     # The shapes of full batches come last, because the last runs give the first estimate of the throughput.
     await opened.classifier.warm_up([*runtimes[0].bucket_shapes, *planned])
-    provider = runtimes[0].provider
     metrics.bundle.labels(
-        route.name, manifest.name, manifest.version, bundle.digest, choice.variant, provider
+        name, manifest.name, manifest.version, bundle.digest, choice.variant, runtimes[0].provider
     ).set(1)
     log.info(
         "model loaded",
-        route=route.name,
+        route=name,
         bundle=bundle.reference,
         digest=bundle.digest,
         **({"origin": bundle.origin} if bundle.origin else {}),
@@ -164,12 +180,11 @@ async def load_model(route: Route, settings: Settings, shared: SharedCache | Non
     if manifest.is_accepted_by_user(choice.variant):
         log.warning(
             "the variant did not pass its parity check",
-            route=route.name,
+            route=name,
             variant=choice.variant,
             cause="the bundle was published with --accept-variant",
             fix="use --variant auto for a variant that passed",
         )
-    return Model(bundle, choice.variant, choice.device, provider, opened.classifier)
 
 
 def make_classifier(
@@ -180,7 +195,7 @@ def make_classifier(
     limits: BatchLimits,
     settings: Settings,
     shared: SharedCache | None,
-    metrics: Metrics,
+    metrics: ModelMetrics,
 ) -> Classifier:
     """Return a classifier over the runtimes of a bundle, with a cache and a batcher."""
     manifest = bundle.manifest

@@ -67,6 +67,7 @@ COMPONENTS = {
         "MLflow server",
         f"{_EXTRAS} and PyPI: the first test makes an environment for the server, about 750 MB in ~/.cache",
     ),
+    "asyncapi_parser": Component("AsyncAPI parser", "apt-get install nodejs npm, and the npm registry"),
     "chromium": Component(
         "Chromium",
         f"apt-get install chromium, or LABELSTREAM_TEST_CHROMIUM=path, and {_EXTRAS}",

@@ -1,5 +1,7 @@
 """`labelstream route try`: what a worker would read, and the examples of foreign topics."""
 
+import re
+import shlex
 from pathlib import Path
 
 import orjson
@@ -8,8 +10,11 @@ from typer.testing import CliRunner, Result
 
 from stream.commands.route import app
 from stream.errors import UsageError
+from stream.settings import load_settings
+from tests.unit.test_output_form import label, value_of
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "topics"
+PROJECT = Path(__file__).parents[2]
+EXAMPLES = PROJECT / "examples" / "topics"
 
 
 def run(*words: object, given: bytes = b"") -> Result:
@@ -92,3 +97,30 @@ def test_the_examples_of_foreign_topics_are_read(example: str, first: dict[str, 
     assert "2 events can be labelled, 0 dead letters" in result.stderr
     assert first.items() <= shown[0].items()
     assert not any("<" in str(event["text"]) for event in shown)
+
+
+@pytest.mark.checkout
+def test_the_commands_and_settings_of_the_documentation_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(PROJECT)
+    page = (PROJECT / "docs" / "any-topic.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^labelstream route try (.*)$", page, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert "2 events can be labelled, 0 dead letters" in run(*shlex.split(command)).stderr
+    *_, settings = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    file = tmp_path / "labelstream.toml"
+    file.write_text(settings)
+    tickets, chat = load_settings(config=file).effective_routes
+    assert (tickets.text_format, chat.text_format, chat.output) == ("html", "plain", "enrich")
+
+
+@pytest.mark.checkout
+def test_the_outputs_of_the_documentation_are_those_of_the_encoder() -> None:
+    page = (PROJECT / "docs" / "any-topic.md").read_text(encoding="utf-8")
+    included, enriched = map(orjson.loads, re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    value = {name: member for name, member in enriched.items() if name != "labelstream"}
+    written = value_of(label(value, include="text,customer.id"))
+    assert list(written["event"].items()) == list(included["event"].items())
+    assert list(value_of(label(value, output="enrich"))) == list(enriched)

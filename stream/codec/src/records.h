@@ -126,6 +126,9 @@ PyObject *write_labels(PyObject *module, PyObject *args);
 PyObject *sampled_traces(PyObject *module, PyObject *args);
 PyObject *with_trace(PyObject *module, PyObject *args);
 
+/* replace.c */
+PyObject *replace_values(PyObject *module, PyObject *args);
+
 /* scores.c: scores are integers that count millionths. */
 #define MILLIONTHS 1000000
 PyObject *encode_scores(PyObject *module, PyObject *args);

@@ -1,0 +1,1 @@
+"""`labelstream serve`: classification over HTTP, on Starlette and uvicorn (extra `serve`)."""

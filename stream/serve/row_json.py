@@ -1,0 +1,76 @@
+"""The rows of /v1/classify in JSON: from the body to events, and from results to the response."""
+
+from collections.abc import Sequence
+
+import msgspec
+import orjson
+
+from stream.classify import Prediction
+from stream.serve.body import parse
+from stream.worker.route_model import OpenModel
+from stream.worker.row_classifier import ClassifiedRow
+
+EXPECTED = '{"text": "…"}, or {"rows": ["…", {"id": "a", "text": "…"}]}'
+QUOTE = b'"'
+
+
+class _Envelope(msgspec.Struct):
+    """A body with several rows; a body with one row is the row itself.
+
+    The rows stay bytes, because the decoder of the stream reads them.
+    """
+
+    rows: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode = msgspec.json.Decoder(_Envelope).decode
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+def events_of(body: bytes) -> list[bytes]:
+    """Return the events of a body.
+
+    Raises:
+        RequestError: the body is neither a row nor an object with `rows`.
+    """
+    rows = parse(_decode, body, EXPECTED).rows
+    return [body] if isinstance(rows, msgspec.UnsetType) else [as_event(bytes(row)) for row in rows]
+
+
+def as_event(row: bytes) -> bytes:
+    """Return a row as an event: a JSON string is its text. Anything else is left to the decoder."""
+    if not row.startswith(QUOTE):
+        return row
+    try:
+        _decode_text(row)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return row
+    return b'{"text":%b}' % row
+
+
+def row_json(row: ClassifiedRow) -> bytes:
+    """Return a row of the response: its id if it has one, and its prediction or its error."""
+    members = row.result.members if isinstance(row.result, Prediction) else _error_member(row)
+    if (own := row.own_id) is None:
+        return b"{%b}" % members
+    return b'{"id":%b,%b}' % (orjson.dumps(own), members)
+
+
+def response_json(opened: OpenModel, rows: Sequence[ClassifiedRow]) -> bytes:
+    """Return the body of the response."""
+    manifest = opened.bundle.manifest
+    model = orjson.dumps(
+        {
+            "name": manifest.name,
+            "version": manifest.version,
+            "digest": opened.bundle.digest,
+            "variant": opened.choice.variant,
+        }
+    )
+    return b'{"model":%b,"results":[%b]}' % (model, b",".join(map(row_json, rows)))
+
+
+def _error_member(row: ClassifiedRow) -> bytes:
+    assert not isinstance(row.result, Prediction)
+    error = {"reason": row.result.reason.value, "message": row.result.message}
+    return b'"error":' + orjson.dumps(error)
