@@ -195,6 +195,17 @@ class Settings(BaseSettings, RouteOptions):
     log_interval_s: float = Field(60, ge=0, description="seconds between two summary lines; 0 disables them")
     log_texts: bool = Field(False, description="log the beginnings of some texts, at level debug only")
 
+    tracing: Literal["off", "otlp"] = Field(
+        "off", description="export traces over OTLP; the variables OTEL_* configure the exporter"
+    )
+    trace_ratio: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the events without a traceparent that are traced; "
+        "default: OTEL_TRACES_SAMPLER, else 0",
+    )
+
     retry_deadline_s: float = Field(
         120, gt=0, description="seconds that the broker or a topic may be unavailable before the worker exits"
     )

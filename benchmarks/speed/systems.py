@@ -44,11 +44,13 @@ class LabelstreamWorker:
         bundle: the folder of the bundle.
         program: the module to run, and the words before its flags.
         settings: further settings of the worker, by name.
+        env: further environment variables of the worker.
     """
 
     bundle: Path
     program: tuple[str, ...] = ("stream", "worker")
     settings: tuple[tuple[str, object], ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
 
     @contextmanager
     def __call__(self, endpoints: Endpoints) -> Iterator[WorkerProcess]:
@@ -61,7 +63,13 @@ class LabelstreamWorker:
             **dict(self.settings),
         }
         worker = WorkerProcess(
-            endpoints.broker, self.bundle, endpoints.source, unique("bench"), program=self.program, **settings
+            endpoints.broker,
+            self.bundle,
+            endpoints.source,
+            unique("bench"),
+            program=self.program,
+            env=dict(self.env),
+            **settings,
         )
         try:
             yield worker.start(ready=False)

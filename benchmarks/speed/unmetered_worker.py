@@ -16,7 +16,7 @@ from benchmarks.speed.free_worker import load_free_model
 from stream.commands.options import EVERY, with_settings
 from stream.commands.worker import serve
 from stream.observe.logs import configure_logs
-from stream.observe.metrics import AgeHistogram, Metrics
+from stream.observe.metrics import AgeExemplar, AgeHistogram, Metrics
 from stream.settings import Settings
 from stream.worker.run import run_worker
 
@@ -45,7 +45,13 @@ class NoInstrument:
 class NoAges(AgeHistogram):
     """A no-op histogram of event ages."""
 
-    def observe(self, route: str, timestamps: npt.NDArray[np.int64], now: int) -> None:
+    def observe(
+        self,
+        route: str,
+        timestamps: npt.NDArray[np.int64],
+        now: int,
+        exemplar: AgeExemplar | None = None,
+    ) -> None:
         """Do nothing."""
 
 
@@ -62,7 +68,7 @@ class NoMetrics(Metrics):
     _gauge = _counter  # type: ignore[assignment]
     _histogram = _counter  # type: ignore[assignment]
 
-    def timed(self, stage: str) -> AbstractContextManager[object]:
+    def timed(self, stage: str, traces: Sequence[object] = ()) -> AbstractContextManager[object]:
         """Return a context manager that measures nothing."""
         return nullcontext()
 

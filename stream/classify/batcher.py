@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
+from time import monotonic
 
 from stream.classify.inputs import ModelInput, RowResult
 from stream.classify.queue import BatchLimits, LengthOrderedQueue
@@ -12,6 +13,7 @@ from stream.classify.throughput import Throughput
 from stream.classify.tokenise import Tokens
 from stream.classify.windows import WindowResult
 from stream.isolation import is_exit
+from stream.observe.stages import StageTrace
 from stream.runtime import Runtime, lower_thread_priority
 
 MAX_BATCHES_PER_THREAD = 2
@@ -25,9 +27,10 @@ class PendingCall:
         results: the result of each input, None while it is missing.
         remaining: the number of missing results.
         done: the future that the caller awaits.
+        trace: records the stages of the call; None if the call is not traced.
     """
 
-    __slots__ = ("done", "inputs", "remaining", "results")
+    __slots__ = ("done", "inputs", "remaining", "results", "trace")
 
     def __init__(
         self,
@@ -35,11 +38,13 @@ class PendingCall:
         results: list[RowResult | None],
         remaining: int,
         done: "asyncio.Future[None]",
+        trace: StageTrace | None = None,
     ) -> None:
         self.inputs = inputs
         self.results = results
         self.remaining = remaining
         self.done = done
+        self.trace = trace
 
     def mark_received(self, count: int) -> None:
         """Count results that were stored in `results`; the last one sets `done`."""
@@ -74,6 +79,11 @@ class RuntimeThread:
         self.busy_s = 0.0
         self.started_at: float | None = None
         self._reported_s = 0.0
+
+    @property
+    def unreported_s(self) -> float:
+        """The seconds of inference since the last call of `take_busy_s`."""
+        return self.busy_s - self._reported_s
 
     def take_busy_s(self) -> float:
         """Return the seconds of inference since the previous call."""
@@ -189,7 +199,8 @@ class Batcher:
     async def _run(self, thread: RuntimeThread, items: list[WorkItem]) -> None:
         try:
             results = await self._infer(thread, [tokens for _, tokens, _ in items])
-            self._deliver(items, results)
+            receivers = self._deliver(items, results)
+            _record_inference(receivers, thread.unreported_s)
         except BaseException as exc:
             # Nothing awaits this task, so every error is raised in the calls that wait for the rows.
             self.fail([row for row, _, _ in items], exc)
@@ -202,8 +213,12 @@ class Batcher:
 
     def _deliver(
         self, items: Sequence[tuple[PendingRow, object, float]], results: Sequence[WindowResult]
-    ) -> None:
-        """Store the results in their calls, and in the calls that wait for equal inputs."""
+    ) -> Iterable[PendingCall]:
+        """Store the results in their calls, and in the calls that wait for equal inputs.
+
+        Returns:
+            The calls.
+        """
         forget, duplicates = self._first_rows.pop, self._duplicates
         receivers = []
         for ((call, index), _, _), result in zip(items, results, strict=True):
@@ -217,5 +232,16 @@ class Batcher:
                 for other, other_index in duplicates.pop(model_input, ()):
                     other.results[other_index] = result
                     receivers.append(other)
-        for call, count in Counter(receivers).items():
+        counts = Counter(receivers)
+        for call, count in counts.items():
             call.mark_received(count)
+        return counts
+
+
+def _record_inference(calls: Iterable[PendingCall], seconds: float) -> None:
+    """Record an inference that has just ended in the traces of the calls that it was for."""
+    traces = [call.trace for call in calls if call.trace is not None]
+    if traces:
+        ended = monotonic()
+        for trace in traces:
+            trace.record("infer", ended - seconds, ended)

@@ -31,6 +31,7 @@ from stream.classify.windows import WindowPool, WindowResult
 from stream.errors import DeviceError, Poison, Reason, is_fault_of_record, one_line
 from stream.isolation import checked_results, isolate
 from stream.observe.logs import debug_enabled
+from stream.observe.stages import StageTrace
 from stream.runtime import GraphInput, Logits, PaddedBatch, Runtime
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ log = structlog.get_logger(__name__)
 class InferenceObserver(Protocol):
     """Measures the stages of classification and the size of each inference."""
 
-    def timed(self, stage: str) -> AbstractContextManager[object]: ...
+    def timed(self, stage: str, traces: Sequence[StageTrace] = ()) -> AbstractContextManager[object]: ...
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None: ...
 
 
@@ -179,10 +180,16 @@ class Classifier:
             ) from exc
         self._throughput.record(rows, thread.take_busy_s())
 
-    async def classify(self, inputs: Sequence[ModelInput]) -> ClassifiedBatch:
+    async def classify(
+        self, inputs: Sequence[ModelInput], trace: StageTrace | None = None
+    ) -> ClassifiedBatch:
         """Classify inputs; the result of an input that makes the tokenizer or the model fail is `Poison`.
 
         Equal inputs are inferred once, also across concurrent calls.
+
+        Args:
+            inputs: the model inputs.
+            trace: records the stages of this call; None if it is not traced.
 
         Raises:
             DeviceError: the model fails on a text that it has classified before, so the device is at fault.
@@ -192,7 +199,7 @@ class Classifier:
         keys: list[Key] = []
         missing: Sequence[int] = range(len(inputs))
         if self._cache.enabled and inputs:
-            with self._observer.timed("cache"):
+            with self._observer.timed("cache", () if trace is None else (trace,)):
                 found = self._cache_keys(inputs)
                 if found is not None:
                     keys = found
@@ -200,8 +207,8 @@ class Classifier:
                     missing = [index for index, known in enumerate(results) if known is None]
                     self._throughput.record(len(inputs) - len(missing), 0.0)
             if found is None:
-                return await self._classify_with_keys(inputs)
-        await self._infer_missing(inputs, results, missing)
+                return await self._classify_with_keys(inputs, trace)
+        await self._infer_missing(inputs, results, missing, trace)
         complete = [result for result in results if result is not None]
         return ClassifiedBatch(complete, self._remember(keys, complete))
 
@@ -214,14 +221,16 @@ class Classifier:
                 raise
             return None
 
-    async def _classify_with_keys(self, inputs: Sequence[ModelInput]) -> ClassifiedBatch:
+    async def _classify_with_keys(
+        self, inputs: Sequence[ModelInput], trace: StageTrace | None
+    ) -> ClassifiedBatch:
         """Classify the inputs that have a cache key; the result of an input without one is `Poison`."""
         # If this raises, the cache is at fault and not an input.
         self._cache.keys([PROBE_TEXT])
         no_key = Poison(Reason.MODEL, "the text has no cache key")
         keys: Sequence[Key | Poison] = isolate(self._cache.keys, inputs, lambda _input, _error: no_key)
         good = [at for at, key in enumerate(keys) if not isinstance(key, Poison)]
-        classified = await self.classify([inputs[at] for at in good])
+        classified = await self.classify([inputs[at] for at in good], trace)
         results: list[RowResult] = [no_key] * len(inputs)
         for at, result in zip(good, classified.results, strict=True):
             results[at] = result
@@ -242,11 +251,16 @@ class Classifier:
         return new
 
     async def _infer_missing(
-        self, inputs: Sequence[ModelInput], results: list[RowResult | None], missing: Sequence[int]
+        self,
+        inputs: Sequence[ModelInput],
+        results: list[RowResult | None],
+        missing: Sequence[int],
+        trace: StageTrace | None,
     ) -> None:
         if not missing:
             return
-        call = PendingCall(inputs, results, len(missing), asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        call = PendingCall(inputs, results, len(missing), done, trace)
         new = self._batcher.register(call, missing)
         if new:
             self._tokenising.add(new)

@@ -13,6 +13,7 @@ from stream.classify.inputs import ModelInput
 from stream.classify.isolating_tokeniser import EncodedInputs
 from stream.errors import Poison
 from stream.isolation import is_exit
+from stream.observe.stages import StageTrace
 
 MAX_TOKENISED_ROWS = 4_096
 
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 class StageTimer(Protocol):
     """Measures the duration of a stage."""
 
-    def timed(self, stage: str) -> AbstractContextManager[object]: ...
+    def timed(self, stage: str, traces: Sequence[StageTrace] = ()) -> AbstractContextManager[object]: ...
 
 
 class TokeniseStage:
@@ -55,10 +56,15 @@ class TokeniseStage:
             batcher.enqueue_windows if windows else batcher.enqueue
         )
         self._waiting: list[PendingRow] = []
+        self._traced: list[tuple[int, int, StageTrace]] = []
+        self._first = 0
         self._task: asyncio.Task[None] | None = None
 
     def add(self, rows: Sequence[PendingRow]) -> None:
-        """Tokenize rows as soon as those before them are tokenized."""
+        """Tokenize the rows of a call as soon as those before them are tokenized."""
+        if rows and (trace := rows[0][0].trace) is not None:
+            first = self._first + len(self._waiting)
+            self._traced.append((first, first + len(rows), trace))
         self._waiting += rows
         if self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -72,13 +78,14 @@ class TokeniseStage:
         except BaseException as exc:
             self._batcher.fail(self._waiting, exc)
             self._waiting.clear()
+            self._traced.clear()
             raise
         finally:
             self._task = None
 
     async def _tokenise(self, rows: Sequence[PendingRow]) -> None:
         try:
-            with self._timer.timed("tokenise"):
+            with self._timer.timed("tokenise", self._take_traces(len(rows))):
                 encoded, errors = await self._encode([call.inputs[index] for call, index in rows])
             if errors:
                 log.warning("the tokenizer failed on texts", errors=dict(Counter(errors)))
@@ -89,6 +96,13 @@ class TokeniseStage:
             self._batcher.fail(rows, exc)
             if is_exit(exc):
                 raise
+
+    def _take_traces(self, count: int) -> Sequence[StageTrace]:
+        """Return the traces of the next rows, and forget those without further rows."""
+        stop = self._first = self._first + count
+        traces = [trace for first, _, trace in self._traced if first < stop]
+        self._traced = [entry for entry in self._traced if entry[1] > stop]
+        return traces
 
     def _finish_failed(
         self, rows: Sequence[PendingRow], encoded: Sequence[Any]

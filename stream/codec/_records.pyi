@@ -96,6 +96,16 @@ def write_labels(
             record is no `Record`.
     """
 
+def sampled_traces(records: list[Any], /) -> list[int]:
+    """Return the indexes of the records with a sampled trace; an object that is not a `Record` is skipped."""
+
+def with_trace(record: Any, traceparent: bytes, /) -> Any:
+    """Return a copy of a record with another `traceparent`.
+
+    Raises:
+        TypeError: the object is not a `Record`.
+    """
+
 def replace_values(records: list[Any], values: list[bytes], /) -> list[Any]:
     """Return records with other values.
 

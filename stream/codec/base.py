@@ -12,6 +12,9 @@ SCORE_BYTES = 4
 Scores = npt.NDArray[np.uint32]
 
 Headers = Sequence[tuple[str, bytes]]
+# The header of W3C Trace Context: version-trace-span-flags in hexadecimal digits, at least so many bytes.
+TRACEPARENT = "traceparent"
+TRACEPARENT_BYTES = 55
 # The maximum number of records in a part of `Codec.unpack`.
 PART_RECORDS = 8_192
 # Each header becomes several Python objects, so a record with more of them counts as damaged.
@@ -210,6 +213,20 @@ class Codec(Protocol):
 
         Raises:
             ValueError: events and predictions differ in number.
+        """
+
+    def sampled_traces(self, records: Sequence[Record]) -> list[int]:
+        """Return the indexes of records whose last header `traceparent` has the sampled flag.
+
+        Only the length of the header and its flags are checked.
+        """
+
+    def with_trace(self, record: Record, traceparent: bytes) -> Record:
+        """Return a copy of a record in which one header `traceparent` replaces those of that name.
+
+        Args:
+            record: a record of `unpack` that is not damaged.
+            traceparent: the value of the header, which comes last.
         """
 
     def replace_values(self, records: Sequence[Outgoing], values: Sequence[bytes]) -> list[Outgoing]:

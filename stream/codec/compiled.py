@@ -82,6 +82,18 @@ class CompiledCodec(PythonCodec):
             self.label_writer(form),
         )
 
+    def sampled_traces(self, records: Sequence[Record]) -> list[int]:
+        """See `Codec.sampled_traces`."""
+        # Records of older formats are Python objects. Their wire batches have no headers.
+        return _records.sampled_traces(records if isinstance(records, list) else [*records])
+
+    def with_trace(self, record: Record, traceparent: bytes) -> Record:
+        """See `Codec.with_trace`."""
+        if not isinstance(record, _records.Record):
+            return super().with_trace(record, traceparent)
+        traced: Record = _records.with_trace(record, traceparent)
+        return traced
+
     def replace_values(self, records: Sequence[Outgoing], values: Sequence[bytes]) -> list[Outgoing]:
         """See `Codec.replace_values`."""
         return _records.replace_values([*records], [*values])

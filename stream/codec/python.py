@@ -13,6 +13,8 @@ from stream.codec import parse
 from stream.codec.base import (
     MILLIONTHS,
     PART_RECORDS,
+    TRACEPARENT,
+    TRACEPARENT_BYTES,
     Appended,
     EncodedPrediction,
     EncodedRecords,
@@ -21,6 +23,7 @@ from stream.codec.base import (
     LabelledEvent,
     Outgoing,
     P,
+    ReadRecord,
     Record,
     ScoreEncoder,
     Scores,
@@ -150,6 +153,16 @@ class PythonCodec:
 
         return write
 
+    def sampled_traces(self, records: Sequence[Record]) -> list[int]:
+        """See `Codec.sampled_traces`."""
+        return [at for at, record in enumerate(records) if _is_sampled(record)]
+
+    def with_trace(self, record: Record, traceparent: bytes) -> Record:
+        """See `Codec.with_trace`."""
+        headers = [*(header for header in record.headers if header[0] != TRACEPARENT)]
+        headers.append((TRACEPARENT, traceparent))
+        return ReadRecord(record.key, record.value, headers, record.offset, record.timestamp)
+
     def score_encoder(self, labels: Sequence[str], shown: int, kind: type[P]) -> ScoreEncoder[P]:
         """See `Codec.score_encoder`."""
         return PythonScoreEncoder(labels, shown, kind)
@@ -160,6 +173,19 @@ def _size(record: Record) -> int:
     for name, value in record.headers:
         size += len(name.encode("utf-8", NAME_ERRORS)) + len(value or b"")
     return size
+
+
+def _is_sampled(record: Record) -> bool:
+    """Return True if the last header `traceparent` has the sampled flag."""
+    for name, value in reversed(record.headers):
+        if name == TRACEPARENT:
+            # C reads the digit in the same way, so that both select the same records.
+            return value is not None and len(value) >= TRACEPARENT_BYTES and _low_bit(value[54])
+    return False
+
+
+def _low_bit(digit: int) -> bool:
+    return bool((digit - (ord("W") if ord("a") <= digit <= ord("f") else ord("0"))) & 1)
 
 
 def _json_text(record: Record, headers: frozenset[str], max_bytes: int) -> str | None:

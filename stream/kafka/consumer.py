@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from stream.quarantine import Quarantine
 
@@ -58,8 +58,8 @@ class ConsumerObserver(Protocol):
     def on_taken(self, waited_s: float) -> None:
         """An agent took a batch that had waited in the queue for this many seconds."""
 
-    def on_commit(self, succeeded: bool, seconds: float) -> None:
-        """The broker answered a commit, or the commit failed, after this many seconds."""
+    def on_commit(self, succeeded: bool, seconds: float, offsets: Mapping[Any, int]) -> None:
+        """The broker answered a commit of these offsets, or the commit failed, after this many seconds."""
 
     def on_offsets_skipped(self, topic: str, partition: int, offsets: int) -> None:
         """Retention removed this many offsets before the consumer read them."""

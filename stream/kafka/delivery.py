@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from stream.kafka.batches import RecordBatch
 from stream.kafka.publisher import Publisher, Refused
+from stream.observe.stages import StageTrace
 from stream.records import Outgoing
 
 Records = Mapping[str, Sequence[Outgoing]]
@@ -21,11 +22,13 @@ class FinishedBatch(NamedTuple):
         batch: the batch.
         records: its output records.
         reject: called with the records that the output topics refuse as too large.
+        trace: the trace of the batch, None if it is not traced.
     """
 
     batch: RecordBatch
     records: Records
     reject: Reject
+    trace: StageTrace | None = None
 
 
 class Delivery(Protocol):

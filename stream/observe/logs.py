@@ -15,7 +15,7 @@ from stream.observe.stderr_capture import uncaptured
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # These libraries log every heartbeat and metadata refresh at info, and every attempt to reach a lost broker
 # at error.
-LIBRARY_LOGGERS = ("aiokafka", "faust", "mode", "kafka", "asyncio")
+LIBRARY_LOGGERS = ("aiokafka", "faust", "mode", "kafka", "asyncio", "opentelemetry")
 # At debug these loggers write whole requests, responses and records, and with them the texts of events.
 PAYLOAD_LOGGERS = ("aiokafka.conn", "aiokafka.producer.producer")
 REPEAT_AFTER_S = 30.0

@@ -1,7 +1,8 @@
 """The worker's Prometheus metrics; dashboards and alerts depend on their names."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,10 @@ from prometheus_client import (
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from stream.errors import Reason
+from stream.observe.stages import StageTrace, TracedTimer
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -31,6 +34,18 @@ RETRIES = ("publish", "commit", "topics", "broker", "redis")
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
+class AgeExemplar(NamedTuple):
+    """An event that the histogram of ages names as an example.
+
+    Attributes:
+        timestamp: the event's timestamp, in milliseconds since the epoch.
+        ids: the trace id and the span id of the event.
+    """
+
+    timestamp: int
+    ids: Mapping[str, str]
+
+
 class AgeHistogram(Collector):
     """The histogram `labelstream_event_age_seconds`, observed a batch at a time.
 
@@ -41,6 +56,7 @@ class AgeHistogram(Collector):
         self._edges = np.array(SECONDS)
         self._counts: dict[str, npt.NDArray[np.int64]] = {}
         self._sums: dict[str, float] = {}
+        self._exemplars: dict[str, dict[int, Exemplar]] = {}
         registry.register(self)
 
     def register(self, route: str) -> None:
@@ -48,7 +64,13 @@ class AgeHistogram(Collector):
         self._counts.setdefault(route, np.zeros(len(SECONDS) + 1, dtype=np.int64))
         self._sums.setdefault(route, 0.0)
 
-    def observe(self, route: str, timestamps: npt.NDArray[np.int64], now: int) -> None:
+    def observe(
+        self,
+        route: str,
+        timestamps: npt.NDArray[np.int64],
+        now: int,
+        exemplar: AgeExemplar | None = None,
+    ) -> None:
         """Observe the ages of events.
 
         Args:
@@ -56,7 +78,13 @@ class AgeHistogram(Collector):
             timestamps: the events' timestamps, int64 of shape (events,), in milliseconds since the epoch; a
                 future timestamp counts as an age of 0.
             now: the current time in milliseconds since the epoch.
+            exemplar: one of the events, with its trace; None if none of them is traced.
         """
+        if exemplar is not None:
+            age = max(now - exemplar.timestamp, 0) / 1000
+            bucket = int(self._edges.searchsorted(age))
+            found = Exemplar(dict(exemplar.ids), age, now / 1000)
+            self._exemplars.setdefault(route, {})[bucket] = found
         if not len(timestamps):
             return
         ages = np.maximum(now - timestamps, 0) / 1000
@@ -73,8 +101,11 @@ class AgeHistogram(Collector):
         )
         for route, counts in self._counts.items():
             limits = [*map(str, map(float, SECONDS)), "+Inf"]
-            cumulated = list(zip(limits, map(float, counts.cumsum()), strict=True))
-            family.add_metric([route], cumulated, self._sums[route])
+            exemplars = self._exemplars.get(route, {})
+            buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+            for at, (limit, count) in enumerate(zip(limits, map(float, counts.cumsum()), strict=True)):
+                buckets.append((limit, count, exemplars[at]) if at in exemplars else (limit, count))
+            family.add_metric([route], buckets, self._sums[route])
         yield family
 
 
@@ -118,9 +149,15 @@ class ModelMetrics:
         for result in CACHE_RESULTS[tier]:
             self.cache.labels(tier, result)
 
-    def timed(self, stage: str) -> AbstractContextManager[object]:
-        """Return a context manager that observes its duration as that of the stage."""
-        return self._stages[stage].time()
+    def timed(self, stage: str, traces: Sequence[StageTrace] = ()) -> AbstractContextManager[object]:
+        """Return a context manager that observes its duration as that of the stage.
+
+        Args:
+            stage: one of `STAGES`.
+            traces: the traces of the batches that the stage works on, which record it as well.
+        """
+        histogram = self._stages[stage]
+        return TracedTimer(histogram.observe, stage, traces) if traces else histogram.time()
 
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None:
         """Observe one inference."""
@@ -172,6 +209,7 @@ class Metrics(ModelMetrics):
         self.topic_recreations = self._counter(
             "topic_recreations", "Input topics found deleted and created again.", "topic"
         )
+        self.spans_dropped = self._counter("trace_spans_dropped", "Spans that were not exported.")
         self.event_age = AgeHistogram(self.registry)
         self.queue_events = self._gauge("queue_events", "Events read and not yet being processed.")
         self.queue_bytes = self._gauge("queue_bytes", "Bytes read and not yet being processed.")

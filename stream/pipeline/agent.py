@@ -25,6 +25,7 @@ from stream.pipeline.inputs import read_inputs
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
 from stream.records import Decoder
+from stream.tracing import TracedBatch, Tracer, log_context, trace_batch
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class RoutePipeline:
         writer: encodes label events, dead letters and tombstones as output records.
         delivery: publishes output records and acknowledges their record batches.
         log_texts: True if the debug line of a record batch shows the first characters of some texts.
+        tracer: traces the batches with a sampled event; None if tracing is off.
     """
 
     route: str
@@ -50,6 +52,7 @@ class RoutePipeline:
     writer: OutcomeWriter
     delivery: Delivery
     log_texts: bool = False
+    tracer: Tracer | None = None
 
 
 class LabelAgent:
@@ -111,7 +114,9 @@ class LabelAgent:
 
     async def _process(self, batch: RecordBatch, ticket: Ticket[FinishedBatch]) -> None:
         try:
-            await self._label(batch, ticket)
+            tracer = self._pipeline.tracer
+            with trace_batch(tracer, batch.source, batch.records, batch.delivered_at) as traced:
+                await self._label(batch, ticket, traced)
         except BaseException as exc:
             # Nothing awaits this task, so an error that did not reach `fail` would leave the offsets of its
             # batch uncommitted for ever, in a worker that looks alive.
@@ -125,24 +130,27 @@ class LabelAgent:
             self._records_in_flight -= len(batch)
             self._capacity.set()
 
-    async def _label(self, batch: RecordBatch, ticket: Ticket[FinishedBatch]) -> None:
+    async def _label(self, batch: RecordBatch, ticket: Ticket[FinishedBatch], traced: TracedBatch) -> None:
         """Decode, classify and encode a batch, publish and acknowledge it in its turn, then count it."""
-        began, parts = monotonic(), self._pipeline
+        began, parts, trace = monotonic(), self._pipeline, traced.trace
         self._events_in.inc(len(batch))
-        with self._metrics.timed("decode"):
-            decoded = parts.decoder.decode_all(batch.source, batch.records)
+        with self._metrics.timed("decode", traced.traces), log_context(trace):
+            decoded = parts.decoder.decode_all(batch.source, traced.records)
             decoded, inputs = read_inputs(parts.reader, batch.source, decoded)
-        classified = await parts.classifier.classify(inputs)
-        output = parts.writer.write(batch.source, decoded, classified.results)
+        classified = await parts.classifier.classify(inputs, trace)
+        with log_context(trace):
+            output = parts.writer.write(batch.source, decoded, classified.results)
         reject = partial(parts.writer.reject, output)
-        acknowledged = await self._sequencer.submit(ticket, FinishedBatch(batch, output.records, reject))
-        if acknowledged:
-            parts.writer.count(output)
+        finished = FinishedBatch(batch, output.records, reject, trace)
+        traced.acknowledged = await self._sequencer.submit(ticket, finished)
+        if traced.acknowledged:
+            parts.writer.count(output, traced.oldest)
             await parts.classifier.store_shared(classified)
         if debug_enabled(__name__):
             texts = decoded if parts.log_texts else ()
             fields = record_batch_fields(batch, output, classified, monotonic() - began, texts)
-            log.debug("record batch", **fields)
+            with log_context(trace):
+                log.debug("record batch", **fields)
 
     async def _deliver(self, group: Sequence[FinishedBatch]) -> Sequence[bool]:
         """Publish and acknowledge consecutive batches of a partition.
@@ -154,7 +162,8 @@ class LabelAgent:
         if self._failed:
             return [False] * len(group)
         try:
-            with self._metrics.timed("publish"):
+            traces = [finished.trace for finished in group if finished.trace is not None]
+            with self._metrics.timed("publish", traces):
                 return await self._pipeline.delivery.deliver(group)
         except BaseException as exc:
             # The sequencer sends the next group before `_process` receives this error, so `_process` alone

@@ -10,7 +10,7 @@ import structlog
 
 from stream.classify import Prediction, RowResult
 from stream.errors import Poison, Reason, is_fault_of_record
-from stream.observe.metrics import Metrics
+from stream.observe.metrics import AgeExemplar, Metrics
 from stream.pipeline.batch_output import BatchOutput
 from stream.pipeline.output_records import pack_dead_letter, pack_tombstone, without_unencodable
 from stream.pipeline.topic_chooser import TopicChooser
@@ -221,8 +221,13 @@ class OutcomeWriter:
         output.dead_letters.append(dead)
         output.for_topic(self._route.dead_topic).append(pack_dead_letter(dead, self._group))
 
-    def count(self, output: BatchOutput) -> None:
-        """Count the outcomes of a batch and sample its events, once per batch after its confirmation."""
+    def count(self, output: BatchOutput, exemplar: AgeExemplar | None = None) -> None:
+        """Count the outcomes of a batch and sample its events, once per batch after its confirmation.
+
+        Args:
+            output: the output of the batch.
+            exemplar: a traced event of the batch, None if it has none.
+        """
         route, metrics = self._route.name, self._metrics
         for outcome, number in (
             ("labelled", len(output.labelled)),
@@ -235,7 +240,7 @@ class OutcomeWriter:
         for reason, number in output.dead_counts.items():
             metrics.dead_letters.labels(route, reason.value).inc(number)
         now_ms = self._now_ms()
-        metrics.event_age.observe(route, output.labelled, now_ms)
+        metrics.event_age.observe(route, output.labelled, now_ms, exemplar)
         if self._sampler is None:
             return
         try:

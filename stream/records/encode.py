@@ -10,7 +10,7 @@ import orjson
 from stream.codec import EncodedPrediction, Headers, LabelForm, Outgoing, Record, Rfc3339, load_codec
 from stream.records.cloud_event_output import Mode
 from stream.records.events import Event, Source, Tombstone
-from stream.records.headers import TRACEPARENT, add_headers
+from stream.records.headers import add_headers
 from stream.records.output_form import (
     CLOUD_EVENT_HEADERS,
     OutputForm,
@@ -50,7 +50,7 @@ class LabelEncoder:
         )
         self._output = output
         names = (name for name, _ in self._headers)
-        self._replaced = CLOUD_EVENT_HEADERS.union((ID, TRACEPARENT, *names))
+        self._replaced = CLOUD_EVENT_HEADERS.union((ID, *names))
         self._time = Rfc3339()
 
     def write(

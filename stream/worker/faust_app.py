@@ -29,6 +29,7 @@ from stream.quarantine import Quarantine
 from stream.records import Decoder, LabelEncoder, make_output_form
 from stream.routes import Route
 from stream.settings import Settings
+from stream.tracing import Tracer
 from stream.web.page import RecentOutcomes, Sampler
 from stream.worker.exit import as_labelstream_error, exit_when_expired, is_unexpected
 from stream.worker.observer import MetricsObserver
@@ -69,7 +70,13 @@ class LabelstreamApp(BatchApp):
     settings: Settings
     metrics: Metrics
 
-    def __init__(self, settings: Settings, metrics: Metrics, recent: RecentOutcomes) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        recent: RecentOutcomes,
+        tracer: Tracer | None = None,
+    ) -> None:
         config = ConsumerConfig(
             start_at=settings.start_at,
             max_events=settings.max_queue_events,
@@ -79,7 +86,7 @@ class LabelstreamApp(BatchApp):
             quarantine=Quarantine(settings.quarantine),
             retry_s=settings.retry_deadline_s,
         )
-        observer = MetricsObserver(metrics)
+        observer = MetricsObserver(metrics, tracer)
         fetch_policy = FetchPolicy(settings.linger_ms / 1000, monotonic, self._backlog_s)
         loop = asyncio.get_running_loop()
         # The consumer's thread reports the error; the event loop ends the worker.
@@ -102,6 +109,7 @@ class LabelstreamApp(BatchApp):
         self.settings = settings
         self.metrics = metrics
         self._recent = recent
+        self._tracer = tracer
         self._models: list[Model] = []
         self._stop_deadline: Deadline | None = None
         self.fatal: LabelstreamError | None = None
@@ -159,6 +167,7 @@ class LabelstreamApp(BatchApp):
             ),
             delivery=AtLeastOnce(self._publisher(route)),
             log_texts=settings.log_texts,
+            tracer=self._tracer,
         )
 
     def _publisher(self, route: Route) -> Publisher:

@@ -1,10 +1,12 @@
 """The metrics and log lines of the Kafka clients' events."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import structlog
 
 from stream.observe.metrics import Metrics
+from stream.tracing import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -12,8 +14,9 @@ log = structlog.get_logger(__name__)
 class MetricsObserver:
     """A `ConsumerObserver` that records events in the worker's metrics."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, tracer: Tracer | None = None) -> None:
         self._metrics = metrics
+        self._tracer = tracer
         self._queue_seconds = metrics.stage.labels("queue")
 
     def on_rebalance(self) -> None:
@@ -28,13 +31,16 @@ class MetricsObserver:
         """Record the time that a batch waited in the queue."""
         self._queue_seconds.observe(waited_s)
 
-    def on_commit(self, succeeded: bool, seconds: float) -> None:
-        """Count the commit and record its duration."""
+    def on_commit(self, succeeded: bool, seconds: float, offsets: Mapping[Any, int]) -> None:
+        """Count the commit, record its duration, and add it to the traces of the committed batches."""
         self._metrics.commits.labels("done" if succeeded else "failed").inc()
         if not succeeded:
             # The next commit interval tries again.
             self._metrics.retried("commit")
-        self._metrics.stage.labels("commit").observe(seconds)
+        ids: Mapping[str, str] | None = None
+        if self._tracer is not None and succeeded:
+            ids = self._tracer.on_commit(offsets, seconds)
+        self._metrics.stage.labels("commit").observe(seconds, None if ids is None else dict(ids))
 
     def on_offsets_skipped(self, topic: str, partition: int, offsets: int) -> None:
         """Count the skipped offsets and log an error."""

@@ -20,11 +20,12 @@ from stream.observe.metrics import Metrics
 from stream.observe.summary import IntervalSummary, log_intervals
 from stream.resolved_routes import label_topics
 from stream.settings import Settings
+from stream.tracing import Tracing, start_tracing
 from stream.web.page import StatusPage
 from stream.web.server import WebServer
 from stream.worker.faust_app import LabelstreamApp, run_app
 from stream.worker.route_model import LoadModel, load_model
-from stream.worker.status import WorkerStatus
+from stream.worker.status import WorkerStatus, worker_name
 
 REDIS_PING_S = 5.0
 
@@ -46,7 +47,10 @@ async def run_worker(
     """
     status = WorkerStatus(settings, metrics or Metrics())
     routes = settings.effective_routes
+    tracing = start_tracing(settings, worker_name(), status.metrics.spans_dropped.inc)
     async with AsyncExitStack() as stack:
+        if tracing is not None:
+            stack.push_async_callback(_stop_tracing, tracing, status)
         web = WebServer(
             status.metrics,
             live=status.live,
@@ -75,7 +79,8 @@ async def run_worker(
         routes = settings.effective_routes
         retry_s = settings.retry_deadline_s
         await wait_for_topics(settings, routes, retry_s, on_failure=status.on_topics_missing)
-        status.app = LabelstreamApp(settings, status.metrics, status.recent)
+        tracer = None if tracing is None else tracing.tracer
+        status.app = LabelstreamApp(settings, status.metrics, status.recent, tracer)
         for route, (_, model) in zip(routes, status.models, strict=True):
             status.app.add_route(route, model)
         log.info(
@@ -94,6 +99,11 @@ async def run_worker(
 
 def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
     stack.callback(asyncio.create_task(work).cancel)
+
+
+async def _stop_tracing(tracing: Tracing, status: WorkerStatus) -> None:
+    """Export the last spans in the time that the drain has left."""
+    await tracing.stop(status.app.stop_deadline().remaining() if status.app is not None else 0.0)
 
 
 def _redis_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:

@@ -62,7 +62,7 @@ class LengthClassifier:
         self.classified: list[str] = []
         self.shared: list[ClassifiedBatch] = []
 
-    async def classify(self, texts: Sequence[str]) -> ClassifiedBatch:
+    async def classify(self, texts: Sequence[str], trace: object = None) -> ClassifiedBatch:
         self.classified.extend(texts)
         results = [Poison(Reason.MODEL, "failed") if t == "poison" else prediction(t) for t in texts]
         return ClassifiedBatch(results, {b"key": prediction("fresh")})
@@ -198,7 +198,7 @@ async def test_after_a_failure_nothing_is_published_or_acknowledged(error: Excep
 async def test_after_a_failure_of_the_model_nothing_is_published_or_acknowledged() -> None:
     setup = Setup()
 
-    async def fail(_texts: Sequence[str]) -> ClassifiedBatch:
+    async def fail(_texts: Sequence[str], _trace: object) -> ClassifiedBatch:
         setup.classifier.classify = LengthClassifier().classify
         raise DeviceError("the device is gone")
 
@@ -325,7 +325,7 @@ async def test_a_record_batch_logs_nothing_at_level_info() -> None:
 class EchoClassifier(LengthClassifier):
     """A classifier that predicts the text itself as the label."""
 
-    async def classify(self, texts: Sequence[str]) -> ClassifiedBatch:
+    async def classify(self, texts: Sequence[str], trace: object = None) -> ClassifiedBatch:
         return ClassifiedBatch([Prediction(b'"label":"%b","score":1.0' % t.encode(), b"") for t in texts], {})
 
 

@@ -24,8 +24,11 @@ from stream.classify import (
     Tokeniser,
 )
 from stream.classify.cache import Key
+from stream.classify.classifier import InferenceObserver
 from stream.classify.heads.single_label import SingleLabelHead
 from stream.errors import BundleError, DeviceError, Poison, Reason
+from stream.observe.metrics import Metrics
+from stream.observe.stages import StageTrace
 from stream.runtime import Logits, PaddedBatch
 from stream.runtime.base import PaddedCost
 from tests.unit.small_bundle import WORDS, small_bundle
@@ -67,7 +70,7 @@ class RecordingObserver:
         self.inferences: list[tuple[int, int, int]] = []
         self.stages: list[str] = []
 
-    def timed(self, stage: str) -> AbstractContextManager[object]:
+    def timed(self, stage: str, traces: Sequence[StageTrace] = ()) -> AbstractContextManager[object]:
         self.stages.append(stage)
         return nullcontext()
 
@@ -107,6 +110,7 @@ class Setup:
         cache: type[PredictionCache] = PredictionCache,
         window_s: float = 1.0,
         max_same_shape_batches: int = 1,
+        observer: InferenceObserver | None = None,
     ) -> None:
         bundle = small_bundle(folder)
         self.runtimes = [WordRuntime() for _ in range(threads)]
@@ -117,7 +121,7 @@ class Setup:
         self.classifier = Classifier(
             ModelParts(self.runtimes, Tokeniser(bundle), head),
             cache(self.keys, LocalCache(local), shared, head),
-            self.observer,
+            observer or self.observer,
             BatchLimits(max_rows=4, max_tokens=32, max_same_shape_batches=max_same_shape_batches),
             window_s,
         )
@@ -411,3 +415,31 @@ async def test_each_inference_logs_a_debug_line_without_texts(
     assert line["fill_ratio"] == 0.75
     assert line["infer_ms"] >= 0
     assert "good" not in str(line)
+
+
+class RecordingTrace:
+    """A trace that records stages."""
+
+    def __init__(self) -> None:
+        self.ids = {"trace_id": "1", "span_id": "2"}
+        self.stages: list[str] = []
+
+    def record(self, stage: str, began: float, ended: float) -> None:
+        assert began <= ended
+        self.stages.append(stage)
+
+
+async def test_the_stages_are_recorded_in_the_traces_of_the_calls_that_they_work_for(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, observer=Metrics())
+    traces = [RecordingTrace() for _ in range(3)]
+    calls = [("red blue", "red"), ("red",), ("green",)]
+    await asyncio.gather(
+        setup.classifier.classify(["untraced"]),
+        *(setup.classifier.classify(texts, trace) for texts, trace in zip(calls, traces, strict=True)),
+    )
+    first, duplicate, last = (set(trace.stages) for trace in traces)
+    assert first == last == {"cache", "tokenise", "infer"}
+    assert duplicate == {"cache", "infer"}, "another call has the same text tokenised"
+    await setup.classifier.classify(["green"], cached := RecordingTrace())
+    assert cached.stages == ["cache"]
+    assert setup.classifier._tokenising._traced == []

@@ -79,6 +79,7 @@ def cases() -> dict[str, Case]:
     write, encode = _records.write_labels, _records.encode_scores
     bad_name, bad_value = DATA.replace(b"\x02h", b"\x02\xff"), DATA.replace(b"text", b"te\xff\xfe")
     damaged = DATA.replace(b"\x02h", b"\x09h")
+    traced = [_records.with_trace(unpacked()[0], b"0" * 54 + b"1")]
     return {
         "check": Case(check, (3 * DATA, 0, 3 * SIZE, 3, 2)),
         "check, truncated": Case(check, (3 * DATA, 0, 3 * SIZE - 1, 3, 2), ValueError),
@@ -114,6 +115,11 @@ def cases() -> dict[str, Case]:
         "write_labels, no prediction": Case(write, labels(refuse, b"other", ()), TypeError),
         "write_labels, text": Case(write, labels(refuse, b"other", ("text", b"", False)), TypeError),
         "write_labels, numbers differ": Case(write, ([], [1], *labels(refuse, b"h")[2:]), ValueError),
+        "sampled_traces": Case(_records.sampled_traces, ([*traced, *unpacked(), object()],)),
+        "sampled_traces, no list": Case(_records.sampled_traces, ((),), TypeError),
+        "with_trace": Case(_records.with_trace, (unpacked()[0], b"0" * 55)),
+        "with_trace, replaced": Case(_records.with_trace, (traced[0], b"0" * 55)),
+        "with_trace, no record": Case(_records.with_trace, (object(), b"0" * 55), TypeError),
         "replace_values": Case(_records.replace_values, (unpacked(), [b"a", b"", b"c" * 300])),
         "replace_values, no record": Case(_records.replace_values, ([object()], [b"a"]), TypeError),
         "replace_values, damaged": Case(

@@ -182,19 +182,15 @@ def test_events_do_not_share_headers() -> None:
     assert (one[0], two[0]) == (("labelstream-id", b"t-1"), ("labelstream-id", b"t-2"))
 
 
-def test_a_trace_is_continued_with_a_new_span() -> None:
-    headers = label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", TRACE),)), "t", "hi"))
-    by_name = dict(headers)
-    assert type(headers) is list
-    assert len(by_name) == len(headers)
-    assert by_name["traceparent"] != TRACE
-    assert by_name["traceparent"].split(b"-")[1] == TRACE.split(b"-")[1]
-    assert len(by_name["traceparent"]) == len(TRACE)
-
-
-def test_a_malformed_traceparent_is_kept() -> None:
-    by_name = dict(label_headers(Event(FakeRecord(b"{}", headers=(("traceparent", b"??"),)), "t", "hi")))
-    assert by_name["traceparent"] == b"??"
+@pytest.mark.parametrize("value", [TRACE, b"??"])
+def test_the_headers_of_a_trace_are_copied_unchanged(value: bytes) -> None:
+    trace = [("traceparent", value), ("tracestate", b"v=1")]
+    record = FakeRecord(b"{}", headers=tuple(trace))
+    label = label_of(Event(record, "t-42", "hi"))
+    assert [*label.headers] == [*trace, *OURS]
+    dead = DeadLetter(as_read(record), SOURCE, "t-42", Reason.MODEL, "m")
+    assert [*dead_letter_headers(dead, "g")][:2] == trace
+    assert [*tombstone_headers(Tombstone(as_read(record), "t-42"))][:2] == trace
 
 
 def test_dead_letter_headers_fit_their_schema() -> None:

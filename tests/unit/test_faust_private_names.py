@@ -257,7 +257,8 @@ def test_no_other_module_uses_a_private_name() -> None:
         for node in foreign_attributes(tree)
         if node.attr in LISTED
     }
-    assert not users, "move the code into stream/kafka/faust"
+    # OpenTelemetry's exporter has a private attribute of this name as well.
+    assert users == {"tracing/otlp/exporters.py: self._client"}, "move the code into stream/kafka/faust"
 
 
 def imported_from(tree: ast.AST, packages: tuple[str, ...]) -> set[str]:

@@ -99,7 +99,7 @@ async def test_an_error_of_any_class_reaches_fail(stage: str, error: BaseExcepti
 async def test_the_cancellation_of_a_released_batch_is_no_failure() -> None:
     setup = AgentSetup()
 
-    async def cancelled(_inputs: object) -> ClassifiedBatch:
+    async def cancelled(*_given: object) -> ClassifiedBatch:
         setup.owner.epoch += 1
         raise asyncio.CancelledError
 
@@ -123,7 +123,7 @@ async def test_the_cancellation_of_the_task_is_no_failure() -> None:
 async def test_an_error_of_the_device_still_ends_the_worker() -> None:
     setup = AgentSetup()
 
-    async def fail(_inputs: object) -> ClassifiedBatch:
+    async def fail(*_given: object) -> ClassifiedBatch:
         raise DeviceError("the device is gone")
 
     setup.classifier.classify = fail
@@ -136,7 +136,7 @@ async def test_metadata_that_cannot_be_read_is_a_dead_letter() -> None:
     setup = AgentSetup()
 
     class Classified(LengthClassifier):
-        async def classify(self, texts: Sequence[Any]) -> ClassifiedBatch:
+        async def classify(self, texts: Sequence[Any], trace: object = None) -> ClassifiedBatch:
             return ClassifiedBatch([prediction(given.text) for given in texts], {})
 
     class PickyReader(InputReader):

@@ -205,7 +205,7 @@ def _bytes(row: Logits, tokens: Tokens) -> bytes:
 class _NoObserver:
     """Measures nothing."""
 
-    def timed(self, stage: str) -> AbstractContextManager[object]:  # noqa: ARG002
+    def timed(self, stage: str, traces: Sequence[object] = ()) -> AbstractContextManager[object]:  # noqa: ARG002
         return contextlib.nullcontext()
 
     def inferred(self, rows: int, real_tokens: int, padded_tokens: int) -> None:

@@ -9,6 +9,7 @@ from benchmarks.speed.events import small_events
 from benchmarks.speed.report import Section, Table, at_least, at_most
 from benchmarks.speed.stats import ratios, spread
 from benchmarks.speed.systems import FREE_WORKER, UNMETERED_WORKER, Baseline, LabelstreamWorker, System
+from tests.real.collector import Collector
 
 TITLE = "Free model: what streaming costs"
 EVENTS = 2_000_000
@@ -16,6 +17,7 @@ QUICK = 400_000
 LIMIT_S = 15.0
 QUICK_LIMIT_S = 5.0
 OURS, UNMETERED, STOCK = "labelstream", "labelstream, metrics off", "stock Faust, take + send"
+TRACED = "labelstream, tracing at 1%"
 PLAIN_LOOP = "plain aiokafka loop, getmany + send_batch"
 METHOD = (
     "Constant logits and no tokenizer; JSON in and out; events of 200 bytes with unique texts, a key and"
@@ -26,15 +28,23 @@ METHOD = (
     " the broker's confirmation and commit. labelstream writes the complete label event (model, source,"
     " times); the others write id, label, score and scores. The loop with our records also runs our decoder"
     " and encoder in Python, with a constant prediction. With metrics off, the same worker runs with no-op"
-    " instruments."
+    " instruments. With tracing at 1%, the worker traces each hundredth event at random and exports the spans"
+    " over OTLP/HTTP to a receiver in another process."
 )
 
 
 def run(bench: Bench) -> Section:
     """Run the group."""
+    with Collector("http/protobuf") as collector:
+        return _run(bench, tuple(collector.variables.items()))
+
+
+def _run(bench: Bench, collector: tuple[tuple[str, str], ...]) -> Section:
     bundle = bench_bundle(bench, "tiny").bundle.path
+    traced = (("tracing", "otlp"), ("trace_ratio", 0.01))
     systems: dict[str, System] = {
         OURS: LabelstreamWorker(bundle, FREE_WORKER),
+        TRACED: LabelstreamWorker(bundle, FREE_WORKER, traced, collector),
         UNMETERED: LabelstreamWorker(bundle, UNMETERED_WORKER),
         STOCK: Baseline("stock_faust"),
         PLAIN_LOOP: Baseline("aiokafka_loop"),
@@ -85,6 +95,11 @@ def section(results: dict[str, Runs[Measurement]], count: int) -> Section:
         if paired_ratios := ratios(costs.get(UNMETERED, []), costs[OURS]):
             metrics_percent = 100 * (1 - spread(paired_ratios).median)
             result.checks.append(at_most("share of CPU spent on metrics", metrics_percent, 5, " %", digits=1))
+        if paired_ratios := ratios(costs.get(TRACED, []), costs[OURS]):
+            traces_percent = 100 * (spread(paired_ratios).median - 1)
+            result.checks.append(
+                at_most("CPU added by tracing 1% of the events", traces_percent, 2, " %", digits=1)
+            )
         if paired_ratios := ratios(rates[OURS], stock):
             result.checks.append(
                 at_least("throughput relative to stock Faust", spread(paired_ratios).median, 30, digits=1)

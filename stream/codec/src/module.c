@@ -8,6 +8,8 @@ static PyMethodDef methods[] = {
     {"append", append, METH_VARARGS, NULL},
     {"json_texts", json_texts, METH_VARARGS, NULL},
     {"write_labels", write_labels, METH_VARARGS, NULL},
+    {"sampled_traces", sampled_traces, METH_VARARGS, NULL},
+    {"with_trace", with_trace, METH_VARARGS, NULL},
     {"replace_values", replace_values, METH_VARARGS, NULL},
     {"encode_scores", encode_scores, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -122,6 +122,10 @@ PyObject *json_texts(PyObject *module, PyObject *args);
 /* labels.c */
 PyObject *write_labels(PyObject *module, PyObject *args);
 
+/* traces.c */
+PyObject *sampled_traces(PyObject *module, PyObject *args);
+PyObject *with_trace(PyObject *module, PyObject *args);
+
 /* replace.c */
 PyObject *replace_values(PyObject *module, PyObject *args);
 

@@ -267,7 +267,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if batched:
             epoch, began = self.epoch, monotonic()
             committed = await self._thread.commit(batched)
-            self._observer.on_commit(committed, monotonic() - began)
+            self._observer.on_commit(committed, monotonic() - began, batched)
             if committed and epoch == self.epoch:
                 for tp, at in batched.items():
                     self.ranges[tp].committed = at

@@ -1,0 +1,1 @@
+"""Export over OTLP. Only these modules import OpenTelemetry, which the extra `otel` installs."""
