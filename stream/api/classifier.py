@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Self, TypedDict, Unpack, overload
 
 from stream.api.calls import Calls, closed_error
-from stream.api.event_loop import EventLoopThread
 from stream.api.results import Classification, ModelInfo, RowError, model_info
 from stream.api.rows import OneRow, Row
 from stream.classify import TextInput
+from stream.event_loop import EventLoopThread
 from stream.observe.metrics import ModelMetrics
 from stream.routes import Variant
 from stream.settings import Device, Settings, load_settings

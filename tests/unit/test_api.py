@@ -17,9 +17,9 @@ import pytest
 
 from stream.api import Classification, Classifier, RowError, TextInput
 from stream.api.calls import CHUNK_ROWS
-from stream.api.event_loop import EventLoopThread
 from stream.bundle import Bundle
 from stream.errors import BundleError, DeviceError, Reason, UsageError
+from stream.event_loop import EventLoopThread
 from stream.observe.metrics import ModelMetrics
 from stream.settings import load_settings
 from stream.worker.route_model import OpenModel, open_model

@@ -35,9 +35,9 @@ class EventLoopThread:
         if os.getpid() != self._process:
             work.close()
             raise UsageError(
-                "the classifier was opened in another process",
+                "this object was opened in another process",
                 cause="a fork has no threads of its parent",
-                fix="open a classifier in each process, after the fork",
+                fix="open one in each process, after the fork",
             )
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 

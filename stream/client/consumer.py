@@ -1,0 +1,168 @@
+"""Consumption of a label topic in a consumer group."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from time import monotonic
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from stream.client.duplicates import DuplicateDetector
+from stream.client.label_events import Consumed, LabelEvent, read_label_event
+from stream.errors import BrokerError
+from stream.kafka.connection import client_options, connection_error, error_cause
+from stream.settings import load_settings
+
+COMMIT_S = 1.0
+
+
+class LabelConsumer:
+    """An iterator over the label events of topics.
+
+        async with LabelConsumer("labels", group="billing", broker="kafka:9092") as labels:
+            async for event in labels:
+                ...
+
+    An event is committed after the next one was requested, so an event that the caller has not finished is
+    read again after a crash. `LabelEvent.duplicate` marks events that the worker has published twice, as far
+    as this consumer has read the first one since its start.
+    """
+
+    def __init__(
+        self,
+        *topics: str,
+        group: str,
+        from_beginning: bool = True,
+        label_field: str = "",
+        clock: Callable[[], float] = monotonic,
+        **settings: Any,
+    ) -> None:
+        """
+        Args:
+            topics: the label topics; several for a route with a topic per label.
+            group: the consumer group.
+            from_beginning: True to start at the oldest record if the group has no committed offsets.
+            label_field: the member with the label event, for a route with `output = enrich`.
+            clock: returns seconds, for the time between commits.
+            settings: broker, and the settings of the connection, by name. Those that are left out come from
+                the environment.
+
+        Raises:
+            UsageError: a setting is invalid.
+        """
+        self._settings = load_settings(settings)
+        self._topics = topics or (self._settings.effective_routes[0].output_topic,)
+        self._group = group
+        self._from_beginning = from_beginning
+        self._label_field = label_field
+        self._clock = clock
+        self._duplicates = DuplicateDetector()
+        self._done: dict[TopicPartition, int] = {}
+        self._current: tuple[TopicPartition, int] | None = None
+        self._committed_at = 0.0
+
+    async def start(self) -> None:
+        """Join the group.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        self._consumer = AIOKafkaConsumer(
+            **client_options(self._settings),
+            group_id=self._group,
+            client_id="labelstream-consumer",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest" if self._from_beginning else "latest",
+            isolation_level="read_committed",
+        )
+        self._consumer.subscribe(list(self._topics), listener=_CommitBeforeRevoke(self))
+        try:
+            await self._consumer.start()
+        except (KafkaError, OSError) as exc:
+            await self._consumer.stop()
+            raise connection_error(self._settings, exc) from exc
+        self._committed_at = self._clock()
+
+    async def close(self) -> None:
+        """Commit the events that are finished, and leave the group.
+
+        The event that was returned last counts as unfinished.
+        """
+        try:
+            await self.commit()
+        finally:
+            await self._consumer.stop()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Consumed:
+        """Return the next label event, deletion or unreadable record; it waits for one.
+
+        Raises:
+            BrokerError: the broker refuses the consumer.
+        """
+        if self._current is not None:
+            partition, offset = self._current
+            self._current = None
+            self._done[partition] = offset + 1
+        if self._clock() - self._committed_at >= COMMIT_S:
+            await self.commit()
+        try:
+            record = await self._consumer.getone()
+        except KafkaError as exc:
+            raise self._error(exc) from exc
+        self._current = TopicPartition(record.topic, record.partition), record.offset
+        found = read_label_event(record, self._label_field)
+        if isinstance(found, LabelEvent) and self._duplicates.is_duplicate(*found.source):
+            return replace(found, duplicate=True)
+        return found
+
+    async def commit(self) -> None:
+        """Commit the events that are finished.
+
+        Raises:
+            BrokerError: the broker does not take the commit.
+        """
+        self._committed_at = self._clock()
+        assigned = self._consumer.assignment()
+        offsets = {partition: offset for partition, offset in self._done.items() if partition in assigned}
+        self._done.clear()
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError):
+            # The partitions were given to another consumer, which reads these events again.
+            return
+        except KafkaError as exc:
+            raise self._error(exc) from exc
+
+    def _error(self, exc: KafkaError) -> BrokerError:
+        return BrokerError(
+            f"{', '.join(self._topics)} cannot be consumed in the group {self._group}",
+            cause=error_cause(exc),
+            fix="check the broker, the topics and the permissions: labelstream doctor",
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class _CommitBeforeRevoke(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Commits the finished events before their partitions go to another consumer."""
+
+    def __init__(self, consumer: LabelConsumer) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
+        """Commit."""
+        await self._consumer.commit()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Do nothing: the positions are those of the group."""

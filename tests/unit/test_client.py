@@ -1,0 +1,165 @@
+"""The clients without a broker: typed label events, duplicates, refused settings."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.client import (
+    Classification,
+    Deletion,
+    LabelClient,
+    LabelEvent,
+    Reason,
+    RowError,
+    SyncLabelClient,
+    TextSpan,
+    UnreadableRecord,
+    UsageError,
+)
+from stream.client.duplicates import DuplicateDetector, SeenOffsets
+from stream.client.label_events import correlation_id, read_label_event, read_reply
+from stream.errors import LabelstreamError
+
+LABEL: dict[str, Any] = {
+    "id": "t-1",
+    "label": "billing",
+    "score": 0.9,
+    "scores": {"billing": 0.9},
+    "model": {"name": "support", "version": "1", "digest": "sha256:0", "variant": "fp32"},
+    "cached": False,
+    "source": {"topic": "texts", "partition": 1, "offset": 7},
+    "time": "2026-11-20T10:00:00Z",
+    "labelled_at": "2026-11-20T10:00:01Z",
+    "later": "ignored",
+}
+
+
+@dataclass(frozen=True)
+class AiokafkaRecord:
+    value: bytes | None
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    key: bytes | None = b"k"
+    topic: str = "labels"
+    partition: int = 0
+    offset: int = 3
+
+
+def read(value: Any, label_field: str = "") -> Any:
+    data = value if isinstance(value, bytes) or value is None else orjson.dumps(value)
+    return read_label_event(AiokafkaRecord(data), label_field)
+
+
+def test_a_label_event_is_typed() -> None:
+    event = read(LABEL | {"event": {"text": "hi"}})
+    assert isinstance(event, LabelEvent)
+    assert (event.id, event.prediction.label, event.prediction.score) == ("t-1", "billing", 0.9)
+    assert event.source == ("texts", 1, 7)
+    assert (event.position, event.key, event.event) == (("labels", 0, 3), b"k", {"text": "hi"})
+    assert not event.duplicate
+
+
+def test_every_head_has_its_attributes() -> None:
+    base = {name: value for name, value in LABEL.items() if name not in ("label", "score", "scores")}
+    spans = [{"type": "PER", "start": 0, "end": 4, "text": "Anna", "score": 0.5, "later": 1}]
+    assert read(base | {"spans": spans}).prediction.spans == (TextSpan("PER", 0, 4, "Anna", 0.5),)
+    assert read(base | {"labels": ["a"], "scores": {"a": 0.5}}).prediction.labels == ("a",)
+    assert read(base | {"value": 1.5}).prediction.value == 1.5
+    abstained = read(base | {"label": None, "abstained": True, "scores": {"a": 0.5}}).prediction
+    assert (abstained.label, abstained.abstained) == (None, True)
+
+
+def test_label_events_in_other_forms_are_read() -> None:
+    envelope = {"specversion": "1.0", "id": "x", "data": LABEL}
+    assert read(envelope).id == "t-1"
+    assert read({"text": "hi", "mood": LABEL}, "mood").id == "t-1"
+    assert read({"specversion": "1.0", "data": {"text": "hi", "mood": LABEL}}, "mood").id == "t-1"
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"{", b"[]", b"7", b"{}", b'{"id": "t"}', orjson.dumps(LABEL | {"source": 7}), b"\xff"]
+)
+@pytest.mark.parametrize("label_field", ["", "mood"])
+def test_any_other_value_is_unreadable_and_kept(value: bytes, label_field: str) -> None:
+    found = read(value, label_field)
+    assert isinstance(found, UnreadableRecord)
+    assert (found.value, found.position) == (value, ("labels", 0, 3))
+    assert "not a label event" in found.error
+
+
+def test_a_tombstone_is_a_deletion() -> None:
+    assert read(None) == Deletion(b"k", ("labels", 0, 3))  # type: ignore[arg-type]
+
+
+def test_a_reply_is_a_prediction_or_a_row_error() -> None:
+    prediction = read_reply(AiokafkaRecord(orjson.dumps(LABEL)))
+    assert isinstance(prediction, Classification)
+    dead = [("labelstream-error-reason", b"empty"), ("labelstream-error-message", b"no text")]
+    assert read_reply(AiokafkaRecord(b"{}", dead)) == RowError(Reason.EMPTY, "no text")
+    for record in (
+        AiokafkaRecord(b"[]"),
+        AiokafkaRecord(None),
+        AiokafkaRecord(b"{}", [("labelstream-error-reason", b"of a later version")]),
+    ):
+        assert isinstance(read_reply(record), LabelstreamError)
+
+
+def test_the_last_id_header_is_the_correlation_id() -> None:
+    headers = [("labelstream-id", b"a"), ("other", b"x"), ("labelstream-id", b"b")]
+    assert correlation_id(AiokafkaRecord(b"", headers)) == "b"
+    assert correlation_id(AiokafkaRecord(b"")) is None
+
+
+@given(st.lists(st.integers(0, 40), max_size=200))
+def test_offsets_are_seen_exactly(offsets: list[int]) -> None:
+    seen, expected = SeenOffsets(), set[int]()
+    for offset in offsets:
+        assert seen.add(offset) == (offset in expected)
+        expected.add(offset)
+
+
+@given(st.lists(st.integers(0, 60), max_size=200), st.integers(1, 5))
+def test_a_bounded_memory_takes_no_new_event_for_a_duplicate(offsets: list[int], ranges: int) -> None:
+    seen, expected = SeenOffsets(ranges), set[int]()
+    for offset in offsets:
+        assert not seen.add(offset) or offset in expected
+        expected.add(offset)
+    assert len(seen._starts) <= ranges
+
+
+def test_sources_of_other_partitions_are_no_duplicates() -> None:
+    detector = DuplicateDetector()
+    found = [
+        detector.is_duplicate(*source) for source in (("a", 0, 1), ("a", 1, 1), ("b", 0, 1), ("a", 0, 1))
+    ]
+    assert found == [False, False, False, True]
+
+
+async def test_a_client_that_is_not_open_refuses_requests() -> None:
+    with pytest.raises(UsageError, match="not open"):
+        await LabelClient().classify("hi")
+    with pytest.raises(UsageError, match="not open"):
+        SyncLabelClient().classify("hi")
+
+
+def test_a_route_with_several_topics_is_refused() -> None:
+    several: list[dict[str, Any]] = [{"output_topic": "labels.{label}"}, {"review_topic": "review"}]
+    for settings in several:
+        with pytest.raises(UsageError, match="one label topic"):
+            LabelClient(**settings)
+    with pytest.raises(UsageError, match="brokr"):
+        LabelClient(brokr="x:1")
+
+
+def test_the_clients_load_no_inference_library() -> None:
+    program = (
+        "import sys, stream.client;"
+        "print([m for m in ('onnxruntime', 'tokenizers', 'faust') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
