@@ -34,6 +34,7 @@ ORDER = [
     "bundles",
     "worker",
     "topics",
+    "schemas",
     "route",
     "produce",
     "tail",

@@ -9,9 +9,10 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -103,6 +104,17 @@ class Settings(BaseSettings, RouteOptions):
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "lz4", description="compression of published records"
+    )
+
+    schema_registry_url: str = Field(
+        "", description="schema registry with Confluent's interface, http:// or https://; default: none"
+    )
+    schema_registry_username: str = Field("", description="user name for the schema registry")
+    schema_registry_password_file: Path | None = Field(
+        None, description="file with the password for the schema registry"
+    )
+    schema_registry_cafile: Path | None = Field(
+        None, description="certificate authorities trusted for the schema registry, PEM"
     )
 
     redis_url: SecretStr | None = Field(
@@ -253,11 +265,27 @@ class Settings(BaseSettings, RouteOptions):
                     f"quarantine: {named.topic!r} is not an input topic; the input topics are "
                     f"{', '.join(sorted(topics))}"
                 )
+        self._check_registry(routes)
         if self.redis_url and not self.redis_url.get_secret_value().startswith(REDIS_SCHEMES):
             raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
         if self.sasl_password and self.sasl_password_file:
             raise ValueError("give sasl_password or sasl_password_file, not both")
         return self
+
+    def _check_registry(self, routes: Iterable[Route]) -> None:
+        url = urlsplit(self.schema_registry_url)
+        if self.schema_registry_url and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ValueError("schema_registry_url must begin with http:// or https:// and name a host")
+        if url.username or url.password:
+            # The URL appears in messages and on /info.
+            raise ValueError(
+                "schema_registry_url must not contain a password; "
+                "use schema_registry_username and schema_registry_password_file"
+            )
+        for route in routes:
+            if route.needs_registry and not self.schema_registry_url:
+                formats = f"input_format = {route.input_format}, output_format = {route.output_format}"
+                raise ValueError(f"route {route.name} ({formats}) needs schema_registry_url")
 
     def public(self) -> dict[str, Any]:
         """Return all settings as JSON values, with secrets masked."""

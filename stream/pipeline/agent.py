@@ -24,6 +24,7 @@ from stream.pipeline.inputs import read_inputs
 from stream.pipeline.outcomes import OutcomeWriter, record_batch_fields
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
 from stream.records import Decoder
+from stream.registry import SchemaCache
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class RoutePipeline:
         writer: encodes label events, dead letters and tombstones as output records.
         delivery: publishes output records and acknowledges their record batches.
         log_texts: True if the debug line of a record batch shows the first characters of some texts.
+        schemas: the schemas that the values of records name; None if they name none.
     """
 
     route: str
@@ -49,6 +51,7 @@ class RoutePipeline:
     writer: OutcomeWriter
     delivery: Delivery
     log_texts: bool = False
+    schemas: SchemaCache | None = None
 
 
 class LabelAgent:
@@ -127,6 +130,9 @@ class LabelAgent:
         """Decode, classify and encode a batch, publish and acknowledge it in its turn, then count it."""
         began, parts = monotonic(), self._pipeline
         self._events_in.inc(len(batch))
+        if parts.schemas is not None:
+            # Requests to the registry; the decoder below finds every schema in memory.
+            await parts.schemas.resolve(record.value for record in batch.records)
         with self._metrics.timed("decode"):
             decoded = parts.decoder.decode_all(batch.source, batch.records)
             decoded, inputs = read_inputs(parts.reader, batch.source, decoded)

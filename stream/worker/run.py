@@ -1,7 +1,7 @@
 """The run of a worker: build its parts, label events, and shut the parts down in reverse order."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,8 @@ from stream.codec import load_codec
 from stream.kafka.topics.wait import wait_for_topics
 from stream.observe.metrics import Metrics
 from stream.observe.summary import IntervalSummary, log_intervals
+from stream.registry import RegistryClient, RouteSchemas, open_schemas
+from stream.routes import Route
 from stream.settings import Settings
 from stream.web.page import StatusPage
 from stream.web.server import WebServer
@@ -64,6 +66,7 @@ async def run_worker(
             stack.push_async_callback(redis.close)
             shared = _signed(redis, settings.cache_secret_file)
             _in_background(stack, _ping_redis(redis))
+        schemas = await _open_schemas(stack, settings, routes, status.metrics)
         for route in routes:
             model = await load(route, settings, shared, status.metrics)
             stack.callback(model.classifier.close)
@@ -72,7 +75,7 @@ async def run_worker(
         await wait_for_topics(settings, routes, retry_s, on_failure=status.on_topics_missing)
         status.app = LabelstreamApp(settings, status.metrics, status.recent)
         for route, model in status.models:
-            status.app.add_route(route, model)
+            status.app.add_route(route, model, schemas.get(route.name))
         log.info(
             "worker started",
             version=__version__,
@@ -89,6 +92,18 @@ async def run_worker(
 
 def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
     stack.callback(asyncio.create_task(work).cancel)
+
+
+async def _open_schemas(
+    stack: AsyncExitStack, settings: Settings, routes: Sequence[Route], metrics: Metrics
+) -> Mapping[str, RouteSchemas]:
+    """Return the schemas of the routes that need the schema registry, by the names of the routes."""
+    needing = [route for route in routes if route.needs_registry]
+    if not needing:
+        return {}
+    client = RegistryClient(settings, on_retry=partial(metrics.retried, "registry"))
+    stack.push_async_callback(client.close)
+    return await open_schemas(client, needing)
 
 
 def _redis_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:
