@@ -18,7 +18,7 @@ from stream.commands.options import ROUTE, TOPICS, with_settings
 from stream.commands.terminal import table_console
 from stream.errors import UsageError
 from stream.records import DeadLetter, Decoded, Decoder, Event, Headers, Source
-from stream.routes import Route
+from stream.routes import REGISTRY_INPUTS, Route
 from stream.settings import Settings
 from stream.short_names import printable
 from stream.wording import count_of
@@ -79,7 +79,8 @@ def try_events(
     """Show what a worker reads from sample events, before anything runs.
 
     Each line of the file is the value of a record. The command needs no broker and no bundle. With
-    --text-pair-field it reads a second text, as for a bundle that compares two texts.
+    --text-pair-field it reads a second text, as for a bundle that compares two texts. Events of the input
+    formats avro, json-schema and protobuf are given as the JSON of their fields.
 
         labelstream route try events.jsonl --text-field data.message.text --id-field data.id
 
@@ -89,7 +90,7 @@ def try_events(
 
         labelstream route try events.jsonl --header content-type=application/cloudevents+json
     """
-    chosen = _route(settings, route)
+    chosen = _as_json(_route(settings, route))
     decoder = Decoder(
         chosen,
         max_event_bytes=settings.max_event_bytes,
@@ -118,6 +119,16 @@ def _route(settings: Settings, name: str) -> Route:
         f"unknown route: {name}" if name else "the settings have several routes",
         cause=f"the routes are {', '.join(routes)}",
         fix="name one with --route",
+    )
+
+
+def _as_json(route: Route) -> Route:
+    """Return a route whose events are JSON, if they have a schema of a schema registry.
+
+    A line of a file cannot hold such a value; its JSON has the same fields.
+    """
+    return (
+        route.model_copy(update={"input_format": "json"}) if route.input_format in REGISTRY_INPUTS else route
     )
 
 

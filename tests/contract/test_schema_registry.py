@@ -1,4 +1,4 @@
-"""Routes under a real schema registry: records of Confluent's serializers, label events for its deserializers."""
+"""Routes under a real schema registry: records of Confluent's serializers, labels for its deserializers."""
 
 import asyncio
 import subprocess
