@@ -109,9 +109,8 @@ class Settings(BaseSettings, RouteOptions):
     schema_registry_url: str = Field(
         "", description="schema registry with Confluent's interface, http:// or https://; default: none"
     )
-    schema_registry_username: str = Field("", description="user name for the schema registry")
-    schema_registry_password_file: Path | None = Field(
-        None, description="file with the password for the schema registry"
+    schema_registry_auth_file: Path | None = Field(
+        None, description="file with USER:PASSWORD for the schema registry"
     )
     schema_registry_cafile: Path | None = Field(
         None, description="certificate authorities trusted for the schema registry, PEM"
@@ -278,10 +277,7 @@ class Settings(BaseSettings, RouteOptions):
             raise ValueError("schema_registry_url must begin with http:// or https:// and name a host")
         if url.username or url.password:
             # The URL appears in messages and on /info.
-            raise ValueError(
-                "schema_registry_url must not contain a password; "
-                "use schema_registry_username and schema_registry_password_file"
-            )
+            raise ValueError("schema_registry_url must not contain a password; use schema_registry_auth_file")
         for route in routes:
             if route.needs_registry and not self.schema_registry_url:
                 formats = f"input_format = {route.input_format}, output_format = {route.output_format}"

@@ -22,8 +22,7 @@ from stream.settings import Settings
 
 REGISTRY = (
     "schema_registry_url",
-    "schema_registry_username",
-    "schema_registry_password_file",
+    "schema_registry_auth_file",
     "schema_registry_cafile",
     "retry_deadline_s",
 )

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -117,7 +118,7 @@ class RegistryClient:
         if status in (401, 403):
             raise self._refused(
                 f"it answers with HTTP status {status}",
-                "correct schema_registry_username and schema_registry_password_file, or grant the rights",
+                "correct the file of schema_registry_auth_file, or grant the rights",
             ) from None
         if status in RETRIED_STATUSES:
             return f"it answers with HTTP status {status}"
@@ -156,8 +157,8 @@ def _connect(settings: Settings) -> Any:
     }
     if settings.schema_registry_cafile is not None:
         config["ssl.ca.location"] = str(settings.schema_registry_cafile)
-    if settings.schema_registry_username:
-        config["basic.auth.user.info"] = f"{settings.schema_registry_username}:{_password(settings)}"
+    if settings.schema_registry_auth_file is not None:
+        config["basic.auth.user.info"] = _read_credentials(settings.schema_registry_auth_file)
     try:
         return AsyncSchemaRegistryClient(config)
     except (OSError, ValueError) as exc:
@@ -168,15 +169,24 @@ def _connect(settings: Settings) -> Any:
         ) from None
 
 
-def _password(settings: Settings) -> str:
-    path = settings.schema_registry_password_file
-    if path is None:
-        return ""
+def _read_credentials(path: Path) -> str:
+    """Return the user and the password in a file.
+
+    Raises:
+        UsageError: the file cannot be read, or has no colon.
+    """
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        found = path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(
-            f"cannot read schema_registry_password_file {path}",
-            cause=one_line(exc),
-            fix="name a readable file with the password",
+            f"cannot read schema_registry_auth_file {path}",
+            cause=type(exc).__name__,
+            fix="name a readable file with USER:PASSWORD",
         ) from None
+    if ":" not in found:
+        raise UsageError(
+            f"schema_registry_auth_file {path} has no colon",
+            cause="the file holds USER:PASSWORD",
+            fix="write the user, a colon and the password into the file",
+        )
+    return found

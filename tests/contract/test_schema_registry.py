@@ -229,13 +229,12 @@ def proxy(schema_registry: ApicurioRegistry, tmp_path: Path) -> Iterator[Registr
     opened.close()
 
 
-def protected(proxy: RegistryProxy, folder: Path, **changed: Any) -> Settings:
-    password = folder / "password"
-    password.write_text(PASSWORD + "\n", encoding="utf-8")
+def protected(proxy: RegistryProxy, folder: Path, user: str = USER, **changed: Any) -> Settings:
+    file = folder / "credentials"
+    file.write_text(f"{user}:{PASSWORD}\n", encoding="utf-8")
     settings = {
         "schema_registry_url": proxy.url,
-        "schema_registry_username": USER,
-        "schema_registry_password_file": password,
+        "schema_registry_auth_file": file,
         "schema_registry_cafile": proxy.cafile,
         "retry_deadline_s": 2,
         "input_format": "avro",
@@ -260,7 +259,7 @@ async def test_a_registry_with_tls_and_a_password(proxy: RegistryProxy, tmp_path
 @pytest.mark.parametrize(
     ("changed", "cause", "fix"),
     [
-        ({"schema_registry_username": "other"}, "HTTP status 401", "schema_registry_password_file"),
+        ({"user": "other"}, "HTTP status 401", "schema_registry_auth_file"),
         ({"schema_registry_cafile": None}, "certificate is not trusted", "schema_registry_cafile"),
     ],
 )

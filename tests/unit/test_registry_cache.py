@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -153,8 +154,8 @@ def untrusted() -> OSError:
 @pytest.mark.parametrize(
     ("error", "fix"),
     [
-        (SchemaRegistryError(401, 401, "no"), "schema_registry_password_file"),
-        (SchemaRegistryError(403, 403, "no"), "schema_registry_username"),
+        (SchemaRegistryError(401, 401, "no"), "schema_registry_auth_file"),
+        (SchemaRegistryError(403, 403, "no"), "grant the rights"),
         # The page of another server: its records must not become dead letters.
         (SchemaRegistryError(404, None, None), "schema_registry_url"),  # type: ignore[arg-type]
         (SchemaRegistryError(405, -1, "<html>"), "schema_registry_url"),
@@ -169,12 +170,13 @@ async def test_an_error_that_no_retry_cures_ends_the_worker_at_once(error: Excep
     assert clock.now == 0
 
 
-def test_a_password_file_that_cannot_be_read_is_a_usage_error(tmp_path: Any) -> None:
-    settings = Settings(
-        schema_registry_url=URL, schema_registry_username="u", schema_registry_password_file=tmp_path / "no"
-    )
-    with pytest.raises(UsageError, match="schema_registry_password_file"):
-        RegistryClient(settings)
+@pytest.mark.parametrize("content", [None, b"no-colon", b"\xff:x"])
+def test_credentials_that_cannot_be_read_are_a_usage_error(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "credentials"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UsageError, match="schema_registry_auth_file"):
+        RegistryClient(Settings(schema_registry_url=URL, schema_registry_auth_file=file))
 
 
 async def decode_all(options: RouteOptions, *records: FakeRecord) -> Any:
@@ -231,7 +233,7 @@ async def test_included_fields_come_from_the_parsed_value() -> None:
         ({"input_format": "avro"}, "needs schema_registry_url"),
         ({"output_format": "json-schema"}, "needs schema_registry_url"),
         ({"schema_registry_url": "registry:8081"}, "http://"),
-        ({"schema_registry_url": "http://user:secret@registry"}, "schema_registry_password_file"),
+        ({"schema_registry_url": "http://user:secret@registry"}, "schema_registry_auth_file"),
         ({"schema_registry_url": URL, "input_format": "protobuf", "output": "enrich"}, "output = enrich"),
         ({"schema_registry_url": URL, "output_format": "avro", "output": "enrich"}, "not of enriched"),
         ({"schema_registry_url": URL, "output_format": "avro", "include": "text"}, "no place for include"),
