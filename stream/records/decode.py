@@ -166,6 +166,8 @@ class Decoder:
 
     def _fields(self, record: Record, value: bytes) -> Fields:
         if self._values is not None:
+            # The output reads the content type too, so a malformed one is refused as in any other event.
+            read_content_type(header(record, CONTENT_TYPE))
             return self._reader.read(self._values.parse(record))
         if not record.headers:
             return self._text(value) if self._plain else self._object(value)

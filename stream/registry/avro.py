@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from stream.errors import Poison, Reason, missing_module
+from stream.registry.avro_limits import has_arrays_of_nothing, is_recursive
 from stream.registry.registered import RegisteredSchema
 
 # Values of these types are read as the number or the string that holds them: a Unix time, a UUID's text.
@@ -44,6 +45,7 @@ class AvroParser:
 
         Raises:
             UsageError: the library fastavro is not installed.
+            ValueError: a few bytes could stand for an array of any length.
         """
         fastavro = load_fastavro()
         named: dict[str, Any] = {}
@@ -52,7 +54,14 @@ class AvroParser:
         parsed = [fastavro.parse_schema(_without_times(_load(text)), named) for text in texts]
         self._schema_id = schema.schema_id
         self._schema = parsed[-1]
+        if has_arrays_of_nothing(self._schema, named):
+            raise ValueError("the schema has arrays of nothing")
         self._read = fastavro.schemaless_reader
+        if is_recursive(self._schema, named):
+            # The compiled reader recurses without a limit: a deeply nested value would end the process.
+            from fastavro._read_py import schemaless_reader
+
+            self._read = schemaless_reader
         self._is_json = all(_is_json(_load(text)) for text in texts)
 
     def parse(self, payload: bytes) -> Any:

@@ -78,6 +78,7 @@ class SchemaCache:
         schema_id, payload = read_frame(value)
         entry = self._entries.get(schema_id)
         if entry is None:
+            # Output that copies fields parses a value again, when later batches may have filled the cache.
             raise Poison(Reason.SCHEMA, f"schema {schema_id} was dropped from the cache of schemas")
         parser = entry.parser
         if parser.type and parser.type != schema_type:

@@ -40,7 +40,14 @@ class JsonSchemaParser:
             raise Poison(
                 Reason.DECODE, f"the value after the frame of schema {self._schema_id} is not JSON"
             ) from None
-        if not self._validator.is_valid(found):
+        try:
+            valid = self._validator.is_valid(found)
+        except (ValueError, RecursionError):
+            raise Poison(
+                Reason.DECODE,
+                f"the value cannot be validated by JSON Schema {self._schema_id}: too many levels",
+            ) from None
+        if not valid:
             raise Poison(Reason.SCHEMA, self._describe(found))
         return found
 

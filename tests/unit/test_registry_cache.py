@@ -157,7 +157,7 @@ def untrusted() -> OSError:
         (SchemaRegistryError(401, 401, "no"), "schema_registry_auth_file"),
         (SchemaRegistryError(403, 403, "no"), "grant the rights"),
         # The page of another server: its records must not become dead letters.
-        (SchemaRegistryError(404, None, None), "schema_registry_url"),  # type: ignore[arg-type]
+        (SchemaRegistryError(404, None, None), "schema_registry_url"),
         (SchemaRegistryError(405, -1, "<html>"), "schema_registry_url"),
         (untrusted(), "schema_registry_cafile"),
     ],

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from stream.errors import Poison, Reason, UsageError
 from stream.registry.avro import AvroParser, AvroWriter
-from stream.registry.formats import RegisteredSchema, UnusableSchema, check_libraries, make_parser
+from stream.registry.formats import UnusableSchema, check_libraries, make_parser
 from stream.registry.json_schema import JsonSchemaParser
+from stream.registry.registered import RegisteredSchema
 from stream.schemas import load_schema, schema_text
 from tests.unit.registry_schemas import (
     CUSTOMER_AVRO,
@@ -77,6 +78,15 @@ def test_any_bytes_are_read_as_avro_or_a_dead_letter(payload: bytes) -> None:
         assert error.reason is Reason.DECODE
     else:
         assert found.keys() == TICKET.keys()
+
+
+def test_a_value_of_any_depth_does_not_end_the_process() -> None:
+    parser = avro('{"type": "record", "name": "N", "fields": [{"name": "next", "type": ["null", "N"]}]}')
+    assert parser.parse(b"\x02\x02\x00") == {"next": {"next": {"next": None}}}
+    assert reason_of(parser, b"\x02" * 100_000 + b"\x00") is Reason.DECODE
+    json = JsonSchemaParser(RegisteredSchema(7, "JSON", '{"items": {"$ref": "#"}}'))
+    for levels in (500, 100_000):
+        assert reason_of(json, b"[" * levels + b"]" * levels) is Reason.DECODE
 
 
 def test_avro_types_that_json_lacks_become_strings() -> None:
@@ -144,6 +154,11 @@ def test_broken_protobuf_is_a_dead_letter(payload: bytes, reason: Reason) -> Non
         RegisteredSchema(7, "PROTOBUF", TICKET_PROTO),
         RegisteredSchema(7, "PROTOBUF", TICKET_PROTO, {"../address.proto": ""}),
         RegisteredSchema(7, "THRIFT", ""),
+        # Two bytes could stand for an array of any length.
+        RegisteredSchema(7, "AVRO", '{"type": "array", "items": "null"}'),
+        RegisteredSchema(
+            7, "AVRO", '{"type": "array", "items": {"type": "record", "name": "E", "fields": []}}'
+        ),
     ],
 )
 def test_a_schema_that_cannot_be_read_makes_dead_letters(schema: RegisteredSchema) -> None:
