@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -221,6 +221,17 @@ class Settings(BaseSettings, RouteOptions):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls.toml_file)
 
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _registry_url(cls, value: str) -> str:
+        url = urlsplit(value)
+        if value and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ValueError("a schema registry's URL begins with http:// or https:// and names a host")
+        if url.username or url.password:
+            # The URL appears in messages and on /info.
+            raise ValueError("the URL must not contain a password; use schema_registry_auth_file")
+        return value
+
     @field_validator("quarantine")
     @classmethod
     def _offsets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -264,24 +275,11 @@ class Settings(BaseSettings, RouteOptions):
                     f"quarantine: {named.topic!r} is not an input topic; the input topics are "
                     f"{', '.join(sorted(topics))}"
                 )
-        self._check_registry(routes)
         if self.redis_url and not self.redis_url.get_secret_value().startswith(REDIS_SCHEMES):
             raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
         if self.sasl_password and self.sasl_password_file:
             raise ValueError("give sasl_password or sasl_password_file, not both")
         return self
-
-    def _check_registry(self, routes: Iterable[Route]) -> None:
-        url = urlsplit(self.schema_registry_url)
-        if self.schema_registry_url and (url.scheme not in ("http", "https") or not url.hostname):
-            raise ValueError("schema_registry_url must begin with http:// or https:// and name a host")
-        if url.username or url.password:
-            # The URL appears in messages and on /info.
-            raise ValueError("schema_registry_url must not contain a password; use schema_registry_auth_file")
-        for route in routes:
-            if route.needs_registry and not self.schema_registry_url:
-                formats = f"input_format = {route.input_format}, output_format = {route.output_format}"
-                raise ValueError(f"route {route.name} ({formats}) needs schema_registry_url")
 
     def public(self) -> dict[str, Any]:
         """Return all settings as JSON values, with secrets masked."""

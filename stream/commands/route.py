@@ -18,7 +18,7 @@ from stream.commands.options import ROUTE, TOPICS, with_settings
 from stream.commands.terminal import table_console
 from stream.errors import UsageError
 from stream.records import DeadLetter, Decoded, Decoder, Event, Headers, Source
-from stream.routes import REGISTRY_INPUTS, Route
+from stream.routes import Route
 from stream.settings import Settings
 from stream.short_names import printable
 from stream.wording import count_of
@@ -90,7 +90,7 @@ def try_events(
 
         labelstream route try events.jsonl --header content-type=application/cloudevents+json
     """
-    chosen = _as_json(_route(settings, route))
+    chosen = _route(settings, route)
     decoder = Decoder(
         chosen,
         max_event_bytes=settings.max_event_bytes,
@@ -119,16 +119,6 @@ def _route(settings: Settings, name: str) -> Route:
         f"unknown route: {name}" if name else "the settings have several routes",
         cause=f"the routes are {', '.join(routes)}",
         fix="name one with --route",
-    )
-
-
-def _as_json(route: Route) -> Route:
-    """Return a route whose events are JSON, if they have a schema of a schema registry.
-
-    A line of a file cannot hold such a value; its JSON has the same fields.
-    """
-    return (
-        route.model_copy(update={"input_format": "json"}) if route.input_format in REGISTRY_INPUTS else route
     )
 
 

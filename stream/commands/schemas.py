@@ -10,7 +10,8 @@ from rich.table import Table
 
 from stream.commands.options import TOPICS, with_settings
 from stream.commands.terminal import table_console
-from stream.errors import RegistryError, UsageError
+from stream.errors import RegistryError
+from stream.observe.logs import configure_logs
 from stream.registry import (
     Compatibility,
     RegistryClient,
@@ -78,12 +79,8 @@ def _run(settings: Settings, work: Callable[[RegistryClient], Awaitable[Sequence
         RegistryError: the registry is not available, or a subject lacks the schema.
         UsageError: the settings name no registry.
     """
-    if not settings.schema_registry_url:
-        raise UsageError(
-            "schema_registry_url is not set",
-            cause="the schemas are registered in a schema registry",
-            fix="name it, for instance --schema-registry-url http://registry:8081",
-        )
+    # A warning of the client must not be among the rows of the table on standard output.
+    configure_logs("warning", "console")
 
     async def reports() -> Sequence[SubjectReport]:
         client = RegistryClient(settings)

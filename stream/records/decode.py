@@ -62,7 +62,8 @@ class Decoder:
             max_text_chars: the maximum length of a text in characters, of both texts together for a pair.
             takes_pair: True if the route's bundle reads two texts, so that an event must have both.
             quarantine: the offsets whose records become dead letters without being decoded.
-            schemas: the schemas of the events, for an input format of the schema registry.
+            schemas: the schemas of the events, for an input format of the schema registry. Without them such
+                events are read as JSON.
 
         Raises:
             UsageError: a library that the options need is not installed.

@@ -52,8 +52,15 @@ class RegistryClient:
             on_retry: called before every retry.
 
         Raises:
-            UsageError: a library is not installed, or a file of the settings cannot be read.
+            UsageError: the settings name no registry, a library is not installed, or a file of the settings
+                cannot be read.
         """
+        if not settings.schema_registry_url:
+            raise UsageError(
+                "schema_registry_url is not set",
+                cause="the input_format or the output_format of a route needs a schema registry",
+                fix="name the registry, for instance --schema-registry-url http://registry:8081",
+            )
         self._settings = settings
         self._client = client or _connect(settings)
         self._clock = clock

@@ -41,14 +41,12 @@ class JsonSchemaParser:
                 Reason.DECODE, f"the value after the frame of schema {self._schema_id} is not JSON"
             ) from None
         try:
-            valid = self._validator.is_valid(found)
+            broken = None if self._validator.is_valid(found) else self._describe(found)
         except (ValueError, RecursionError):
-            raise Poison(
-                Reason.DECODE,
-                f"the value cannot be validated by JSON Schema {self._schema_id}: too many levels",
-            ) from None
-        if not valid:
-            raise Poison(Reason.SCHEMA, self._describe(found))
+            message = f"the value has too many levels for JSON Schema {self._schema_id}"
+            raise Poison(Reason.DECODE, message) from None
+        if broken is not None:
+            raise Poison(Reason.SCHEMA, broken)
         return found
 
     def _describe(self, found: Any) -> str:

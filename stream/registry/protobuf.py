@@ -151,7 +151,10 @@ def _of_serialized(texts: Mapping[str, str]) -> list[Any]:
 
     found = {}
     for name, text in texts.items():
-        descriptor = descriptor_pb2.FileDescriptorProto.FromString(_serialized(text) or b"")
+        serialized = _serialized(text)
+        if serialized is None:
+            raise ValueError("a schema of .proto texts and file descriptors")
+        descriptor = descriptor_pb2.FileDescriptorProto.FromString(serialized)
         descriptor.name = name
         found[name] = descriptor
     imported = {name for descriptor in found.values() for name in descriptor.dependency}

@@ -170,6 +170,11 @@ async def test_an_error_that_no_retry_cures_ends_the_worker_at_once(error: Excep
     assert clock.now == 0
 
 
+def test_a_registry_must_be_named() -> None:
+    with pytest.raises(UsageError, match="schema_registry_url is not set"):
+        RegistryClient(Settings(input_format="avro"))
+
+
 @pytest.mark.parametrize("content", [None, b"no-colon", b"\xff:x"])
 def test_credentials_that_cannot_be_read_are_a_usage_error(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "credentials"
@@ -230,8 +235,6 @@ async def test_included_fields_come_from_the_parsed_value() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"input_format": "avro"}, "needs schema_registry_url"),
-        ({"output_format": "json-schema"}, "needs schema_registry_url"),
         ({"schema_registry_url": "registry:8081"}, "http://"),
         ({"schema_registry_url": "http://user:secret@registry"}, "schema_registry_auth_file"),
         ({"schema_registry_url": URL, "input_format": "protobuf", "output": "enrich"}, "output = enrich"),
