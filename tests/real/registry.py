@@ -74,7 +74,8 @@ class ApicurioRegistry:
             *("-jar", str(program)),
         ]
         self._child = Child("Apicurio Registry", command, self._folder.path / "log")
-        self.client = SchemaRegistryClient({"url": self.url})
+        # Without a timeout the client waits for ever for a connection that the registry has forgotten.
+        self.client = SchemaRegistryClient({"url": self.url, "timeout": 10, "max.retries": 3})
 
     def start(self) -> None:
         """Start the registry and wait until it answers."""
