@@ -35,6 +35,7 @@ ORDER = [
     "worker",
     "serve",
     "topics",
+    "schemas",
     "route",
     "asyncapi",
     "produce",

@@ -72,6 +72,12 @@ class BrokerError(Fatal):
     exit_code = 4
 
 
+class RegistryError(Fatal):
+    """The schema registry was not available within the deadline, refuses requests, or lacks a schema."""
+
+    exit_code = 4
+
+
 class UnreadableBatchError(BrokerError):
     """A batch of an input topic cannot be read; the worker finishes the events before it, then ends."""
 

@@ -19,11 +19,15 @@ from stream.topic_template import check_template, is_template
 
 DeliveryGuarantee = Literal["at_least_once"]
 Variant = Literal["auto", "fp32", "fp16", "int8", "int8-static", "bf16"]
-InputFormat = Literal["json", "text"]
+InputFormat = Literal["json", "text", "avro", "json-schema", "protobuf"]
 TextFormat = Literal["plain", "html"]
 Output = Literal["label", "enrich"]
-OutputFormat = Literal["auto", "json", "cloudevents-binary", "cloudevents-structured"]
+RegistryOutput = Literal["avro", "json-schema"]
+OutputFormat = Literal["auto", "json", "cloudevents-binary", "cloudevents-structured", "avro", "json-schema"]
 Unlabelled = Literal["keep", "drop"]
+
+# The formats whose values begin with the id of a schema in the schema registry.
+REGISTRY_INPUTS = frozenset(("avro", "json-schema", "protobuf"))
 
 # The two ways to name the text exclude each other, so a route that has one does not inherit the other.
 TEXT_SETTINGS = frozenset(("text_field", "text_template"))
@@ -61,7 +65,9 @@ class RouteOptions(BaseModel):
     )
     delivery: DeliveryGuarantee = Field("at_least_once", description="delivery guarantee")
     input_format: InputFormat = Field(
-        "json", description="format of values without a content-type header; text is bare UTF-8"
+        "json",
+        description="format of values without a content-type header; text is bare UTF-8; avro, json-schema "
+        "and protobuf are the formats of all values, with a schema of the schema registry",
     )
     text_field: str = Field(
         "", description="path of the text in an event: ticket.body, or as a JSON Pointer /ticket/body"
@@ -92,7 +98,8 @@ class RouteOptions(BaseModel):
     )
     output_format: OutputFormat = Field(
         "auto",
-        description="format of label events; auto writes a CloudEvent if the input is one",
+        description="format of label events; auto writes a CloudEvent if the input is one; avro and "
+        "json-schema need a schema registry",
     )
     review_topic: str = Field(
         "", description="topic for label events without a label or with a low score; default: none"
@@ -145,6 +152,16 @@ class RouteOptions(BaseModel):
             or self.metadata_fields
         )
 
+    @property
+    def needs_registry(self) -> bool:
+        """True if the input or the output has a schema of the schema registry."""
+        return self.input_format in REGISTRY_INPUTS or self.registry_output is not None
+
+    @property
+    def registry_output(self) -> RegistryOutput | None:
+        """The format of label events under a schema of the schema registry, None if they have none."""
+        return self.output_format if self.output_format in ("avro", "json-schema") else None
+
     def check_options(self) -> None:
         """Check that the options of a route do not contradict each other.
 
@@ -160,6 +177,19 @@ class RouteOptions(BaseModel):
         if self.input_format == "text" and self.output == "enrich":
             raise ValueError(
                 "output = enrich adds a member to JSON objects, which input_format = text does not have"
+            )
+        if self.input_format in REGISTRY_INPUTS and self.output == "enrich":
+            raise ValueError(
+                f"output = enrich would break the schema of input_format = {self.input_format}; "
+                "use include to copy fields into the label event"
+            )
+        if self.registry_output and self.output == "enrich":
+            raise ValueError(
+                f"output_format = {self.output_format} has the schema of label events, not of enriched ones"
+            )
+        if self.output_format == "avro" and self.include:
+            raise ValueError(
+                "output_format = avro has the schema of label events, which has no place for include"
             )
         if self.include and self.output == "enrich":
             raise ValueError("include has no effect with output = enrich, which keeps the whole event")

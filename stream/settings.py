@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -107,6 +108,16 @@ class Settings(BaseSettings, RouteOptions):
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "lz4", description="compression of published records"
+    )
+
+    schema_registry_url: str = Field(
+        "", description="schema registry with Confluent's interface, http:// or https://; default: none"
+    )
+    schema_registry_auth_file: Path | None = Field(
+        None, description="file with USER:PASSWORD for the schema registry"
+    )
+    schema_registry_cafile: Path | None = Field(
+        None, description="certificate authorities trusted for the schema registry, PEM"
     )
 
     redis_url: SecretStr | None = Field(
@@ -224,6 +235,17 @@ class Settings(BaseSettings, RouteOptions):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls.toml_file)
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _registry_url(cls, value: str) -> str:
+        url = urlsplit(value)
+        if value and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ValueError("a schema registry's URL begins with http:// or https:// and names a host")
+        if url.username or url.password:
+            # The URL appears in messages and on /info.
+            raise ValueError("the URL must not contain a password; use schema_registry_auth_file")
+        return value
 
     @field_validator("quarantine")
     @classmethod

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tests.real.mlflow import MlflowServer
     from tests.real.prometheus import PrometheusServer
     from tests.real.redis import RedisServer
+    from tests.real.registry import ApicurioRegistry
     from tests.real.secured import SecuredKafka
 
 
@@ -163,6 +164,18 @@ def redis_server(request: pytest.FixtureRequest) -> "Iterator[RedisServer]":
         return RedisServer()
 
     yield from _component(request.config, "redis_server", create)
+
+
+@pytest.fixture(scope="session")
+def schema_registry(request: pytest.FixtureRequest) -> "Iterator[ApicurioRegistry]":
+    """A real Apicurio Registry, which has the interface of Confluent's registry."""
+
+    def create(notify: Notify) -> "ApicurioRegistry":
+        from tests.real.registry import ApicurioRegistry
+
+        return ApicurioRegistry(notify)
+
+    yield from _component(request.config, "schema_registry", create)
 
 
 @pytest.fixture(scope="session")

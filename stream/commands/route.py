@@ -79,7 +79,8 @@ def try_events(
     """Show what a worker reads from sample events, before anything runs.
 
     Each line of the file is the value of a record. The command needs no broker and no bundle. With
-    --text-pair-field it reads a second text, as for a bundle that compares two texts.
+    --text-pair-field it reads a second text, as for a bundle that compares two texts. Events of the input
+    formats avro, json-schema and protobuf are given as the JSON of their fields.
 
         labelstream route try events.jsonl --text-field data.message.text --id-field data.id
 

@@ -30,7 +30,7 @@ OUTCOMES = ("labelled", "dead", "tombstone", "dropped")
 COMMITS = ("done", "failed")
 CACHE_RESULTS = {"local": ("hit", "miss"), "redis": ("hit", "miss", "invalid", "error")}
 REDIS_OPERATIONS = ("read", "write")
-RETRIES = ("publish", "commit", "topics", "broker", "redis")
+RETRIES = ("publish", "commit", "topics", "broker", "redis", "registry")
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 

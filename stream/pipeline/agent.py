@@ -25,6 +25,7 @@ from stream.pipeline.inputs import read_inputs
 from stream.pipeline.outcomes import OutcomeWriter
 from stream.pipeline.sequencer import PartitionSequencer, Ticket
 from stream.records import Decoder
+from stream.registry import SchemaCache
 from stream.tracing import TracedBatch, Tracer, log_context, trace_batch
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ class RoutePipeline:
         delivery: publishes output records and acknowledges their record batches.
         log_texts: True if the debug line of a record batch shows the first characters of some texts.
         tracer: traces the batches with a sampled event; None if tracing is off.
+        schemas: the schemas that the values of records name; None if they name none.
     """
 
     route: str
@@ -53,6 +55,7 @@ class RoutePipeline:
     delivery: Delivery
     log_texts: bool = False
     tracer: Tracer | None = None
+    schemas: SchemaCache | None = None
 
 
 class LabelAgent:
@@ -134,6 +137,9 @@ class LabelAgent:
         """Decode, classify and encode a batch, publish and acknowledge it in its turn, then count it."""
         began, parts, trace = monotonic(), self._pipeline, traced.trace
         self._events_in.inc(len(batch))
+        if parts.schemas is not None:
+            # Requests to the registry; the decoder below finds every schema in memory.
+            await parts.schemas.resolve(record.value for record in batch.records)
         with self._metrics.timed("decode", traced.traces), log_context(trace):
             decoded = parts.decoder.decode_all(batch.source, traced.records)
             decoded, inputs = read_inputs(parts.reader, batch.source, decoded)

@@ -1,4 +1,7 @@
-"""Decoding of events: JSON, plain text, CloudEvents. An invalid record becomes a dead letter."""
+"""Decoding of events: JSON, plain text, CloudEvents, values with a schema of a schema registry.
+
+An invalid record becomes a dead letter.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +31,8 @@ from stream.records.json_object import as_object
 from stream.records.mapped_fast_path import MappedFastPath, PathConflictError
 from stream.records.mapping import EventReader, FieldMapping, NativeReader, make_mapping
 from stream.records.quarantined import check_undamaged, set_aside
+from stream.records.registry_values import RegistryValues
+from stream.registry import SchemaCache
 from stream.routes import RouteOptions
 
 log = structlog.get_logger(__name__)
@@ -48,6 +53,7 @@ class Decoder:
         max_text_chars: int,
         takes_pair: bool = False,
         quarantine: Quarantine | None = None,
+        schemas: SchemaCache | None = None,
     ) -> None:
         """
         Args:
@@ -56,6 +62,8 @@ class Decoder:
             max_text_chars: the maximum length of a text in characters, of both texts together for a pair.
             takes_pair: True if the route's bundle reads two texts, so that an event must have both.
             quarantine: the offsets whose records become dead letters without being decoded.
+            schemas: the schemas of the events, for an input format of the schema registry. Without them such
+                events are read as JSON.
 
         Raises:
             UsageError: a library that the options need is not installed.
@@ -70,7 +78,9 @@ class Decoder:
         mapping = make_mapping(options, takes_pair=takes_pair)
         self._reader: EventReader = mapping or NativeReader()
         self._clean = None if mapping is None else mapping.clean
-        self._fast = None if self._plain or takes_pair else _fast_path(mapping, max_text_chars)
+        self._values = RegistryValues(options, schemas) if schemas is not None else None
+        slow = self._plain or takes_pair or self._values is not None
+        self._fast = None if slow else _fast_path(mapping, max_text_chars)
         self._logged: set[str] = set()
 
     def decode_all(self, source: Source, records: Sequence[Record]) -> Sequence[Decoded]:
@@ -156,6 +166,10 @@ class Decoder:
             )
 
     def _fields(self, record: Record, value: bytes) -> Fields:
+        if self._values is not None:
+            # The output reads the content type too, so a malformed one is refused as in any other event.
+            read_content_type(header(record, CONTENT_TYPE))
+            return self._reader.read(self._values.parse(record))
         if not record.headers:
             return self._text(value) if self._plain else self._object(value)
         content_type = read_content_type(header(record, CONTENT_TYPE))

@@ -46,7 +46,7 @@ class LabelEncoder:
         self._headers = (
             ("labelstream-model", f"{name}@{version}".encode()),
             ("labelstream-schema", SCHEMA.encode()),
-            ("content-type", b"application/json"),
+            ("content-type", output.content_type),
         )
         self._output = output
         names = (name for name, _ in self._headers)

@@ -14,7 +14,7 @@ from stream.records.fields import Fields, from_object
 from stream.records.json_object import parse_json
 from stream.records.lookup import describe_array, kind_of, look_up, look_up_or_none
 from stream.records.unix_time import unix_time
-from stream.routes import RouteOptions
+from stream.routes import REGISTRY_INPUTS, RouteOptions
 
 # orjson reads longer integers as floats.
 _LONG_INTEGER = pattern(rb"[0-9]{19}")
@@ -185,7 +185,9 @@ def make_mapping(options: RouteOptions, *, takes_pair: bool) -> FieldMapping | N
     Raises:
         UsageError: the library that reads HTML is not installed.
     """
-    if not options.maps_fields and options.text_format == "plain":
+    # Values with a schema have times and metadata of other types than JSON events, as foreign events do.
+    of_registry = options.input_format in REGISTRY_INPUTS
+    if not (options.maps_fields or of_registry) and options.text_format == "plain":
         return None
     return FieldMapping(
         _text(options),

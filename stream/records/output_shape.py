@@ -1,10 +1,11 @@
 """The JSON of an output: a label event with fields of the input, or the input with the label event added."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import orjson
 
+from stream.codec import Record
 from stream.field_paths import parse_path
 from stream.records.event_json import event_json, members_of
 from stream.records.events import Event
@@ -34,21 +35,21 @@ class IncludeShape:
     their paths.
     """
 
-    def __init__(self, include: Iterable[str], *, is_json: bool) -> None:
+    def __init__(self, include: Iterable[str], read: Callable[[Record], bytes | None] | None) -> None:
         """
         Args:
             include: `text`, or paths of fields.
-            is_json: True if values without a content type are JSON.
+            read: returns the JSON of a record, None if it is a text; None if all values are texts.
         """
         written = list(dict.fromkeys(include))
-        self._is_json = is_json
+        self._read = read
         self._with_text = TEXT in written
         self._paths = [parse_path(path).steps for path in written if path != TEXT]
 
     def apply(self, event: Event, label: bytes) -> bytes:
         """See `OutputShape.apply`."""
         tree: Tree = {}
-        value = event_json(event.record) if self._is_json and self._paths else None
+        value = self._read(event.record) if self._read and self._paths else None
         if value is not None:
             for steps in self._paths:
                 _copy(value, steps, tree)

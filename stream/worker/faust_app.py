@@ -27,6 +27,7 @@ from stream.pipeline.outcomes import OutcomeWriter
 from stream.pipeline.topic_chooser import TopicChooser
 from stream.quarantine import Quarantine
 from stream.records import Decoder, LabelEncoder, make_output_form
+from stream.registry import RouteSchemas
 from stream.routes import Route
 from stream.settings import Settings
 from stream.tracing import Tracer
@@ -115,10 +116,16 @@ class LabelstreamApp(BatchApp):
         self.fatal: LabelstreamError | None = None
         self.failed = asyncio.Event()
 
-    def add_route(self, route: Route, model: Model) -> None:
-        """Add an agent that reads the route's input topic."""
+    def add_route(self, route: Route, model: Model, schemas: RouteSchemas | None = None) -> None:
+        """Add an agent that reads the route's input topic.
+
+        Args:
+            route: the route.
+            model: its model.
+            schemas: its schemas in the schema registry; None if it has none.
+        """
         self._models.append(model)
-        agent = LabelAgent(self._pipeline(route, model), self.metrics, self.fail)
+        agent = LabelAgent(self._pipeline(route, model, schemas or RouteSchemas()), self.metrics, self.fail)
 
         async def label(stream: Any) -> None:
             structlog.contextvars.bind_contextvars(route=route.name, bundle=model.bundle.reference)
@@ -136,7 +143,7 @@ class LabelstreamApp(BatchApp):
         )
         self.agent(topic, name=f"label-{route.name}")(label)
 
-    def _pipeline(self, route: Route, model: Model) -> RoutePipeline:
+    def _pipeline(self, route: Route, model: Model, schemas: RouteSchemas) -> RoutePipeline:
         settings, manifest = self.settings, model.bundle.manifest
         reader = InputReader(manifest)
         encoder = LabelEncoder(
@@ -144,7 +151,7 @@ class LabelstreamApp(BatchApp):
             version=manifest.version,
             digest=model.bundle.digest,
             variant=model.variant,
-            output=make_output_form(route, settings.group),
+            output=make_output_form(route, settings.group, schemas),
         )
         return RoutePipeline(
             route=route.name,
@@ -154,6 +161,7 @@ class LabelstreamApp(BatchApp):
                 max_text_chars=settings.max_text_chars,
                 takes_pair=manifest.takes_pair,
                 quarantine=Quarantine(settings.quarantine),
+                schemas=schemas.inputs,
             ),
             reader=None if reader.text_only else reader,
             classifier=model.classifier,
@@ -168,6 +176,7 @@ class LabelstreamApp(BatchApp):
             delivery=AtLeastOnce(self._publisher(route)),
             log_texts=settings.log_texts,
             tracer=self._tracer,
+            schemas=schemas.inputs,
         )
 
     def _publisher(self, route: Route) -> Publisher:

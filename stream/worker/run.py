@@ -1,7 +1,7 @@
 """The run of a worker: build its parts, label events, and shut the parts down in reverse order."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,9 @@ from stream.codec import load_codec
 from stream.kafka.topics.wait import wait_for_topics
 from stream.observe.metrics import Metrics
 from stream.observe.summary import IntervalSummary, log_intervals
+from stream.registry import RegistryClient, RouteSchemas, open_schemas
 from stream.resolved_routes import label_topics
+from stream.routes import Route
 from stream.settings import Settings
 from stream.tracing import Tracing, start_tracing
 from stream.web.page import StatusPage
@@ -70,6 +72,7 @@ async def run_worker(
             shared = _signed(redis, settings.cache_secret_file)
             _in_background(stack, _ping_redis(redis))
         topics: dict[str, tuple[str, ...]] = {}
+        schemas = await _open_schemas(stack, settings, routes, status.metrics)
         for route in routes:
             model = await load(route, settings, shared, status.metrics)
             stack.callback(model.classifier.close)
@@ -82,7 +85,7 @@ async def run_worker(
         tracer = None if tracing is None else tracing.tracer
         status.app = LabelstreamApp(settings, status.metrics, status.recent, tracer)
         for route, (_, model) in zip(routes, status.models, strict=True):
-            status.app.add_route(route, model)
+            status.app.add_route(route, model, schemas.get(route.name))
         log.info(
             "worker started",
             version=__version__,
@@ -104,6 +107,18 @@ def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> No
 async def _stop_tracing(tracing: Tracing, status: WorkerStatus) -> None:
     """Export the last spans in the time that the drain has left."""
     await tracing.stop(status.app.stop_deadline().remaining() if status.app is not None else 0.0)
+
+
+async def _open_schemas(
+    stack: AsyncExitStack, settings: Settings, routes: Sequence[Route], metrics: Metrics
+) -> Mapping[str, RouteSchemas]:
+    """Return the schemas of the routes that need the schema registry, by the names of the routes."""
+    needing = [route for route in routes if route.needs_registry]
+    if not needing:
+        return {}
+    client = RegistryClient(settings, on_retry=partial(metrics.retried, "registry"))
+    stack.push_async_callback(client.close)
+    return await open_schemas(client, needing)
 
 
 def _redis_cache(url: str, ttl_s: int, metrics: Metrics) -> RedisCache:

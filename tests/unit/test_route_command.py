@@ -57,6 +57,13 @@ def test_headers_select_the_format() -> None:
         run("-", "--header", "content-type", given=b"{}")
 
 
+@pytest.mark.parametrize("input_format", ["avro", "json-schema", "protobuf"])
+def test_events_with_a_schema_are_given_as_json(input_format: str) -> None:
+    given = b'{"id": "7", "text": "hi", "time": 1763632800000}'
+    (shown,) = lines(run("-", "--json", "--input-format", input_format, given=given))
+    assert shown == {"line": 1, "id": "7", "text": "hi", "time": "2025-11-20T10:00:00Z"}
+
+
 def test_a_tombstone_has_no_line_and_an_empty_file_no_table(tmp_path: Path) -> None:
     file = tmp_path / "empty"
     file.write_bytes(b"\n\n")

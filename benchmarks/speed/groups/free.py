@@ -1,7 +1,10 @@
 """The cost of streaming: a free model, JSON in and out, events of 200 bytes."""
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+from benchmarks.speed.avro import avro_events, avro_worker, running_registry
 from benchmarks.speed.backlog import Backlog, Measurement, backlog, drain
 from benchmarks.speed.bundles import bench_bundle
 from benchmarks.speed.context import Bench, Runs, failure_notes
@@ -18,6 +21,7 @@ LIMIT_S = 15.0
 QUICK_LIMIT_S = 5.0
 OURS, UNMETERED, STOCK = "labelstream", "labelstream, metrics off", "stock Faust, take + send"
 TRACED = "labelstream, tracing at 1%"
+AVRO = "labelstream, Avro in"
 PLAIN_LOOP = "plain aiokafka loop, getmany + send_batch"
 METHOD = (
     "Constant logits and no tokenizer; JSON in and out; events of 200 bytes with unique texts, a key and"
@@ -29,7 +33,8 @@ METHOD = (
     " times); the others write id, label, score and scores. The loop with our records also runs our decoder"
     " and encoder in Python, with a constant prediction. With metrics off, the same worker runs with no-op"
     " instruments. With tracing at 1%, the worker traces each hundredth event at random and exports the spans"
-    " over OTLP/HTTP to a receiver in another process."
+    " over OTLP/HTTP to a receiver in another process. With Avro in, it reads the same events as Avro from a"
+    " topic of their own, with the schema in an Apicurio Registry, and writes JSON."
 )
 
 
@@ -52,9 +57,20 @@ def _run(bench: Bench, collector: tuple[tuple[str, str], ...]) -> Section:
         "plain confluent-kafka loop": Baseline("confluent_loop"),
     }
     count = bench.size(EVENTS, QUICK)
-    steps = {name: partial(_measure, bench, system) for name, system in systems.items()}
+    steps: dict[str, Callable[[Backlog], Measurement]] = {
+        name: partial(_measure, bench, system) for name, system in systems.items()
+    }
+    steps[AVRO] = lambda _: _measure_avro(bench, bundle, count)
     results = bench.alternate(TITLE, steps, lambda _: backlog(bench, "free", small_events(count), count))
     return section(results, count)
+
+
+def _measure_avro(bench: Bench, bundle: Path, count: int) -> Measurement:
+    with (
+        running_registry(bench.show_step) as registry,
+        backlog(bench, "free-avro", avro_events(registry, count), count) as work,
+    ):
+        return _measure(bench, avro_worker(bundle, registry), work)
 
 
 def _measure(bench: Bench, system: System, work: Backlog) -> Measurement:
