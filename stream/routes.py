@@ -277,4 +277,9 @@ class Route(RouteOptions):
         }
         route = Route(**{**inherited, **own})
         route.check_options()
+        if route.registry_output and (route.has_template or route.review_topic):
+            raise ValueError(
+                f"output_format = {route.output_format} has a schema for one output topic, so it cannot be "
+                "combined with a topic for each label or a review_topic"
+            )
         return route

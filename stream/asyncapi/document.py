@@ -63,7 +63,15 @@ def _server(settings: Settings, host: str, schemes: list[str]) -> dict[str, Any]
         "host": host,
         "protocol": "kafka-secure" if encrypted else "kafka",
         **({"security": security} if security else {}),
+        **_registry(settings),
     }
+
+
+def _registry(settings: Settings) -> dict[str, Any]:
+    if not settings.schema_registry_url:
+        return {}
+    binding = {"schemaRegistryUrl": settings.schema_registry_url, "schemaRegistryVendor": "confluent"}
+    return {"bindings": {"kafka": {**binding, "bindingVersion": KAFKA_BINDING}}}
 
 
 def _security_schemes(settings: Settings) -> Iterator[tuple[str, dict[str, str]]]:

@@ -3,12 +3,19 @@
 from typing import Any
 
 from stream.field_paths import EVERY_ELEMENT, FieldPath, parse_path, parse_template
-from stream.routes import Route
+from stream.routes import REGISTRY_INPUTS, Route
 from stream.schemas import Name, load_schema
 
 KAFKA_BINDING = "0.5.0"
 DRAFT_07 = "application/schema+json;version=draft-07"
+JSON = "application/json"
 CLOUD_EVENTS_JSON = "application/cloudevents+json"
+CONTENT_TYPES = {"avro": "application/avro", "protobuf": "application/protobuf"}
+FRAME = {
+    "schemaIdLocation": "payload",
+    "schemaIdPayloadEncoding": "confluent",
+    "schemaLookupStrategy": "TopicNameStrategy",
+}
 LABEL_EVENT: dict[str, Any] = {
     "id": "t-42",
     "label": "billing",
@@ -45,12 +52,12 @@ def event_message(route: Route) -> Message:
     return {
         "title": "Event",
         "summary": "A text to be labelled.",
-        "contentType": "application/json",
+        "contentType": CONTENT_TYPES.get(route.input_format, JSON),
         "headers": _headers(
             {"labelstream-id": "The event's id; it takes precedence over that of the value."}
         ),
         "payload": _multi_format(schema),
-        **_kafka_key(),
+        **_kafka_key(framed=route.input_format in REGISTRY_INPUTS),
         **({"examples": [{"payload": example} for example in examples]} if examples else {}),
     }
 
@@ -67,7 +74,7 @@ def label_message(route: Route) -> Message:
             "properties": {route.label_field: label},
         }
         example = {route.label_field: LABEL_EVENT}
-    content_type = "application/json"
+    content_type = CONTENT_TYPES.get(route.output_format, JSON)
     headers = dict(_LABEL_HEADERS)
     if route.output_format == "cloudevents-structured":
         content_type = CLOUD_EVENTS_JSON
@@ -80,7 +87,7 @@ def label_message(route: Route) -> Message:
         "contentType": content_type,
         "headers": _headers(headers, required=True),
         "payload": _multi_format(schema),
-        **_kafka_key(),
+        **_kafka_key(framed=route.registry_output is not None),
         "examples": [{"payload": example}],
     }
 
@@ -181,6 +188,7 @@ def _headers(described: dict[str, str], *, required: bool = False) -> dict[str, 
     }
 
 
-def _kafka_key() -> dict[str, Any]:
+def _kafka_key(*, framed: bool = False) -> dict[str, Any]:
+    """Return the binding of a message; `framed` says that its value begins with the id of a schema."""
     key = {"type": "string", "description": "Any bytes; output records have the key of their input."}
-    return {"bindings": {"kafka": {"key": key, "bindingVersion": KAFKA_BINDING}}}
+    return {"bindings": {"kafka": {"key": key, **(FRAME if framed else {}), "bindingVersion": KAFKA_BINDING}}}

@@ -13,7 +13,7 @@ from stream.output_files import write_file
 from stream.settings import Settings
 
 
-@with_settings(*CONNECTION, "group", *TOPICS, *ROUTE)
+@with_settings(*CONNECTION, "group", "schema_registry_url", *TOPICS, *ROUTE)
 def asyncapi(
     *,
     settings: Settings,

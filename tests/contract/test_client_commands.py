@@ -159,7 +159,7 @@ def test_tail_prints_new_records_until_ctrl_c(broker: Broker, name: str) -> None
     tail.send_signal(signal.SIGINT)
     rest, errors = tail.communicate(timeout=DEADLINE_S)
     assert tail.returncode == 130
-    assert header.split() == ["time", "id", "label", "score", "cached", "partition@offset"]
+    assert header.split() == ["time", "id", "label", "score", "cached", "partition@offset", "text"]
     assert line.split()[1:5] == ["t-1\N{REPLACEMENT CHARACTER}[31m", "billing", "0.9812", "no"]
     assert (rest, errors) == ("", "")
 
@@ -183,8 +183,8 @@ def test_tail_prints_records_that_other_clients_cannot_read(broker: Broker, name
     code, out, err = run(*words, address=broker.address)
     assert code == 0, err
     assert [line.split()[1:] for line in out.splitlines()[1:]] == [
-        ["t-7", "billing", "-", "-", "0@0"],
-        ["-", "(tombstone)", "-", "-", "0@1"],
+        ["t-7", "billing", "-", "-", "0@0", "-"],
+        ["-", "(tombstone)", "-", "-", "0@1", "-"],
     ]
 
 

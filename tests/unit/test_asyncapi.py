@@ -23,6 +23,11 @@ CASES: dict[str, dict[str, Any]] = {
     "certificate": {"security_protocol": "SSL", "ssl_certfile": "c.pem", "ssl_keyfile": "k.pem"},
     "structured": {"output_format": "cloudevents-structured", "include": "text", "text_field": "a.*.b"},
     "label topics": {"output_topic": "labels.{label}", "review_topic": "review", "review_below": "0.5"},
+    "registry": {
+        "input_format": "protobuf",
+        "output_format": "avro",
+        "schema_registry_url": "http://registry:8081",
+    },
     "shared topics": {},
 }
 SHARED = """

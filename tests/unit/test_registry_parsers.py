@@ -212,4 +212,5 @@ def test_the_avro_schema_holds_the_label_events_of_every_head(members: dict[str,
 
 def test_the_avro_schema_has_the_members_of_the_json_schema() -> None:
     fields = {field["name"] for field in orjson.loads(schema_text("label.v1.avsc"))["fields"]}
-    assert fields == load_schema("label.v1")["properties"].keys()
+    # The settings refuse `include`, which writes the member `event`, with Avro.
+    assert fields == load_schema("label.v1")["properties"].keys() - {"event"}

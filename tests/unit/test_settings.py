@@ -175,6 +175,14 @@ def test_metadata_fields_and_include_have_two_spellings(tmp_path: Path) -> None:
         ({"input_format": "text", "output": "enrich"}, "which input_format = text does not have"),
         ({"output": "enrich", "include": "text"}, "include has no effect"),
         ({"label_field": ""}, "label_field"),
+        (
+            {"output_format": "avro", "schema_registry_url": "http://r", "review_topic": "review"},
+            "output_format = avro has a schema for one output topic",
+        ),
+        (
+            {"output_format": "json-schema", "schema_registry_url": "http://r", "output_topic": "l.{label}"},
+            "output_format = json-schema has a schema for one output topic",
+        ),
         ({"output_format": "xml"}, "output_format: not a choice"),
     ],
 )
