@@ -1,0 +1,69 @@
+"""The example clients in Python, Node.js and Java, against a worker on Apache Kafka."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stream.bundle import Bundle
+from tests.pipeline import StartWorker, make_route, offline_labels, start_worker, tiny_bundle
+from tests.real.components import unavailable
+from tests.real.kafka import ApacheKafka
+
+__all__ = ["start_worker", "tiny_bundle"]
+pytestmark = [pytest.mark.apache, pytest.mark.slow]
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "clients"
+TEXTS = ["My card was charged twice", "The app crashes when I open it"]
+DEAD_LETTER = "dead letter: empty: text contains only white space"
+BUILD_S, RUN_S = 300, 120
+
+
+def run(words: list[str], folder: Path, seconds: float = RUN_S) -> str:
+    """Run a program to its end, and return its output."""
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def program_of(language: str, folder: Path) -> list[str]:
+    """Build the example of a language in a folder, and return the words that run it."""
+    if language == "python":
+        return [sys.executable, "label.py"]
+    if language == "node":
+        if not shutil.which("npm"):
+            unavailable("npm is not on the PATH (apt-get install nodejs npm)")
+        run(["npm", "install", "--no-audit", "--no-fund"], folder, BUILD_S)
+        return ["node", "label.mjs"]
+    if not (shutil.which("mvn") and shutil.which("javac")):
+        unavailable("mvn and javac are not on the PATH (apt-get install maven default-jdk-headless)")
+    run(["mvn", "-q", "-B", "compile"], folder, BUILD_S)
+    return ["mvn", "-q", "-B", "exec:java"]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("language", ["python", "node", "java"])
+def test_an_example_gets_the_labels_of_its_texts(
+    language: str,
+    apache_kafka: ApacheKafka,
+    start_worker: StartWorker,
+    tiny_bundle: Bundle,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / language
+    shutil.copytree(EXAMPLES / language, folder, ignore=shutil.ignore_patterns("node_modules", "target"))
+    program = program_of(language, folder)
+    route = make_route(apache_kafka, f"example-{language}")
+    worker = start_worker(apache_kafka, route)
+    arguments = [apache_kafka.address, route, worker.labels, worker.dead]
+    if language == "java":
+        arguments = [f"-Dexec.args={' '.join(arguments)}"]
+    printed = run([*program, *arguments], folder).splitlines()
+    expected = [
+        f"{label['label']} {label['score']:.4f} {text}"
+        for label, text in zip(offline_labels(tiny_bundle, TEXTS), TEXTS, strict=True)
+    ]
+    assert sorted(printed) == sorted([*expected, DEAD_LETTER])
+    assert worker.stop() == 0
