@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from stream.errors import LabelstreamError, Reason
+from stream.records.events import ID_HEADER
 from stream.results import Classification, RowError, classification
 
-ID_HEADER = "labelstream-id"
 REASON_HEADER = "labelstream-error-reason"
 MESSAGE_HEADER = "labelstream-error-message"
 _NOT_A_LABEL = "the value is not a label event"

@@ -10,10 +10,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from stream.client.errors import LabelTimeoutError, RejectedError
-from stream.client.label_events import ID_HEADER, correlation_id, read_reply
+from stream.client.label_events import correlation_id, read_reply
 from stream.errors import BrokerError, LabelstreamError, UsageError
 from stream.kafka.connection import client_options, connection_error, error_cause
 from stream.kafka.topics.wait import find_topics
+from stream.records.events import ID_HEADER
 from stream.results import Classification, RowError
 from stream.settings import Settings, load_settings
 
