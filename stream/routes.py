@@ -229,6 +229,15 @@ class Route(RouteOptions):
             raise ValueError("review_topic is one topic; only output_topic can be a template")
         return self
 
+    def check_options(self) -> None:
+        """See `RouteOptions.check_options`."""
+        super().check_options()
+        if self.registry_output and (self.has_template or self.review_topic):
+            raise ValueError(
+                f"output_format = {self.output_format} has a schema for one output topic, so it cannot be "
+                "combined with a topic for each label or a review_topic"
+            )
+
     @property
     def has_template(self) -> bool:
         """True if the label of an event determines its output topic."""
@@ -276,10 +285,8 @@ class Route(RouteOptions):
             if name in defaults.model_fields_set and name not in taken
         }
         route = Route(**{**inherited, **own})
-        route.check_options()
-        if route.registry_output and (route.has_template or route.review_topic):
-            raise ValueError(
-                f"output_format = {route.output_format} has a schema for one output topic, so it cannot be "
-                "combined with a topic for each label or a review_topic"
-            )
+        try:
+            route.check_options()
+        except ValueError as exc:
+            raise ValueError(f"route {route.name}: {exc}") from None
         return route

@@ -154,6 +154,11 @@ def test_a_route_with_a_template_does_not_take_the_field_of_the_text(tmp_path: P
     assert (route.text_field, route.text_template) == ("", "{a} {b}")
 
 
+def test_a_contradiction_names_its_route(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="route a: give text_field or text_template, not both"):
+        route_of(tmp_path, 'text_field = "x"\ntext_template = "{x}"')
+
+
 def test_metadata_fields_and_include_have_two_spellings(tmp_path: Path) -> None:
     written = route_of(tmp_path, 'include = ["text", "a.b"]\nmetadata_fields = { Age = "a.b", "x y" = "/c" }')
     (flags,) = load_settings({"include": "text, a.b", "metadata_fields": "Age=a.b, x y=/c"}).effective_routes
