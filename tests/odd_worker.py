@@ -34,7 +34,7 @@ from stream.worker.route_model import Model, make_classifier
 from stream.worker.run import run_worker
 
 ROWS, TOKENS = 64, 512
-Classify = Callable[[Sequence[Any]], Coroutine[Any, Any, ClassifiedBatch]]
+Classify = Callable[..., Coroutine[Any, Any, ClassifiedBatch]]
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class OddRuntime:
 def losing(classify: Classify, word: str) -> Classify:
     """Return `classify`, but without an end for inputs with this word."""
 
-    async def lose(inputs: Sequence[Any]) -> ClassifiedBatch:
+    async def lose(inputs: Sequence[Any], trace: Any = None) -> ClassifiedBatch:
         if any(word in str(row) for row in inputs):
             await asyncio.get_running_loop().create_future()
-        return await classify(inputs)
+        return await classify(inputs, trace)
 
     return lose
 

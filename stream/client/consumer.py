@@ -1,17 +1,18 @@
 """Consumption of a label topic in a consumer group."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from stream.client.duplicates import DuplicateDetector
 from stream.client.label_events import Consumed, LabelEvent, read_label_event
 from stream.errors import BrokerError
 from stream.kafka.connection import client_options, connection_error, error_cause
+from stream.kafka.faust.rebalance_listener import BeforeRevoke
 from stream.settings import load_settings
 
 COMMIT_S = 1.0
@@ -76,7 +77,7 @@ class LabelConsumer:
             auto_offset_reset="earliest" if self._from_beginning else "latest",
             isolation_level="read_committed",
         )
-        self._consumer.subscribe(list(self._topics), listener=_CommitBeforeRevoke(self))
+        self._consumer.subscribe(list(self._topics), listener=BeforeRevoke(self.commit))
         try:
             await self._consumer.start()
         except (KafkaError, OSError) as exc:
@@ -152,17 +153,3 @@ class LabelConsumer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-class _CommitBeforeRevoke(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Commits the finished events before their partitions go to another consumer."""
-
-    def __init__(self, consumer: LabelConsumer) -> None:
-        self._consumer = consumer
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
-        """Commit."""
-        await self._consumer.commit()
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Do nothing: the positions are those of the group."""

@@ -40,7 +40,7 @@ def program_of(language: str, folder: Path) -> list[str]:
     if not (shutil.which("mvn") and shutil.which("javac")):
         unavailable("mvn and javac are not on the PATH (apt-get install maven default-jdk-headless)")
     run(["mvn", "-q", "-B", "compile"], folder, BUILD_S)
-    return ["mvn", "-q", "-B", "exec:java"]
+    return ["mvn", "-q", "-B", "-Dstyle.color=never", "exec:java"]
 
 
 @pytest.mark.timeout(600)

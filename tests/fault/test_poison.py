@@ -64,7 +64,9 @@ def source_offset(record: RawRecord) -> int:
     if found := record.header(b"labelstream-error-offset"):
         return int(found)
     if record.value is not None:
-        return int(orjson.loads(record.value)["source"]["offset"])
+        value = orjson.loads(record.value)
+        # The label event of a structured CloudEvent is the data of one.
+        return int(value.get("data", value)["source"]["offset"])
     name = record.header(b"labelstream-id") or b""
     return int(name.rsplit(b"-", 1)[1])
 
