@@ -122,7 +122,7 @@ class OddModel:
             bundle, "fp32", [runtime], Tokeniser(bundle), limits, settings, shared, metrics
         )
         if self.oddity.loses:
-            classifier.classify = losing(classifier.classify, self.oddity.loses)  # type: ignore[assignment, method-assign]
+            classifier.classify = losing(classifier.classify, self.oddity.loses)  # type: ignore[method-assign]
         return Model(bundle, "fp32", runtime.device, runtime.provider, classifier)
 
 
