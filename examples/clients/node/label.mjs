@@ -1,14 +1,8 @@
 // Send texts to a worker and print their labels: node label.mjs [BROKER [INPUT LABELS DEAD]].
 import { randomUUID } from 'node:crypto';
-import kafkajs from 'kafkajs';
-import lz4 from 'lz4js';
+import { Kafka, logLevel } from 'kafkajs';
 
-const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs;
-// The worker compresses with lz4 by default (setting `compression`), which kafkajs reads with a codec of another package.
-CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async (encoder) => Buffer.from(lz4.compress(encoder.buffer)),
-  decompress: async (buffer) => Buffer.from(lz4.decompress(buffer)),
-});
+// kafkajs reads gzip. Start the worker with `--compression gzip`, or add a codec for its default, lz4, to kafkajs.
 
 const [broker = '127.0.0.1:9092', input = 'texts', labels = 'labels', dead = 'texts.dead'] = process.argv.slice(2);
 const texts = ['My card was charged twice', 'The app crashes when I open it', ' '];
