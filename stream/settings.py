@@ -5,11 +5,9 @@ file of `--config`, and the file over the default. An unknown name is an error i
 misspelt setting is ignored.
 """
 
-import difflib
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -23,7 +21,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -35,18 +32,10 @@ from pydantic_settings import (
 from stream.errors import UsageError
 from stream.quarantine import parse_offsets
 from stream.routes import Route, RouteOptions, split_list
-
-ENV_PREFIX = "LABELSTREAM_"
-FOREIGN_ENV = (
-    "LABELSTREAM_TEST_",
-    "LABELSTREAM_REQUIRE_REAL",
-    "LABELSTREAM_CONFIG",
-    "LABELSTREAM_BUNDLE_CACHE",
-)
+from stream.settings_errors import ENV_PREFIX, check_environment, check_file, invalid_settings
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
 
-HELP_FIX = "run `labelstream worker --help` for all settings and their values"
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -338,70 +327,13 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
     if config is None and os.environ.get("LABELSTREAM_CONFIG"):
         config = Path(os.environ["LABELSTREAM_CONFIG"])
     if config is not None:
-        _check_file(config)
-    if unknown := list(_unknown_environment()):
-        raise UsageError(
-            f"unknown setting in the environment: {', '.join(unknown)}",
-            cause="every variable that begins with LABELSTREAM_ must name a setting",
-            fix=_did_you_mean(unknown[0].removeprefix(ENV_PREFIX).lower(), prefix=ENV_PREFIX),
-        )
+        check_file(config)
+    check_environment(os.environ, Settings.model_fields)
     source = type("Settings", (Settings,), {"toml_file": config, "__module__": __name__})
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         settings = source(**given)
     except ValidationError as exc:
-        raise _invalid_settings(exc) from None
+        raise invalid_settings(exc, Settings.model_fields) from None
     assert isinstance(settings, Settings)
     return settings
-
-
-def _check_file(path: Path) -> None:
-    try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise UsageError(
-            f"cannot read the settings file {path}",
-            cause=str(exc.strerror),
-            fix="name a readable file in --config or LABELSTREAM_CONFIG",
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(
-            f"{path} is not valid TOML", cause=str(exc), fix="correct that line; strings need quotes"
-        ) from None
-
-
-def _unknown_environment() -> Iterator[str]:
-    for name in sorted(os.environ):
-        if name.startswith(ENV_PREFIX) and not name.startswith(FOREIGN_ENV):
-            setting = name.removeprefix(ENV_PREFIX).lower().split("__")[0]
-            if setting not in Settings.model_fields:
-                yield name
-
-
-def _did_you_mean(name: str, *, prefix: str = "") -> str:
-    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-    if not near:
-        return HELP_FIX
-    return f"did you mean {prefix + near[0].upper() if prefix else near[0]}?"
-
-
-def _invalid_settings(exc: ValidationError) -> UsageError:
-    """Return the error for pydantic's findings, without the values, which may be secret."""
-    found = exc.errors(include_url=False, include_input=False)
-    lines = [_describe(error) for error in found]
-    location = found[0]["loc"]
-    unknown = found[0]["type"] == "extra_forbidden"
-    return UsageError(
-        lines[0] if len(lines) == 1 else f"{len(lines)} settings are invalid",
-        cause="; ".join(lines) if len(lines) > 1 else "",
-        fix=_did_you_mean(str(location[0])) if unknown else HELP_FIX,
-    )
-
-
-def _describe(error: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in error["loc"]) or "settings"
-    if error["type"] == "extra_forbidden":
-        return f"{name}: unknown setting"
-    if error["type"] == "literal_error":
-        return f"{name}: not a choice; the choices are {error['ctx']['expected']}"
-    return f"{name}: {error['msg'].removeprefix('Value error, ')}"

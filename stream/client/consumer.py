@@ -77,7 +77,7 @@ class LabelConsumer:
             auto_offset_reset="earliest" if self._from_beginning else "latest",
             isolation_level="read_committed",
         )
-        self._consumer.subscribe(list(self._topics), listener=BeforeRevoke(self.commit))
+        self._consumer.subscribe(list(self._topics), listener=BeforeRevoke(self._before_revoke))
         try:
             await self._consumer.start()
         except (KafkaError, OSError) as exc:
@@ -139,6 +139,11 @@ class LabelConsumer:
             return
         except KafkaError as exc:
             raise self._error(exc) from exc
+
+    async def _before_revoke(self) -> None:
+        """Commit, and forget the event in work: the next owner of its partition reads it again."""
+        await self.commit()
+        self._current = None
 
     def _error(self, exc: KafkaError) -> BrokerError:
         return BrokerError(

@@ -3,11 +3,11 @@
 from typing import Literal
 from urllib.parse import quote
 
-import msgspec
 import orjson
 
 from stream.codec import Headers, Outgoing, Record, Rfc3339
 from stream.records.cloud_events import STRUCTURED
+from stream.records.event_json import members_of
 from stream.records.events import Event, Source, id_stem
 
 Mode = Literal["binary", "structured"]
@@ -15,16 +15,7 @@ Mode = Literal["binary", "structured"]
 TYPE = "dev.labelstream.label.v1"
 CONTENT_TYPE = "content-type"
 PREFIX = "ce_"
-
-
-class _Envelope(msgspec.Struct, gc=False):
-    """The attributes of a structured CloudEvent that its label event repeats."""
-
-    id: str
-    source: str
-
-
-_parse_envelope = msgspec.json.Decoder(_Envelope).decode
+INPUT_ATTRIBUTES = ("id", "source")
 
 
 class CloudEventWriter:
@@ -83,9 +74,16 @@ class CloudEventWriter:
 
 
 def _input_attributes(record: Record, mode: Mode) -> dict[str, str]:
-    """Return the id and the source of an input as extension attributes."""
+    """Return the id and the source of an input as extension attributes.
+
+    An input under a schema has headers that were not checked, so each may be missing.
+    """
     if mode == "structured":
-        envelope = _parse_envelope(record.value or b"")
-        return {"inputid": envelope.id, "inputsource": envelope.source}
+        members = members_of(record.value or b"")
+        return {f"input{name}": orjson.loads(members[name]) for name in INPUT_ATTRIBUTES if name in members}
     found = dict(record.headers)
-    return {"inputid": found["ce_id"].decode(), "inputsource": found["ce_source"].decode()}
+    return {
+        f"input{name}": value.decode("utf-8", "replace")
+        for name in INPUT_ATTRIBUTES
+        if (value := found.get(f"{PREFIX}{name}")) is not None
+    }

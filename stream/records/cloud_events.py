@@ -92,7 +92,7 @@ def _from_envelope(envelope: Mapping[str, Any], reader: EventReader) -> Fields:
     data, encoded = envelope.get("data"), envelope.get("data_base64")
     if data is not None and encoded is not None:
         raise _refusal("data and data_base64 exclude each other")
-    if _is_base64(envelope):
+    if is_base64(envelope):
         data, encoded = None, data
     content_type = _data_content_type(envelope.get("datacontenttype"))
     if encoded is not None:
@@ -106,7 +106,7 @@ def _from_envelope(envelope: Mapping[str, Any], reader: EventReader) -> Fields:
     return Fields(text=data)
 
 
-def _is_base64(envelope: Mapping[str, Any]) -> bool:
+def is_base64(envelope: Mapping[str, Any]) -> bool:
     """Return True if version 0.3 says that `data` is Base64; version 1.0 has `data_base64` for that."""
     encoding = envelope.get("datacontentencoding")
     return envelope.get("specversion") == "0.3" and isinstance(encoding, str) and encoding.lower() == "base64"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from stream.codec import Headers, Outgoing, Record, load_codec
 from stream.records.cloud_event_output import PREFIX, CloudEventWriter, Mode
@@ -103,11 +104,11 @@ def make_output_form(route: Route, group: str, schemas: RouteSchemas | None = No
     return OutputForm(shape, writer, _MODES.get(route.output_format), schemas.label)
 
 
-def _json_reader(route: Route, schemas: SchemaCache | None) -> Callable[[Record], bytes | None] | None:
-    """Return the function that reads the JSON of a route's events, None if they are texts."""
+def _json_reader(route: Route, schemas: SchemaCache | None) -> Callable[[Record], bytes | None]:
+    """Return the function that reads the JSON of a route's events; it returns None for a text."""
     if schemas is not None:
         return RegistryValues(route, schemas).json
-    return event_json if route.input_format == "json" else None
+    return partial(event_json, plain=route.input_format == "text")
 
 
 def input_mode(record: Record) -> Mode | None:

@@ -35,11 +35,11 @@ class IncludeShape:
     their paths.
     """
 
-    def __init__(self, include: Iterable[str], read: Callable[[Record], bytes | None] | None) -> None:
+    def __init__(self, include: Iterable[str], read: Callable[[Record], bytes | None]) -> None:
         """
         Args:
             include: `text`, or paths of fields.
-            read: returns the JSON of a record, None if it is a text; None if all values are texts.
+            read: returns the JSON of a record, None if it is a text.
         """
         written = list(dict.fromkeys(include))
         self._read = read
@@ -49,7 +49,7 @@ class IncludeShape:
     def apply(self, event: Event, label: bytes) -> bytes:
         """See `OutputShape.apply`."""
         tree: Tree = {}
-        value = self._read(event.record) if self._read and self._paths else None
+        value = self._read(event.record) if self._paths else None
         if value is not None:
             for steps in self._paths:
                 _copy(value, steps, tree)

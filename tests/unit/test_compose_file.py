@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from stream.settings import ENV_PREFIX, Settings
+from stream.settings import Settings
+from stream.settings_errors import ENV_PREFIX
 from stream.worker.faust_app import EXIT_GRACE_S
 from tests.real.jars import kafka_version
 

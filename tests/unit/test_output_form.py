@@ -21,8 +21,10 @@ from stream.records import (
     Tombstone,
     dead_letter_headers,
     make_output_form,
+    pack_record,
     tombstone_headers,
 )
+from stream.records.cloud_event_output import CloudEventWriter
 from stream.routes import Route
 from tests.unit.decoding import BINARY, ENVELOPE, STRUCTURED, Headers, typed
 from tests.unit.record_path import record_path
@@ -253,3 +255,60 @@ def test_a_tombstone_has_no_attributes_and_a_dead_letter_keeps_them() -> None:
     assert [name for name, _ in tombstone_headers(Tombstone(record, "t-1"))] == ["h", "labelstream-id"]
     dead = DeadLetter(as_read(FakeRecord(b"{", headers=BINARY)), SOURCE, "t-1", Reason.DECODE, "m")
     assert [*dead_letter_headers(dead, "g")][: len(BINARY)] == [*BINARY]
+
+
+VERSION_0_3 = ENVELOPE | {"specversion": "0.3", "datacontentencoding": "Base64"}
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        ENVELOPE | {"data": {"text": "hi"}, "data_base64": None},
+        ENVELOPE | {"data": None, "data_base64": "eyJ0ZXh0IjoiaGkifQ=="},
+        ENVELOPE | {"data": {"text": "hi"}, "datacontentencoding": "base64"},
+        VERSION_0_3 | {"data": "eyJ0ZXh0IjoiaGkifQ=="},
+        VERSION_0_3 | {"data": {"text": "hi"}, "datacontentencoding": None},
+    ],
+)
+def test_the_data_of_every_structured_form_is_found(envelope: dict[str, Any]) -> None:
+    """The output reads the data as the decoder does."""
+    value = orjson.dumps(envelope)
+    enriched = value_of(label(value, STRUCTURED, output="enrich", output_format="json"))
+    assert enriched.pop("labelstream")["label"] == "billing"
+    assert enriched == {"text": "hi"}
+    assert value_of(label(value, STRUCTURED, include="text,/text", output_format="json"))["event"] == {
+        "text": "hi"
+    }
+
+
+def test_of_repeated_attributes_the_last_one_counts() -> None:
+    value = b'{"id":1,"source":[],' + orjson.dumps(ENVELOPE | {"data": {"text": "hi"}})[1:]
+    written = value_of(label(value, STRUCTURED))
+    assert (written["inputid"], written["inputsource"]) == ("ce-7", "/shop")
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "copied"),
+    [
+        (b'{"text":"hi","a":1}', typed(b"application/json"), {"a": 1}),
+        (b'{"text":"hi","a":1}', (), {}),
+        (b'{"text":"hi","a":1}', typed(b"text/html"), {}),
+        (b'{"text":"hi","a":1}', BINARY, {"a": 1}),
+    ],
+)
+def test_the_content_type_decides_what_a_route_of_texts_copies(
+    value: bytes, headers: Headers, copied: dict[str, Any]
+) -> None:
+    record = label(value, headers, input_format="text", include="a", output_format="json")
+    assert value_of(record)["event"] == copied
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_attributes_that_nothing_has_checked_may_be_missing(mode: Any) -> None:
+    """The decoder of a value with a schema does not look at the headers of CloudEvents."""
+    headers = (("ce_specversion", b"1.0"), ("ce_id", b"\xff"))
+    event = Event(as_read(FakeRecord(b"\x00frame", headers=headers)), "t-1", "hi")
+    plain = pack_record(b"k", b"{}", [("h", b"1")], NOW_MS)
+    value, written = CloudEventWriter("g", "r").write("binary", mode, SOURCE, NOW_MS, event, plain)
+    found = {name: text.decode() for name, text in written if name.startswith("ce_input")}
+    assert (value, found) == (b"{}", {"ce_inputid": "\N{REPLACEMENT CHARACTER}"} if mode == "binary" else {})
