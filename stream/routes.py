@@ -1,6 +1,6 @@
 """Routes: which topic is read, how its events are read, and what is written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
+from stream.errors import UsageError
 from stream.field_paths import parse_path, parse_template
 from stream.topic_template import check_template, is_template
 
@@ -31,6 +32,7 @@ REGISTRY_INPUTS = frozenset(("avro", "json-schema", "protobuf"))
 
 # The two ways to name the text exclude each other, so a route that has one does not inherit the other.
 TEXT_SETTINGS = frozenset(("text_field", "text_template"))
+TOPIC_SETTINGS = ("input_topic", "output_topic", "dead_topic")
 
 
 def split_list(value: object) -> object:
@@ -269,24 +271,68 @@ class Route(RouteOptions):
         route._label_topics = topics
         return route
 
+    def decided(self) -> set[str]:
+        """Return the names that the route sets, and those that have no effect beside them."""
+        decided = set(self.model_fields_set)
+        if TEXT_SETTINGS & decided:
+            decided |= TEXT_SETTINGS
+        if "review_topic" in decided:
+            decided.add("unlabelled" if self.review_topic else "review_below")
+        return decided
+
+    def _own(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
     def with_defaults(self, defaults: RouteOptions) -> "Route":
         """Return the route with the options of `defaults` in place of those that it does not set.
 
         Raises:
             ValueError: the options contradict each other.
         """
-        own = {name: getattr(self, name) for name in self.model_fields_set}
-        taken = set(TEXT_SETTINGS if TEXT_SETTINGS & own.keys() else ())
-        if "review_topic" in own:
-            taken.add("unlabelled" if self.review_topic else "review_below")
+        decided = self.decided()
         inherited: dict[str, Any] = {
             name: getattr(defaults, name)
             for name in RouteOptions.model_fields
-            if name in defaults.model_fields_set and name not in taken
+            if name in defaults.model_fields_set and name not in decided
         }
-        route = Route(**{**inherited, **own})
+        route = Route(**{**inherited, **self._own()})
         try:
             route.check_options()
         except ValueError as exc:
             raise ValueError(f"route {route.name}: {exc}") from None
         return route
+
+    def replaced(self, values: Mapping[str, Any]) -> "Route":
+        """Return the route with other values.
+
+        Raises:
+            ValidationError: they do not fit together.
+        """
+        dropped = TEXT_SETTINGS if TEXT_SETTINGS & values.keys() else frozenset[str]()
+        own = {name: value for name, value in self._own().items() if name not in dropped}
+        return Route(**{**own, **values})
+
+
+def replace_values(routes: Sequence[Route], values: Mapping[str, Any]) -> tuple[Route, ...]:
+    """Return the routes of the settings file with values that come before those of the file.
+
+    A value that no route sets is a default of all routes, so only one that a route sets is replaced.
+
+    Args:
+        routes: the routes of the file.
+        values: the values of flags and of environment variables, by name.
+
+    Raises:
+        UsageError: one of several routes sets such a value itself.
+        ValidationError: the values do not fit together.
+    """
+    if len(routes) == 1:
+        return (routes[0].replaced(values),)
+    for name in values:
+        if setting := [route.name for route in routes if name in route.decided()]:
+            raise UsageError(
+                f"{name} is given by a flag or an environment variable, and by {', '.join(setting)}",
+                cause="the settings file has several routes, so it is not known which of them is meant",
+                fix=f"leave out the flag or LABELSTREAM_{name.upper()}, or change [[routes]]",
+            )
+    return tuple(routes)

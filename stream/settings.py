@@ -1,13 +1,13 @@
 """The settings of the worker: name, type, default and description of each, in one place.
 
 A command-line flag takes precedence over an environment variable `LABELSTREAM_*`, the variable over the TOML
-file of `--config`, and the file over the default. An unknown name is an error in all three, so that no
-misspelt setting is ignored.
+file of `--config` with its `[[routes]]`, and the file over the default. An unknown name is an error in all
+three, so that no misspelt setting is ignored.
 """
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -31,7 +31,7 @@ from pydantic_settings import (
 
 from stream.errors import UsageError
 from stream.quarantine import parse_offsets
-from stream.routes import Route, RouteOptions, split_list
+from stream.routes import TOPIC_SETTINGS, Route, RouteOptions, replace_values, split_list
 from stream.settings_errors import ENV_PREFIX, check_environment, check_file, invalid_settings
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
@@ -290,6 +290,11 @@ class Settings(BaseSettings, RouteOptions):
             if len(set(names)) < len(names):
                 raise ValueError(f"two routes have the same {what}")
         _check_loops(routes)
+        set_names = self.model_fields_set.union(*(route.model_fields_set for route in self.routes))
+        if "label_field" in set_names and all(route.output != "enrich" for route in routes):
+            raise ValueError("label_field has no effect without output = enrich")
+        if self.trace_ratio is not None and self.tracing == "off":
+            raise ValueError("trace_ratio has no effect with tracing = off; set tracing = otlp")
         topics = {r.input_topic for r in routes}
         for named in map(parse_offsets, self.quarantine):
             if named.topic not in topics:
@@ -333,7 +338,18 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         settings = source(**given)
+        before_file = {name: getattr(settings, name) for name in _names_before_file(given)}
+        if settings.routes and before_file:
+            settings = source(**given, routes=replace_values(settings.routes, before_file))
     except ValidationError as exc:
         raise invalid_settings(exc, Settings.model_fields) from None
     assert isinstance(settings, Settings)
     return settings
+
+
+def _names_before_file(flags: Iterable[str]) -> set[str]:
+    """Return the names of a route's values that flags or environment variables give."""
+    of_route = {*RouteOptions.model_fields, *TOPIC_SETTINGS}
+    variables = {name.lower().removeprefix(ENV_PREFIX.lower()) for name, value in os.environ.items() if value}
+    # A compose file sets LABELSTREAM_BUNDLE for the route that the settings describe without [[routes]].
+    return (of_route & variables) | ({*of_route, "bundle"} & set(flags))

@@ -12,6 +12,7 @@ from stream.api.calls import Calls, closed_error
 from stream.api.results import Classification, ModelInfo, RowError, model_info
 from stream.api.rows import OneRow, Row
 from stream.classify import TextInput
+from stream.errors import UsageError
 from stream.event_loop import EventLoopThread
 from stream.observe.metrics import ModelMetrics
 from stream.routes import Variant
@@ -80,6 +81,7 @@ class Classifier:
             BundleError: the bundle is missing, changed, or cannot be served.
             DeviceError: the device does not exist.
         """
+        _check_names(options)
         settings = load_settings(options)
         loop = EventLoopThread("labelstream")
         try:
@@ -114,7 +116,7 @@ class Classifier:
             labelled has a `RowError`.
 
         Raises:
-            UsageError: the classifier is closed.
+            UsageError: the classifier is closed, or `rows` are neither a row nor an iterable of rows.
             DeviceError: the device has stopped working.
             BundleError: the tokenizer has stopped working.
         """
@@ -174,6 +176,30 @@ class Classifier:
             return self._loop.submit(self._calls.classify(rows))
 
 
+def _check_names(options: Iterable[str]) -> None:
+    """Check that options are those of `OpenOptions`: other settings of a worker would have no effect.
+
+    Raises:
+        UsageError: one is not.
+    """
+    known = OpenOptions.__annotations__
+    if unknown := [name for name in options if name not in known]:
+        raise UsageError(
+            f"Classifier.open has no option {', '.join(unknown)}", fix=f"the options are {', '.join(known)}"
+        )
+
+
 def _as_list(rows: OneRow | Iterable[Row]) -> tuple[bool, Sequence[Row]]:
-    """Return whether it is one row, and the rows. A tuple of strings is several rows."""
-    return (True, [rows]) if isinstance(rows, str | TextInput | Mapping) else (False, list(rows))
+    """Return whether it is one row, and the rows. A tuple of strings is several rows.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(rows, str | TextInput | Mapping):
+        return True, [rows]
+    if isinstance(rows, bytes | bytearray | memoryview) or not isinstance(rows, Iterable):
+        raise UsageError(
+            f"rows are of type {type(rows).__name__}",
+            fix="pass one text or event object, or a list of them",
+        )
+    return False, list(rows)

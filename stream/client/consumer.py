@@ -5,17 +5,21 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from stream.client.duplicates import DuplicateDetector
 from stream.client.label_events import Consumed, LabelEvent, read_label_event
-from stream.errors import BrokerError
-from stream.kafka.connection import client_options, connection_error, error_cause
+from stream.codec import Record
+from stream.errors import BrokerError, UnreadableBatchError
+from stream.kafka.connection import connection_error, error_cause
 from stream.kafka.faust.rebalance_listener import BeforeRevoke
+from stream.kafka.topic_reader import TopicReader
+from stream.kafka.topics.wait import find_topics
 from stream.settings import load_settings
 
 COMMIT_S = 1.0
+POLL_MS = 500
 
 
 class LabelConsumer:
@@ -67,21 +71,22 @@ class LabelConsumer:
         """Join the group.
 
         Raises:
-            BrokerError: the broker does not answer.
+            BrokerError: the broker does not answer, or a topic does not exist.
         """
-        self._consumer = AIOKafkaConsumer(
-            **client_options(self._settings),
+        await find_topics(self._settings, self._topics)
+        self._reader = TopicReader(
+            self._settings,
             group_id=self._group,
             client_id="labelstream-consumer",
             enable_auto_commit=False,
             auto_offset_reset="earliest" if self._from_beginning else "latest",
-            isolation_level="read_committed",
         )
+        self._consumer = self._reader.consumer
         self._consumer.subscribe(list(self._topics), listener=BeforeRevoke(self._before_revoke))
         try:
-            await self._consumer.start()
+            await self._reader.start()
         except (KafkaError, OSError) as exc:
-            await self._consumer.stop()
+            await self._reader.stop()
             raise connection_error(self._settings, exc) from exc
         self._committed_at = self._clock()
 
@@ -93,7 +98,7 @@ class LabelConsumer:
         try:
             await self.commit()
         finally:
-            await self._consumer.stop()
+            await self._reader.stop()
 
     def __aiter__(self) -> Self:
         return self
@@ -102,7 +107,7 @@ class LabelConsumer:
         """Return the next label event, deletion or unreadable record; it waits for one.
 
         Raises:
-            BrokerError: the broker refuses the consumer.
+            BrokerError: the broker refuses the consumer, or a batch of records cannot be read.
         """
         if self._current is not None:
             partition, offset = self._current
@@ -110,15 +115,26 @@ class LabelConsumer:
             self._done[partition] = offset + 1
         if self._clock() - self._committed_at >= COMMIT_S:
             await self.commit()
-        try:
-            record = await self._consumer.getone()
-        except KafkaError as exc:
-            raise self._error(exc) from exc
-        self._current = TopicPartition(record.topic, record.partition), record.offset
-        found = read_label_event(record, self._label_field)
+        partition, record = await self._next_record()
+        self._current = partition, record.offset
+        found = read_label_event(record, partition, self._label_field)
         if isinstance(found, LabelEvent) and self._duplicates.is_duplicate(*found.source):
             return replace(found, duplicate=True)
         return found
+
+    async def _next_record(self) -> tuple[TopicPartition, Record]:
+        """Wait for a record. It alone leaves the buffer, which a revocation of its partition clears."""
+        while True:
+            try:
+                polled = await self._reader.poll(POLL_MS, max_records=1)
+            except UnreadableBatchError as exc:
+                fix = "move the group past these offsets: kafka-consumer-groups --reset-offsets"
+                raise BrokerError(exc.message, cause=exc.cause, fix=fix) from None
+            except KafkaError as exc:
+                raise self._error(exc) from exc
+            for partition, records in polled.items():
+                for record in records:
+                    return partition, record
 
     async def commit(self) -> None:
         """Commit the events that are finished.

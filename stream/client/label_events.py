@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
+from aiokafka import TopicPartition
 
+from stream.codec import Record
 from stream.errors import LabelstreamError, Reason
 from stream.records.events import ID_HEADER
 from stream.results import Classification, RowError, classification
@@ -51,7 +54,7 @@ class LabelEvent:
     labelled_at: str
     event: Mapping[str, Any] = field(repr=False)
     key: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = field(repr=False)
+    headers: tuple[tuple[str, bytes | None], ...] = field(repr=False)
     position: Position
     duplicate: bool = False
 
@@ -76,14 +79,42 @@ class UnreadableRecord:
 Consumed = LabelEvent | Deletion | UnreadableRecord
 
 
-def read_label_event(record: Any, label_field: str = "") -> Consumed:
+class _Members(msgspec.Struct):
+    """The members of a label event that become attributes, with their types; others are passed through."""
+
+    id: str
+    source: "_Source"
+    model: dict[str, str]
+    cached: bool
+    time: str
+    labelled_at: str
+    event: dict[str, Any] = {}
+    label: str | None = None
+    score: float | None = None
+    scores: dict[str, float] | None = None
+    labels: list[str] | None = None
+    value: float | None = None
+    spans: list[dict[str, Any]] | None = None
+    abstained: bool = False
+
+
+class _Source(msgspec.Struct):
+    topic: str
+    partition: int
+    offset: int
+
+
+def read_label_event(record: Record, partition: TopicPartition, label_field: str = "") -> Consumed:
     """Return the label event, deletion or unreadable value of a record.
 
     Args:
-        record: a record of aiokafka.
+        record: a record of a label topic.
+        partition: its topic and partition.
         label_field: the member with the label event, for a route with `output = enrich`.
     """
-    position = Position(record.topic, record.partition, record.offset)
+    position = Position(partition.topic, partition.partition, record.offset)
+    if record.damaged:
+        return UnreadableRecord(record.value or b"", "the record is damaged", position)
     if record.value is None:
         return Deletion(record.key, position)
     try:
@@ -110,11 +141,14 @@ def label_members(value: bytes, label_field: str = "") -> dict[str, Any]:
     return members
 
 
-def read_reply(record: Any, label_field: str = "") -> Classification | RowError | LabelstreamError:
+def read_reply(
+    record: Record, partition: TopicPartition, label_field: str = ""
+) -> Classification | RowError | LabelstreamError:
     """Return the prediction in a label event, or the error in a dead letter.
 
     Args:
-        record: a record of aiokafka, from the label topic or the dead-letter topic.
+        record: a record of the label topic or the dead-letter topic.
+        partition: its topic and partition.
         label_field: the member with the label event, for a route with `output = enrich`.
     """
     headers = dict(record.headers)
@@ -126,12 +160,12 @@ def read_reply(record: Any, label_field: str = "") -> Classification | RowError 
     except (ValueError, KeyError, TypeError, AttributeError):
         return LabelstreamError(
             "the reply is not a label event",
-            cause=f"the record at {record.topic} {record.partition}@{record.offset} has another form",
+            cause=f"the record at {partition.topic} {partition.partition}@{record.offset} has another form",
             fix="set label_field to that of the route if its output is enrich",
         )
 
 
-def correlation_id(record: Any) -> str | None:
+def correlation_id(record: Record) -> str | None:
     """Return the id of the event that a record answers."""
     for name, value in reversed(record.headers):
         if name == ID_HEADER and value is not None:
@@ -139,17 +173,18 @@ def correlation_id(record: Any) -> str | None:
     return None
 
 
-def _label_event(record: Any, members: dict[str, Any], position: Position) -> LabelEvent:
-    source = members["source"]
+def _label_event(record: Record, members: dict[str, Any], position: Position) -> LabelEvent:
+    typed = msgspec.convert(members, _Members)
+    source = typed.source
     return LabelEvent(
-        id=members["id"],
+        id=typed.id,
         prediction=classification(members),
-        source=Position(source["topic"], source["partition"], source["offset"]),
-        model=members["model"],
-        cached=members["cached"],
-        time=members["time"],
-        labelled_at=members["labelled_at"],
-        event=members.get("event", {}),
+        source=Position(source.topic, source.partition, source.offset),
+        model=typed.model,
+        cached=typed.cached,
+        time=typed.time,
+        labelled_at=typed.labelled_at,
+        event=typed.event,
         key=record.key,
         headers=tuple(record.headers),
         position=position,

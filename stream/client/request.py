@@ -6,13 +6,15 @@ from typing import Any, Self
 from uuid import uuid4
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream.client.errors import LabelTimeoutError, RejectedError
 from stream.client.label_events import correlation_id, read_reply
+from stream.codec import Record
 from stream.errors import BrokerError, LabelstreamError, UsageError
 from stream.kafka.connection import client_options, connection_error, error_cause
+from stream.kafka.topic_reader import TopicReader
 from stream.kafka.topics.wait import find_topics
 from stream.records.events import ID_HEADER
 from stream.results import Classification, RowError
@@ -48,6 +50,12 @@ class LabelClient:
         Raises:
             UsageError: a setting is invalid, or the settings have several routes.
         """
+        if timeout_s <= 0 or max_in_flight < 1:
+            raise UsageError(
+                "timeout_s or max_in_flight is out of range",
+                cause=f"timeout_s is {timeout_s:g}, max_in_flight is {max_in_flight}",
+                fix="set timeout_s above 0 and max_in_flight to 1 or more",
+            )
         self._settings = load_settings(settings)
         self._timeout_s = timeout_s
         self._label_field = label_field
@@ -66,20 +74,17 @@ class LabelClient:
         await find_topics(self._settings, [self._input, *self._replies])
         options = client_options(self._settings)
         self._producer = AIOKafkaProducer(**options, client_id="labelstream-client", acks="all", linger_ms=1)
-        self._consumer = AIOKafkaConsumer(
+        self._reader = TopicReader(
+            self._settings,
             *self._replies,
-            **options,
             client_id="labelstream-client",
             auto_offset_reset="latest",
             fetch_max_wait_ms=MAX_WAIT_MS,
-            isolation_level="read_committed",
         )
         try:
             await self._producer.start()
-            await self._consumer.start()
-            # Reading the positions fixes them, so that no reply from now on is missed.
-            for partition in self._consumer.assignment():
-                await self._consumer.position(partition)
+            await self._reader.start()
+            await self._reader.start_here()
         except (KafkaError, OSError) as exc:
             await self._stop_clients()
             raise connection_error(self._settings, exc) from exc
@@ -133,8 +138,12 @@ class LabelClient:
         Raises:
             LabelTimeoutError: a reply did not arrive in time.
             BrokerError: the broker does not answer.
-            UsageError: the client is not open.
+            UsageError: the client is not open, or `texts` is one text.
         """
+        if isinstance(texts, str | bytes):
+            raise UsageError(
+                "classify_many takes several texts", fix="pass a list of texts, or call classify"
+            )
         requests = [asyncio.ensure_future(self._request({"text": t}, None, timeout_s)) for t in texts]
         try:
             return await asyncio.gather(*requests)
@@ -179,11 +188,9 @@ class LabelClient:
     async def _read(self) -> None:
         try:
             while True:
-                for records in (await self._consumer.getmany(timeout_ms=POLL_MS)).values():
+                for partition, records in (await self._reader.poll(POLL_MS)).items():
                     for record in records:
-                        waiting = self._waiting.get(correlation_id(record) or "")
-                        if waiting is not None and not waiting.done():
-                            waiting.set_result(read_reply(record, self._label_field))
+                        self._receive(record, partition)
         except Exception as exc:  # noqa: BLE001 - nobody awaits this task, and the requests would time out
             self._fail(
                 BrokerError(
@@ -193,6 +200,11 @@ class LabelClient:
                 )
             )
 
+    def _receive(self, record: Record, partition: TopicPartition) -> None:
+        waiting = self._waiting.get(correlation_id(record) or "")
+        if waiting is not None and not waiting.done():
+            waiting.set_result(read_reply(record, partition, self._label_field))
+
     def _fail(self, error: LabelstreamError) -> None:
         """Fail all requests that wait, and all later ones."""
         self._failure = error
@@ -201,7 +213,7 @@ class LabelClient:
                 waiting.set_exception(error)
 
     async def _stop_clients(self) -> None:
-        await self._consumer.stop()
+        await self._reader.stop()
         await self._producer.stop()
 
     async def __aenter__(self) -> Self:

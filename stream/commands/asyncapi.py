@@ -8,12 +8,12 @@ import orjson
 import typer
 
 from stream.asyncapi import make_document
-from stream.commands.options import CONNECTION, ROUTE, TOPICS, with_settings
+from stream.commands.options import CONNECTION, ROUTE_RECORDS, TOPICS, with_settings
 from stream.output_files import write_file
 from stream.settings import Settings
 
 
-@with_settings(*CONNECTION, "group", "schema_registry_url", *TOPICS, *ROUTE)
+@with_settings(*CONNECTION, "group", "schema_registry_url", *TOPICS, *ROUTE_RECORDS)
 def asyncapi(
     *,
     settings: Settings,

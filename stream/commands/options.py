@@ -28,6 +28,8 @@ ROUTING = ("review_topic", "review_below", "unlabelled")
 # Routes are a list, which only the file can hold; a password on a command line is visible to all users.
 NOT_FLAGS = ("routes", "sasl_password")
 ROUTE = tuple(RouteOptions.model_fields)
+# The settings of a route that determine its records.
+ROUTE_RECORDS = tuple(name for name in ROUTE if name not in ("variant", "delivery"))
 EVERY = (*(name for name in Settings.model_fields if name not in (*NOT_FLAGS, *ROUTE)), *ROUTE)
 REPEATABLE = ("quarantine",)
 # The placeholders of settings, by name or last word; the default is the last word.

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.codec import ReadRecord
-from stream.commands.options import ROUTE, TOPICS, with_settings
+from stream.commands.options import ROUTE_RECORDS, TOPICS, with_settings
 from stream.commands.terminal import table_console
+from stream.commands.tried_events import TriedEvent
 from stream.errors import UsageError
-from stream.records import DeadLetter, Decoded, Decoder, Event, Headers, Source
+from stream.records import DeadLetter, Decoder, Headers, Source
 from stream.routes import Route
 from stream.settings import Settings
 from stream.short_names import printable
@@ -29,36 +29,25 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Try the settings of a route on sample events.",
 )
-# The settings of a route that decide what is read, and the limits that make dead letters.
-NOT_READING = ("variant", "delivery")
-READING = (*(name for name in ROUTE if name not in NOT_READING), *TOPICS, "max_event_bytes", "max_text_chars")
+READING = (*ROUTE_RECORDS, *TOPICS, "max_event_bytes", "max_text_chars")
+COLUMNS = (
+    "line",
+    "id",
+    "text",
+    "text_pair",
+    "time",
+    "metadata",
+    "included",
+    "not_found",
+    "reason",
+    "message",
+)
 SHOWN_CHARS = 200
 
 
 @app.callback()
 def _group() -> None:
     """Try the settings of a route on sample events."""
-
-
-@dataclass(frozen=True, slots=True)
-class TriedEvent:
-    """A line of the file, and what the worker reads from it."""
-
-    line: int
-    decoded: Decoded
-
-    def fields(self) -> dict[str, Any]:
-        """Return the fields of the event, or the reason and the message of the dead letter."""
-        found = self.decoded
-        shown: dict[str, Any] = {"line": self.line, "id": found.id}
-        if isinstance(found, DeadLetter):
-            return shown | {"reason": found.reason.value, "message": found.message}
-        assert isinstance(found, Event)
-        shown["text"] = found.text
-        for name in ("text_pair", "time", "metadata"):
-            if (value := getattr(found, name)) is not None:
-                shown[name] = value
-        return shown
 
 
 @app.command("try")
@@ -80,7 +69,8 @@ def try_events(
 
     Each line of the file is the value of a record. The command needs no broker and no bundle. With
     --text-pair-field it reads a second text, as for a bundle that compares two texts. Events of the input
-    formats avro, json-schema and protobuf are given as the JSON of their fields.
+    formats avro, json-schema and protobuf are given as the JSON of their fields. `not found` lists the paths
+    of the settings that an event does not have; such an event is labelled without them.
 
         labelstream route try events.jsonl --text-field data.message.text --id-field data.id
 
@@ -97,7 +87,7 @@ def try_events(
         max_text_chars=settings.max_text_chars,
         takes_pair=bool(chosen.text_pair_field),
     )
-    tried = list(_try(decoder, Source(chosen.input_topic, 0), file, _headers(header or [])))
+    tried = list(_try(decoder, chosen, file, _headers(header or [])))
     if json:
         for event in tried:
             sys.stdout.buffer.write(orjson.dumps(event.fields(), default=str) + b"\n")
@@ -106,7 +96,9 @@ def try_events(
         _print(tried)
     dead = sum(isinstance(event.decoded, DeadLetter) for event in tried)
     summary = f"{count_of(len(tried) - dead, 'event')} can be labelled, {count_of(dead, 'dead letter')}"
-    Console(stderr=True, highlight=False).print(summary)
+    if chosen.output == "enrich":
+        summary += f"; each output is the event with the member {chosen.label_field} added"
+    Console(stderr=True, highlight=False, soft_wrap=True).print(summary)
 
 
 def _route(settings: Settings, name: str) -> Route:
@@ -135,19 +127,20 @@ def _headers(given: list[str]) -> Headers:
     return headers
 
 
-def _try(decoder: Decoder, source: Source, file: str, headers: Headers) -> Iterator[TriedEvent]:
+def _try(decoder: Decoder, route: Route, file: str, headers: Headers) -> Iterator[TriedEvent]:
     """Yield each line that is not blank, and what is read from it.
 
     Raises:
         UsageError: the file cannot be read.
     """
+    source = Source(route.input_topic, 0)
     try:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if value := line.rstrip(b"\r\n"):
                     record = ReadRecord(None, value, headers, number, 0)
                     (decoded,) = decoder.decode_all(source, [record])
-                    yield TriedEvent(number, decoded)
+                    yield TriedEvent(number, decoded, route)
     except OSError as exc:
         raise UsageError(
             f"cannot read {file}",
@@ -158,12 +151,8 @@ def _try(decoder: Decoder, source: Source, file: str, headers: Headers) -> Itera
 
 def _print(tried: list[TriedEvent]) -> None:
     rows = [event.fields() for event in tried]
-    columns = [
-        name
-        for name in ("line", "id", "text", "text_pair", "time", "metadata", "reason", "message")
-        if any(name in row for row in rows)
-    ]
-    table = Table(*columns, box=SIMPLE_HEAD)
+    columns = [name for name in COLUMNS if any(name in row for row in rows)]
+    table = Table(*(name.replace("_found", " found") for name in columns), box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in columns))
     table_console().print(table, markup=False)
@@ -172,6 +161,8 @@ def _print(tried: list[TriedEvent]) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list):
+        value = "; ".join(value)
     text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
     shown = text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
     return printable(shown.replace("\n", "⏎"))

@@ -2,13 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 import typer
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
@@ -24,10 +23,11 @@ from stream.commands.tail_cells import (
     row_line,
 )
 from stream.errors import BrokerError, UnreadableBatchError, UsageError
-from stream.kafka.connection import client_options, error_cause, silence_client_logs
-from stream.kafka.faust.unpack import FetchBuffer, keep_fetched_bytes, read_with_codec
+from stream.kafka.connection import error_cause, silence_client_logs
+from stream.kafka.topic_reader import TopicReader
 from stream.kafka.topics.wait import find_topics
 from stream.records import Record
+from stream.routes import Route
 from stream.settings import Settings
 from stream.topic_template import fill_template, is_template
 
@@ -41,6 +41,13 @@ def tail(
     settings: Settings,
     topic: Annotated[
         str, typer.Option(help="Topic to use instead of the output topic.", metavar="TOPIC")
+    ] = "",
+    label_field: Annotated[
+        str,
+        typer.Option(
+            help="Member with the label event, for a topic with output=enrich; default: that of the route.",
+            metavar="NAME",
+        ),
     ] = "",
     dead: Annotated[bool, typer.Option("--dead", help="Print dead letters instead of label events.")] = False,
     from_beginning: Annotated[
@@ -61,6 +68,8 @@ def tail(
         labelstream tail --from-beginning --count 10 --json
 
         labelstream tail --dead --from-beginning
+
+        labelstream tail --topic enriched-tickets --label-field labelstream
     """
     silence_client_logs()
     topic = topic or only_topic(r.dead_topic if dead else r.output_topic for r in settings.effective_routes)
@@ -77,14 +86,25 @@ def tail(
     elif dead:
         output = TableOutput(DEAD_COLUMNS, dead_cells)
     else:
-        routes = (
-            r
-            for r in settings.effective_routes
-            if r.output == "enrich" and (topic in r.output_topics or is_template(r.output_topic))
-        )
-        enriched = next(map(EnrichedEvents, routes), None)
+        route = _enriching(settings.effective_routes, topic, label_field)
+        enriched = None if route is None else EnrichedEvents(route)
         output = TableOutput(LABEL_COLUMNS, partial(label_cells, enriched=enriched))
     asyncio.run(_tail(settings, topic, output, from_beginning=from_beginning, count=count))
+
+
+def _enriching(routes: Sequence[Route], topic: str, label_field: str) -> Route | None:
+    """Return the route whose enriched events are in a topic; None for label events.
+
+    Args:
+        routes: the routes of the settings. A single one also stands for a topic that it does not name.
+        topic: the topic.
+        label_field: the member with the label event; empty for that of the route.
+    """
+    of_topic = [r for r in routes if topic in r.output_topics or is_template(r.output_topic)]
+    route = next(iter(of_topic or routes if len(routes) == 1 else of_topic), None)
+    if label_field:
+        return (route or routes[0]).replaced({"output": "enrich", "label_field": label_field})
+    return route if route is not None and route.output == "enrich" else None
 
 
 class Output(Protocol):
@@ -126,42 +146,34 @@ async def _tail(
     settings: Settings, topic: str, output: Output, *, from_beginning: bool, count: int | None
 ) -> None:
     partitions = (await find_topics(settings, [topic]))[topic]
-    async with _consumer(settings, topic, from_beginning=from_beginning) as (consumer, buffer):
+    async with _reader(settings, topic, from_beginning=from_beginning) as reader:
         _print_start(topic, partitions, from_beginning=from_beginning)
         output.start()
         seen = 0
         while count is None or seen < count:
-            buffer.begin_poll()
-            batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=count and count - seen)
-            for tp, batch in batches.items():
+            for tp, batch in (await reader.poll(POLL_MS, count and count - seen)).items():
                 for record in batch:
                     seen += 1
                     output.show(tp.partition, record)
             sys.stdout.buffer.flush()
-            for error in buffer.unreadable.values():
-                raise _unreadable(error)
 
 
 @asynccontextmanager
-async def _consumer(
-    settings: Settings, topic: str, *, from_beginning: bool
-) -> AsyncIterator[tuple[Any, FetchBuffer]]:
-    keep_fetched_bytes()
-    consumer = AIOKafkaConsumer(
+async def _reader(settings: Settings, topic: str, *, from_beginning: bool) -> AsyncIterator[TopicReader]:
+    reader = TopicReader(
+        settings,
         topic,
-        **client_options(settings),
         client_id="labelstream-tail",
         auto_offset_reset="earliest" if from_beginning else "latest",
         fetch_max_wait_ms=MAX_WAIT_MS,
-        isolation_level="read_committed",
     )
     try:
-        await consumer.start()
-        buffer = read_with_codec(consumer)
-        # Reading the positions fixes them, so that every record sent from now on is printed.
-        for partition in consumer.assignment():
-            await consumer.position(partition)
-        yield consumer, buffer
+        await reader.start()
+        await reader.start_here()
+        yield reader
+    except UnreadableBatchError as exc:
+        fix = "without --from-beginning, tail starts after the records that are in the topic now"
+        raise BrokerError(exc.message, cause=exc.cause, fix=fix) from None
     except KafkaError as exc:
         raise BrokerError(
             f"topic {topic} cannot be read",
@@ -169,12 +181,7 @@ async def _consumer(
             fix="check the broker and the topics: labelstream doctor",
         ) from exc
     finally:
-        await consumer.stop()
-
-
-def _unreadable(error: UnreadableBatchError) -> BrokerError:
-    fix = "without --from-beginning, tail starts after the records that are in the topic now"
-    return BrokerError(error.message, cause=error.cause, fix=fix)
+        await reader.stop()
 
 
 def _print_start(topic: str, partitions: int, *, from_beginning: bool) -> None:

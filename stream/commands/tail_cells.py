@@ -26,6 +26,7 @@ MAX_TEXT_CHARS = 200
 WRAPPED = ("specversion", "data")
 DEAD_COLUMNS = (("time", 12), ("id", 24), ("reason", 10), ("from", 28), ("message", 48))
 MISSING = "-"
+NOT_A_LABEL = "(not a label event)"
 
 Columns = Sequence[tuple[str, int]]
 
@@ -78,7 +79,7 @@ def prediction_cell(event: dict[str, Any]) -> str:
     labels = event.get("labels")
     if isinstance(labels, list):
         return ", ".join(map(str, labels)) or "(no label)"
-    return str(event.get("label", event.get("value", MISSING)))
+    return str(event.get("label", event.get("value", NOT_A_LABEL)))
 
 
 def dead_cells(_partition: int, record: Record) -> list[str]:
@@ -117,7 +118,7 @@ def _label_event(record: Record, label_field: str) -> dict[str, Any]:
         event = event["data"]
     if isinstance(event, dict) and label_field:
         event = event.get(label_field)
-    return event if isinstance(event, dict) else {"label": "(not a label event)"}
+    return event if isinstance(event, dict) else {"label": NOT_A_LABEL}
 
 
 def _copied_text(event: dict[str, Any]) -> str | None:

@@ -137,13 +137,13 @@ class LabelAgent:
         """Decode, classify and encode a batch, publish and acknowledge it in its turn, then count it."""
         began, parts, trace = monotonic(), self._pipeline, traced.trace
         self._events_in.inc(len(batch))
-        if parts.schemas is not None:
-            # Requests to the registry; the decoder below finds every schema in memory.
-            await parts.schemas.resolve(record.value for record in batch.records)
+        await self._resolve_schemas(batch)
         with self._metrics.timed("decode", traced.traces), log_context(trace):
             decoded = parts.decoder.decode_all(batch.source, traced.records)
             decoded, inputs = read_inputs(parts.reader, batch.source, decoded)
         classified = await parts.classifier.classify(inputs, trace)
+        # The output may copy fields of the events, whose schemas other batches may have dropped meanwhile.
+        await self._resolve_schemas(batch)
         with log_context(trace):
             output = parts.writer.write(batch.source, decoded, classified.results)
         reject = partial(parts.writer.reject, output)
@@ -157,6 +157,12 @@ class LabelAgent:
             fields = record_batch_fields(batch, output, classified, monotonic() - began, texts)
             with log_context(trace):
                 log.debug("record batch", **fields)
+
+    async def _resolve_schemas(self, batch: RecordBatch) -> None:
+        """Fetch the schemas of a batch that are not in memory; reading its values waits for nothing then."""
+        parts = self._pipeline
+        if parts.schemas is not None:
+            await parts.schemas.resolve(parts.decoder.values(batch.source, batch.records))
 
     async def _deliver(self, group: Sequence[FinishedBatch]) -> Sequence[bool]:
         """Publish and acknowledge consecutive batches of a partition.

@@ -142,6 +142,7 @@ class OutcomeWriter:
             results: list[RowResult] = []
             targets: list[str | None] = []
             labels: list[Outgoing] = []
+            refused_at = {topic: frozenset(places) for topic, places in refused.items()}
             next_result, next_target = iter(output.results).__next__, self._targets(output).__next__
             written = {topic: enumerate(records) for topic, records in output.records.items()}
             for item in output.decoded:
@@ -153,7 +154,7 @@ class OutcomeWriter:
                 elif isinstance(item, Tombstone):
                     topics = self._route.output_topics
                 records = [(topic, *next(written[topic])) for topic in topics]
-                too_large = [topic for topic, at, _ in records if at in refused.get(topic, ())]
+                too_large = [topic for topic, at, _ in records if at in refused_at.get(topic, ())]
                 if too_large:
                     message = f"the output record is larger than the topic {too_large[0]} takes"
                     item = DeadLetter(item.record, output.source, item.id, Reason.TOO_LARGE, message)

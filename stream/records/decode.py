@@ -83,6 +83,11 @@ class Decoder:
         self._fast = None if slow else _fast_path(mapping, max_text_chars)
         self._logged: set[str] = set()
 
+    def values(self, source: Source, records: Sequence[Record]) -> list[bytes | None]:
+        """Return the values that `decode_all` reads: those of records that are not quarantined."""
+        named = self._quarantine.of(*source)
+        return [record.value for record in records if not (named and is_named(record.offset, named))]
+
     def decode_all(self, source: Source, records: Sequence[Record]) -> Sequence[Decoded]:
         """Decode the records of one partition, in order.
 

@@ -12,7 +12,8 @@ from stream.records.events import Event
 
 TEXT = "text"
 EVENT = "event"
-_ESCAPE = b"\\u"
+# With these, JSON may write a name in another way than orjson does.
+_ESCAPES = (b"\\u", b"\\/")
 Tree = dict[str, "bytes | Tree"]
 
 
@@ -76,7 +77,7 @@ class EnrichShape:
     def apply(self, event: Event, label: bytes) -> bytes:
         """See `OutputShape.apply`."""
         value = (event_json(event.record) or b"{}").strip()
-        if self._quoted in value or _ESCAPE in value:
+        if self._quoted in value or any(escape in value for escape in _ESCAPES):
             value = self._without_member(value)
         comma = b"" if value[1:-1].isspace() or len(value) == 2 else b","
         return b"%b%b%b:%b}" % (value[:-1], comma, self._quoted, label)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import orjson
+import msgspec
 
 from stream.codec import Record
 from stream.errors import Poison, Reason
@@ -37,4 +37,5 @@ class RegistryValues:
 
     def json(self, record: Record) -> bytes:
         """Return the value of a record as JSON, for output that copies fields of it."""
-        return orjson.dumps(self.parse(record), default=str)
+        # Unlike orjson, msgspec writes integers of any size.
+        return msgspec.json.encode(self.parse(record))

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from stream.errors import Poison, Reason, missing_module
-from stream.registry.avro_limits import has_arrays_of_nothing, is_recursive
+from stream.registry.avro_limits import is_amplified, is_recursive
 from stream.registry.registered import RegisteredSchema
 
 # Values of these types are read as the number or the string that holds them: a Unix time, a UUID's text.
@@ -26,6 +26,9 @@ _PLAIN_LOGICAL_TYPES = frozenset(
         "time-micros",
     )
 )
+# The logical type of decimals in the schemas that fastavro reads with.
+_DECIMAL = "labelstream-decimal"
+MAX_DECIMAL_BYTES = 1_000
 _PRIMITIVES_OF_JSON = frozenset(("null", "boolean", "int", "long", "float", "double", "string"))
 
 
@@ -45,30 +48,38 @@ class AvroParser:
 
         Raises:
             UsageError: the library fastavro is not installed.
-            ValueError: a few bytes could stand for an array of any length.
+            ValueError: a few bytes could stand for very many values.
         """
         fastavro = load_fastavro()
+        from fastavro.read import LOGICAL_READERS
+
+        LOGICAL_READERS.update({f"bytes-{_DECIMAL}": _read_decimal, f"fixed-{_DECIMAL}": _read_decimal})
         named: dict[str, Any] = {}
-        texts = [*schema.references.values(), schema.text]
+        schemas = [_load(text) for text in (*schema.references.values(), schema.text)]
         # A reference comes before the schemas that use it, so its names are known by then.
-        parsed = [fastavro.parse_schema(_without_times(_load(text)), named) for text in texts]
+        for reference in schemas[:-1]:
+            fastavro.parse_schema(_as_read(reference), named)
+        # fastavro keeps named types for the schema of a record only; a name without a namespace gives the
+        # types inside none either.
+        fields = [{"name": "value", "type": _as_read(schemas[-1])}]
+        wrapped = {"type": "record", "name": "labelstream_registered_value", "fields": fields}
+        self._schema = fastavro.parse_schema(wrapped, named)
         self._schema_id = schema.schema_id
-        self._schema = parsed[-1]
-        if has_arrays_of_nothing(self._schema, named):
-            raise ValueError("the schema has arrays of nothing")
+        if is_amplified(self._schema, named):
+            raise ValueError("values of the schema may be much larger than their bytes")
         self._read = fastavro.schemaless_reader
         if is_recursive(self._schema, named):
             # The compiled reader recurses without a limit: a deeply nested value would end the process.
             from fastavro._read_py import schemaless_reader
 
             self._read = schemaless_reader
-        self._is_json = all(_is_json(_load(text)) for text in texts)
+        self._is_json = all(map(_is_json, schemas))
 
     def parse(self, payload: bytes) -> Any:
         """See `ValueParser.parse`."""
         stream = io.BytesIO(payload)
         try:
-            found = self._read(stream, self._schema, None)
+            found = self._read(stream, self._schema, None)["value"]
         except Exception as exc:  # noqa: BLE001 - fastavro raises errors of many classes
             raise self._misfit(type(exc).__name__) from None
         if stream.tell() < len(payload):
@@ -123,14 +134,14 @@ def _load(text: str) -> Any:
         return text
 
 
-def _without_times(schema: Any) -> Any:
-    """Return a schema without the logical types whose plain values are read."""
+def _as_read(schema: Any) -> Any:
+    """Return a schema without the logical types whose plain values are read, and with decimals of our own."""
     if isinstance(schema, list):
-        return [_without_times(item) for item in schema]
+        return [_as_read(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     kept = {
-        name: _without_times(value) if name in ("type", "items", "values") else value
+        name: _as_read(value) if name in ("type", "items", "values") else value
         for name, value in schema.items()
         if name != "default"
     }
@@ -138,8 +149,10 @@ def _without_times(schema: Any) -> Any:
         kept.get("logicalType") == "uuid" and kept.get("type") == "string"
     ):
         del kept["logicalType"]
+    elif kept.get("logicalType") == "decimal":
+        kept["logicalType"] = _DECIMAL
     if isinstance(kept.get("fields"), list):
-        kept["fields"] = [_without_times(field) for field in kept["fields"]]
+        kept["fields"] = [_as_read(field) for field in kept["fields"]]
     return kept
 
 
@@ -158,6 +171,17 @@ def _is_json(schema: Any) -> bool:
     return all(map(_is_json, [*inner, *schema.get("fields", ())]))
 
 
+def _read_decimal(value: bytes, schema: Mapping[str, Any], _reader_schema: Any = None) -> str:
+    """Return a decimal's text. fastavro reads one in a time that grows with the square of its length.
+
+    Raises:
+        ValueError: it is longer than any decimal of practical use.
+    """
+    if len(value) > MAX_DECIMAL_BYTES:
+        raise ValueError(f"a decimal has {len(value)} bytes, {MAX_DECIMAL_BYTES} are allowed")
+    return str(Decimal(f"{int.from_bytes(value, signed=True)}E{-schema.get('scale', 0)}"))
+
+
 def _as_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _as_json(member) for name, member in value.items()}
@@ -167,6 +191,4 @@ def _as_json(value: Any) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
     return value if isinstance(value, str | int | float | None) else str(value)

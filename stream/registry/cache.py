@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -14,6 +14,7 @@ from stream.registry.frame import framed_ids, read_frame
 CAPACITY = 1_000
 # An id that the registry does not know may be registered later, and a producer may send it in every record.
 UNKNOWN_S = 30.0
+CONCURRENT_REQUESTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,12 @@ class SchemaCache:
         needed = framed_ids(values)
         if not self._missing(needed):
             return
-        self._trim()
-        # One batch at a time asks, so that two batches do not fetch the same schema.
+        # One batch at a time asks, so that two batches do not fetch the same schema, and none is dropped here
+        # while this batch waits.
         async with self._fetching:
-            while missing := self._missing(needed):
-                for schema_id in missing:
-                    await self._add(schema_id)
+            missing = self._missing(needed)
+            self._trim(needed)
+            await self._add_all(missing)
 
     def parse(self, value: bytes, schema_type: str) -> Any:
         """Return a framed value as parsed JSON.
@@ -97,12 +98,35 @@ class SchemaCache:
                 self._entries.move_to_end(schema_id)
         return missing
 
-    async def _add(self, schema_id: int) -> None:
-        parser = await self._fetch(schema_id)
-        expires_at = self._clock() + UNKNOWN_S if isinstance(parser, UnusableSchema) else inf
-        self._entries[schema_id] = _Entry(parser, expires_at)
-        self._entries.move_to_end(schema_id)
+    async def _add_all(self, ids: Collection[int]) -> None:
+        """Fetch schemas, a few at a time; a batch may name as many as it has records."""
+        waiting = iter(ids)
 
-    def _trim(self) -> None:
-        while len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
+        async def fetch() -> None:
+            for schema_id in waiting:
+                parser = await self._fetch(schema_id)
+                may_appear = isinstance(parser, UnusableSchema) and parser.may_appear
+                expires_at = self._clock() + UNKNOWN_S if may_appear else inf
+                self._entries[schema_id] = _Entry(parser, expires_at)
+                self._entries.move_to_end(schema_id)
+
+        tasks = [asyncio.create_task(fetch()) for _ in range(min(len(ids), CONCURRENT_REQUESTS))]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _trim(self, needed: Collection[int]) -> None:
+        """Drop the schemas that were not used for longest, except needed ones.
+
+        Ids without a schema go first: anyone who writes to the topic can make them up.
+        """
+        surplus = len(self._entries) - self._capacity
+        if surplus <= 0:
+            return
+        droppable = (schema_id for schema_id in self._entries if schema_id not in needed)
+        # Sorting keeps the order of use within both groups.
+        in_order = sorted(droppable, key=lambda schema_id: bool(self._entries[schema_id].parser.type))
+        for schema_id in in_order[:surplus]:
+            del self._entries[schema_id]

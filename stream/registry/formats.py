@@ -35,9 +35,16 @@ class ValueParser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UnusableSchema:
-    """The parser of a schema that does not exist, or that cannot be read."""
+    """The parser of a schema that does not exist, or that cannot be read.
+
+    Attributes:
+        message: what is wrong.
+        may_appear: True if the registry may have the schema later.
+        type: empty.
+    """
 
     message: str
+    may_appear: bool = False
     type: str = ""
 
     def parse(self, payload: bytes) -> Any:  # noqa: ARG002 - the interface of a parser

@@ -8,6 +8,8 @@ from stream.errors import Poison, Reason
 MAGIC = 0
 PREFIX_BYTES = 5
 SCHEMA_ID_HEADER = "__value_schema_id"
+# A registry's ids are positive 32-bit integers; registries answer to others with an error.
+MAX_SCHEMA_ID = 2**31 - 1
 # A path of indices is as long as the nesting of a message type.
 MAX_INDEXES = 64
 _VARINT_BYTES = 10
@@ -17,7 +19,7 @@ def read_frame(value: bytes) -> tuple[int, bytes]:
     """Return the schema id and the payload of a framed value.
 
     Raises:
-        Poison: the value has no frame.
+        Poison: the value has no frame, or no registry can have its schema.
     """
     if len(value) < PREFIX_BYTES:
         raise Poison(
@@ -29,7 +31,10 @@ def read_frame(value: bytes) -> tuple[int, bytes]:
             Reason.DECODE,
             f"the value begins with the byte {value[0]}, not with the magic byte 0 and a schema id",
         )
-    return int.from_bytes(value[1:PREFIX_BYTES], "big"), value[PREFIX_BYTES:]
+    schema_id = int.from_bytes(value[1:PREFIX_BYTES], "big")
+    if schema_id > MAX_SCHEMA_ID:
+        raise Poison(Reason.SCHEMA, f"the schema id {schema_id} is too large, {MAX_SCHEMA_ID} is the largest")
+    return schema_id, value[PREFIX_BYTES:]
 
 
 def write_frame(schema_id: int, payload: bytes) -> bytes:
@@ -38,12 +43,10 @@ def write_frame(schema_id: int, payload: bytes) -> bytes:
 
 
 def framed_ids(values: Iterable[bytes | None]) -> set[int]:
-    """Return the schema ids of the values that have a frame."""
-    return {
-        int.from_bytes(value[1:PREFIX_BYTES], "big")
-        for value in values
-        if value and len(value) >= PREFIX_BYTES and value[0] == MAGIC
-    }
+    """Return the schema ids of the values that `read_frame` reads."""
+    framed = (value for value in values if value and len(value) >= PREFIX_BYTES and value[0] == MAGIC)
+    ids = {int.from_bytes(value[1:PREFIX_BYTES], "big") for value in framed}
+    return {schema_id for schema_id in ids if schema_id <= MAX_SCHEMA_ID}
 
 
 def check_no_header_id(headers: Headers) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -13,6 +14,10 @@ from stream.registry.frame import read_message_indexes
 from stream.registry.registered import RegisteredSchema
 
 MAIN_FILE = "labelstream-registered.proto"
+# The names of imports are arguments of protoc, which executes plug-ins that an argument names.
+_GOOGLE_FILE = re.compile(r"google/protobuf/[a-z_]+\.proto")
+# A message of two bytes can have as many fields with default values as its type.
+MAX_FIELDS = 200_000
 
 
 class ProtobufParser:
@@ -53,13 +58,15 @@ class ProtobufParser:
         message = self._message(indexes)
         try:
             message.ParseFromString(body)
+            return MessageReader(MAX_FIELDS).read(message)
+        except Poison:
+            raise
         except Exception as exc:  # noqa: BLE001 - the error's class depends on protobuf's implementation
             raise Poison(
                 Reason.DECODE,
                 f"the value is not a message {message.DESCRIPTOR.full_name} of Protobuf schema "
                 f"{self._schema_id} ({type(exc).__name__})",
             ) from None
-        return message_as_json(message)
 
     def _message(self, indexes: tuple[int, ...]) -> Any:
         """Return a new message of the type at a path of indices.
@@ -81,36 +88,53 @@ class ProtobufParser:
         return self._classes[indexes]()
 
 
-def message_as_json(message: Any) -> Any:
-    """Return a message as parsed JSON."""
-    if message.DESCRIPTOR.full_name.startswith("google.protobuf."):
-        from google.protobuf import json_format
+class MessageReader:
+    """Reads one message as parsed JSON, up to a number of fields."""
 
-        return json_format.MessageToDict(message, preserving_proto_field_name=True)
-    return {
-        field.name: _field(field, getattr(message, field.name))
-        for field in message.DESCRIPTOR.fields
-        if not field.has_presence or message.HasField(field.name)
-    }
+    def __init__(self, max_fields: int) -> None:
+        """
+        Args:
+            max_fields: the maximum number of fields of the message and of those that it holds.
+        """
+        self._max_fields = max_fields
+        self._fields = 0
 
+    def read(self, message: Any) -> Any:
+        """Return a message as parsed JSON.
 
-def _field(field: Any, value: Any) -> Any:
-    entry = field.message_type
-    if entry is not None and entry.GetOptions().map_entry:
-        of_values = entry.fields_by_name["value"]
-        return {str(key): _single(of_values, value[key]) for key in value}
-    if field.is_repeated:
-        return [_single(field, item) for item in value]
-    return _single(field, value)
+        Raises:
+            Poison: it has too many fields.
+        """
+        if message.DESCRIPTOR.full_name.startswith("google.protobuf."):
+            from google.protobuf import json_format
 
+            return json_format.MessageToDict(message, preserving_proto_field_name=True)
+        fields = message.DESCRIPTOR.fields
+        self._fields += 1 + len(fields)
+        if self._fields > self._max_fields:
+            raise Poison(Reason.TOO_LARGE, f"the message has more than {self._max_fields} fields")
+        return {
+            field.name: self._field(field, getattr(message, field.name))
+            for field in fields
+            if not field.has_presence or message.HasField(field.name)
+        }
 
-def _single(field: Any, value: Any) -> Any:
-    if field.message_type is not None:
-        return message_as_json(value)
-    if field.enum_type is not None:
-        known = field.enum_type.values_by_number.get(value)
-        return known.name if known else value
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+    def _field(self, field: Any, value: Any) -> Any:
+        entry = field.message_type
+        if entry is not None and entry.GetOptions().map_entry:
+            of_values = entry.fields_by_name["value"]
+            return {str(key): self._single(of_values, value[key]) for key in value}
+        if field.is_repeated:
+            return [self._single(field, item) for item in value]
+        return self._single(field, value)
+
+    def _single(self, field: Any, value: Any) -> Any:
+        if field.message_type is not None:
+            return self.read(value)
+        if field.enum_type is not None:
+            known = field.enum_type.values_by_number.get(value)
+            return known.name if known else value
+        return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
 def _file_descriptors(schema: RegisteredSchema) -> Iterable[Any]:
@@ -158,8 +182,10 @@ def _of_serialized(texts: Mapping[str, str]) -> list[Any]:
         descriptor.name = name
         found[name] = descriptor
     imported = {name for descriptor in found.values() for name in descriptor.dependency}
-    ours = _compile_google(sorted(imported - found.keys()))
-    return [*ours, *found.values()]
+    others = sorted(imported - found.keys())
+    if not all(map(_GOOGLE_FILE.fullmatch, others)):
+        raise ValueError("an import is neither a reference of the schema nor a file of google/protobuf")
+    return [*_compile_google(others), *found.values()]
 
 
 def _compile_google(names: list[str]) -> list[Any]:

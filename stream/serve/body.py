@@ -90,12 +90,22 @@ def parse(decode: Callable[[bytes], T], body: bytes, expected: str) -> T:
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         # The messages of msgspec name types and positions, and not the content.
-        raise RequestError(
-            Kind.BAD_REQUEST,
-            "the body is not a request of this endpoint",
-            cause=str(exc)[:200] or "it is nested too deeply",
-            fix=f"send {expected}; /openapi.json has the schema",
-        ) from None
+        raise unexpected_body(str(exc)[:200] or "it is nested too deeply", expected) from None
+
+
+def unexpected_body(cause: str, expected: str) -> RequestError:
+    """Return the error for a body of another form.
+
+    Args:
+        cause: what is wrong, without the content.
+        expected: the form of the body, for the fix.
+    """
+    return RequestError(
+        Kind.BAD_REQUEST,
+        "the body is not a request of this endpoint",
+        cause=cause,
+        fix=f"send {expected}; /openapi.json has the schema",
+    )
 
 
 def _too_large(max_bytes: int) -> RequestError:

@@ -6,35 +6,35 @@ import msgspec
 import orjson
 
 from stream.classify import Prediction
-from stream.serve.body import parse
+from stream.serve.body import parse, unexpected_body
 from stream.worker.route_model import OpenModel
 from stream.worker.row_classifier import ClassifiedRow
 
 EXPECTED = '{"text": "…"}, or {"rows": ["…", {"id": "a", "text": "…"}]}'
 QUOTE = b'"'
+ROWS, TEXT = "rows", "text"
 
 
-class _Envelope(msgspec.Struct):
-    """A body with several rows; a body with one row is the row itself.
-
-    The rows stay bytes, because the decoder of the stream reads them.
-    """
-
-    rows: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
-
-
-_decode = msgspec.json.Decoder(_Envelope).decode
+# Values stay bytes, because the decoder of the stream reads the rows.
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
 def events_of(body: bytes) -> list[bytes]:
-    """Return the events of a body.
+    """Return the events of a body with one row, or of an object with the member `rows` alone.
 
     Raises:
-        RequestError: the body is neither a row nor an object with `rows`.
+        RequestError: the body is neither.
     """
-    rows = parse(_decode, body, EXPECTED).rows
-    return [body] if isinstance(rows, msgspec.UnsetType) else [as_event(bytes(row)) for row in rows]
+    members = parse(_decode_members, body, EXPECTED)
+    if ROWS not in members:
+        if TEXT not in members:
+            raise unexpected_body(f"it has neither the member {TEXT} nor {ROWS}", EXPECTED)
+        return [body]
+    if len(members) > 1:
+        raise unexpected_body(f"it has other members than {ROWS}", EXPECTED)
+    return [as_event(bytes(row)) for row in parse(_decode_rows, bytes(members[ROWS]), EXPECTED)]
 
 
 def as_event(row: bytes) -> bytes:

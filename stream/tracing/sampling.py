@@ -1,7 +1,7 @@
 """The choice of the events that are traced."""
 
 from collections.abc import Iterator, Sequence
-from math import log
+from math import log, log1p
 from random import Random
 from typing import NamedTuple
 
@@ -10,6 +10,9 @@ from stream.records import Record
 from stream.tracing.context import KNOWN_FLAGS, SAMPLED, SpanContext, parse_traceparent
 
 TRACESTATE = "tracestate"
+# W3C Trace Context asks for at least this many characters; a longer one would fill the queue of the exporter.
+MAX_TRACESTATE_BYTES = 512
+MAX_GAP = 10**18
 
 
 class TracedEvent(NamedTuple):
@@ -21,7 +24,7 @@ class TracedEvent(NamedTuple):
         timestamp: the timestamp of the record, in milliseconds since the epoch.
         span: the span of the event.
         parent: the span that the record's `traceparent` names; None without a valid one.
-        state: the record's `tracestate`.
+        state: the record's `tracestate`; empty if it is too long for a span.
     """
 
     at: int
@@ -75,6 +78,7 @@ class EventSampler:
             return None
         span = SpanContext(parent.trace_id, self.new_span_id(), parent.flags & KNOWN_FLAGS)
         state = headers.get(TRACESTATE) or b""
+        state = state if len(state) <= MAX_TRACESTATE_BYTES else b""
         return TracedEvent(at, record.offset, record.timestamp, span, parent, state)
 
     def _begin(self, at: int, record: Record) -> TracedEvent | None:
@@ -95,4 +99,5 @@ class EventSampler:
         """Return the number of events before the next chosen one, which has a geometric distribution."""
         if self._ratio >= 1:
             return 0
-        return int(log(1.0 - self._random.random()) / log(1.0 - self._ratio))
+        # 1 - ratio rounds to 1 for a tiny ratio.
+        return int(min(log(1.0 - self._random.random()) / log1p(-self._ratio), MAX_GAP))

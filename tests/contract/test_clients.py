@@ -23,6 +23,7 @@ from stream.client import (
 from stream.errors import BrokerError
 from tests.pipeline import StartWorker, event, make_route, offline_labels, start_worker, tiny_bundle
 from tests.real.client import BrokerClient
+from tests.real.raw_batches import batch, produce_batches, record
 from tests.real.wait import until
 
 __all__ = ["start_worker", "tiny_bundle"]
@@ -121,3 +122,29 @@ async def test_a_consumer_reads_every_label_event_and_marks_duplicates(
         again = await anext(labels)
     assert again.position == consumed[-1].position
     assert sum(broker.committed(f"c-{route}", worker.labels).values()) == 42
+
+
+async def test_header_names_of_any_bytes_stop_no_client(
+    broker: BrokerClient, start_worker: StartWorker
+) -> None:
+    route = make_route(broker, "odd-headers")
+    worker = await asyncio.to_thread(start_worker, broker, route)
+    odd = record(0, b'{"text": "refund"}', b"k", [("\udcff", b"1"), ("labelstream-id", b"odd")])
+    async with LabelClient(**topics(broker, route), timeout_s=RECOVERY_S) as client:
+        await asyncio.to_thread(produce_batches, broker.address, route, batch(odd, 1))
+        await asyncio.to_thread(
+            until, lambda: sum(broker.end_offsets(worker.labels).values()) >= 1, RECOVERY_S, "1 label"
+        )
+        assert (await client.classify("where is my card")).label is not None
+    consumer = LabelConsumer(worker.labels, group=f"o-{route}", broker=broker.address)
+    async with consumer as labels, asyncio.timeout(RECOVERY_S):
+        found = [await anext(labels), await anext(labels)]
+    headers = {event.id: dict(event.headers) for event in found if isinstance(event, LabelEvent)}
+    assert headers["odd"]["\udcff"] == b"1"
+    assert len(headers) == 2
+
+
+async def test_a_consumer_needs_its_topics(broker: BrokerClient) -> None:
+    with pytest.raises(BrokerError, match="has no topic missing-labels"):
+        async with LabelConsumer("missing-labels", group="g", broker=broker.address):
+            pass

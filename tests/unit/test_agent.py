@@ -17,7 +17,9 @@ from stream.kafka.ranges import OffsetRange
 from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
-from stream.records import Decoder, LabelEncoder, Outgoing, Source
+from stream.quarantine import Quarantine
+from stream.records import Decoder, LabelEncoder, Outgoing, Source, make_output_form
+from stream.registry import RouteSchemas, SchemaCache
 from stream.routes import Route, RouteOptions
 from tests.unit.record_path import record_path
 from tests.unit.records import SOURCE, FakeRecord, as_read
@@ -92,21 +94,35 @@ class RecordingPublisher:
 
 
 class Setup:
-    def __init__(self, *, log_texts: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        log_texts: bool = False,
+        options: RouteOptions | None = None,
+        schemas: SchemaCache | None = None,
+        quarantine: Quarantine | None = None,
+    ) -> None:
+        route = ROUTE.with_defaults(options or RouteOptions())
+        form = make_output_form(route, "g", RouteSchemas(schemas))
         self.owner = OneOwner()
         self.publisher = RecordingPublisher()
         self.metrics = Metrics()
         self.failures: list[BaseException] = []
         self.classifier: Any = LengthClassifier()
-        encoder = LabelEncoder(name="b", version="1", digest="sha256:" + "0" * 64, variant="fp32")
+        encoder = LabelEncoder(
+            name="b", version="1", digest="sha256:" + "0" * 64, variant="fp32", output=form
+        )
         pipeline = RoutePipeline(
             route="r",
-            decoder=Decoder(RouteOptions(), max_event_bytes=1000, max_text_chars=1000),
+            decoder=Decoder(
+                route, max_event_bytes=1000, max_text_chars=1000, quarantine=quarantine, schemas=schemas
+            ),
             reader=None,
             classifier=cast(Classifier, self.classifier),
-            writer=OutcomeWriter(ROUTE, "g", encoder, self.metrics),
+            writer=OutcomeWriter(route, "g", encoder, self.metrics),
             delivery=AtLeastOnce(cast(Publisher, self.publisher)),
             log_texts=log_texts,
+            schemas=schemas,
         )
         self.agent = LabelAgent(pipeline, self.metrics, self.failures.append)
 

@@ -253,8 +253,14 @@ def test_references_options_and_errors_are_those_of_the_worker(
         assert classifier.model.labels == BY_NAME["single"].labels
     with pytest.raises(BundleError):
         Classifier.open("missing", bundle_store=store)
-    with pytest.raises(UsageError):
-        Classifier.open("single", devcie="cpu")  # type: ignore[call-arg]
+    # A setting of a worker that has no effect here is refused like a misspelt one.
+    for name in ("devcie", "linger_ms", "text_field"):
+        with pytest.raises(UsageError, match=name):
+            Classifier.open("single@1", bundle_store=store, **{name: "1"})  # type: ignore[arg-type]
+    with Classifier.open("single@1", bundle_store=store) as classifier:
+        for rows in (b"refund", None, 7, bytearray(b"x")):
+            with pytest.raises(UsageError, match="rows are of type"):
+                classifier.classify(rows)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("example", [block for block in EXAMPLES if "stream.api" in block])

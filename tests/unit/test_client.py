@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import pytest
+from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +23,9 @@ from stream.client import (
     UsageError,
 )
 from stream.client.duplicates import DuplicateDetector, SeenOffsets
-from stream.client.label_events import correlation_id, read_label_event, read_reply
+from stream.client.label_events import Position, correlation_id, read_label_event, read_reply
 from stream.errors import LabelstreamError
+from tests.unit.records import FakeRecord
 
 LABEL: dict[str, Any] = {
     "id": "t-1",
@@ -40,19 +41,16 @@ LABEL: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class AiokafkaRecord:
-    value: bytes | None
-    headers: list[tuple[str, bytes]] = field(default_factory=list)
-    key: bytes | None = b"k"
-    topic: str = "labels"
-    partition: int = 0
-    offset: int = 3
+PARTITION = TopicPartition("labels", 0)
+
+
+def record(value: bytes | None, *headers: tuple[str, bytes]) -> FakeRecord:
+    return FakeRecord(value, b"k", headers, offset=3)
 
 
 def read(value: Any, label_field: str = "") -> Any:
     data = value if isinstance(value, bytes) or value is None else orjson.dumps(value)
-    return read_label_event(AiokafkaRecord(data), label_field)
+    return read_label_event(record(data), PARTITION, label_field)
 
 
 def test_a_label_event_is_typed() -> None:
@@ -92,27 +90,66 @@ def test_any_other_value_is_unreadable_and_kept(value: bytes, label_field: str) 
     assert "not a label event" in found.error
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"source": {"topic": "texts", "partition": "1", "offset": 7}},
+        {"source": {"topic": "texts", "partition": 1, "offset": [7]}},
+        {"source": {"topic": None, "partition": 1, "offset": 7}},
+        {"source": {"topic": "texts", "partition": 1, "offset": True}},
+        {"id": 7},
+        {"model": "support"},
+        {"event": []},
+        {"label": {"a": 1}},
+        {"score": "high"},
+        {"scores": ["a"]},
+        {"labels": "a"},
+        {"spans": [1]},
+        {"abstained": "no"},
+        {"cached": None},
+    ],
+)
+def test_members_of_other_types_are_unreadable(members: dict[str, Any]) -> None:
+    found = read(LABEL | members)
+    assert isinstance(found, UnreadableRecord)
+    assert found.position == ("labels", 0, 3)
+
+
+def test_a_damaged_record_is_unreadable() -> None:
+    damaged = FakeRecord(b"\x01", damaged=True, offset=3)
+    found = read_label_event(damaged, PARTITION)
+    assert found == UnreadableRecord(b"\x01", "the record is damaged", Position("labels", 0, 3))
+
+
+@pytest.mark.parametrize("options", [{"timeout_s": 0}, {"timeout_s": -1}, {"max_in_flight": 0}])
+def test_a_client_that_could_not_answer_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="out of range"):
+        LabelClient(**options)
+
+
+async def test_one_text_is_not_several() -> None:
+    with pytest.raises(UsageError, match="several texts"):
+        await LabelClient().classify_many("refund")
+
+
 def test_a_tombstone_is_a_deletion() -> None:
     assert read(None) == Deletion(b"k", ("labels", 0, 3))  # type: ignore[arg-type]
 
 
 def test_a_reply_is_a_prediction_or_a_row_error() -> None:
-    prediction = read_reply(AiokafkaRecord(orjson.dumps(LABEL)))
+    prediction = read_reply(record(orjson.dumps(LABEL)), PARTITION)
     assert isinstance(prediction, Classification)
-    dead = [("labelstream-error-reason", b"empty"), ("labelstream-error-message", b"no text")]
-    assert read_reply(AiokafkaRecord(b"{}", dead)) == RowError(Reason.EMPTY, "no text")
-    for record in (
-        AiokafkaRecord(b"[]"),
-        AiokafkaRecord(None),
-        AiokafkaRecord(b"{}", [("labelstream-error-reason", b"of a later version")]),
-    ):
-        assert isinstance(read_reply(record), LabelstreamError)
+    dead = record(b"{}", ("labelstream-error-reason", b"empty"), ("labelstream-error-message", b"no text"))
+    assert read_reply(dead, PARTITION) == RowError(Reason.EMPTY, "no text")
+    other = record(b"{}", ("labelstream-error-reason", b"of a later version"))
+    for unknown in (record(b"[]"), record(None), other):
+        assert isinstance(read_reply(unknown, PARTITION), LabelstreamError)
 
 
 def test_the_last_id_header_is_the_correlation_id() -> None:
-    headers = [("labelstream-id", b"a"), ("other", b"x"), ("labelstream-id", b"b")]
-    assert correlation_id(AiokafkaRecord(b"", headers)) == "b"
-    assert correlation_id(AiokafkaRecord(b"")) is None
+    headers = (("labelstream-id", b"a"), ("other", b"x"), ("labelstream-id", b"b"))
+    assert correlation_id(record(b"", *headers)) == "b"
+    assert correlation_id(record(b"")) is None
 
 
 @given(st.lists(st.integers(0, 40), max_size=200))

@@ -238,6 +238,19 @@ def test_html_is_read_as_its_visible_text(html: str, text: str) -> None:
     assert decode(data, BINARY, text_format="html").text == text
 
 
+def test_html_whose_tag_has_very_many_attributes_is_too_large() -> None:
+    many = " ".join(f"a{number}" for number in range(120_000))
+    # To a search for tags, the attributes of the last one are text.
+    for html in (f"<p {many}>hi", f'<p b" c="> " {many}>hi</p>'):
+        for dead in (
+            decode({"text": html}, text_format="html"),
+            decode(html.encode(), input_format="text", text_format="html"),
+        ):
+            assert (dead.reason, "500 are allowed" in dead.message) == (Reason.TOO_LARGE, True)
+    long = "".join(f"<p class='a' id='{number}'></p>" for number in range(5_000))
+    assert decode({"text": f"{long}hi"}, text_format="html").text == "hi"
+
+
 def test_html_without_text_is_empty() -> None:
     assert decode({"text": "<br><img src=x>"}, text_format="html").reason is Reason.EMPTY
 

@@ -130,6 +130,14 @@ def test_the_name_in_a_string_is_no_member() -> None:
     assert (label(value, output="enrich").value or b"").startswith(value[:-1])
 
 
+@pytest.mark.parametrize("written", [b"a/b", b"a\\/b", b"a\\u002fb", b"\\u0061/b"])
+def test_an_earlier_member_is_replaced_however_its_name_is_written(written: bytes) -> None:
+    record = label(b'{"%b":{"label":"old"},"text":"x"}' % written, output="enrich", label_field="a/b")
+    pairs = json.loads(record.value or b"", object_pairs_hook=list)
+    assert [name for name, _ in pairs] == ["text", "a/b"]
+    assert value_of(record)["a/b"]["label"] == "billing"
+
+
 def test_a_text_cannot_be_enriched() -> None:
     decoder = Decoder(route(output="enrich"), max_event_bytes=1000, max_text_chars=1000)
     for value, headers in ((b"hi", typed(b"text/plain")), (b'"hi"', BINARY)):

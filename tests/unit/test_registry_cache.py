@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from stream.errors import Poison, Reason, RegistryError, UsageError
 from stream.records import DeadLetter, Decoder, Event, make_output_form
 from stream.registry import RegistryClient, SchemaCache
-from stream.registry.cache import UNKNOWN_S
+from stream.registry.cache import CONCURRENT_REQUESTS, UNKNOWN_S
 from stream.registry.fetch import SchemaFetcher
 from stream.registry.formats import UnusableSchema
 from stream.registry.frame import write_frame
@@ -116,6 +117,89 @@ async def test_an_unknown_schema_is_asked_for_again_after_a_while() -> None:
     with pytest.raises(Poison, match="the schema registry has no schema 404") as raised:
         cache.parse(write_frame(404, b""), "AVRO")
     assert raised.value.reason is Reason.SCHEMA
+
+
+async def test_a_batch_of_unknown_schemas_is_asked_for_once_however_long_that_takes() -> None:
+    registry, clock = ScriptedRegistry(), Clock()
+    fetch, running, most = SchemaFetcher(registry_client(registry, clock)).fetch, 0, 0
+
+    async def slow(schema_id: int) -> Any:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        clock.now += UNKNOWN_S / 10
+        found = await fetch(schema_id)
+        running -= 1
+        return found
+
+    cache = SchemaCache(slow, clock, 10)
+    batch = framed(*range(100, 200))
+    await cache.resolve(batch)
+    assert sorted(registry.requests) == list(range(100, 200))
+    assert most == CONCURRENT_REQUESTS
+    for value in batch:
+        with pytest.raises(Poison, match="has no schema"):
+            cache.parse(value or b"", "AVRO")
+
+
+async def test_unknown_schemas_leave_the_cache_before_those_in_use() -> None:
+    registry = ScriptedRegistry()
+    cache = schema_cache(registry, capacity=3)
+    await cache.resolve(framed(1, 2))
+    await cache.resolve(framed(*range(100, 110)))
+    await cache.resolve(framed(3))
+    before = len(registry.requests)
+    await cache.resolve(framed(1, 2))
+    assert len(registry.requests) == before
+
+
+async def test_a_batch_that_waits_keeps_the_schemas_that_it_has() -> None:
+    registry = ScriptedRegistry()
+    cache = schema_cache(registry, capacity=1)
+    await cache.resolve(framed(1, 2))
+    first, second = framed(1, 3), framed(2, 4, 5)
+    await asyncio.gather(cache.resolve(second), asyncio.create_task(check(cache, first)))
+
+
+async def check(cache: SchemaCache, batch: list[bytes | None]) -> None:
+    await cache.resolve(batch)
+    for value in batch:
+        assert cache.parse(value or b"", "AVRO") == TICKET
+
+
+async def test_an_error_of_the_registry_ends_all_requests_of_a_batch() -> None:
+    registry, started = ScriptedRegistry(), list[int]()
+
+    async def failing(schema_id: int) -> Any:
+        started.append(schema_id)
+        await asyncio.sleep(0)
+        raise RegistryError("away", cause="refused", fix="start it")
+
+    with pytest.raises(RegistryError, match="away"):
+        await SchemaCache(failing, Clock()).resolve(framed(*range(100, 200)))
+    assert len(started) == CONCURRENT_REQUESTS
+    assert not registry.requests
+
+
+@pytest.mark.parametrize("status", [409, 422])
+async def test_an_id_that_the_registry_rejects_makes_dead_letters(status: int) -> None:
+    cache = schema_cache(ScriptedRegistry(SchemaRegistryError(status, status, "no such id")))
+    await cache.resolve(framed(1))
+    with pytest.raises(Poison, match="has no schema 1"):
+        cache.parse(write_frame(1, b""), "AVRO")
+
+
+async def test_a_schema_that_takes_too_long_to_read_makes_dead_letters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hold = threading.Event()
+    monkeypatch.setattr("stream.registry.fetch.make_parser", lambda _: hold.wait(30))
+    monkeypatch.setattr("stream.registry.fetch.READ_S", 0.01)
+    found = await SchemaFetcher(registry_client(ScriptedRegistry(), Clock())).fetch(1)
+    hold.set()
+    assert isinstance(found, UnusableSchema)
+    assert "AVRO schema 1 cannot be read within" in found.message
+    assert not found.may_appear
 
 
 async def test_a_schema_whose_reference_is_gone_or_of_another_type_makes_dead_letters() -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from stream.errors import Poison, Reason
 from stream.registry.frame import (
+    MAX_SCHEMA_ID,
     check_no_header_id,
     framed_ids,
     read_frame,
@@ -13,7 +14,7 @@ from stream.registry.frame import (
     write_frame,
 )
 
-SCHEMA_IDS = st.integers(0, 2**32 - 1)
+SCHEMA_IDS = st.integers(0, MAX_SCHEMA_ID)
 
 
 def zigzag(number: int) -> bytes:
@@ -37,7 +38,7 @@ def test_any_bytes_are_a_frame_or_a_dead_letter(value: bytes) -> None:
     try:
         schema_id, payload = read_frame(value)
     except Poison as error:
-        assert error.reason is Reason.DECODE
+        assert error.reason in (Reason.DECODE, Reason.SCHEMA)
         assert not framed_ids([value])
     else:
         assert write_frame(schema_id, payload) == value
@@ -83,4 +84,13 @@ def test_an_id_in_a_header_is_refused_by_name() -> None:
     check_no_header_id([("a", b"1")])
     with pytest.raises(Poison, match="__value_schema_id") as raised:
         check_no_header_id([("a", b"1"), ("__value_schema_id", b"\x01" + bytes(16))])
+    assert raised.value.reason is Reason.SCHEMA
+
+
+@pytest.mark.parametrize("schema_id", [MAX_SCHEMA_ID + 1, 2**32 - 1])
+def test_an_id_that_no_registry_has_is_a_dead_letter_without_a_request(schema_id: int) -> None:
+    value = write_frame(schema_id, b"refund")
+    assert not framed_ids([value])
+    with pytest.raises(Poison, match=str(schema_id)) as raised:
+        read_frame(value)
     assert raised.value.reason is Reason.SCHEMA

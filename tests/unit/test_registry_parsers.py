@@ -1,5 +1,6 @@
 """Tests of the parsers of Avro, JSON Schema and Protobuf values, without a registry."""
 
+import base64
 import datetime
 import decimal
 import io
@@ -8,8 +9,10 @@ import uuid
 from typing import Any
 
 import fastavro
+import grpc_tools.protoc
 import orjson
 import pytest
+from google.protobuf import descriptor_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +20,7 @@ from stream.errors import Poison, Reason, UsageError
 from stream.registry.avro import AvroParser, AvroWriter
 from stream.registry.formats import UnusableSchema, check_libraries, make_parser
 from stream.registry.json_schema import JsonSchemaParser
+from stream.registry.protobuf import ProtobufParser
 from stream.registry.registered import RegisteredSchema
 from stream.schemas import load_schema, schema_text
 from tests.unit.registry_schemas import (
@@ -115,6 +119,69 @@ def test_avro_types_that_json_lacks_become_strings() -> None:
     }
 
 
+@pytest.mark.parametrize(("number", "scale"), [(0, 0), (-125, 2), (-(10**40), 3), (7, 0), (5, 400)])
+@pytest.mark.parametrize("kind", [{"type": "bytes"}, {"type": "fixed", "name": "F", "size": 20}])
+def test_avro_decimals_are_exact(kind: dict[str, Any], number: int, scale: int) -> None:
+    schema = {**kind, "logicalType": "decimal", "precision": 48, "scale": scale}
+    plain = number.to_bytes(20, signed=True)
+    payload = plain if kind["type"] == "fixed" else b"\x28" + plain
+    found = avro(orjson.dumps(schema).decode()).parse(payload)
+    assert decimal.Decimal(found) == decimal.Decimal(f"{number}E-{scale}")
+
+
+def test_an_avro_decimal_of_megabytes_is_a_dead_letter_at_once() -> None:
+    parser = avro('{"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}')
+    assert reason_of(parser, written("bytes", b"\x7f" * 4_000_000)) is Reason.DECODE
+    assert parser.parse(written("bytes", b"\x00" * 900 + b"\x7d")) == "1.25"
+
+
+def nested(levels: int, width: int, last: str) -> list[Any]:
+    """Return records that hold `width` records of the level below, down to `last`."""
+    records: list[Any] = [{"type": "record", "name": "R0", "fields": fields(width, last)}]
+    for level in range(1, levels):
+        inner = fields(width, f"R{level - 1}")
+        records.append({"type": "record", "name": f"R{level}", "fields": inner})
+    return records
+
+
+def fields(width: int, of: Any) -> list[Any]:
+    return [{"name": f"f{at}", "type": of} for at in range(width)]
+
+
+def schema_of(levels: int, width: int, last: str, top: Any) -> RegisteredSchema:
+    references = {record["name"]: orjson.dumps(record).decode() for record in nested(levels, width, last)}
+    return RegisteredSchema(7, "AVRO", orjson.dumps(top).decode(), references)
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        "R29",
+        {"type": "array", "items": ["null", "R29"]},
+        {"type": "map", "values": "R29"},
+        {
+            "type": "record",
+            "name": "T",
+            "fields": [{"name": "a", "type": "string"}, {"name": "b", "type": "R29"}],
+        },
+    ],
+)
+@pytest.mark.parametrize(("width", "last"), [(2, "null"), (10, "null")])
+def test_a_schema_whose_values_are_much_larger_than_their_bytes_is_refused(
+    top: Any, width: int, last: str
+) -> None:
+    parser = make_parser(schema_of(30, width, last, top))
+    assert isinstance(parser, UnusableSchema)
+
+
+@pytest.mark.parametrize(("levels", "width", "last"), [(8, 4, "string"), (15, 1, "long"), (30, 2, "int")])
+def test_nested_records_with_values_are_read(levels: int, width: int, last: str) -> None:
+    top = {"type": "array", "items": f"R{levels - 1}"}
+    parser = make_parser(schema_of(levels, width, last, top))
+    assert not isinstance(parser, UnusableSchema)
+    assert parser.parse(b"\x00") == []
+
+
 def test_json_is_validated_by_its_schema_and_its_references() -> None:
     parser = JsonSchemaParser(RegisteredSchema(7, "JSON", TICKET_JSON, {"customer.json": CUSTOMER_JSON}))
     assert parser.parse(orjson.dumps(TICKET)) == TICKET
@@ -143,6 +210,27 @@ def test_protobuf_reads_the_message_that_the_frame_names() -> None:
 )
 def test_broken_protobuf_is_a_dead_letter(payload: bytes, reason: Reason) -> None:
     assert reason_of(ticket_parser(), payload) is reason
+
+
+def test_a_protobuf_message_whose_defaults_fill_the_memory_is_a_dead_letter() -> None:
+    wide = " ".join(f"int32 f{at} = {at};" for at in range(1, 2001))
+    text = f'syntax = "proto3"; message L {{ repeated W w = 1; }} message W {{ {wide} }}'
+    parser = ProtobufParser(RegisteredSchema(7, "PROTOBUF", text))
+    assert len(parser.parse(b"\x00" + b"\x0a\x00" * 50)["w"]) == 50
+    assert reason_of(parser, b"\x00" + b"\x0a\x00" * 10_000) is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "name", ["--python_out=.", "--plugin=protoc-gen-x=/bin/sh", "@/etc/passwd", "-I/", "google/protobuf/../x"]
+)
+def test_an_import_of_a_descriptor_is_no_argument_of_protoc(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    descriptor = descriptor_pb2.FileDescriptorProto(name="a.proto", dependency=[name])
+    monkeypatch.setattr(grpc_tools.protoc, "main", lambda _: pytest.fail("protoc was called"))
+    text = base64.b64encode(descriptor.SerializeToString()).decode()
+    with pytest.raises(ValueError, match="an import is neither"):
+        ProtobufParser(RegisteredSchema(7, "PROTOBUF", text))
 
 
 @pytest.mark.parametrize(

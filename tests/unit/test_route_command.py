@@ -48,6 +48,37 @@ def test_json_shows_every_field() -> None:
     }
 
 
+def test_paths_that_an_event_does_not_have_are_listed() -> None:
+    words = ["--text-field", "q", "--id-field", "k", "--time-field", "t", "--metadata-fields", "a=m.a"]
+    words += ["--include", "text,plan.name,lang"]
+    values = (
+        b'{"q":"hi","t":"yesterday","plan":{"name":"pro"}}',
+        b'{"q":"hi","k":1,"t":1,"m":{"a":1},"plan":{},"lang":null}',
+    )
+    given = b"\n".join(values)
+    result = run("-", "--json", *words, given=given)
+    first, second = lines(result)
+    assert first["not_found"] == [
+        "id_field k",
+        "time_field t: the value is not a time of RFC 3339 or a Unix time",
+        "metadata_fields m.a",
+        "include lang",
+    ]
+    assert first["included"] == {"text": "hi", "plan": {"name": "pro"}}
+    assert second["not_found"] == ["include plan.name"]
+    assert second["included"] == {"text": "hi", "lang": None}
+    table = run("-", *words, given=given)
+    assert "not found" in table.stdout
+    assert "include plan.name" in table.stdout
+
+
+def test_an_enriched_output_is_described() -> None:
+    words = ("--output", "enrich", "--label-field", "mood")
+    result = run("-", *words, given=b'{"text":"hi"}')
+    assert "each output is the event with the member mood added" in result.stderr
+    assert "not found" not in result.stdout
+
+
 def test_headers_select_the_format() -> None:
     envelope = {"specversion": "1.0", "id": "c", "source": "s", "type": "t", "data": {"x": "hi"}}
     words = ("--json", "--text-field", "x", "--header", "content-type=application/cloudevents+json")

@@ -154,6 +154,48 @@ def test_a_route_with_a_template_does_not_take_the_field_of_the_text(tmp_path: P
     assert (route.text_field, route.text_template) == ("", "{a} {b}")
 
 
+def test_flags_and_variables_precede_the_values_of_a_single_route(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(ROUTES.format(own='text_field = "a.b"\nvariant = "int8"\nid_field = "x"'))
+    monkeypatch.setenv("LABELSTREAM_VARIANT", "fp32")
+    # A compose file sets it for every worker.
+    monkeypatch.setenv("LABELSTREAM_BUNDLE", "of-the-environment")
+    monkeypatch.setenv("LABELSTREAM_OUTPUT_TOPIC", "")
+    flags = {"text_template": "{a} {b}", "input_topic": "z.in", "review_topic": "review"}
+    (route,) = load_settings(flags, file).effective_routes
+    assert (route.name, route.input_topic, route.output_topic) == ("a", "z.in", "a.out")
+    assert (route.text_field, route.text_template, route.id_field) == ("", "{a} {b}", "x")
+    assert (route.variant, route.bundle, route.review_topic) == ("fp32", "x", "review")
+    (route,) = load_settings({"bundle": "of-a-flag"}, file).effective_routes
+    assert route.bundle == "of-a-flag"
+    with pytest.raises(UsageError, match="three different topics"):
+        load_settings({"input_topic": "a.out"}, file)
+
+
+@pytest.mark.parametrize(
+    ("flags", "setting"),
+    [
+        ({"text_field": "c"}, "text_field is given by a flag or an environment variable, and by a"),
+        ({"text_template": "{c}"}, "text_template is given .* and by a"),
+        ({"unlabelled": "drop"}, "unlabelled is given .* and by b"),
+        ({"input_topic": "c.in"}, "input_topic is given .* and by a, b"),
+        ({"bundle": "y"}, "bundle is given .* and by a, b"),
+    ],
+)
+def test_a_flag_that_one_of_several_routes_sets_itself_is_refused(
+    tmp_path: Path, flags: dict[str, str], setting: str
+) -> None:
+    file = tmp_path / "s.toml"
+    other = '[[routes]]\nname = "b"\ninput_topic = "b.in"\noutput_topic = "b.out"\nbundle = "x"\n'
+    file.write_text(ROUTES.format(own='text_field = "a.b"') + other + 'review_topic = "review"\n')
+    with pytest.raises(UsageError, match=setting):
+        load_settings(flags, file)
+    settings = load_settings({"id_field": "c", "variant": "fp32"}, file)
+    assert [(route.id_field, route.variant) for route in settings.effective_routes] == [("c", "fp32")] * 2
+
+
 def test_a_contradiction_names_its_route(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="route a: give text_field or text_template, not both"):
         route_of(tmp_path, 'text_field = "x"\ntext_template = "{x}"')
@@ -180,6 +222,8 @@ def test_metadata_fields_and_include_have_two_spellings(tmp_path: Path) -> None:
         ({"input_format": "text", "output": "enrich"}, "which input_format = text does not have"),
         ({"output": "enrich", "include": "text"}, "include has no effect"),
         ({"label_field": ""}, "label_field"),
+        ({"label_field": "mood"}, "label_field has no effect without output = enrich"),
+        ({"trace_ratio": "0.5"}, "trace_ratio has no effect with tracing = off"),
         (
             {"output_format": "avro", "schema_registry_url": "http://r", "review_topic": "review"},
             "output_format = avro has a schema for one output topic",

@@ -19,7 +19,8 @@ from tests.unit.records import FakeRecord
         ({"value": 0.5}, "0.5"),
         ({"spans": [{"type": "A", "text": "x"}, {"type": "B", "text": "y"}]}, "A: x; B: y"),
         ({"spans": []}, "(no spans)"),
-        ({}, "-"),
+        ({}, "(not a label event)"),
+        ({"text": "hi", "mood": {"label": "a"}}, "(not a label event)"),
     ],
 )
 def test_the_prediction_is_one_cell(event: dict[str, object], cell: str) -> None:

@@ -98,6 +98,19 @@ def test_the_ratio_is_the_share_of_traced_events() -> None:
     assert all(span.flags == 1 for span in spans)
 
 
+def test_a_long_tracestate_is_not_in_the_span() -> None:
+    for length, kept in ((512, True), (513, False), (1_000_000, False)):
+        state = b"a=" + b"1" * (length - 2)
+        records = [record(("traceparent", SAMPLED), ("tracestate", state))]
+        (event,) = EventSampler(0.0, Random(1)).sample(records)
+        assert event.state == (state if kept else b"")
+
+
+@pytest.mark.parametrize("ratio", [1e-17, 1e-300, 5e-324])
+def test_a_tiny_ratio_traces_almost_nothing(ratio: float) -> None:
+    assert sampled(*[record()] * 1000, ratio=ratio) == []
+
+
 NAMES = st.sampled_from(["traceparent", "tracestate", "h", "Traceparent", "n\udcff"])
 VALUES = st.none() | st.sampled_from([SAMPLED, NOT_SAMPLED, SAMPLED + b"-x"]) | st.binary(max_size=70)
 HEADERS = st.lists(st.tuples(NAMES, VALUES), max_size=6)
