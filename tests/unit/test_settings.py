@@ -192,7 +192,7 @@ def test_a_flag_that_one_of_several_routes_sets_itself_is_refused(
     file.write_text(ROUTES.format(own='text_field = "a.b"') + other + 'review_topic = "review"\n')
     with pytest.raises(UsageError, match=setting):
         load_settings(flags, file)
-    settings = load_settings({"id_field": "c", "variant": "fp32"}, file)
+    settings = load_settings({"id_field": "c", "variant": "fp32", "bundle": "x"}, file)
     assert [(route.id_field, route.variant) for route in settings.effective_routes] == [("c", "fp32")] * 2
 
 
