@@ -287,8 +287,8 @@ class Settings(BaseSettings, RouteOptions):
             ("name", [r.name for r in routes]),
             ("input_topic", [r.input_topic for r in routes]),
         ):
-            if len(set(names)) < len(names):
-                raise ValueError(f"two routes have the same {what}")
+            if repeated := [name for at, name in enumerate(names) if name in names[:at]]:
+                raise ValueError(f"two routes have the same {what}, {repeated[0]!r}")
         _check_loops(routes)
         topics = {r.input_topic for r in routes}
         for named in map(parse_offsets, self.quarantine):
@@ -300,7 +300,7 @@ class Settings(BaseSettings, RouteOptions):
         if self.redis_url and not self.redis_url.get_secret_value().startswith(REDIS_SCHEMES):
             raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
         if self.sasl_password and self.sasl_password_file:
-            raise ValueError("give sasl_password or sasl_password_file, not both")
+            raise ValueError("sasl_password and sasl_password_file are both set; set one of them")
         return self
 
     def public(self) -> dict[str, Any]:
@@ -309,9 +309,14 @@ class Settings(BaseSettings, RouteOptions):
 
 
 def _check_loops(routes: Sequence[Route]) -> None:
-    written = {topic for route in routes for topic in route.written_topics}
-    if loops := written & {route.input_topic for route in routes}:
-        raise ValueError(f"topic {sorted(loops)[0]!r} is written by one route and read by another")
+    readers = {route.input_topic: route for route in routes}
+    for route in routes:
+        for setting, topic in route.written_by_setting:
+            if topic in readers:
+                raise ValueError(
+                    f"topic {topic!r} is the {setting} of route {route.name} and the input_topic of route "
+                    f"{readers[topic].name}"
+                )
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
@@ -326,14 +331,13 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
     """
     if config is None and os.environ.get("LABELSTREAM_CONFIG"):
         config = Path(os.environ["LABELSTREAM_CONFIG"])
-    if config is not None:
-        check_file(config)
+    routes = check_file(config) if config is not None else []
     check_environment(os.environ, Settings.model_fields)
     source = type("Settings", (Settings,), {"toml_file": config, "__module__": __name__})
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         settings = source(**given)
     except ValidationError as exc:
-        raise invalid_settings(exc, Settings.model_fields) from None
+        raise invalid_settings(exc, Settings.model_fields, Route.model_fields, routes) from None
     assert isinstance(settings, Settings)
     return settings
