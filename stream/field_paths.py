@@ -80,5 +80,7 @@ def parse_template(written: str) -> tuple[TemplatePart, ...]:
         path = None if name is None else parse_path(name.removesuffix(OPTIONAL))
         parts.append(TemplatePart(literal, path, optional))
     if not any(part.path for part in parts):
-        raise ValueError(f"{written!r} names no field; a field is written {{subject}}, {{{{ and }}}} stand for braces")
+        raise ValueError(
+            f"{written!r} names no field; a field is written {{subject}}, {{{{ and }}}} stand for braces"
+        )
     return tuple(parts)

@@ -29,7 +29,8 @@ def check_template(template: str) -> None:
     rest = before + after
     if not found or is_template(rest):
         raise ValueError(
-            f"{template!r} is not a topic template; it needs {LABEL} once, in single braces, and no other braces"
+            f"{template!r} is not a topic template; it needs {LABEL} once, in single braces, and no other "
+            "braces"
         )
     if forbidden := _FORBIDDEN.search(rest):
         raise ValueError(f"{template!r}: a topic cannot contain {forbidden[0]!r}")

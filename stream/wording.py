@@ -9,3 +9,11 @@ def count_of(number: int, noun: str) -> str:
         noun: the noun in the singular, whose plural ends with s.
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def with_worker_settings(command: str) -> str:
+    """Return a command, and that it needs the settings of the worker, as the `fix` of an error."""
+    return f"{command}, with the worker's settings (the same --config, flags and environment)"
+
+
+CREATE_TOPICS = with_worker_settings("labelstream topics create")

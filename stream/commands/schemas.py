@@ -20,6 +20,7 @@ from stream.registry import (
     register_subjects,
 )
 from stream.settings import Settings
+from stream.wording import with_worker_settings
 
 REGISTRY = (
     "schema_registry_url",
@@ -120,5 +121,5 @@ def _lacking(reports: Sequence[SubjectReport]) -> RegistryError:
         )
     return RegistryError(
         f"the schema of label events is not registered for {subjects}",
-        fix="register it: labelstream schemas register",
+        fix=f"register it: {with_worker_settings('labelstream schemas register')}",
     )
