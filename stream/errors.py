@@ -25,7 +25,7 @@ class Reason(StrEnum):
 
 
 class LabelstreamError(Exception):
-    """An error with a one-line message, its cause and its fix.
+    """An error with a one-line message, its cause and its fix. A traceback shows all three.
 
     Args:
         message: the failure, in one line.
@@ -40,6 +40,10 @@ class LabelstreamError(Exception):
         self.message = message
         self.cause = cause
         self.fix = fix
+        if cause:
+            self.add_note(f"cause: {cause}")
+        if fix:
+            self.add_note(f"fix: {fix}")
 
 
 class Poison(LabelstreamError):
