@@ -137,9 +137,9 @@ def missing_module(message: str, error: ModuleNotFoundError, *extras: str) -> Us
 def install_hint(*extras: str) -> str:
     """Return the command that installs extras of this distribution, as the `fix` of an error.
 
-    The extras come from the checkout, because the name `labelstream` on PyPI belongs to an unrelated package.
+    The extras come from the clone, because the name `labelstream` on PyPI belongs to an unrelated package.
 
     Args:
         extras: names of extras in pyproject.toml, such as "trainer".
     """
-    return f"in the labelstream checkout: pip install '.[{','.join(extras)}]'"
+    return f"in the labelstream clone: pip install '.[{','.join(extras)}]'"

@@ -218,7 +218,7 @@ def _codec(_settings: Settings) -> Iterator[CheckResult]:
             "codec",
             "warn",
             "the Python codec is in use; it needs more than twice the CPU time",
-            "install gcc and python3-dev, then install the checkout again",
+            "install gcc and python3-dev, then repeat the installation in the clone",
         )
 
 
