@@ -207,7 +207,10 @@ class Settings(BaseSettings, RouteOptions):
     )
 
     retry_deadline_s: float = Field(
-        120, gt=0, description="seconds that the broker or a topic may be unavailable before the worker exits"
+        120,
+        gt=0,
+        description="seconds that the broker, a topic or the schema registry may be unavailable before the "
+        "worker exits",
     )
     drain_deadline_s: float = Field(
         10, gt=0, description="seconds that a shutdown may take to finish and commit the events in flight"

@@ -87,7 +87,7 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
         except (OSError, UnicodeDecodeError) as exc:
             raise UsageError(
                 f"cannot read web_token_file {settings.web_token_file}",
-                cause=str(exc),
+                cause=getattr(exc, "strerror", None) or "it is not UTF-8",
                 fix="set web_token_file to a readable UTF-8 file",
             ) from None
     routes = (
