@@ -13,6 +13,7 @@ from stream.results import Classification, RowError, classification
 REASON_HEADER = "labelstream-error-reason"
 MESSAGE_HEADER = "labelstream-error-message"
 _NOT_A_LABEL = "the value is not a label event"
+_ENRICHED = "if the route has output = enrich, pass its label_field"
 
 
 class Position(NamedTuple):
@@ -88,9 +89,11 @@ def read_label_event(record: Any, label_field: str = "") -> Consumed:
         return Deletion(record.key, position)
     try:
         return _label_event(record, label_members(record.value, label_field), position)
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        named = f"{_NOT_A_LABEL}: {type(exc).__name__}: {exc}" if isinstance(exc, KeyError) else _NOT_A_LABEL
-        return UnreadableRecord(record.value, named, position)
+    except ValueError:
+        return UnreadableRecord(record.value, _NOT_A_LABEL, position)
+    except (KeyError, TypeError, AttributeError) as exc:
+        lacking = f"it has no member {exc}; " if isinstance(exc, KeyError) else ""
+        return UnreadableRecord(record.value, f"{_NOT_A_LABEL}: {lacking}{_ENRICHED}", position)
 
 
 def label_members(value: bytes, label_field: str = "") -> dict[str, Any]:

@@ -92,6 +92,18 @@ def test_any_other_value_is_unreadable_and_kept(value: bytes, label_field: str) 
     assert "not a label event" in found.error
 
 
+def test_a_record_of_an_enriched_topic_hints_at_the_setting() -> None:
+    assert "has no member 'source'; if the route has output = enrich, pass its label_field" in unreadable({})
+    assert "pass its label_field" in unreadable({"id": "t", "source": "web"})
+    assert "has no member 'mood'" in unreadable({"id": "t"}, "mood")
+
+
+def unreadable(value: object, label_field: str = "") -> str:
+    found = read(value, label_field)
+    assert isinstance(found, UnreadableRecord)
+    return found.error
+
+
 def test_a_tombstone_is_a_deletion() -> None:
     assert read(None) == Deletion(b"k", ("labels", 0, 3))  # type: ignore[arg-type]
 
