@@ -33,6 +33,7 @@ from stream.errors import UsageError
 from stream.quarantine import parse_offsets
 from stream.routes import Route, RouteOptions, split_list
 from stream.settings_errors import ENV_PREFIX, check_environment, check_file, invalid_settings
+from stream.wording import BUNDLE_FORMS
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
 
@@ -81,9 +82,7 @@ class Settings(BaseSettings, RouteOptions):
         "labels", description="topic for the label events; labels.{label} is a topic for each label"
     )
     dead_topic: str = Field("", description="topic for the dead letters; default: {input_topic}.dead")
-    bundle: str = Field(
-        "", description="bundle of the model: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME"
-    )
+    bundle: str = Field("", description=f"bundle of the model: {BUNDLE_FORMS}")
     bundle_store: Path = Field(Path("bundles"), description="folder with the bundles, as NAME/VERSION")
     require_signature: Path | None = Field(
         None, description="Ed25519 public key, PEM, that must have signed every bundle; default: none"
@@ -151,8 +150,12 @@ class Settings(BaseSettings, RouteOptions):
         description="offsets that become dead letters unread: TOPIC:PARTITION:OFFSET or "
         "TOPIC:PARTITION:FIRST-LAST, such as texts:3:1041; repeatable",
     )
-    max_event_bytes: Bytes = Field(2**20, description="size above which a value becomes a dead letter")
-    max_text_chars: int = Field(100_000, gt=0, description="length above which a text becomes a dead letter")
+    max_event_bytes: Bytes = Field(
+        2**20, description="size above which an event becomes a dead letter, or over HTTP an error"
+    )
+    max_text_chars: int = Field(
+        100_000, gt=0, description="length above which a text becomes a dead letter, or over HTTP an error"
+    )
     on_unwritable_dead_letter: Literal["truncate", "stop"] = Field(
         "truncate", description="reaction to a dead letter that its topic refuses as too large"
     )
@@ -174,9 +177,9 @@ class Settings(BaseSettings, RouteOptions):
     ssl_keyfile: Path | None = Field(None, description="client key, PEM")
 
     web_host: str = Field(
-        "127.0.0.1", description="address of the status page, /live, /ready, /info and /metrics"
+        "127.0.0.1", description="address of the HTTP endpoints, such as /live, /ready and /metrics"
     )
-    web_port: int = Field(8080, ge=0, le=65_535, description="port of the same endpoints; 0 takes a free one")
+    web_port: int = Field(8080, ge=0, le=65_535, description="port of the HTTP endpoints; 0 takes a free one")
     web_token_file: Path | None = Field(
         None,
         description="file with a token that requests must carry: Bearer, or Basic as the password",
@@ -213,9 +216,13 @@ class Settings(BaseSettings, RouteOptions):
         "worker exits",
     )
     drain_deadline_s: float = Field(
-        10, gt=0, description="seconds that a shutdown may take to finish and commit the events in flight"
+        10,
+        gt=0,
+        description="seconds that a shutdown may take to finish the events or requests in flight",
     )
-    stall_exit_s: float = Field(300, gt=0, description="seconds without progress until the watchdog exits")
+    stall_exit_s: float = Field(
+        300, gt=0, description="seconds without progress after which a worker exits, and /live fails"
+    )
 
     @classmethod
     def settings_customise_sources(

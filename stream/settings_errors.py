@@ -117,7 +117,7 @@ def _place(location: tuple[int | str, ...], routes: Sequence[str]) -> str:
 def _describe(error: ErrorDetails, routes: Sequence[str]) -> str:
     name = _place(error["loc"], routes)
     if error["type"] == "extra_forbidden":
-        return f"{name}: unknown {'option' if _in_route(error['loc']) else 'setting'}"
+        return f"{name}: unknown setting"
     if error["type"] == "missing":
         return f"{name}: is not set"
     if error["type"] == "literal_error":

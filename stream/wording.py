@@ -1,5 +1,7 @@
 """Wording of messages."""
 
+BUNDLE_FORMS = "a folder, NAME or NAME@VERSION in the store, hf://OWNER/NAME, or models:/NAME@ALIAS"
+
 
 def count_of(number: int, noun: str) -> str:
     """Return a number with its noun: "1 row", "1,200 rows".

@@ -162,8 +162,8 @@ def test_a_contradiction_names_its_route(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("own", "message", "fix"),
     [
-        ('text_fild = "x"', "route a: text_fild: unknown option", "did you mean text_field?"),
-        ('inptu_topic = "x"', "route a: inptu_topic: unknown option", "did you mean input_topic?"),
+        ('text_fild = "x"', "route a: text_fild: unknown setting", "did you mean text_field?"),
+        ('inptu_topic = "x"', "route a: inptu_topic: unknown setting", "did you mean input_topic?"),
         ('output = "b"', "route a: output: not a choice", "--help"),
         ('dead_topic = "a.in"', "route a: input_topic and dead_topic are the same topic", "--help"),
         ('[[routes]]\ninput_topic = "b"\noutput_topic = "c"\nbundle = "x"', "[[routes]] number 2: name", ""),

@@ -280,7 +280,7 @@ def test_each_label_topic_is_checked() -> None:
 async def test_a_worker_waits_for_every_label_topic() -> None:
     settings, clock = label_topics(), Clock()
     there = Answers(cluster(texts=1, labels_a=1, review=1, texts_dead=1))
-    with pytest.raises(BrokerError, match=r"has no topic labels\.b$"):
+    with pytest.raises(BrokerError, match=r"has no topic labels\.b\n"):
         await wait_for_topics(
             settings, settings.effective_routes, 1, clock=clock, sleep=clock.sleep, describe=there
         )
