@@ -77,7 +77,7 @@ def invalid_settings(
     Args:
         exc: the findings.
         names: the names of the settings.
-        options: the names of the options of a route.
+        options: the names of the settings of a route.
         routes: the names of the routes, empty for a route without a name.
     """
     found = exc.errors(include_url=False, include_input=False)
@@ -105,7 +105,7 @@ def _in_route(location: tuple[int | str, ...]) -> bool:
 
 
 def _place(location: tuple[int | str, ...], routes: Sequence[str]) -> str:
-    """Return the name of a setting; for an option of a route also the route."""
+    """Return the name of a setting; for a setting of a route also the route."""
     if not _in_route(location) or not isinstance(location[1], int):
         return ".".join(map(str, location)) or "settings"
     at = location[1]
