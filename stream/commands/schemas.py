@@ -56,7 +56,7 @@ def register(
     """Register the schema of label events for the output topics of the routes.
 
     The subject of an output topic is TOPIC-value. A schema that is registered already keeps its id. With
-    FORWARD, later versions of label.v1, which only gain fields, are compatible. The exit code is 4 if a
+    FORWARD, later versions of label.v1, which only gain members, are compatible. The exit code is 4 if a
     subject has an incompatible schema; then nothing is registered.
 
         labelstream schemas register --schema-registry-url http://registry:8081 --output-format avro
