@@ -24,6 +24,7 @@ from stream.output_files import check_not_input, is_inside, is_replaced
 from stream.settings import Settings
 from stream.tables import FORMATS, Format, Quoting, TableOptions
 from stream.termination import exit_on_termination
+from stream.wording import BUNDLE_FORMS
 from stream.worker.route_model import OpenModel
 
 
@@ -31,9 +32,7 @@ from stream.worker.route_model import OpenModel
 def predict(
     bundle: Annotated[
         str,
-        typer.Argument(
-            help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
-        ),
+        typer.Argument(help=f"Bundle: {BUNDLE_FORMS}.", metavar="BUNDLE"),
     ],
     *,
     settings: Settings,

@@ -120,7 +120,7 @@ def predict_rows(
     with asyncio.Runner() as runner:
         opening = open_model(str(folder), settings.variant, settings, None, ModelMetrics())
         opened = runner.run(until_terminated(opening))
-        classifier = RowClassifier(opened, settings)
+        classifier = RowClassifier(opened, settings, text_setting="--text-column")
         try:
             with progress:
                 while chunk := [*islice(rows, ROWS_AT_ONCE)]:

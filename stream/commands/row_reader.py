@@ -122,7 +122,10 @@ class RowReader:
             return InputRow(row.number, row.raw.encode())
         cells = task_cells(row.cells)
         metadata = {name: cells.get(name) for name in columns.metadata}
-        event = _event(cells.get(columns.text), cells.get(columns.text_pair), metadata)
+        text = cells.get(columns.text)
+        event = (
+            _event(text, cells.get(columns.text_pair), metadata) if text is not None else _without_text(cells)
+        )
         own_id = cells.get(columns.id)
         return InputRow(row.number, event, None if own_id == "" else own_id, row.cells)
 
@@ -157,6 +160,11 @@ def text_rows(texts: Sequence[str], pairs: Sequence[str] = ()) -> Iterator[Input
     """
     for at, text in enumerate(texts):
         yield InputRow(at + 1, _event(text, pairs[at] if pairs else None))
+
+
+def _without_text(cells: Mapping[str, Any]) -> bytes:
+    """Return an event with the names of a row's columns and no text, for the error of the decoder."""
+    return orjson.dumps({name: None for name in cells if name != "text"})
 
 
 def _event(text: Any, text_pair: Any = None, metadata: Mapping[str, Any] | None = None) -> bytes:

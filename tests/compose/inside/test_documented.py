@@ -41,5 +41,5 @@ def test_the_readme_s_commands(command: str, addresses: dict[str, str], tmp_path
         words += ["--bundle-store", str(PROJECT / "bundles"), "--web-port", "0"]
     done = run(words, folder=tmp_path, check=False, timeout_s=120, environment={})
     assert done.returncode == 0, done.stdout
-    expected = {"topics": "exists", "produce": "1 events produced", "tail": "@", "doctor": "ok"}
+    expected = {"topics": "exists", "produce": "1 event produced", "tail": "@", "doctor": "ok"}
     assert expected[words[1]] in done.stdout
