@@ -61,7 +61,7 @@ class LabelEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
+class Tombstone:
     """A tombstone: the producer has deleted the events of this key."""
 
     key: bytes | None
@@ -77,7 +77,7 @@ class UnreadableRecord:
     position: Position
 
 
-Consumed = LabelEvent | Deletion | UnreadableRecord
+Consumed = LabelEvent | Tombstone | UnreadableRecord
 
 
 class _Members(msgspec.Struct):
@@ -106,7 +106,7 @@ class _Source(msgspec.Struct):
 
 
 def read_label_event(record: Record, partition: TopicPartition, label_field: str = "") -> Consumed:
-    """Return the label event, deletion or unreadable value of a record.
+    """Return the label event, tombstone or unreadable value of a record.
 
     Args:
         record: a record of a label topic.
@@ -117,7 +117,7 @@ def read_label_event(record: Record, partition: TopicPartition, label_field: str
     if record.damaged:
         return UnreadableRecord(record.value or b"", "the record is damaged", position)
     if record.value is None:
-        return Deletion(record.key, position)
+        return Tombstone(record.key, position)
     try:
         return _label_event(record, label_members(record.value, label_field), position)
     except orjson.JSONDecodeError:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from stream.client import (
     Classification,
-    Deletion,
     LabelClient,
     LabelEvent,
     Reason,
     RowError,
     SyncLabelClient,
     TextSpan,
+    Tombstone,
     UnreadableRecord,
     UsageError,
 )
@@ -147,7 +147,7 @@ def unreadable(value: object, label_field: str = "") -> str:
 
 
 def test_a_tombstone_is_a_deletion() -> None:
-    assert read(None) == Deletion(b"k", ("labels", 0, 3))  # type: ignore[arg-type]
+    assert read(None) == Tombstone(b"k", ("labels", 0, 3))  # type: ignore[arg-type]
 
 
 def test_a_reply_is_a_prediction_or_a_row_error() -> None:

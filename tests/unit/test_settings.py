@@ -170,7 +170,7 @@ def test_flags_and_variables_precede_the_values_of_a_single_route(
     assert (route.variant, route.bundle, route.review_topic) == ("fp32", "x", "review")
     (route,) = load_settings({"bundle": "of-a-flag"}, file).effective_routes
     assert route.bundle == "of-a-flag"
-    with pytest.raises(UsageError, match="are the same topic, 'a.out'"):
+    with pytest.raises(UsageError, match="are the same topic"):
         load_settings({"input_topic": "a.out"}, file)
 
 

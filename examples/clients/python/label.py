@@ -3,8 +3,7 @@
 import asyncio
 import sys
 
-from stream.client import Classification, LabelClient
-from stream.errors import LabelstreamError
+from stream.client import Classification, LabelClient, LabelstreamError
 
 TEXTS = ["My card was charged twice", "The app crashes when I open it", " "]
 
