@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stream.runtime.base import GraphInput, Integers, Logits, PaddedBatch, PaddedCost, Runtime
-from stream.runtime.cores import lower_thread_priority, usable_cores
+from stream.runtime.cores import limit_cores, lower_thread_priority, usable_cores
 from stream.runtime.shapes import warm_up_shapes
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "check_device",
     "choose",
     "disable_openvino_telemetry",
+    "limit_cores",
     "lower_thread_priority",
     "open_openvino_runtimes",
     "open_runtimes",

@@ -8,15 +8,26 @@ from pathlib import Path
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 NICE_INCREMENT = 5
 
+_limit: int | None = None
+
+
+def limit_cores(count: int) -> None:
+    """Let this process use at most this many cores, for a scheduler that gives it a share of a machine."""
+    global _limit
+    _limit = count
+
 
 def usable_cores() -> int:
-    """Return the number of cores that this process may use, by its affinity and its container's quota."""
+    """Return the number of cores that this process may use.
+
+    Its affinity, the quota of its container and `limit_cores` limit it.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota = quota_cores(CGROUP_QUOTA.read_text(encoding="ascii"))
     except OSError:
         quota = None
-    return min(available, quota) if quota else available
+    return min(filter(None, (available, quota, _limit)))
 
 
 def quota_cores(cpu_max: str) -> int | None:

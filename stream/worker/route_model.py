@@ -91,7 +91,13 @@ class OpenModel:
 
 
 async def open_model(
-    spec: str, variant: str, settings: Settings, shared: SharedCache | None, metrics: ModelMetrics
+    spec: str,
+    variant: str,
+    settings: Settings,
+    shared: SharedCache | None,
+    metrics: ModelMetrics,
+    *,
+    single_threaded: bool = False,
 ) -> OpenModel:
     """Check a bundle and load it on the device that the settings choose.
 
@@ -101,6 +107,7 @@ async def open_model(
         settings: the device, the bundle store and the limits.
         shared: the shared tier of the cache, None without one.
         metrics: the metrics of the process.
+        single_threaded: True for logits that do not depend on the number of cores, see `open_runtimes`.
 
     Raises:
         BundleError: the bundle is missing, changed, or cannot be served.
@@ -115,7 +122,7 @@ async def open_model(
     await asyncio.to_thread(check_tokenizer, bundle)
     choice = choose(bundle.manifest, settings.device, variant)
     with ThreadPoolExecutor(1, initializer=lower_thread_priority) as opener:
-        open_all = partial(open_runtimes, bundle, choice, settings.sessions)
+        open_all = partial(open_runtimes, bundle, choice, settings.sessions, single_threaded=single_threaded)
         with captured_stderr():
             runtimes = await asyncio.get_running_loop().run_in_executor(opener, open_all)
     limits = BatchLimits(
