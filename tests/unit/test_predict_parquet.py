@@ -56,7 +56,7 @@ def test_every_kind_of_prediction_has_the_members_of_its_json_line(
 
 def test_the_columns_have_types(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     source = write(tmp_path / "in.parquet", text=TEXTS)
-    types = {}
+    types: dict[str, str] = {}
     for kind, shape in (("single", ()), ("many", ()), ("single", ("--scores", "long"))):
         run(bundles[kind], "--input", source, "--output", tmp_path / "out.pq", *shape)
         types |= {field.name: str(field.type) for field in pq.read_schema(tmp_path / "out.pq")}
