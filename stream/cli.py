@@ -40,6 +40,7 @@ ORDER = [
     "asyncapi",
     "produce",
     "tail",
+    "dlq",
     "doctor",
 ]
 EPILOG = "Start with `labelstream demo`. Every command has --help with examples."

@@ -1,0 +1,140 @@
+"""The options of `labelstream dlq` that select a topic and dead letters."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from stream.commands.options import only_topic
+from stream.dlq.filters import parse_condition, parse_position, parse_time
+from stream.dlq.selection import Selection
+from stream.errors import UsageError
+from stream.settings import Settings
+
+PANEL = "Selection"
+
+Topic = Annotated[
+    str,
+    typer.Option(help="Dead-letter topic. Default: that of the route.", metavar="TOPIC", show_default=False),
+]
+RouteName = Annotated[
+    str,
+    typer.Option(help="Route of the settings file, if it has several.", metavar="NAME", show_default=False),
+]
+
+
+def _selection_options(
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Reason, such as schema; may be repeated.", metavar="REASON", rich_help_panel=PANEL
+        ),
+    ] = None,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Earliest time of the event: 2026-11-30T14:00:00Z, or a duration before now such as 12h.",
+            metavar="TIME",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = "",
+    until: Annotated[
+        str,
+        typer.Option(
+            help="Time before which the event has to be, in the same forms.",
+            metavar="TIME",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = "",
+    partition: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0,
+            help="Partition of the dead-letter topic; may be repeated.",
+            metavar="NUMBER",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    event_id: Annotated[
+        list[str] | None,
+        typer.Option("--id", help="Id of the event; may be repeated.", metavar="ID", rich_help_panel=PANEL),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Position in the dead-letter topic; may be repeated.",
+            metavar="PARTITION@OFFSET",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Field of the original JSON: PATH=VALUE, PATH!=VALUE, or PATH if it only has to exist; "
+            "may be repeated.",
+            metavar="CONDITION",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+) -> Selection:
+    """Return the selection of these options.
+
+    Raises:
+        UsageError: an option is invalid.
+    """
+    now = datetime.now().astimezone()
+    return Selection(
+        reasons=frozenset(reason or ()),
+        partitions=frozenset(partition or ()),
+        ids=frozenset(event_id or ()),
+        positions=frozenset(map(parse_position, at or ())),
+        since=parse_time(since, "--since", now) if since else None,
+        until=parse_time(until, "--until", now) if until else None,
+        where=tuple(map(parse_condition, where or ())),
+    )
+
+
+def with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that select dead letters to a command, which receives them as `selection`."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    added = inspect.signature(_selection_options, eval_str=True).parameters.values()
+    keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in added]
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        options = {p.name: kwargs.pop(p.name) for p in keyword_only}
+        return command(*args, selection=_selection_options(**options), **kwargs)
+
+    parameters = [*(p for p in own if p.name != "selection"), *keyword_only]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    del run.__wrapped__
+    return run
+
+
+def find_dead_topic(settings: Settings, topic: str, route: str) -> str:
+    """Return the dead-letter topic that the options name.
+
+    Args:
+        settings: the routes.
+        topic: the topic; empty for that of a route.
+        route: the name of the route; empty for the only one.
+
+    Raises:
+        UsageError: there is no such route, or there are several with different dead-letter topics.
+    """
+    if topic:
+        return topic
+    routes = {found.name: found for found in settings.effective_routes}
+    if route and route not in routes:
+        raise UsageError(
+            f"the settings have no route {route!r}",
+            cause=f"their routes: {', '.join(routes)}",
+            fix="choose one of these with --route, or a topic with --topic",
+        )
+    chosen = [routes[route]] if route else [*routes.values()]
+    return only_topic(found.dead_topic for found in chosen)
