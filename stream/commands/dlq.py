@@ -30,7 +30,9 @@ from stream.settings import Settings
 DEFAULT_LIMIT = 100
 MAX_SHOWN = 20
 
-Pending = Annotated[bool, typer.Option("--pending", help="Leave out dead letters that were replayed.")]
+Pending = Annotated[
+    bool, typer.Option("--pending", help="Leave out dead letters that were replayed or parked.")
+]
 
 app = typer.Typer(
     add_completion=False,
@@ -288,8 +290,7 @@ async def _export(settings: Settings, topic: str, selection: Selection, file: Pa
         done = await done_before(settings, scan.extent, (await describe_cluster(settings)).topics)
         with out.progress(topic) as on_progress, OutputFile(path) as target:
             async for found in select(scan, selection, done, on_progress):
-                for entry in found:
-                    if not (pending and entry.done):
-                        target.write(encode_line(topic, entry.letter))
-                        count += 1
+                lines = [encode_line(topic, f.letter) for f in found if not (pending and f.done)]
+                target.write(b"".join(lines))
+                count += len(lines)
     out.errors().print(f"{count:,} dead letters of {topic} exported")

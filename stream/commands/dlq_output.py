@@ -25,7 +25,7 @@ COLUMNS = (
     ("id", 24),
     ("reason", 11),
     ("attempt", 7),
-    ("replayed", 8),
+    ("done", 4),
     ("from", 24),
     ("message", 48),
 )
@@ -77,7 +77,7 @@ def json_row(found: Found) -> bytes:
         "attempt": letter.attempt,
         "origin": origin and origin._asdict(),
         "incomplete": letter.incomplete,
-        "replayed": found.done,
+        "done": found.done,
         "value_bytes": None if letter.record.value is None else len(letter.record.value),
     }
     return orjson.dumps(members) + b"\n"
@@ -105,7 +105,7 @@ def print_letter(console: Console, topic: str, found: Found, *, show_text: bool)
         ("origin", _origin(letter)),
         ("time", format_time(letter.timestamp)),
         ("attempt", str(letter.attempt)),
-        ("replayed", "yes" if found.done else "no"),
+        ("done", "yes" if found.done else "no"),
         ("key", show(record.key)),
     ]
     for name, data in record.headers:

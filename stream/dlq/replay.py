@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
     REPLAYED = "replayed"
     PARKED = "parked"
-    DONE_BEFORE = "replayed before"
+    DONE_BEFORE = "done before"
     PARKED_BEFORE = "parked before"
     INCOMPLETE = "incomplete"
     NO_ORIGIN = "without origin"
@@ -32,7 +32,7 @@ class Outcome(StrEnum):
 EXPLANATIONS = {
     Outcome.REPLAYED: "sent, and confirmed by the broker",
     Outcome.PARKED: "reached the maximum number of attempts; written again with the reason attempts",
-    Outcome.DONE_BEFORE: "by an earlier run; --again sends them again",
+    Outcome.DONE_BEFORE: "replayed or parked by an earlier run; --again sends them again",
     Outcome.PARKED_BEFORE: "select them with --reason attempts and a larger --max-attempts",
     Outcome.INCOMPLETE: "do not hold the whole record, so they cannot be replayed; see labelstream dlq show",
     Outcome.NO_ORIGIN: "do not name their input topic; choose one with --to",

@@ -21,6 +21,8 @@ POLL_MS = 500
 # The longest time without a record or a marker, such as during the election of a leader.
 IDLE_S = 30.0
 FETCH_BYTES = 4 * 2**20
+# The ledger is read after each batch; a broker that does not answer at once costs this time for each.
+MAX_WAIT_MS = 50
 
 
 class Extent(NamedTuple):
@@ -128,6 +130,7 @@ async def open_reader(settings: Settings, topic: str) -> AsyncIterator[TopicRead
         client_id="labelstream-dlq",
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=MAX_WAIT_MS,
     )
     try:
         await reader.start()
