@@ -77,9 +77,14 @@ class StoredLetter:
         return self._text(MESSAGE)
 
     @property
+    def input_topic(self) -> str:
+        """The topic of the original record; empty if the headers do not name it."""
+        return self._text(f"{ERROR}topic")
+
+    @property
     def origin(self) -> Origin | None:
         """The position of the original record, None if the headers do not name it."""
-        topic = self._text(f"{ERROR}topic")
+        topic = self.input_topic
         numbers = [self.added.get(f"{ERROR}{name}") or b"" for name in ("partition", "offset")]
         if not topic or not all(map(_NUMBER.fullmatch, numbers)):
             return None

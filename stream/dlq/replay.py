@@ -47,12 +47,14 @@ class ReplayPlan:
     """The options of a replay.
 
     Attributes:
+        dead_topic: the dead-letter topic, to which parked dead letters are written.
         topics: the topics that exist.
         max_attempts: a dead letter with this attempt is parked instead of replayed.
         to_topic: the topic of the events; empty for the input topic of each.
         parked_too: True to replay dead letters with the reason `attempts`.
     """
 
+    dead_topic: str
     topics: Collection[str]
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     to_topic: str = ""
@@ -94,7 +96,7 @@ def decide(letter: StoredLetter, plan: ReplayPlan, *, done: bool) -> Outcome:
         return Outcome.PARKED_BEFORE
     if letter.attempt >= plan.max_attempts:
         return Outcome.PARKED
-    topic = plan.to_topic or (letter.origin.topic if letter.origin else "")
+    topic = plan.to_topic or letter.input_topic
     if not topic:
         return Outcome.NO_ORIGIN
     return Outcome.REPLAYED if topic in plan.topics else Outcome.NO_TOPIC
@@ -106,20 +108,20 @@ def replayed(letter: StoredLetter, plan: ReplayPlan) -> Event:
     The id of the event stays, and the attempt, which the worker counts on from.
     """
     origin = letter.origin
-    topic = plan.to_topic or (origin.topic if origin else "")
+    topic = plan.to_topic or letter.input_topic
     partition = origin.partition if origin else letter.partition
     headers = event_headers(letter.producer_headers, letter.id, letter.attempt)
     record = pack_record(letter.record.key, letter.record.value, headers, letter.timestamp)
     return Event(letter.position, topic, partition, record)
 
 
-def parked(letter: StoredLetter, dead_topic: str) -> Event:
+def parked(letter: StoredLetter, plan: ReplayPlan) -> Event:
     """Return a dead letter with the reason `attempts`; its message has the last reason and message."""
     message = f"processed {letter.attempt} times, the last time {letter.reason}: {letter.message}"
     changed = {REASON: Reason.ATTEMPTS.encode(), MESSAGE: message.encode()}
     headers = [(name, changed.get(name, data)) for name, data in letter.record.headers]
     record = pack_record(letter.record.key, letter.record.value, headers, letter.record.timestamp)
-    return Event(letter.position, dead_topic, letter.partition, record)
+    return Event(letter.position, plan.dead_topic, letter.partition, record)
 
 
 def event_headers(producer_headers: Headers, event_id: str, attempt: int) -> Headers:

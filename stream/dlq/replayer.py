@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
@@ -13,6 +14,9 @@ from stream.dlq.replay import Event, Outcome, ReplayPlan, decide, parked, replay
 # What a run that is killed may have sent without an entry in the ledger is at most one batch.
 BATCH_EVENTS = 500
 BATCH_BYTES = 8 * 2**20
+SENT = frozenset((Outcome.REPLAYED, Outcome.PARKED))
+
+MakeEvent = Callable[[], Event]
 
 
 class Writer(Protocol):
@@ -76,6 +80,30 @@ class RunCounts:
     reasons: Counter[str] = field(default_factory=Counter)
     sending: int = 0
 
+    def add(self, outcome: Outcome, reason: str) -> None:
+        """Count a dead letter."""
+        self.outcomes[outcome] += 1
+        if outcome in SENT:
+            self.reasons[reason] += 1
+
+
+class DryRun:
+    """Counts the outcome that each dead letter would have; it has the interface of `Replayer`."""
+
+    def __init__(self, counts: RunCounts) -> None:
+        """
+        Args:
+            counts: counts the outcomes.
+        """
+        self._counts = counts
+
+    async def send(self, outcome: Outcome, reason: str, _make: MakeEvent) -> None:
+        """Count a dead letter, and make no event of it."""
+        self._counts.add(outcome, reason)
+
+    async def flush(self) -> None:
+        """Do nothing: there is no batch."""
+
 
 class Replayer:
     """Sends events in batches, and counts the outcome of each dead letter."""
@@ -95,24 +123,20 @@ class Replayer:
         self._bytes = 0
         self._counts = counts
 
-    def skip(self, outcome: Outcome) -> None:
-        """Count a dead letter for which nothing is sent."""
-        self._counts.outcomes[outcome] += 1
-
-    async def send(self, outcome: Outcome, reason: str, event: Event) -> None:
-        """Add an event to the batch, and write the batch when it is full.
+    async def send(self, outcome: Outcome, reason: str, make: MakeEvent) -> None:
+        """Add the event of a dead letter to the batch, and write the batch when it is full.
 
         Args:
             outcome: the outcome once the broker has confirmed the event.
             reason: the reason of the dead letter.
-            event: the event.
+            make: returns the event.
 
         Raises:
             Fatal: the broker did not confirm the batch, or another run has started.
         """
-        record = event.record
+        event = make()
         self._batch.append((outcome, reason, event))
-        self._bytes += len(record.key or b"") + len(record.value or b"")
+        self._bytes += len(event.record.key or b"") + len(event.record.value or b"")
         if len(self._batch) >= self._pacer.batch_events or self._bytes >= BATCH_BYTES:
             await self.flush()
 
@@ -132,31 +156,28 @@ class Replayer:
         if written:
             await self._record([event.position for _, _, event in written])
         self._counts.sending = 0
-        self._counts.outcomes[Outcome.REFUSED] += len(batch) - len(written)
-        for outcome, reason, _ in written:
-            self._counts.outcomes[outcome] += 1
-            self._counts.reasons[reason] += 1
+        for outcome, reason, event in batch:
+            self._counts.add(Outcome.REFUSED if event.position in refused else outcome, reason)
 
 
 async def replay_letter(
-    replayer: Replayer, letter: StoredLetter, plan: ReplayPlan, dead_topic: str, *, done: bool
+    replayer: Replayer | DryRun, counts: RunCounts, letter: StoredLetter, plan: ReplayPlan, *, done: bool
 ) -> None:
     """Replay or park a dead letter, or count why not.
 
     Args:
         replayer: sends the event.
+        counts: counts the outcome if nothing is sent.
         letter: a selected dead letter.
         plan: the options of the replay.
-        dead_topic: the dead-letter topic, to which a parked dead letter is written.
         done: True if the dead letter was replayed before and is not to be sent again.
 
     Raises:
         Fatal: the broker did not confirm a batch, or another run has started.
     """
     outcome = decide(letter, plan, done=done)
-    if outcome is Outcome.REPLAYED:
-        await replayer.send(outcome, letter.reason, replayed(letter, plan))
-    elif outcome is Outcome.PARKED:
-        await replayer.send(outcome, letter.reason, parked(letter, dead_topic))
+    if outcome in SENT:
+        make = replayed if outcome is Outcome.REPLAYED else parked
+        await replayer.send(outcome, letter.reason, partial(make, letter, plan))
     else:
-        replayer.skip(outcome)
+        counts.add(outcome, letter.reason)

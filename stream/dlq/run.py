@@ -1,8 +1,9 @@
 """Runs on a dead-letter topic: the replay of selected dead letters, and the import of a file."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +11,13 @@ from stream.dlq.edited_file import EditedFile
 from stream.dlq.event_writer import EventWriter
 from stream.dlq.ledger import ledger_topic
 from stream.dlq.ledger_topic import LedgerRun, create_ledger, read_done
-from stream.dlq.letters import Position, StoredLetter, read_letter
+from stream.dlq.letters import StoredLetter, read_letter
 from stream.dlq.offset_set import OffsetSet
-from stream.dlq.replay import Event, Outcome, ReplayPlan
-from stream.dlq.replayer import Pacer, Replayer, RunCounts, replay_letter
+from stream.dlq.replay import Outcome, ReplayPlan
+from stream.dlq.replayer import DryRun, Pacer, Replayer, RunCounts, replay_letter
 from stream.dlq.scan import Extent, TopicScan, open_reader, open_scan
 from stream.dlq.selection import Selection
-from stream.errors import UsageError
+from stream.errors import Reason, UsageError
 from stream.kafka.topics.cluster import describe_cluster
 from stream.kafka.topics.wait import missing_topics
 from stream.settings import Settings
@@ -113,12 +114,13 @@ async def replay_selected(
     """
     async with open_scan(settings, options.dead_topic) as scan:
         topics = await _partition_counts(settings, options)
-        plan = ReplayPlan(topics, options.max_attempts, options.to_topic, "attempts" in selection.reasons)
+        parked_too = Reason.ATTEMPTS in selection.reasons
+        plan = ReplayPlan(options.dead_topic, topics, options.max_attempts, options.to_topic, parked_too)
         async with _open_replayer(settings, options, scan.extent, topics, counts) as (replayer, done):
             async for found in select(scan, selection, done, progress):
                 for letter, was_done in found:
                     skip = was_done and not options.again
-                    await replay_letter(replayer, letter, plan, options.dead_topic, done=skip)
+                    await replay_letter(replayer, counts, letter, plan, done=skip)
             await replayer.flush()
 
 
@@ -146,9 +148,10 @@ async def replay_file(
             async with _open_replayer(settings, options, extent, topics, counts) as (replayer, done):
                 for letter in file.letters():
                     if letter.position in done and not options.again:
-                        replayer.skip(Outcome.DONE_BEFORE)
+                        counts.add(Outcome.DONE_BEFORE, letter.reason)
                     else:
-                        await replayer.send(Outcome.REPLAYED, letter.reason, letter.event(options.to_topic))
+                        make = partial(letter.event, options.to_topic)
+                        await replayer.send(Outcome.REPLAYED, letter.reason, make)
                     progress(file.position, file.size)
                 await replayer.flush()
 
@@ -175,11 +178,11 @@ async def _partition_counts(settings: Settings, options: RunOptions) -> Mapping[
 @asynccontextmanager
 async def _open_replayer(
     settings: Settings, options: RunOptions, extent: Extent, topics: Mapping[str, int], counts: RunCounts
-) -> AsyncIterator[tuple[Replayer, OffsetSet]]:
+) -> AsyncIterator[tuple[Replayer | DryRun, OffsetSet]]:
     """Open a replayer, and return it with the dead letters that were replayed before."""
     if options.dry_run:
         done = await done_before(settings, extent, topics)
-        yield Replayer(_write_nothing, _record_nothing, Pacer(None), counts), done
+        yield DryRun(counts), done
         return
     await create_ledger(settings, extent.topic)
     async with (
@@ -189,11 +192,3 @@ async def _open_replayer(
         run = LedgerRun(reader, writer.append, extent)
         await run.start()
         yield Replayer(writer.write, run.record, Pacer(options.rate), counts), run.done
-
-
-async def _write_nothing(_events: Sequence[Event]) -> set[Position]:
-    return set()
-
-
-async def _record_nothing(_positions: Collection[Position]) -> None:
-    """Record nothing in a dry run."""
