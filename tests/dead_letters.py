@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from confluent_kafka import Producer
+
 from stream.dlq.letters import StoredLetter, read_letter
 from tests.real.client import BrokerClient
+from tests.real.retry import DEADLINE_S
 from tests.unit.records import FakeRecord
 
 TIME = 1_763_632_800_000
@@ -38,8 +41,8 @@ def dead_headers(
 
 def letter(
     value: bytes | None = b'{"message": "hi"}',
-    *,
     key: bytes | None = b"k",
+    *,
     partition: int = 3,
     offset: int = 17,
     **described: Any,
@@ -53,6 +56,7 @@ def produce_dead_letters(
 ) -> None:
     """Write dead letters with the ids e-0, e-1 …, spread over the partitions of the dead-letter topic."""
     partitions = len(broker.partitions(dead_topic))
+    producer = Producer({"bootstrap.servers": broker.address, "linger.ms": 5})
     for number in range(count):
         headers = dead_headers(
             f"e-{number}",
@@ -63,11 +67,6 @@ def produce_dead_letters(
             **added,
         )
         value = b'{"id": "e-%d", "message": "where is my parcel", "n": %d}' % (number, number)
-        broker.produce(
-            dead_topic,
-            value,
-            key=b"k-%d" % number,
-            partition=number % partitions,
-            headers=headers,
-            timestamp=TIME,
-        )
+        at = {"partition": number % partitions, "timestamp": TIME}
+        producer.produce(dead_topic, value, b"k-%d" % number, headers=list(headers), **at)
+    assert producer.flush(DEADLINE_S) == 0

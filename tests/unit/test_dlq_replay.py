@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,9 +47,7 @@ LAST = {"attempt": b"3"}
         ({"topic": b"gone"}, ReplayPlan("d", {"retry"}, to_topic="retry"), Outcome.REPLAYED),
     ],
 )
-def test_each_dead_letter_has_one_outcome(
-    added: dict[str, bytes | None], plan: ReplayPlan, outcome: Outcome
-) -> None:
+def test_each_dead_letter_has_one_outcome(added: dict[str, Any], plan: ReplayPlan, outcome: Outcome) -> None:
     assert decide(letter(**added), plan, done=False) is outcome
     done = Outcome.FOREIGN if outcome is Outcome.FOREIGN else Outcome.DONE_BEFORE
     assert decide(letter(**added), plan, done=True) is done
