@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from stream.commands import dlq_output as out
-from stream.commands.dlq_options import RouteName, Topic, find_dead_topic, with_selection
+from stream.commands.dlq_options import RouteName, Topic, find_dead_topic, of_route, with_selection
 from stream.commands.options import CONNECTION, with_settings
 from stream.dlq.export import encode_line
 from stream.dlq.filters import parse_position
@@ -70,6 +70,7 @@ def list_letters(
     """
     silence_client_logs()
     dead_topic = find_dead_topic(settings, topic, route)
+    selection = of_route(selection, settings, route)
     asyncio.run(_list(settings, dead_topic, selection, pending=pending, limit=limit, json=json))
 
 
@@ -164,6 +165,7 @@ def replay(
         )
     dead_topic = find_dead_topic(settings, topic, route)
     options = RunOptions(dead_topic, max_attempts, to, again, dry_run, rate)
+    selection = of_route(selection, settings, route)
     asyncio.run(_replay(settings, selection, options, import_file))
 
 
@@ -191,6 +193,7 @@ def export(
     """
     silence_client_logs()
     dead_topic = find_dead_topic(settings, topic, route)
+    selection = of_route(selection, settings, route)
     asyncio.run(_export(settings, dead_topic, selection, file, pending=pending))
 
 
@@ -271,7 +274,8 @@ async def _replay(settings: Settings, selection: Selection, options: RunOptions,
                 seconds = time.monotonic() - started
                 console = out.errors()
                 out.print_run(console, options.dead_topic, counts, seconds, dry_run=options.dry_run)
-                out.print_unfinished(console, counts)
+                if not options.dry_run:
+                    out.print_unfinished(console, counts)
             raise
     seconds = time.monotonic() - started
     out.print_run(out.output(), options.dead_topic, counts, seconds, dry_run=options.dry_run)

@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from stream.commands.options import only_topic
 from stream.dlq.filters import parse_condition, parse_position, parse_time
 from stream.dlq.selection import Selection
 from stream.errors import UsageError
+from stream.routes import Route
 from stream.settings import Settings
 
 PANEL = "Selection"
@@ -22,7 +24,9 @@ Topic = Annotated[
 ]
 RouteName = Annotated[
     str,
-    typer.Option(help="Route of the settings file, if it has several.", metavar="NAME", show_default=False),
+    typer.Option(
+        help="Only the dead letters of this route of the settings file.", metavar="NAME", show_default=False
+    ),
 ]
 
 
@@ -122,19 +126,37 @@ def find_dead_topic(settings: Settings, topic: str, route: str) -> str:
     Args:
         settings: the routes.
         topic: the topic; empty for that of a route.
-        route: the name of the route; empty for the only one.
+        route: the name of the route; empty for all.
 
     Raises:
         UsageError: there is no such route, or there are several with different dead-letter topics.
     """
-    if topic:
-        return topic
-    routes = {found.name: found for found in settings.effective_routes}
-    if route and route not in routes:
+    return topic or only_topic(found.dead_topic for found in _routes(settings, route))
+
+
+def of_route(selection: Selection, settings: Settings, route: str) -> Selection:
+    """Return a selection of the dead letters of one route, which may share its dead-letter topic with others.
+
+    Args:
+        selection: the other conditions.
+        settings: the routes.
+        route: the name of the route; empty for all.
+
+    Raises:
+        UsageError: there is no such route.
+    """
+    if not route:
+        return selection
+    return replace(selection, input_topics=frozenset(r.input_topic for r in _routes(settings, route)))
+
+
+def _routes(settings: Settings, name: str) -> Sequence[Route]:
+    routes = settings.effective_routes
+    found = [route for route in routes if name in ("", route.name)]
+    if not found:
         raise UsageError(
-            f"the settings have no route {route!r}",
-            cause=f"their routes: {', '.join(routes)}",
+            f"the settings have no route {name!r}",
+            cause=f"their routes: {', '.join(route.name for route in routes)}",
             fix="choose one of these with --route, or a topic with --topic",
         )
-    chosen = [routes[route]] if route else [*routes.values()]
-    return only_topic(found.dead_topic for found in chosen)
+    return found

@@ -135,7 +135,7 @@ def print_run(console: Console, topic: str, counts: RunCounts, seconds: float, *
 def print_unfinished(console: Console, counts: RunCounts) -> None:
     """Print what a run that ended early may have sent in addition, and how to go on."""
     if counts.sending:
-        console.print(f"up to {counts.sending} further events were sent, but not recorded")
+        console.print(f"up to {counts.sending} further events were sent, and may not be recorded")
     console.print("the same command goes on after the recorded events")
 
 

@@ -12,7 +12,7 @@ from stream.codec import Outgoing, Record
 from stream.dlq.ledger import Entry, add_entry, decode_entry, encode_entry, ledger_topic
 from stream.dlq.letters import Position
 from stream.dlq.offset_set import OffsetSet, Ranges, to_ranges
-from stream.dlq.scan import Extent, open_scan
+from stream.dlq.scan import IDLE_S, Extent, open_scan
 from stream.errors import BrokerError, FencedError
 from stream.kafka.topic_reader import TopicReader
 from stream.kafka.topics.cluster import describe_cluster
@@ -21,7 +21,6 @@ from stream.records import pack_record
 from stream.settings import Settings
 
 POLL_MS = 200
-READ_S = 60.0
 MAX_REPLICAS = 3
 # The entries have to outlive the dead letters, and are small.
 CONFIGS = {"cleanup.policy": "delete", "retention.ms": "-1", "compression.type": "producer"}
@@ -143,17 +142,19 @@ class LedgerRun:
 
     async def _read_up_to(self, own: Entry) -> Sequence[Entry]:
         found: list[Entry] = []
-        started = self._clock()
-        while self._clock() - started < READ_S:
+        last_read = self._clock()
+        while self._clock() - last_read < IDLE_S:
             records: list[Record] = []
             for part in (await self._reader.poll(POLL_MS)).values():
                 records += part
+            if records:
+                last_read = self._clock()
             entries = [entry for entry in (decode_entry(record.value) for record in records) if entry]
             found += [entry for entry in entries if entry.run != self._run]
             if any(entry.run == own.run and entry.number == own.number for entry in entries):
                 return found
         raise BrokerError(
             f"topic {self._topic} cannot be read up to its end",
-            cause=f"the entry that this run has written was not read within {READ_S:g} s",
+            cause=f"the entry that this run has written was not read within {IDLE_S:g} s",
             fix="check the brokers of the topic: labelstream doctor",
         )

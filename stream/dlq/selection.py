@@ -17,6 +17,7 @@ class Selection:
         partitions: the partitions of the dead-letter topic.
         ids: the ids of events.
         positions: the positions in the dead-letter topic.
+        input_topics: the topics of the original records.
         since: the earliest timestamp of the original record, in milliseconds since the epoch.
         until: the timestamp before which the original record has to be.
         where: conditions on fields of the value. A value that is not JSON, or was cut, meets none.
@@ -26,6 +27,7 @@ class Selection:
     partitions: frozenset[int] = frozenset()
     ids: frozenset[str] = frozenset()
     positions: frozenset[Position] = frozenset()
+    input_topics: frozenset[str] = frozenset()
     since: int | None = None
     until: int | None = None
     where: tuple[Condition, ...] = ()
@@ -37,6 +39,7 @@ class Selection:
             and (not self.positions or letter.position in self.positions)
             and (not self.reasons or letter.reason in self.reasons)
             and (not self.ids or letter.id in self.ids)
+            and (not self.input_topics or letter.input_topic in self.input_topics)
             and (self.since is None or letter.timestamp >= self.since)
             and (self.until is None or letter.timestamp < self.until)
             and (not self.where or self._holds(letter.record.value))

@@ -117,7 +117,9 @@ def test_a_replay_after_the_fix_labels_every_event_under_its_own_id(
     fitting = start_worker(broker, route, text_field="message")
     until(lambda: len(broker.records(fitting.labels)) == EVENTS, WAIT_S, "labels")
     assert fitting.stop() == 0
-    assert label_ids(broker.records(fitting.labels)) == ids
+    labels = broker.records(fitting.labels)
+    assert label_ids(labels) == ids
+    assert {dict(found.headers)["labelstream-error-attempt"] for found in labels} == {b"1"}
     assert len(broker.records(fitting.dead)) == EVENTS
 
 
