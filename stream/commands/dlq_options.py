@@ -12,7 +12,7 @@ import typer
 from stream.commands.options import only_topic
 from stream.dlq.filters import parse_condition, parse_position, parse_time
 from stream.dlq.selection import Selection
-from stream.errors import UsageError
+from stream.errors import Reason, UsageError
 from stream.routes import Route
 from stream.settings import Settings
 
@@ -91,6 +91,12 @@ def _selection_options(
     Raises:
         UsageError: an option is invalid.
     """
+    if unknown := [name for name in reason or () if name not in [*Reason]]:
+        raise UsageError(
+            f"--reason {unknown[0]!r} is not a reason",
+            cause=f"the reasons are {', '.join(Reason)}",
+            fix="choose one of these; labelstream dlq list counts those in the topic",
+        )
     now = datetime.now().astimezone()
     return Selection(
         reasons=frozenset(reason or ()),

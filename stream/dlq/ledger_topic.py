@@ -114,8 +114,7 @@ class LedgerRun:
         ledger = TopicPartition(self._topic, 0)
         self._reader.consumer.assign([ledger])
         await self._reader.consumer.seek_to_beginning(ledger)
-        for entry in await self._write({}):
-            add_entry(self.done, entry, self._extent.topic_id)
+        await self._write({}, lambda entry: add_entry(self.done, entry, self._extent.topic_id))
 
     async def record(self, positions: Collection[Position]) -> None:
         """Record dead letters as replayed.
@@ -124,37 +123,49 @@ class LedgerRun:
             FencedError: a later run has started. The entry is written, and this run has to stop.
             BrokerError: the ledger cannot be written or read.
         """
-        for entry in await self._write(to_ranges(positions)):
-            if entry.number == 0:
-                raise FencedError(
-                    f"another replay of {self._extent.topic} has started",
-                    cause="two replays at the same time would send events twice, so the earlier one stops",
-                    fix="wait for the other one; what both have sent is at most one batch",
-                )
+        await self._write(to_ranges(positions), self._check_start)
 
-    async def _write(self, done: Mapping[int, Ranges]) -> Sequence[Entry]:
-        """Write an entry, and return the entries of other runs before it that were not read yet."""
+    def _check_start(self, entry: Entry) -> None:
+        """Stop this run if another one has started."""
+        if entry.number == 0:
+            raise FencedError(
+                f"another replay of {self._extent.topic} has started",
+                cause="two replays at the same time would send events twice, so the earlier one stops",
+                fix="wait for the other one; what both have sent is at most one batch",
+            )
+
+    async def _write(self, done: Mapping[int, Ranges], on_other: Callable[[Entry], None]) -> None:
+        """Write an entry, and read the entries up to it.
+
+        Args:
+            done: the replayed dead letters.
+            on_other: called with each entry of another run.
+        """
         entry = Entry(self._run, self._number, self._extent.topic_id, done)
         self._number += 1
         value = encode_entry(entry, self._now().isoformat(timespec="milliseconds"))
         await self._append(self._topic, pack_record(None, value, (), -1))
-        return await self._read_up_to(entry)
-
-    async def _read_up_to(self, own: Entry) -> Sequence[Entry]:
-        found: list[Entry] = []
         last_read = self._clock()
         while self._clock() - last_read < IDLE_S:
-            records: list[Record] = []
-            for part in (await self._reader.poll(POLL_MS)).values():
-                records += part
-            if records:
+            for records in (await self._reader.poll(POLL_MS)).values():
                 last_read = self._clock()
-            entries = [entry for entry in (decode_entry(record.value) for record in records) if entry]
-            found += [entry for entry in entries if entry.run != self._run]
-            if any(entry.run == own.run and entry.number == own.number for entry in entries):
-                return found
+                if self._reads(records, entry.number, on_other):
+                    return
         raise BrokerError(
             f"topic {self._topic} cannot be read up to its end",
             cause=f"the entry that this run has written was not read within {IDLE_S:g} s",
             fix="check the brokers of the topic: labelstream doctor",
         )
+
+    def _reads(self, records: Sequence[Record], own_number: int, on_other: Callable[[Entry], None]) -> bool:
+        """Pass on the entries of other runs, and return True if the records have this run's entry."""
+        reached = False
+        for record in records:
+            entry = decode_entry(record.value)
+            if entry is None:
+                continue
+            if entry.run == self._run:
+                reached = reached or entry.number == own_number
+            else:
+                on_other(entry)
+        return reached

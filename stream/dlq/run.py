@@ -22,6 +22,8 @@ from stream.kafka.topics.cluster import describe_cluster
 from stream.kafka.topics.wait import missing_topics
 from stream.settings import Settings
 
+PROGRESS_LINES = 100
+
 Progress = Callable[[int, int], None]
 """Called with the number of read offsets or bytes, and the number of all of them."""
 
@@ -146,13 +148,14 @@ async def replay_file(
             begin = file.check(options.dead_topic, scan.extent.end, () if options.to_topic else topics)
             extent = scan.extent._replace(begin=begin, end={p: scan.extent.end[p] for p in begin})
             async with _open_replayer(settings, options, extent, topics, counts) as (replayer, done):
-                for letter in file.letters():
+                for number, letter in enumerate(file.letters()):
                     if letter.position in done and not options.again:
                         counts.add(Outcome.DONE_BEFORE, letter.reason)
                     else:
                         make = partial(letter.event, options.to_topic)
                         await replayer.send(Outcome.REPLAYED, letter.reason, make)
-                    progress(file.position, file.size)
+                    if number % PROGRESS_LINES == 0:
+                        progress(file.position, file.size)
                 await replayer.flush()
 
 

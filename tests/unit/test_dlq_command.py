@@ -45,6 +45,7 @@ bundle = "b"
         (("show", "1@2", "--id", "x"), "choose one dead letter"),
         (("show", "1-2"), "is not the position"),
         (("list", "--since", "soon"), "neither a time nor a duration"),
+        (("list", "--reason", "shema"), "is not a reason"),
         (("replay", "--at", "7"), "is not the position"),
         (("replay", "--where", "=1"), "is not a condition"),
         (("replay", "--import", "f.jsonl", "--reason", "model"), "--import cannot be combined"),

@@ -53,7 +53,7 @@ class FakeReader:
         await asyncio.sleep(0)
         values = self._log.values[self._read : self._read + 1]
         self._read += len(values)
-        return {"0": [FakeRecord(value) for value in values]}
+        return {"0": [FakeRecord(value) for value in values]} if values else {}
 
 
 def make_run(log: FakeLog, extent: Extent = EXTENT, **given_: Any) -> LedgerRun:
