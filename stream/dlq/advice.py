@@ -16,7 +16,8 @@ FIXES = {
     f"then {REPLAY}",
     Reason.ATTEMPTS: "correct the cause that the message names, then "
     f"{REPLAY} --reason attempts with a larger --max-attempts",
-    Reason.QUARANTINED: f"remove the offset from the setting quarantine once it is harmless, then {REPLAY}",
+    Reason.QUARANTINED: "correct what made the record stop the worker, then "
+    f"{REPLAY}; the event gets another offset, which the setting quarantine does not name",
 }
 INCOMPLETE = (
     "the dead letter does not hold the whole record: read the original in the input topic, if its retention "
@@ -32,4 +33,4 @@ def fix_of(letter: StoredLetter) -> str:
         return FOREIGN
     if letter.incomplete:
         return INCOMPLETE
-    return FIXES.get(Reason(letter.reason), UNKNOWN) if letter.reason in [*Reason] else UNKNOWN
+    return FIXES[Reason(letter.reason)] if letter.reason in [*Reason] else UNKNOWN
