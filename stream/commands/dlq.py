@@ -22,7 +22,6 @@ from stream.dlq.scan import open_scan
 from stream.dlq.selection import Selection
 from stream.errors import BrokerError, UsageError
 from stream.kafka.connection import silence_client_logs
-from stream.kafka.topics.cluster import describe_cluster
 from stream.output_files import OutputFile
 from stream.settings import Settings
 
@@ -202,7 +201,7 @@ async def _list(
 ) -> None:
     console, reasons, shown = out.output(), Counter[str](), 0
     async with open_scan(settings, topic) as scan:
-        done = await done_before(settings, scan.extent, (await describe_cluster(settings)).topics)
+        done = await done_before(settings, scan.extent)
         with out.progress(topic, shown=not sys.stdout.isatty()) as on_progress:
             async for found in select(scan, selection, done, on_progress):
                 for entry in found:
@@ -225,7 +224,7 @@ async def _list(
 async def _show_position(settings: Settings, topic: str, position: Position, *, show_text: bool) -> None:
     async with open_scan(settings, topic) as scan:
         partition, offset = position
-        done = await done_before(settings, scan.extent, (await describe_cluster(settings)).topics)
+        done = await done_before(settings, scan.extent)
         async for _, records in scan.records([partition], {partition: offset}):
             if records[0].offset == offset:
                 letter = read_letter(partition, records[0])
@@ -246,7 +245,7 @@ async def _show_position(settings: Settings, topic: str, position: Position, *, 
 async def _show_id(settings: Settings, topic: str, event_id: str, *, show_text: bool) -> None:
     console, shown = out.output(), 0
     async with open_scan(settings, topic) as scan:
-        done = await done_before(settings, scan.extent, (await describe_cluster(settings)).topics)
+        done = await done_before(settings, scan.extent)
         with out.progress(topic, shown=not sys.stdout.isatty()) as on_progress:
             async for found in select(scan, Selection(ids=frozenset((event_id,))), done, on_progress):
                 for entry in found[: MAX_SHOWN - shown]:
@@ -291,7 +290,7 @@ async def _export(settings: Settings, topic: str, selection: Selection, file: Pa
     path = Path("/dev/stdout") if str(file) == "-" else file
     count = 0
     async with open_scan(settings, topic) as scan:
-        done = await done_before(settings, scan.extent, (await describe_cluster(settings)).topics)
+        done = await done_before(settings, scan.extent)
         with out.progress(topic) as on_progress, OutputFile(path) as target:
             async for found in select(scan, selection, done, on_progress):
                 lines = [encode_line(topic, f.letter) for f in found if not (pending and f.done)]

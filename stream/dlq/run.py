@@ -1,6 +1,6 @@
 """Runs on a dead-letter topic: the replay of selected dead letters, and the import of a file."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +50,7 @@ class RunOptions:
 
 
 class Found(NamedTuple):
-    """A selected dead letter, and whether it was replayed before."""
+    """A selected dead letter, and whether it was replayed or parked before."""
 
     letter: StoredLetter
     done: bool
@@ -64,7 +64,7 @@ async def select(
     Args:
         scan: the dead-letter topic.
         selection: the conditions.
-        done: the dead letters that were replayed before.
+        done: the dead letters that were replayed or parked before.
         progress: called after each read.
 
     Raises:
@@ -81,17 +81,17 @@ async def select(
         progress(sum(read.values()), total)
 
 
-async def done_before(settings: Settings, extent: Extent, topics: Collection[str]) -> OffsetSet:
-    """Return the dead letters that were replayed; none if the topic has no ledger.
+async def done_before(settings: Settings, extent: Extent) -> OffsetSet:
+    """Return the dead letters that were replayed or parked; none if the topic has no ledger.
 
     Args:
         settings: the address of the broker and the credentials.
         extent: the offsets of the dead-letter topic.
-        topics: the topics that exist.
 
     Raises:
         BrokerError: the ledger cannot be read.
     """
+    topics = (await describe_cluster(settings)).topics
     if ledger_topic(extent.topic) not in topics:
         return OffsetSet(extent.begin, extent.end)
     return await read_done(settings, extent)
@@ -184,8 +184,7 @@ async def _open_replayer(
 ) -> AsyncIterator[tuple[Replayer | DryRun, OffsetSet]]:
     """Open a replayer, and return it with the dead letters that were replayed before."""
     if options.dry_run:
-        done = await done_before(settings, extent, topics)
-        yield DryRun(counts), done
+        yield DryRun(counts), await done_before(settings, extent)
         return
     await create_ledger(settings, extent.topic)
     async with (
