@@ -81,5 +81,5 @@ $(VENV)/installed-demo: pyproject.toml constraints.txt $(sources) | $(bin)/pytho
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt $(sources) | $(bin)/python
 	@echo "installing into $(VENV): about 5 GB, most of it torch; one to three minutes"
-	$(PIP) -c constraints.txt -e '.[cpu,openvino,serve,trainer,int8-static,lora,sweep,tracking,otel,schemas,demo,notebooks,dev]'
+	$(PIP) -c constraints.txt -e '.[cpu,openvino,serve,trainer,int8-static,lora,sweep,tracking,otel,schemas,parquet,ray,spark,demo,notebooks,dev]'
 	@touch $@ $(VENV)/installed-demo

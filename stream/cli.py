@@ -6,13 +6,16 @@ therefore starts without the libraries of the trainer, and this package does not
 
 import copy
 import os
+import platform
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from contextlib import suppress
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from stream import __version__
 from stream.commands.help import use_whole_names
 from stream.errors import LabelstreamError, UsageError, install_hint
 from stream.termination import end_process_after
@@ -43,6 +46,8 @@ ORDER = [
     "dlq",
     "doctor",
 ]
+# The distributions of inference libraries.
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 EPILOG = "Start with `labelstream demo`. Every command has --help with examples."
 
 
@@ -103,9 +108,30 @@ app = typer.Typer(
 )
 
 
+def _show_versions(wanted: bool) -> None:
+    if not wanted:
+        return
+    found = [f"labelstream {__version__}", f"Python {platform.python_version()}"]
+    for name in RUNTIMES:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    typer.echo(", ".join(found))
+    raise typer.Exit
+
+
 @app.callback()
 def labelstream(
+    *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_versions,
+            is_eager=True,
+            help="Show the versions of labelstream, Python and the installed runtimes.",
+        ),
+    ] = False,
 ) -> None:
     """Fine-tune a text classifier, verify its ONNX export, and run it on Kafka without losing events."""
 

@@ -25,7 +25,7 @@ class Reason(StrEnum):
 
 
 class LabelstreamError(Exception):
-    """An error with a one-line message, its cause and its fix.
+    """An error with a one-line message, its cause and its fix. A traceback shows all three.
 
     Args:
         message: the failure, in one line.
@@ -40,6 +40,10 @@ class LabelstreamError(Exception):
         self.message = message
         self.cause = cause
         self.fix = fix
+        if cause:
+            self.add_note(f"cause: {cause}")
+        if fix:
+            self.add_note(f"fix: {fix}")
 
 
 class Poison(LabelstreamError):
@@ -133,9 +137,9 @@ def missing_module(message: str, error: ModuleNotFoundError, *extras: str) -> Us
 def install_hint(*extras: str) -> str:
     """Return the command that installs extras of this distribution, as the `fix` of an error.
 
-    The extras come from the checkout, because the name `labelstream` on PyPI belongs to an unrelated package.
+    The extras come from the clone, because the name `labelstream` on PyPI belongs to an unrelated package.
 
     Args:
         extras: names of extras in pyproject.toml, such as "trainer".
     """
-    return f"in the labelstream checkout: pip install '.[{','.join(extras)}]'"
+    return f"in the labelstream clone: pip install '.[{','.join(extras)}]'"

@@ -71,7 +71,7 @@ def parse_template(written: str) -> tuple[TemplatePart, ...]:
         found = list(Formatter().parse(written))
     except ValueError:
         raise ValueError(
-            f"{written!r}: a brace has no partner; a brace of the text is written twice"
+            f"{written!r}: a brace has no partner; {{{{ and }}}} stand for braces in the text"
         ) from None
     for literal, name, form, conversion in found:
         if form or conversion:
@@ -80,5 +80,7 @@ def parse_template(written: str) -> tuple[TemplatePart, ...]:
         path = None if name is None else parse_path(name.removesuffix(OPTIONAL))
         parts.append(TemplatePart(literal, path, optional))
     if not any(part.path for part in parts):
-        raise ValueError(f"{written!r} names no field; a field is written {{subject}}")
+        raise ValueError(
+            f"{written!r} names no field; a field is written {{subject}}, {{{{ and }}}} stand for braces"
+        )
     return tuple(parts)

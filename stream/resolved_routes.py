@@ -37,7 +37,9 @@ def label_topics(route: Route, manifest: Manifest) -> tuple[str, ...]:
     check_routing(route, manifest)
     if not route.has_template:
         return route.label_topics
-    others = [topic for topic in (route.input_topic, route.dead_topic, route.review_topic) if topic]
+    others = {"input_topic": route.input_topic, "dead_topic": route.dead_topic}
+    if route.review_topic:
+        others["review_topic"] = route.review_topic
     unlabelled = predicts_no_label(manifest) and not route.review_topic and route.unlabelled == "keep"
     return name_label_topics(route.output_topic, manifest.labels, others, unlabelled=unlabelled)
 

@@ -171,7 +171,7 @@ class RouteOptions(BaseModel):
             ValueError: they do.
         """
         if self.text_field and self.text_template:
-            raise ValueError("give text_field or text_template, not both")
+            raise ValueError("text_field and text_template are both set; set one of them")
         if self.input_format == "text" and self.maps_fields:
             raise ValueError(
                 "events of input_format = text have no fields, so text_field and the like have no effect"
@@ -223,10 +223,11 @@ class Route(RouteOptions):
             object.__setattr__(self, "dead_topic", f"{self.input_topic}.dead")
         if is_template(self.output_topic):
             check_template(self.output_topic)
-        if len({self.input_topic, self.output_topic, self.dead_topic}) < 3:
-            raise ValueError("input_topic, output_topic and dead_topic must be three different topics")
-        if self.review_topic in (self.input_topic, self.output_topic, self.dead_topic):
-            raise ValueError("review_topic must differ from input_topic, output_topic and dead_topic")
+        settings: dict[str, str] = {}
+        for setting, topic in (("input_topic", self.input_topic), *self.written_by_setting):
+            if topic in settings:
+                raise ValueError(f"{settings[topic]} and {setting} are the same topic, {topic!r}")
+            settings[topic] = setting
         if is_template(self.review_topic):
             raise ValueError("review_topic is one topic; only output_topic can be a template")
         return self
@@ -264,6 +265,13 @@ class Route(RouteOptions):
     def written_topics(self) -> tuple[str, ...]:
         """The topics that the route writes to; the dead-letter topic is the last one."""
         return (*self.output_topics, self.dead_topic)
+
+    @property
+    def written_by_setting(self) -> tuple[tuple[str, str], ...]:
+        """The topics that the route writes to, each after the setting that names it."""
+        labels = tuple(("output_topic", topic) for topic in self.label_topics)
+        review = (("review_topic", self.review_topic),) if self.review_topic else ()
+        return (*labels, *review, ("dead_topic", self.dead_topic))
 
     def with_label_topics(self, topics: tuple[str, ...]) -> "Route":
         """Return the route with the topics of its template."""
@@ -323,13 +331,13 @@ def replace_values(routes: Sequence[Route], values: Mapping[str, Any]) -> tuple[
         values: the values of flags and of environment variables, by name.
 
     Raises:
-        UsageError: one of several routes sets such a value itself.
+        UsageError: one of several routes sets another value itself.
         ValidationError: the values do not fit together.
     """
     if len(routes) == 1:
         return (routes[0].replaced(values),)
-    for name in values:
-        if setting := [route.name for route in routes if name in route.decided()]:
+    for name, value in values.items():
+        if setting := [r.name for r in routes if name in r.decided() and getattr(r, name) != value]:
             raise UsageError(
                 f"{name} is given by a flag or an environment variable, and by {', '.join(setting)}",
                 cause="the settings file has several routes, so it is not known which of them is meant",

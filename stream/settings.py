@@ -33,6 +33,7 @@ from stream.errors import UsageError
 from stream.quarantine import parse_offsets
 from stream.routes import TOPIC_SETTINGS, Route, RouteOptions, replace_values, split_list
 from stream.settings_errors import ENV_PREFIX, check_environment, check_file, invalid_settings
+from stream.wording import BUNDLE_FORMS
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
 
@@ -81,9 +82,7 @@ class Settings(BaseSettings, RouteOptions):
         "labels", description="topic for the label events; labels.{label} is a topic for each label"
     )
     dead_topic: str = Field("", description="topic for the dead letters; default: {input_topic}.dead")
-    bundle: str = Field(
-        "", description="bundle of the model: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME"
-    )
+    bundle: str = Field("", description=f"bundle of the model: {BUNDLE_FORMS}")
     bundle_store: Path = Field(Path("bundles"), description="folder with the bundles, as NAME/VERSION")
     require_signature: Path | None = Field(
         None, description="Ed25519 public key, PEM, that must have signed every bundle; default: none"
@@ -151,8 +150,12 @@ class Settings(BaseSettings, RouteOptions):
         description="offsets that become dead letters unread: TOPIC:PARTITION:OFFSET or "
         "TOPIC:PARTITION:FIRST-LAST, such as texts:3:1041; repeatable",
     )
-    max_event_bytes: Bytes = Field(2**20, description="size above which a value becomes a dead letter")
-    max_text_chars: int = Field(100_000, gt=0, description="length above which a text becomes a dead letter")
+    max_event_bytes: Bytes = Field(
+        2**20, description="size above which an event becomes a dead letter, or over HTTP an error"
+    )
+    max_text_chars: int = Field(
+        100_000, gt=0, description="length above which a text becomes a dead letter, or over HTTP an error"
+    )
     on_unwritable_dead_letter: Literal["truncate", "stop"] = Field(
         "truncate", description="reaction to a dead letter that its topic refuses as too large"
     )
@@ -174,9 +177,9 @@ class Settings(BaseSettings, RouteOptions):
     ssl_keyfile: Path | None = Field(None, description="client key, PEM")
 
     web_host: str = Field(
-        "127.0.0.1", description="address of the status page, /live, /ready, /info and /metrics"
+        "127.0.0.1", description="address of the HTTP endpoints, such as /live, /ready and /metrics"
     )
-    web_port: int = Field(8080, ge=0, le=65_535, description="port of the same endpoints; 0 takes a free one")
+    web_port: int = Field(8080, ge=0, le=65_535, description="port of the HTTP endpoints; 0 takes a free one")
     web_token_file: Path | None = Field(
         None,
         description="file with a token that requests must carry: Bearer, or Basic as the password",
@@ -207,12 +210,19 @@ class Settings(BaseSettings, RouteOptions):
     )
 
     retry_deadline_s: float = Field(
-        120, gt=0, description="seconds that the broker or a topic may be unavailable before the worker exits"
+        120,
+        gt=0,
+        description="seconds that the broker, a topic or the schema registry may be unavailable before the "
+        "worker exits",
     )
     drain_deadline_s: float = Field(
-        10, gt=0, description="seconds that a shutdown may take to finish and commit the events in flight"
+        10,
+        gt=0,
+        description="seconds that a shutdown may take to finish the events or requests in flight",
     )
-    stall_exit_s: float = Field(300, gt=0, description="seconds without progress until the watchdog exits")
+    stall_exit_s: float = Field(
+        300, gt=0, description="seconds without progress after which a worker exits, and /live fails"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -287,8 +297,8 @@ class Settings(BaseSettings, RouteOptions):
             ("name", [r.name for r in routes]),
             ("input_topic", [r.input_topic for r in routes]),
         ):
-            if len(set(names)) < len(names):
-                raise ValueError(f"two routes have the same {what}")
+            if repeated := [name for at, name in enumerate(names) if name in names[:at]]:
+                raise ValueError(f"two routes have the same {what}, {repeated[0]!r}")
         _check_loops(routes)
         set_names = self.model_fields_set.union(*(route.model_fields_set for route in self.routes))
         if "label_field" in set_names and all(route.output != "enrich" for route in routes):
@@ -305,7 +315,7 @@ class Settings(BaseSettings, RouteOptions):
         if self.redis_url and not self.redis_url.get_secret_value().startswith(REDIS_SCHEMES):
             raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
         if self.sasl_password and self.sasl_password_file:
-            raise ValueError("give sasl_password or sasl_password_file, not both")
+            raise ValueError("sasl_password and sasl_password_file are both set; set one of them")
         return self
 
     def public(self) -> dict[str, Any]:
@@ -314,9 +324,14 @@ class Settings(BaseSettings, RouteOptions):
 
 
 def _check_loops(routes: Sequence[Route]) -> None:
-    written = {topic for route in routes for topic in route.written_topics}
-    if loops := written & {route.input_topic for route in routes}:
-        raise ValueError(f"topic {sorted(loops)[0]!r} is written by one route and read by another")
+    readers = {route.input_topic: route for route in routes}
+    for route in routes:
+        for setting, topic in route.written_by_setting:
+            if topic in readers:
+                raise ValueError(
+                    f"topic {topic!r} is the {setting} of route {route.name} and the input_topic of route "
+                    f"{readers[topic].name}"
+                )
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
@@ -331,8 +346,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
     """
     if config is None and os.environ.get("LABELSTREAM_CONFIG"):
         config = Path(os.environ["LABELSTREAM_CONFIG"])
-    if config is not None:
-        check_file(config)
+    routes = check_file(config) if config is not None else []
     check_environment(os.environ, Settings.model_fields)
     source = type("Settings", (Settings,), {"toml_file": config, "__module__": __name__})
     given = {name: value for name, value in (flags or {}).items() if value is not None}
@@ -342,7 +356,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
         if settings.routes and before_file:
             settings = source(**given, routes=replace_values(settings.routes, before_file))
     except ValidationError as exc:
-        raise invalid_settings(exc, Settings.model_fields) from None
+        raise invalid_settings(exc, Settings.model_fields, Route.model_fields, routes) from None
     assert isinstance(settings, Settings)
     return settings
 

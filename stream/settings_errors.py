@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,14 +20,14 @@ FOREIGN_ENV = (
 HELP_FIX = "run `labelstream worker --help` for all settings and their values"
 
 
-def check_file(path: Path) -> None:
-    """Check that a settings file can be read and is TOML.
+def check_file(path: Path) -> list[str]:
+    """Check that a settings file can be read and is TOML; return the names of its routes, for messages.
 
     Raises:
         UsageError: it cannot, or it is not.
     """
     try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise UsageError(
             f"cannot read the settings file {path}",
@@ -38,6 +38,10 @@ def check_file(path: Path) -> None:
         raise UsageError(
             f"{path} is not valid TOML", cause=str(exc), fix="correct that line; strings need quotes"
         ) from None
+    routes = content.get("routes")
+    if not isinstance(routes, list):
+        return []
+    return [str(route["name"]) if isinstance(route, dict) and "name" in route else "" for route in routes]
 
 
 def check_environment(variables: Iterable[str], names: Collection[str]) -> None:
@@ -65,21 +69,27 @@ def check_environment(variables: Iterable[str], names: Collection[str]) -> None:
         )
 
 
-def invalid_settings(exc: ValidationError, names: Collection[str]) -> UsageError:
+def invalid_settings(
+    exc: ValidationError, names: Collection[str], options: Collection[str], routes: Sequence[str]
+) -> UsageError:
     """Return the error for pydantic's findings, without the values, which may be secret.
 
     Args:
         exc: the findings.
         names: the names of the settings.
+        options: the names of the settings of a route.
+        routes: the names of the routes, empty for a route without a name.
     """
     found = exc.errors(include_url=False, include_input=False)
-    lines = [_describe(error) for error in found]
-    location = found[0]["loc"]
-    unknown = found[0]["type"] == "extra_forbidden"
+    lines = [_describe(error, routes) for error in found]
+    unknown = next((error["loc"] for error in found if error["type"] == "extra_forbidden"), None)
+    fix = HELP_FIX
+    if unknown is not None:
+        fix = _did_you_mean(str(unknown[-1]), options if _in_route(unknown) else names)
     return UsageError(
         lines[0] if len(lines) == 1 else f"{len(lines)} settings are invalid",
         cause="; ".join(lines) if len(lines) > 1 else "",
-        fix=_did_you_mean(str(location[0]), names) if unknown else HELP_FIX,
+        fix=fix,
     )
 
 
@@ -90,10 +100,26 @@ def _did_you_mean(name: str, names: Collection[str], *, prefix: str = "") -> str
     return f"did you mean {prefix + near[0].upper() if prefix else near[0]}?"
 
 
-def _describe(error: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in error["loc"]) or "settings"
+def _in_route(location: tuple[int | str, ...]) -> bool:
+    return len(location) > 1 and location[0] == "routes"
+
+
+def _place(location: tuple[int | str, ...], routes: Sequence[str]) -> str:
+    """Return the name of a setting; for a setting of a route also the route."""
+    if not _in_route(location) or not isinstance(location[1], int):
+        return ".".join(map(str, location)) or "settings"
+    at = location[1]
+    named = routes[at] if at < len(routes) else ""
+    route = f"route {named}" if named else f"[[routes]] number {at + 1}"
+    return ": ".join((route, ".".join(map(str, location[2:])))) if location[2:] else route
+
+
+def _describe(error: ErrorDetails, routes: Sequence[str]) -> str:
+    name = _place(error["loc"], routes)
     if error["type"] == "extra_forbidden":
         return f"{name}: unknown setting"
+    if error["type"] == "missing":
+        return f"{name}: is not set"
     if error["type"] == "literal_error":
         return f"{name}: not a choice; the choices are {error['ctx']['expected']}"
     return f"{name}: {error['msg'].removeprefix('Value error, ')}"

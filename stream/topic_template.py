@@ -1,7 +1,7 @@
 """The names of label topics: a template such as `labels.{label}`, and the name of each label in it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from stream.errors import UsageError
 
@@ -28,7 +28,10 @@ def check_template(template: str) -> None:
     before, found, after = template.partition(LABEL)
     rest = before + after
     if not found or is_template(rest):
-        raise ValueError(f"{template!r} is not a topic template; it needs {LABEL} once and no other braces")
+        raise ValueError(
+            f"{template!r} is not a topic template; it needs {LABEL} once, in single braces, and no other "
+            "braces"
+        )
     if forbidden := _FORBIDDEN.search(rest):
         raise ValueError(f"{template!r}: a topic cannot contain {forbidden[0]!r}")
 
@@ -44,20 +47,20 @@ def metric_name(topic: str) -> str:
 
 
 def name_label_topics(
-    template: str, labels: Sequence[str], others: Iterable[str], *, unlabelled: bool
+    template: str, labels: Sequence[str], others: Mapping[str, str], *, unlabelled: bool
 ) -> tuple[str, ...]:
     """Return the topic of each label, in order, and after them the topic of events without a label.
 
     Args:
         template: the template of the topics.
         labels: the labels of the bundle.
-        others: the further topics of the route.
+        others: the further topics of the route, by the setting that names them.
         unlabelled: whether events without a label have a topic.
 
     Raises:
         UsageError: a name is invalid, or two topics cannot exist beside each other.
     """
-    taken = {metric_name(name): name for name in others}
+    taken = {metric_name(name): f"{name}, the {setting}" for setting, name in others.items()}
     owners = [(label, f"the label {label!r}") for label in labels]
     if unlabelled:
         owners.append((UNLABELLED, "events without a label"))

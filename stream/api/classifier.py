@@ -16,6 +16,7 @@ from stream.errors import UsageError
 from stream.event_loop import EventLoopThread
 from stream.observe.metrics import ModelMetrics
 from stream.routes import Variant
+from stream.runtime import CoreUse
 from stream.settings import Device, Settings, load_settings
 from stream.termination import in_daemon_thread
 from stream.worker.route_model import OpenModel, open_model
@@ -69,11 +70,15 @@ class Classifier:
         self._closed = False
 
     @classmethod
-    def open(cls, bundle: str | Path, **options: Unpack[OpenOptions]) -> Self:
+    def open(
+        cls, bundle: str | Path, *, single_threaded: bool = False, **options: Unpack[OpenOptions]
+    ) -> Self:
         """Check a bundle and load it.
 
         Args:
             bundle: a folder, NAME or NAME@VERSION in the store, hf://OWNER/NAME, or models:/NAME@ALIAS.
+            single_threaded: True if an inference on the CPU has one thread, for several processes that share
+                a machine: with `sessions=1`, the classifier uses one core.
             options: settings of the worker, see `OpenOptions`.
 
         Raises:
@@ -85,16 +90,19 @@ class Classifier:
         settings = load_settings(options)
         loop = EventLoopThread("labelstream")
         try:
-            opening = open_model(str(bundle), settings.variant, settings, None, ModelMetrics())
+            use = CoreUse(single_threaded=single_threaded)
+            opening = open_model(str(bundle), settings.variant, settings, None, ModelMetrics(), use)
             return cls(loop, loop.run(opening), settings)
         except BaseException:
             loop.stop()
             raise
 
     @classmethod
-    async def aopen(cls, bundle: str | Path, **options: Unpack[OpenOptions]) -> Self:
+    async def aopen(
+        cls, bundle: str | Path, *, single_threaded: bool = False, **options: Unpack[OpenOptions]
+    ) -> Self:
         """Do what `open` does, without blocking the event loop."""
-        return await in_daemon_thread(partial(cls.open, bundle, **options))
+        return await in_daemon_thread(partial(cls.open, bundle, single_threaded=single_threaded, **options))
 
     @property
     def model(self) -> ModelInfo:

@@ -87,7 +87,7 @@ def _channels(route: Route) -> dict[str, dict[str, Message]]:
     return {
         route.input_topic: {
             f"{route.name}.event": event_message(route),
-            f"{route.name}.deletion": tombstone_message(),
+            f"{route.name}.tombstone": tombstone_message(),
         },
         **{
             topic: {

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,7 +25,7 @@ from stream.bundle.origin import read_origin
 from stream.bundle.parts import Parts, files_of, required_files
 from stream.bundle.references import bundle_cache, is_reference, resolve_reference
 from stream.bundle.signature import check_signature, write_signature
-from stream.bundle.versions import LATEST, latest_version
+from stream.bundle.versions import LATEST, latest_version, versions
 from stream.errors import BundleError, UsageError
 
 MAX_MEMBER_CHARS = 200
@@ -109,7 +110,8 @@ def resolve(spec: str, store: Path, parts: Parts = "worker") -> Path:
         raise BundleError(
             "no bundle was specified",
             cause="the setting bundle is empty",
-            fix="set --bundle NAME, or train a bundle: labelstream train DATA --name NAME",
+            fix=f"name one with --bundle ({_list_command(store)} lists them), or create one: "
+            f"{_train_command(store)}",
         )
     if (downloaded := resolve_reference(spec, bundle_cache(), parts)) is not None:
         return downloaded
@@ -120,19 +122,50 @@ def resolve(spec: str, store: Path, parts: Parts = "worker") -> Path:
         found = version or latest_version(store, name)
         if found and os.path.lexists(store / name / found / FILE_NAME):
             return store / name / found
-        present = sorted(str(p.parent.name) for p in store.glob(f"*/{LATEST}"))
+        raise _not_found(spec, store)
     except (OSError, ValueError) as exc:
         raise BundleError(
             f"bundle {spec[:MAX_MEMBER_CHARS]!a} cannot be looked up",
             cause=getattr(exc, "strerror", None) or str(exc),
-            fix=f"check the name and the permissions of {store}/: labelstream bundles list",
+            fix=f"check the name and the permissions of {store}/: {_list_command(store)}",
         ) from None
-    raise BundleError(
+
+
+def _not_found(spec: str, store: Path) -> BundleError:
+    """Return the error for a bundle that does not exist; the fix is that of each cause that is possible.
+
+    Raises:
+        OSError: the store cannot be read.
+    """
+    name = spec.partition("@")[0]
+    folders = [store / name / version for version in versions(store / name)] if name else []
+    named = [folder.name for folder in folders if os.path.lexists(folder / FILE_NAME)]
+    present = sorted({latest.parent.name for latest in store.glob(f"*/{LATEST}")} - {name})
+    if named:
+        content = f"which has {name} in the versions {', '.join(named)}"
+        fix = f"name one of these versions, such as {name}@{named[-1]}"
+    elif present:
+        content = f"which contains: {', '.join(present)}"
+        near = get_close_matches(name, present, n=1)
+        fix = f"did you mean {near[0]}?" if near else "name one of these bundles"
+    else:
+        content = "which has no other bundle" if store.is_dir() else "which does not exist"
+        fix = ""
+    other = "set bundle_store (--bundle-store FOLDER) to the folder with your bundles"
+    new = f"create one: {_train_command(store)}"
+    return BundleError(
         f"bundle {spec!r} was not found",
-        cause=f"it is neither a folder with {FILE_NAME} nor in the store {store}/"
-        + (f", which contains: {', '.join(present)}" if present else ", which is empty"),
-        fix=f"train it: labelstream train DATA --name {name or 'NAME'} --bundle-store {store}",
+        cause=f"it is neither a folder with {FILE_NAME} nor in the store {store}/, {content}",
+        fix="; or ".join(filter(None, (fix, other, new))),
     )
+
+
+def _list_command(store: Path) -> str:
+    return f"labelstream bundles list --bundle-store {store}"
+
+
+def _train_command(store: Path) -> str:
+    return f"labelstream train DATA --name NAME --bundle-store {store}"
 
 
 def read_bundle(spec: str | Path, store: Path = Path("bundles")) -> Bundle:

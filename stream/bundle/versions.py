@@ -74,7 +74,7 @@ def roll_back(home: Path) -> str:
     if latest is None:
         raise BundleError(
             f"there is no bundle {home.name} in {home.parent}/",
-            fix="list the bundles: labelstream bundles list",
+            fix=f"list the bundles: labelstream bundles list --bundle-store {home.parent}",
         )
     past = _history(home)
     while past:
@@ -103,7 +103,7 @@ def _check_exists(home: Path, version: str) -> None:
         raise BundleError(
             f"there is no {home.name}@{version} in {home.parent}/",
             cause=f"versions: {', '.join(present) or 'none'}",
-            fix="list the bundles and their versions: labelstream bundles list",
+            fix=f"list the bundles and their versions: labelstream bundles list --bundle-store {home.parent}",
         )
 
 

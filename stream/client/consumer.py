@@ -104,7 +104,7 @@ class LabelConsumer:
         return self
 
     async def __anext__(self) -> Consumed:
-        """Return the next label event, deletion or unreadable record; it waits for one.
+        """Return the next label event, tombstone or unreadable record; it waits for one.
 
         Raises:
             BrokerError: the broker refuses the consumer, or a batch of records cannot be read.

@@ -16,6 +16,7 @@ from stream.results import Classification, RowError, classification
 REASON_HEADER = "labelstream-error-reason"
 MESSAGE_HEADER = "labelstream-error-message"
 _NOT_A_LABEL = "the value is not a label event"
+_ENRICHED = "if the route has output = enrich, pass its label_field"
 
 
 class Position(NamedTuple):
@@ -60,7 +61,7 @@ class LabelEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
+class Tombstone:
     """A tombstone: the producer has deleted the events of this key."""
 
     key: bytes | None
@@ -76,7 +77,7 @@ class UnreadableRecord:
     position: Position
 
 
-Consumed = LabelEvent | Deletion | UnreadableRecord
+Consumed = LabelEvent | Tombstone | UnreadableRecord
 
 
 class _Members(msgspec.Struct):
@@ -105,7 +106,7 @@ class _Source(msgspec.Struct):
 
 
 def read_label_event(record: Record, partition: TopicPartition, label_field: str = "") -> Consumed:
-    """Return the label event, deletion or unreadable value of a record.
+    """Return the label event, tombstone or unreadable value of a record.
 
     Args:
         record: a record of a label topic.
@@ -116,12 +117,15 @@ def read_label_event(record: Record, partition: TopicPartition, label_field: str
     if record.damaged:
         return UnreadableRecord(record.value or b"", "the record is damaged", position)
     if record.value is None:
-        return Deletion(record.key, position)
+        return Tombstone(record.key, position)
     try:
         return _label_event(record, label_members(record.value, label_field), position)
+    except orjson.JSONDecodeError:
+        return UnreadableRecord(record.value, _NOT_A_LABEL, position)
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        named = f"{_NOT_A_LABEL}: {type(exc).__name__}: {exc}" if isinstance(exc, KeyError) else _NOT_A_LABEL
-        return UnreadableRecord(record.value, named, position)
+        # The messages of msgspec name members and types, and no values.
+        found = f"it has no member {exc}" if isinstance(exc, KeyError) else str(exc)
+        return UnreadableRecord(record.value, f"{_NOT_A_LABEL}: {found}; {_ENRICHED}", position)
 
 
 def label_members(value: bytes, label_field: str = "") -> dict[str, Any]:
@@ -137,7 +141,7 @@ def label_members(value: bytes, label_field: str = "") -> dict[str, Any]:
         found = found["data"]
     members = found[label_field] if label_field else found
     if not isinstance(members, dict):
-        raise TypeError(_NOT_A_LABEL)
+        raise TypeError("it is not an object")
     return members
 
 

@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from stream.bundle import open_bundle, sign_bundle
+from stream.wording import BUNDLE_FORMS
 
 Downloadable = Annotated[
     str,
-    typer.Argument(
-        help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
-    ),
+    typer.Argument(help=f"Bundle: {BUNDLE_FORMS}.", metavar="BUNDLE"),
 ]
 StoreOption = Annotated[Path, typer.Option(help="Folder with the bundles.")]
 

@@ -30,6 +30,7 @@ from stream.bundle import promote as make_latest
 from stream.commands.bundle_signatures import sign, verify
 from stream.commands.terminal import table_console
 from stream.errors import UsageError
+from stream.wording import BUNDLE_FORMS, count_of
 
 DATE = slice(0, 16)
 # A bundle can have thousands of labels; --json prints all.
@@ -42,9 +43,7 @@ Store = Annotated[Path, typer.Option(help="Folder with the bundles.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Spec = Annotated[
     str,
-    typer.Argument(
-        help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
-    ),
+    typer.Argument(help=f"Bundle: {BUNDLE_FORMS}.", metavar="BUNDLE"),
 ]
 
 app = typer.Typer(
@@ -168,7 +167,7 @@ def _print_settings(bundle: Bundle) -> None:
     _line(f"created       {values['created_at']}")
     labels = [*manifest.labels[:MAX_LABELS]]
     labels += [f"{more:,} {MORE}"] if (more := len(manifest.labels) - MAX_LABELS) > 0 else []
-    _line(f"task          {manifest.task}, {len(manifest.labels)} labels: {', '.join(labels)}")
+    _line(f"task          {manifest.task}, {count_of(len(manifest.labels), 'label')}: {', '.join(labels)}")
     for name in ("max_length", "temperature", "abstain_below", "values", "thresholds", "target", "windows"):
         if values.get(name) is not None:
             _line(f"{name.ljust(13)} {_plain(values[name])}")

@@ -20,6 +20,7 @@ from stream.kafka.topics.cluster import Cluster, describe_cluster
 from stream.kafka.topics.wait import missing_topics
 from stream.resolved_routes import check_routing, resolve_routes
 from stream.settings import Settings
+from stream.wording import count_of
 
 BROKER_TIMEOUT_S = 2.0
 LOW_DISK_BYTES = 2**30
@@ -87,7 +88,7 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
         except (OSError, UnicodeDecodeError) as exc:
             raise UsageError(
                 f"cannot read web_token_file {settings.web_token_file}",
-                cause=str(exc),
+                cause=getattr(exc, "strerror", None) or "it is not UTF-8",
                 fix="set web_token_file to a readable UTF-8 file",
             ) from None
     routes = (
@@ -140,7 +141,7 @@ def _topics(settings: Settings, cluster: Cluster) -> Iterator[CheckResult]:
 
 def _group(settings: Settings) -> Iterator[CheckResult]:
     count = asyncio.run(check_group(settings))
-    members = "" if count is None else f", which has {count} member{'' if count == 1 else 's'}"
+    members = "" if count is None else f", which has {count_of(count, 'member')}"
     yield CheckResult("group", "ok", f"a worker can join the group {settings.group}{members}")
 
 
@@ -181,7 +182,7 @@ def _bundle(settings: Settings) -> Iterator[CheckResult]:
         for route in settings.effective_routes:
             if route.bundle == spec:
                 check_routing(route, bundle.manifest)
-        content = f"{bundle.manifest.task}, {len(bundle.manifest.labels)} labels"
+        content = f"{bundle.manifest.task}, {count_of(len(bundle.manifest.labels), 'label')}"
         content += f", {bundle.origin}" if bundle.origin else ""
         yield CheckResult(
             "bundle", "ok", f"{bundle.reference}: {content}, {len(bundle.stamps)} digests match"
@@ -205,7 +206,7 @@ def _device(settings: Settings) -> Iterator[CheckResult]:
         choice = choose(bundle.manifest, settings.device, wanted)
         # Only opening a session shows whether the driver works.
         runtimes = open_runtimes(bundle, choice, settings.sessions)
-        sessions = f"{len(runtimes)} session{'s' if len(runtimes) > 1 else ''} on {runtimes[0].provider}"
+        sessions = f"{count_of(len(runtimes), 'session')} on {runtimes[0].provider}"
         detail = f"{bundle.reference} runs {choice.variant} on {choice.device}, {sessions}: {choice.reason}"
         yield CheckResult("device", "ok", f"{detail}; {available}")
 
@@ -218,7 +219,7 @@ def _codec(_settings: Settings) -> Iterator[CheckResult]:
             "codec",
             "warn",
             "the Python codec is in use; it needs more than twice the CPU time",
-            "install gcc and python3-dev, then install the checkout again",
+            "install gcc and python3-dev, then repeat the installation in the clone",
         )
 
 

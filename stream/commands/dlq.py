@@ -24,6 +24,7 @@ from stream.errors import BrokerError, UsageError
 from stream.kafka.connection import silence_client_logs
 from stream.output_files import OutputFile
 from stream.settings import Settings
+from stream.wording import count_of
 
 # A list is read by people; its summary counts all dead letters.
 DEFAULT_LIMIT = 100
@@ -280,7 +281,7 @@ async def _replay(settings: Settings, selection: Selection, options: RunOptions,
     out.print_run(out.output(), options.dead_topic, counts, seconds, dry_run=options.dry_run)
     if refused := counts.outcomes[Outcome.REFUSED]:
         raise BrokerError(
-            f"{refused} events are larger than their topic takes",
+            f"events that are larger than their topic takes: {refused:,}",
             cause="they exceed max.message.bytes of the topic",
             fix="raise it (labelstream topics check shows it), and run the command again",
         )
@@ -296,4 +297,4 @@ async def _export(settings: Settings, topic: str, selection: Selection, file: Pa
                 lines = [encode_line(topic, f.letter) for f in found if not (pending and f.done)]
                 target.write(b"".join(lines))
                 count += len(lines)
-    out.errors().print(f"{count:,} dead letters of {topic} exported")
+    out.errors().print(f"{count_of(count, 'dead letter')} of {topic} exported")

@@ -18,6 +18,7 @@ from stream.dlq.replay import EXPLANATIONS, Outcome
 from stream.dlq.replayer import RunCounts
 from stream.dlq.run import Found
 from stream.dlq.run import Progress as OnProgress
+from stream.wording import count_of
 
 COLUMNS = (
     ("time", 20),
@@ -86,9 +87,11 @@ def json_row(found: Found) -> bytes:
 def print_reasons(console: Console, topic: str, reasons: Mapping[str, int], shown: int) -> None:
     """Print the number of selected dead letters by reason."""
     total = sum(reasons.values())
-    console.print(f"{topic}: {total:,} dead letters" + (f" ({_by_reason(reasons)})" if total else ""))
+    console.print(
+        f"{topic}: {count_of(total, 'dead letter')}" + (f" ({_by_reason(reasons)})" if total else "")
+    )
     if shown < total:
-        console.print(f"{total - shown:,} of them are not shown; --limit 0 shows all")
+        console.print(f"not shown: {total - shown:,}; --limit 0 shows all")
 
 
 def print_letter(console: Console, topic: str, found: Found, *, show_text: bool) -> None:
@@ -121,7 +124,7 @@ def print_run(console: Console, topic: str, counts: RunCounts, seconds: float, *
     """Print the outcomes of a run."""
     total = sum(counts.outcomes.values())
     end = ": nothing was sent, because this is a dry run" if dry_run else f" in {seconds:.1f} s"
-    console.print(f"{topic}: {total:,} dead letters{end}")
+    console.print(f"{topic}: {count_of(total, 'dead letter')}{end}")
     for outcome in Outcome:
         if count := counts.outcomes[outcome]:
             explanation = EXPLANATIONS[outcome]
@@ -135,7 +138,9 @@ def print_run(console: Console, topic: str, counts: RunCounts, seconds: float, *
 def print_unfinished(console: Console, counts: RunCounts) -> None:
     """Print what a run that ended early may have sent in addition, and how to go on."""
     if counts.sending:
-        console.print(f"up to {counts.sending} further events were sent, and may not be recorded")
+        console.print(
+            f"up to {count_of(counts.sending, 'more event')} may have been sent without a record of it"
+        )
     console.print("the same command goes on after the recorded events")
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -68,7 +68,9 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
         own = [
             p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"
         ]
-        parameters = [*own, *map(_option, names), _config_option()]
+        # A command that reads no topic, such as predict, has no routes.
+        of_route = ROUTE if set(TOPICS) & set(names) else ()
+        parameters = [*own, *(_option(name, of_route) for name in names), _config_option()]
 
         @functools.wraps(command)
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -107,13 +109,13 @@ def _config_option() -> inspect.Parameter:
     )
 
 
-def _option(name: str) -> inspect.Parameter:
+def _option(name: str, of_route: Collection[str]) -> inspect.Parameter:
     last_word = name.rsplit("_", 1)[-1]
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         help=_help(name),
         metavar=METAVARS.get(name) or METAVARS.get(last_word, last_word.upper()),
-        rich_help_panel="Settings of a route" if name in ROUTE else "Settings",
+        rich_help_panel="Settings of a route" if name in of_route else "Settings",
         show_default=False,
     )
     kind = list[str] | None if name in REPEATABLE else str | None

@@ -7,33 +7,44 @@ from typing import Annotated, cast
 import typer
 from rich.console import Console
 
-from stream.bundle import Bundle, read_bundle
+from stream.bundle import read_bundle
 from stream.classify import InputReader
 from stream.commands.evaluation import Evaluation
 from stream.commands.explain import explanation, explanation_console
 from stream.commands.gold_labels import read_names
 from stream.commands.kept_columns import parse_columns
 from stream.commands.options import with_settings
+from stream.commands.output_header import PredictionWriter
+from stream.commands.predict_checks import (
+    ENGINES,
+    ScaleOptions,
+    check_arguments,
+    check_evaluation,
+    check_output,
+    with_all_scores,
+)
+from stream.commands.predict_files import predict_files
+from stream.commands.prediction_job import PredictionJob, Source
 from stream.commands.prediction_run import PredictedRow, PredictionCounts, ProgressBar, Show, predict_rows
-from stream.commands.prediction_writer import PredictionWriter, check_format, open_writer
-from stream.commands.row_output import RowOutput, kept_columns, output_header
+from stream.commands.prediction_writer import open_writer
+from stream.commands.row_output import RowOutput
 from stream.commands.row_reader import Columns, RowReader, text_rows
 from stream.commands.score_shape import SHAPES, score_shape
-from stream.errors import UsageError
-from stream.output_files import check_not_input, is_inside, is_replaced
+from stream.output_files import is_replaced
 from stream.settings import Settings
 from stream.tables import FORMATS, Format, Quoting, TableOptions
 from stream.termination import exit_on_termination
+from stream.wording import BUNDLE_FORMS
 from stream.worker.route_model import OpenModel
+
+SCALE = "Many files and large files"
 
 
 @with_settings("bundle_store", "device", "variant", "sessions", "top_k", "max_text_chars")
 def predict(
     bundle: Annotated[
         str,
-        typer.Argument(
-            help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
-        ),
+        typer.Argument(help=f"Bundle: {BUNDLE_FORMS}.", metavar="BUNDLE"),
     ],
     *,
     settings: Settings,
@@ -48,18 +59,18 @@ def predict(
         Path | None,
         typer.Option(
             "--input",
-            help="File: .csv, .tsv, .jsonl, .json, or .txt with a text per line; also .gz, .bz2, .xz or .zst "
-            "of these. - reads standard input.",
-            metavar="FILE|-",
+            help="File: .parquet, .csv, .tsv, .jsonl, .json, or .txt with a text per line; also .gz, .bz2, "
+            ".xz or .zst of the text formats. A folder: all data files in it. - reads standard input.",
+            metavar="FILE|FOLDER|-",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
-            help="Output: .csv, .tsv, else JSON lines; .gz or .zst behind it compresses. Default: standard "
-            "output.",
-            metavar="FILE",
+            help="Output: .csv, .tsv, .parquet, else JSON lines; .gz or .zst behind a text format "
+            "compresses. For a folder: a folder. Default: standard output.",
+            metavar="FILE|FOLDER",
         ),
     ] = None,
     text_column: Annotated[
@@ -131,14 +142,75 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the tokens, logits and probabilities of each text.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep the rows of an interrupted run beside the output, and continue after them.",
+            rich_help_panel=SCALE,
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Label again what an earlier run has labelled.",
+            rich_help_panel=SCALE,
+        ),
+    ] = False,
+    output_format: Annotated[
+        str | None,
+        typer.Option(
+            help="Format of the files in an output folder: jsonl, csv, tsv (also jsonl.gz or jsonl.zst) or "
+            "parquet. Default: jsonl.",
+            metavar="FORMAT",
+            show_default=False,
+            rich_help_panel=SCALE,
+        ),
+    ] = None,
+    glob: Annotated[
+        str | None,
+        typer.Option(
+            help="Only the files of the folder whose path matches, such as '*.csv'.",
+            metavar="PATTERN",
+            rich_help_panel=SCALE,
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help=f"One of: {', '.join(ENGINES)}. ray distributes the files over a Ray cluster.",
+            metavar="ENGINE",
+            rich_help_panel=SCALE,
+        ),
+    ] = ENGINES[0],
+    actors: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of Ray actors, each with the model in memory. Default: one on each node.",
+            metavar="N",
+            min=1,
+            show_default=False,
+            rich_help_panel=SCALE,
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster, such as auto or ray://HOST:10001. Default: a local one.",
+            metavar="ADDRESS",
+            show_default=False,
+            rich_help_panel=SCALE,
+        ),
+    ] = None,
 ) -> None:
     """Label texts or the rows of a file, with the results that the worker would publish.
 
-    The input has the formats of `labelstream train`, except Parquet and CoNLL. Metadata comes from the
-    columns or JSON fields that the bundle names. A row that cannot be labelled, such as one without text,
-    gets a line with its error and is counted at the end; the exit code is 1 if no row was labelled. The file
-    of --output appears when all rows are labelled; an error or Ctrl-C leaves the old file. Standard output
-    has the rows so far. The output has the prediction first, and then the columns of the input.
+    The input has the formats of `labelstream train`, except CoNLL. Metadata comes from the columns or JSON
+    fields that the bundle names. A row that cannot be labelled, such as one without text, gets a line with
+    its error and is counted at the end; the exit code is 1 if no row was labelled. The file of --output
+    appears when all rows are labelled; an error or Ctrl-C leaves the old file. Standard output has the rows
+    so far. The output has the prediction first, and then the columns of the input.
 
         labelstream predict support --text "My card was charged twice"
 
@@ -151,47 +223,58 @@ def predict(
         labelstream predict support --input test.csv --evaluate-with label --scores wide --output scored.csv
 
         labelstream predict sick --text "A man plays." --text-pair "Nobody plays."
+
+        labelstream predict support --input old.parquet --output labels.parquet --resume
+
+        labelstream predict support --input exports --output labels --output-format parquet
+
+        labelstream predict support --input exports --output labels --engine ray --actors 4
     """
     texts, pairs = text or [], text_pair or []
-    _check_arguments(texts, pairs, input_, output, explain=explain)
-    _check_evaluation(evaluate_with, label_names, input_, explain=explain)
+    scale = ScaleOptions(output_format, glob, resume, overwrite, engine, actors, ray_address)
+    check_arguments(texts, pairs, input_, output, explain=explain)
+    check_evaluation(evaluate_with, label_names, input_, explain=explain)
+    scale.check(input_, output, evaluates=evaluate_with is not None, explain=explain)
     chosen = parse_columns(columns)
     found = read_bundle(bundle, settings.bundle_store)
     manifest = found.manifest
-    _check_output(output, found, settings, input_)
+    check_output(output, found, settings, input_)
     metadata = tuple(column.name for column in manifest.metadata or ())
-    shape = score_shape(scores, manifest)
+    score_shape(scores, manifest)
     roles = Columns(text_column, text_pair_column, id_column, metadata)
     names = read_names(label_names, manifest) if label_names is not None else None
     evaluation = Evaluation(manifest, evaluate_with, names) if evaluate_with is not None else None
     table = TableOptions(cast(Format | None, format_), encoding, cast(Quoting, quoting), not no_header)
+    # A reference or `latest` may mean another version by now, so the folder is opened, not its name.
+    settings = with_all_scores(settings, scores, len(manifest.labels))
+    job = PredictionJob(found, settings, roles, table, chosen, scores)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     if found.origin:
         errors.print(found.origin, markup=False)
-    counts = PredictionCounts()
     exit_on_termination()
+    if input_ is not None and output is not None and (resume or engine != ENGINES[0] or input_.is_dir()):
+        predict_files(job, input_, output, scale, errors)
+        return
+    counts = PredictionCounts()
     try:
         # Opening a pipe waits for its first bytes.
         reader = RowReader(input_, roles, table) if input_ is not None else None
         if evaluation is not None and reader is not None and reader.header is not None:
             evaluation.check_header(reader.header)
         rows = reader.rows() if reader is not None else text_rows(texts, pairs)
-        own = output_header(manifest, shape)
-        kept, header = kept_columns(chosen, own, roles, reader.header if reader is not None else [])
-        row_output = RowOutput(shape, kept, evaluation)
-        with open_writer(output, header) as writer:
-            show: Show = _explain_row if explain else partial(_write_row, row_output, writer)
-            settings = _all_scores(settings, scores, len(manifest.labels))
-            # A reference or `latest` may mean another version by now, so the folder is opened, not its name.
-            predict_rows(found.path, settings, rows, show, counts, ProgressBar(errors, reader))
+        source = Source(job, reader, evaluation)
+        with open_writer(output, source.header) as writer:
+            show: Show = _explain_row if explain else partial(_write_row, source.output, writer)
+            progress = (
+                ProgressBar(errors, reader.size, lambda: reader.position) if reader is not None else None
+            )
+            predict_rows(found.path, settings, rows, show, counts, progress or ProgressBar(errors, None))
             figures = evaluation.lines() if evaluation is not None else []
     except (KeyboardInterrupt, SystemExit):
         unchanged = f"; {output} is unchanged" if output is not None and is_replaced(output) else ""
         errors.print(f"interrupted: {counts.summary()}{unchanged}", markup=False)
         raise
-    if reader is not None and reader.missing:
-        errors.print(f"no column {', '.join(reader.missing)}: treated as missing values", markup=False)
-    for line in kept.notes() if reader is not None and not explain else ():
+    for line in source.missing_columns() if explain else source.notes():
         errors.print(line, markup=False)
     if reader is not None or counts.failed:
         errors.print(counts.summary(), markup=False)
@@ -199,55 +282,6 @@ def predict(
         errors.print(line, markup=False)
     if counts.failed and not counts.predicted:
         raise typer.Exit(1)
-
-
-def _check_arguments(
-    texts: list[str], pairs: list[str], file: Path | None, output: Path | None, *, explain: bool
-) -> None:
-    if bool(texts) == (file is not None):
-        raise UsageError(
-            "there is nothing to predict" if not texts else "--text and --input cannot be used together",
-            fix="use --text TEXT (may be repeated) or --input FILE",
-        )
-    if pairs and len(pairs) != len(texts):
-        raise UsageError(
-            f"{len(pairs)} --text-pair for {len(texts)} --text", fix="give one --text-pair for each --text"
-        )
-    if explain and output is not None:
-        raise UsageError("--explain prints text, not rows for a file", fix="remove --output or --explain")
-
-
-def _check_evaluation(column: str | None, names: Path | None, file: Path | None, *, explain: bool) -> None:
-    if names is not None and column is None:
-        raise UsageError(
-            "--label-names is used only with --evaluate-with", fix="add --evaluate-with COLUMN, or remove it"
-        )
-    if column is not None and (file is None or explain):
-        raise UsageError(
-            f"--evaluate-with cannot be used with {'--explain' if explain else '--text'}",
-            cause="it compares the rows of a file with a column of the file",
-            fix="use --input FILE" if file is None else "remove --explain",
-        )
-
-
-def _all_scores(settings: Settings, shape: str | None, labels: int) -> Settings:
-    """Return settings with the score of every label, as wide needs them, and long unless a number is set."""
-    if shape == "wide" or (shape == "long" and settings.top_k is None):
-        return settings.model_copy(update={"top_k": labels})
-    return settings
-
-
-def _check_output(output: Path | None, bundle: Bundle, settings: Settings, file: Path | None) -> None:
-    """Check that the output is neither an input nor inside the bundle, before anything is written."""
-    check_format(output)
-    inputs = (file, type(settings).toml_file, settings.require_signature)
-    check_not_input(output, [path for path in inputs if path is not None])
-    if output is not None and is_inside(output, bundle.path):
-        raise UsageError(
-            f"cannot write {output}",
-            cause=f"it is inside the bundle {bundle.reference}, and a version never changes",
-            fix="name a file outside of the bundle in --output",
-        )
 
 
 def _write_row(output: RowOutput, writer: PredictionWriter, _: OpenModel, predicted: PredictedRow) -> None:

@@ -1,44 +1,35 @@
-"""Writes the predictions of rows as JSON lines, CSV or TSV, to a file or to standard output."""
+"""Writes the predictions of rows as JSON lines, CSV, TSV or Parquet, to a file or to standard output."""
 
 import csv
 import gzip
 import io
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any
 
 import cramjam
 import orjson
 
+from stream.commands.json_values import to_json
+from stream.commands.output_header import ByteFile, Header, PredictionWriter
+from stream.commands.parquet_output import check_pyarrow, open_parquet
+from stream.commands.spooled_rows import SpooledRows
 from stream.errors import UsageError
 from stream.output_files import STANDARD_STREAM, OutputFile, named_errors
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+PARQUET_SUFFIXES = (".parquet", ".pq")
 GZIP, ZSTD = ".gz", ".zst"
 # A reader would take the name at its word and fail on JSON lines.
 OTHER_FORMATS = (
-    *(".7z", ".arrow", ".avro", ".br", ".bz2", ".feather", ".lz4", ".orc", ".parquet", ".tar", ".tgz"),
+    *(".7z", ".arrow", ".avro", ".br", ".bz2", ".feather", ".lz4", ".orc", ".tar", ".tgz"),
     *(".xls", ".xlsx", ".xml", ".xz", ".zip", ".zstd"),
 )
 ZSTD_BLOCK_BYTES = 2**20
 STANDARD_OUTPUT = Path("standard output")
 OTHER_FILE = "name another file in --output"
-
-
-class ByteFile(Protocol):
-    """Receives bytes."""
-
-    def write(self, data: bytes, /) -> object: ...
-
-
-class PredictionWriter(Protocol):
-    """Writes the fields of one row after the other."""
-
-    def write(self, fields: Mapping[str, Any]) -> None: ...
 
 
 def check_format(path: Path | None) -> None:
@@ -47,41 +38,42 @@ def check_format(path: Path | None) -> None:
     Raises:
         UsageError: the suffix names another format.
     """
-    if path is not None and (suffix := _suffixes(path)[0]) in OTHER_FORMATS:
+    if path is None:
+        return
+    suffix, compression = _suffixes(path)
+    if suffix in OTHER_FORMATS:
         raise UsageError(
             f"cannot write {path}",
             cause=f"{suffix} files are not supported",
-            fix=f"name a .jsonl, .csv or .tsv file in --output; a further {GZIP} or {ZSTD} compresses it",
+            fix="name a .jsonl, .csv, .tsv or .parquet file in --output; a further "
+            f"{GZIP} or {ZSTD} compresses the first three",
         )
+    if suffix in PARQUET_SUFFIXES:
+        check_pyarrow()
+        if compression:
+            raise UsageError(
+                f"cannot write {path}",
+                cause="Parquet compresses its columns itself",
+                fix=f"leave the suffix {compression} out",
+            )
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The columns of a CSV or TSV file.
-
-    Attributes:
-        own: the columns of the predictions.
-        kept: the columns that are copied from the input; None if only all rows together show them.
-    """
-
-    own: tuple[str, ...]
-    kept: Sequence[str] | None = ()
-
-    def columns(self, kept: Sequence[str]) -> list[str]:
-        """Return all columns: those of the predictions, then the copied ones, each once."""
-        return list(dict.fromkeys((*self.own, *kept)))
+def is_parquet_output(path: Path) -> bool:
+    """Return True if the suffix of an output file is that of Parquet."""
+    return path.suffix.lower() in PARQUET_SUFFIXES
 
 
 @contextmanager
 def open_writer(path: Path | None, header: Header) -> Iterator[PredictionWriter]:
-    """Open a writer: CSV or TSV for a file with that suffix, JSON lines for any other.
+    """Open a writer: CSV, TSV or Parquet for a file with that suffix, JSON lines for any other.
 
-    A further suffix .gz or .zst compresses the file. The file appears at the end of the block; an error or an
-    interruption leaves the old file unchanged. Rows on standard output appear as they are written.
+    A further suffix .gz or .zst compresses the text formats. The file appears at the end of the block; an
+    error or an interruption leaves the old file unchanged. Rows on standard output appear as they are
+    written.
 
     Args:
         path: the file; None or `-` for standard output.
-        header: the columns of a CSV or TSV file.
+        header: the columns of a CSV, TSV or Parquet file.
 
     Raises:
         UsageError: the file cannot be written.
@@ -96,13 +88,17 @@ def open_writer(path: Path | None, header: Header) -> Iterator[PredictionWriter]
     suffix, compression = _suffixes(path)
     delimiter = DELIMITERS.get(suffix)
     with OutputFile(path, fix=OTHER_FILE) as output, _compressed(output, compression) as file:
-        if delimiter is None:
+        if suffix in PARQUET_SUFFIXES:
+            with open_parquet(file, header) as parquet:
+                yield parquet
+        elif delimiter is None:
             yield JsonLinesWriter(file)
         elif header.kept is not None:
             yield CsvWriter(file, header.columns(header.kept), delimiter)
         else:
-            with _SpooledCsvWriter(file, header, delimiter) as spooled:
+            with SpooledRows() as spooled:
                 yield spooled
+                spooled.copy_to(CsvWriter(file, header.columns(spooled.columns), delimiter))
 
 
 def _suffixes(path: Path) -> tuple[str, str]:
@@ -164,7 +160,7 @@ class JsonLinesWriter:
 
     def write(self, fields: Mapping[str, Any]) -> None:
         """Write a row."""
-        self._file.write(orjson.dumps(fields) + b"\n")
+        self._file.write(to_json(fields) + b"\n")
 
 
 class CsvWriter:
@@ -186,34 +182,11 @@ class CsvWriter:
         self._file.write(line.getvalue().encode("utf-8", "replace"))
 
 
-class _SpooledCsvWriter:
-    """Writes a CSV file whose columns are those of all rows, which are kept in a temporary file."""
-
-    def __init__(self, file: ByteFile, header: Header, delimiter: str) -> None:
-        self._file = file
-        self._header = header
-        self._delimiter = delimiter
-        self._kept: dict[str, None] = {}
-        self._rows = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
-
-    def __enter__(self) -> Self:
-        return self
-
-    def write(self, fields: Mapping[str, Any]) -> None:
-        """Keep a row."""
-        self._kept.update(dict.fromkeys(fields))
-        self._rows.write(orjson.dumps(fields) + b"\n")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._rows:
-            if kind is None:
-                writer = CsvWriter(self._file, self._header.columns(list(self._kept)), self._delimiter)
-                self._rows.seek(0)
-                for line in self._rows:
-                    writer.write(orjson.loads(line))
-
-
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, str):
+        return value
+    encoded = to_json(value)
+    # Dates and decimals, for example, are texts in JSON, and a cell needs no quotes.
+    return str(orjson.loads(encoded)) if encoded[:1] == b'"' else encoded.decode()

@@ -16,6 +16,7 @@ from stream.kafka.sender import Sender
 from stream.kafka.topics.wait import find_topics
 from stream.records import Headers
 from stream.settings import Settings
+from stream.wording import count_of
 
 
 @with_settings(*CONNECTION, "input_topic")
@@ -112,11 +113,11 @@ async def _produce(
         await sender.stop()
     seconds = time.monotonic() - started
     Console(highlight=False, soft_wrap=True).print(
-        f"{sender.confirmed} events produced to {topic} in {seconds:.2f} s"
+        f"{count_of(sender.confirmed, 'event')} produced to {topic} in {seconds:.2f} s"
         f" ({sender.confirmed / seconds:,.0f}/s)"
     )
     if reader.not_json:
-        errors.print(f"{reader.not_json} of them are not JSON and will become dead letters")
+        errors.print(f"events that are not JSON and will become dead letters: {reader.not_json:,}")
 
 
 async def _send_all(

@@ -7,9 +7,9 @@ from stream.bundle import Manifest
 from stream.classify import Prediction
 from stream.commands.evaluation import Evaluation
 from stream.commands.kept_columns import KeptColumns
+from stream.commands.output_header import Header, PredictionWriter
 from stream.commands.prediction_run import PredictedRow
-from stream.commands.prediction_writer import Header, PredictionWriter
-from stream.commands.row_reader import Columns
+from stream.commands.row_reader import Columns, InputRow
 from stream.commands.score_shape import ScoreShape
 
 
@@ -26,6 +26,10 @@ class RowOutput:
         self._shape = shape
         self._kept = kept
         self._evaluation = evaluation
+
+    def skip(self, row: InputRow) -> None:
+        """Pass over a row that was written before, so that later rows name their columns as they would."""
+        self._kept.fields(row.cells)
 
     def write(self, writer: PredictionWriter, predicted: PredictedRow) -> None:
         """Write the lines of a row: own fields first, then the copied columns."""
@@ -49,15 +53,20 @@ def output_header(manifest: Manifest, shape: ScoreShape) -> tuple[str, ...]:
 
 
 def kept_columns(
-    chosen: tuple[str, ...] | None, own: tuple[str, ...], columns: Columns, header: list[str] | None
+    chosen: tuple[str, ...] | None,
+    own: tuple[str, ...],
+    columns: Columns,
+    header: list[str] | None,
+    types: Mapping[str, Any] | None = None,
 ) -> tuple[KeptColumns, Header]:
-    """Return the copied columns, and the header of a CSV output.
+    """Return the copied columns, and the header of a CSV or Parquet output.
 
     Args:
         chosen: the names of the columns; None for all.
         own: the columns of the output itself.
         columns: the columns of the input that the model or the output reads.
         header: the columns of the input; None for JSON.
+        types: the Arrow types of the columns of a Parquet input.
 
     Raises:
         UsageError: the input lacks a chosen column.
@@ -69,9 +78,13 @@ def kept_columns(
     ]
     # The output has a second text also where the bundle reads only the first.
     kept = KeptColumns(chosen, {*own, "text_pair"}, roles)
-    if header is not None:
-        return kept, Header(own, kept.header(header))
-    return kept, Header(own, None if chosen is None else kept.names(chosen))
+    if header is None:
+        return kept, Header(own, None if chosen is None else kept.names(chosen), None)
+    known = types or {}
+    kept_names = kept.header(header)
+    sources = header if chosen is None else chosen
+    of_output = {name: known.get(source) for name, source in zip(kept_names, sources, strict=True)}
+    return kept, Header(own, kept_names, of_output | {"id": known.get(columns.id)})
 
 
 def _start(predicted: PredictedRow) -> dict[str, Any]:

@@ -7,10 +7,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from stream.commands.json_values import to_json
 from stream.errors import UsageError
-from stream.tables import Row, TableOptions, TableReader, no_header_fix, task_cells
+from stream.tables import (
+    ParquetReader,
+    Row,
+    TableOptions,
+    TableReader,
+    is_parquet,
+    is_text_type,
+    no_header_fix,
+    task_cells,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,10 @@ class RowReader:
 
     Attributes:
         size: the size of the file in bytes; None for standard input.
-        header: the columns of a CSV, TSV or text file; None for JSON, whose rows have their own fields.
-        missing: the metadata columns of the bundle that a CSV file lacks.
+        header: the columns of a CSV, TSV, Parquet or text file; None for JSON, whose rows have their own
+            fields.
+        types: the Arrow type of each column of a Parquet file; None for other formats.
+        missing: the metadata columns of the bundle that the header lacks.
     """
 
     def __init__(self, path: Path, columns: Columns, options: TableOptions = TableOptions()) -> None:
@@ -65,7 +75,14 @@ class RowReader:
             UsageError: the file cannot be read, its format is unknown, or it lacks the text column.
         """
         self._columns = columns
-        self._table = TableReader(path, replace(options, text_column=columns.text, metadata=columns.metadata))
+        self.types: Mapping[str, Any] | None = None
+        self._table: TableReader | ParquetReader
+        if is_parquet(path, options):
+            self._table = ParquetReader(path)
+            self.types = self._table.types
+        else:
+            of_rows = replace(options, text_column=columns.text, metadata=columns.metadata)
+            self._table = TableReader(path, of_rows)
         self.size = self._table.size
         self.header = self._table.columns
         self.missing: list[str] = []
@@ -98,12 +115,25 @@ class RowReader:
             )
         if column not in present:
             self._table.close()
+            where = "its columns" if self.types is not None else "the columns in its first line"
             raise UsageError(
                 f"{self._table.name} has no column {column!r}",
-                cause=f"the columns in its first line: {', '.join(present) or 'none'}",
+                cause=f"{where}: {', '.join(present) or 'none'}",
                 fix=self._fix(present),
             )
+        if self.types is not None:
+            self._check_types(self.types)
         self.missing = [name for name in self._columns.metadata if name not in present]
+
+    def _check_types(self, types: Mapping[str, Any]) -> None:
+        for name in (self._columns.text, self._columns.text_pair):
+            if name in types and not is_text_type(types[name]):
+                self._table.close()
+                raise UsageError(
+                    f"the column {name!r} of {self._table.name} holds no texts",
+                    cause=f"its type is {types[name]}",
+                    fix="name a column of strings in --text-column or --text-pair-column",
+                )
 
     def _fix(self, present: list[str]) -> str:
         """Return the way to name the column with the texts."""
@@ -122,7 +152,10 @@ class RowReader:
             return InputRow(row.number, row.raw.encode())
         cells = task_cells(row.cells)
         metadata = {name: cells.get(name) for name in columns.metadata}
-        event = _event(cells.get(columns.text), cells.get(columns.text_pair), metadata)
+        text = cells.get(columns.text)
+        event = (
+            _event(text, cells.get(columns.text_pair), metadata) if text is not None else _without_text(cells)
+        )
         own_id = cells.get(columns.id)
         return InputRow(row.number, event, None if own_id == "" else own_id, row.cells)
 
@@ -159,6 +192,11 @@ def text_rows(texts: Sequence[str], pairs: Sequence[str] = ()) -> Iterator[Input
         yield InputRow(at + 1, _event(text, pairs[at] if pairs else None))
 
 
+def _without_text(cells: Mapping[str, Any]) -> bytes:
+    """Return an event with the names of a row's columns and no text, for the error of the decoder."""
+    return to_json(dict.fromkeys(name for name in cells if name != "text"))
+
+
 def _event(text: Any, text_pair: Any = None, metadata: Mapping[str, Any] | None = None) -> bytes:
     fields = {"text": text, "text_pair": text_pair, "metadata": metadata or None}
-    return orjson.dumps({name: value for name, value in fields.items() if value is not None})
+    return to_json({name: value for name, value in fields.items() if value is not None})

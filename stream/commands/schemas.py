@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -20,14 +20,16 @@ from stream.registry import (
     register_subjects,
 )
 from stream.settings import Settings
+from stream.wording import with_worker_settings
 
-REGISTRY = (
-    "schema_registry_url",
-    "schema_registry_auth_file",
-    "schema_registry_cafile",
-    "retry_deadline_s",
-)
+REGISTRY = ("schema_registry_url", "schema_registry_auth_file", "schema_registry_cafile")
 SHOWN = (*TOPICS, "output_format", *REGISTRY)
+TIMEOUT_S = 10.0
+
+Timeout = Annotated[
+    float,
+    typer.Option(min=0.001, help="Seconds to wait for a registry that is not available.", metavar="SECONDS"),
+]
 
 app = typer.Typer(
     add_completion=False,
@@ -44,36 +46,50 @@ def register(
     settings: Settings,
     compatibility: Annotated[
         Compatibility,
-        typer.Option(help="Compatibility level of the subjects.", metavar="LEVEL"),
+        typer.Option(
+            help=f"Compatibility level of the subjects: {', '.join(get_args(Compatibility))}.",
+            metavar="LEVEL",
+        ),
     ] = "FORWARD",
+    timeout_s: Timeout = TIMEOUT_S,
 ) -> None:
     """Register the schema of label events for the output topics of the routes.
 
     The subject of an output topic is TOPIC-value. A schema that is registered already keeps its id. With
-    FORWARD, later versions of label.v1, which only gain fields, are compatible. The exit code is 4 if a
+    FORWARD, later versions of label.v1, which only gain members, are compatible. The exit code is 4 if a
     subject has an incompatible schema; then nothing is registered.
 
         labelstream schemas register --schema-registry-url http://registry:8081 --output-format avro
 
         labelstream schemas register --config labelstream.toml --compatibility FULL
     """
-    _run(settings, lambda client: register_subjects(client, settings.effective_routes, compatibility))
+    routes = settings.effective_routes
+    _run(settings, timeout_s, lambda client: register_subjects(client, routes, compatibility))
 
 
 @app.command()
 @with_settings(*SHOWN)
-def check(*, settings: Settings) -> None:
+def check(*, settings: Settings, timeout_s: Timeout = TIMEOUT_S) -> None:
     """Show for every output topic whether its subject has the schema of label events.
 
     The exit code is 4 if a subject or the schema is missing, or if the schema is incompatible.
 
         labelstream schemas check --config labelstream.toml
     """
-    _run(settings, lambda client: check_subjects(client, settings.effective_routes))
+    _run(settings, timeout_s, lambda client: check_subjects(client, settings.effective_routes))
 
 
-def _run(settings: Settings, work: Callable[[RegistryClient], Awaitable[Sequence[SubjectReport]]]) -> None:
+def _run(
+    settings: Settings,
+    timeout_s: float,
+    work: Callable[[RegistryClient], Awaitable[Sequence[SubjectReport]]],
+) -> None:
     """Print the reports of a piece of work.
+
+    Args:
+        settings: the address of the registry and the credentials.
+        timeout_s: the seconds to wait for a registry that is not available.
+        work: asks the registry.
 
     Raises:
         RegistryError: the registry is not available, or a subject lacks the schema.
@@ -83,7 +99,7 @@ def _run(settings: Settings, work: Callable[[RegistryClient], Awaitable[Sequence
     configure_logs("warning", "console")
 
     async def reports() -> Sequence[SubjectReport]:
-        client = RegistryClient(settings)
+        client = RegistryClient(settings.model_copy(update={"retry_deadline_s": timeout_s}))
         try:
             return await work(client)
         finally:
@@ -120,5 +136,5 @@ def _lacking(reports: Sequence[SubjectReport]) -> RegistryError:
         )
     return RegistryError(
         f"the schema of label events is not registered for {subjects}",
-        fix="register it: labelstream schemas register",
+        fix=f"register it: {with_worker_settings('labelstream schemas register')}",
     )

@@ -10,6 +10,7 @@ from stream.commands.options import with_settings
 from stream.errors import LabelstreamError, UsageError, missing_module
 from stream.settings import Settings, parse_bytes
 from stream.termination import end_process_after
+from stream.wording import BUNDLE_FORMS
 
 # The time for threads to finish their last inference.
 THREADS_GRACE_S = 5.0
@@ -25,9 +26,7 @@ HUNG_THREAD = "an inference or a download did not end, so the process was killed
 def serve(
     bundle: Annotated[
         str,
-        typer.Argument(
-            help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
-        ),
+        typer.Argument(help=f"Bundle: {BUNDLE_FORMS}.", metavar="BUNDLE"),
     ],
     *,
     settings: Settings,

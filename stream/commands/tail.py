@@ -30,6 +30,7 @@ from stream.records import Record
 from stream.routes import Route
 from stream.settings import Settings
 from stream.topic_template import fill_template, is_template
+from stream.wording import count_of
 
 MAX_WAIT_MS = 100
 POLL_MS = 500
@@ -190,4 +191,6 @@ def _print_start(topic: str, partitions: int, *, from_beginning: bool) -> None:
         if from_beginning
         else "from the end: waiting for new records; --from-beginning prints earlier ones too"
     )
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{topic}: {partitions} partitions, {hint}")
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"{topic}: {count_of(partitions, 'partition')}, {hint}"
+    )

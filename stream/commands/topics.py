@@ -16,6 +16,7 @@ from stream.kafka.topics.setup import MAX_BYTES, RETENTION_MS, create_topics
 from stream.kafka.topics.wait import missing_topics
 from stream.resolved_routes import resolve_routes
 from stream.settings import Settings
+from stream.wording import count_of
 
 # A bundle is read only if the output topic is a template.
 BUNDLE = ("bundle", "bundle_store")
@@ -67,9 +68,9 @@ def create(
     )
     console = Console(soft_wrap=True, highlight=False)
     for name, count in created.kept.items():
-        console.print(f"exists   {name}  {count} partitions", markup=False)
+        console.print(f"exists   {name}  {count_of(count, 'partition')}", markup=False)
     for name, count in created.new.items():
-        console.print(f"created  {name}  {count} partitions", markup=False)
+        console.print(f"created  {name}  {count_of(count, 'partition')}", markup=False)
     if created.by_name:
         console.print(
             "This development broker creates a topic when a client asks for it by name, with partitions and "

@@ -25,6 +25,7 @@ from stream.verify import (
     read_reference,
     within_tolerance,
 )
+from stream.wording import BUNDLE_FORMS
 
 # The unit that is counted and the agreement that is required, by head.
 COLUMNS = {
@@ -75,9 +76,7 @@ class VariantResult:
 def verify(
     bundle: Annotated[
         str,
-        typer.Argument(
-            help="Bundle: a folder, NAME or NAME@VERSION in the store, or hf://OWNER/NAME.", metavar="BUNDLE"
-        ),
+        typer.Argument(help=f"Bundle: {BUNDLE_FORMS}.", metavar="BUNDLE"),
     ],
     bundle_store: Annotated[Path, typer.Option(help="Folder with the bundles.")] = Path("bundles"),
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Self
 from stream.dlq.export import EditedLetter, LineError, decode_line
 from stream.dlq.offset_set import OffsetSet
 from stream.errors import UsageError
+from stream.wording import count_of
 
 MAX_ERRORS_SHOWN = 5
 
@@ -144,9 +145,15 @@ def _check_positions(
 
 def _refused(path: Path, errors: list[str], fix: str) -> UsageError:
     shown = "; ".join(errors[:MAX_ERRORS_SHOWN])
-    more = f"; and {len(errors) - MAX_ERRORS_SHOWN} more lines" if len(errors) > MAX_ERRORS_SHOWN else ""
+    more = (
+        f"; and {count_of(len(errors) - MAX_ERRORS_SHOWN, 'more line')}"
+        if len(errors) > MAX_ERRORS_SHOWN
+        else ""
+    )
     return UsageError(
-        f"{path} cannot be sent: {len(errors)} invalid lines" if errors else f"{path} has no dead letter",
+        f"{path} cannot be sent: {count_of(len(errors), 'invalid line')}"
+        if errors
+        else f"{path} has no dead letter",
         cause=f"{shown}{more}" if errors else "the file is empty",
         fix=f"{fix or 'correct these lines'}; nothing was sent",
     )

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from stream.wording import count_of
+
 MAX_DEPTH = 4
 MAX_MEMBERS = 20
 EVENT_NAMES = ("id", "text", "text_pair", "metadata", "time")
@@ -36,7 +38,7 @@ def mask_bytes(data: bytes | None) -> str:
 
 def _mask(value: Any, depth: int) -> str:
     if isinstance(value, str):
-        return f"<string, {_count(len(value), 'character')}>"
+        return f"<string, {count_of(len(value), 'character')}>"
     if isinstance(value, bool):
         return "<boolean>"
     if value is None:
@@ -56,7 +58,7 @@ def _members(shown: Iterable[str], count: int, depth: int) -> str:
 
 
 def _name(name: str) -> str:
-    return f'"{name}"' if name in KNOWN_NAMES else f"<name, {_count(len(name), 'character')}>"
+    return f'"{name}"' if name in KNOWN_NAMES else f"<name, {count_of(len(name), 'character')}>"
 
 
 def _encoding(value: bytes) -> str:
@@ -68,8 +70,4 @@ def _encoding(value: bytes) -> str:
 
 
 def _bytes(data: bytes) -> str:
-    return _count(len(data), "byte")
-
-
-def _count(count: int, unit: str) -> str:
-    return f"{count:,} {unit}" + "s" * (count != 1)
+    return count_of(len(data), "byte")

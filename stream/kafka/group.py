@@ -9,6 +9,7 @@ from aiokafka.errors import for_code
 from stream.errors import BrokerError, Fatal, one_line
 from stream.kafka.permissions import group_error, topic_error
 from stream.settings import Settings
+from stream.wording import CREATE_TOPICS
 
 SESSION_TIMEOUT_S = 10.0
 # The pause before the coordinator is asked again after a refusal.
@@ -47,7 +48,7 @@ CAUSES: Mapping[int, tuple[str, str]] = {
     ),
     UNKNOWN_TOPIC: (
         "the topic {topic} does not exist any more",
-        "create it again: labelstream topics create",
+        f"create it again: {CREATE_TOPICS}",
     ),
     12: (
         "the broker's limit for the metadata of an offset is too low",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from stream.errors import BrokerError
+from stream.wording import CREATE_TOPICS
 
 MARK = "topic-id:"
 
@@ -161,5 +162,5 @@ class InputTopics:
         return BrokerError(
             f"the input topic {topic} was deleted",
             cause=f"UnknownTopicOrPartitionError: the broker has not listed it for {self._retry_s:g} s",
-            fix="create it again, or stop the worker: labelstream topics create",
+            fix=f"create it again: {CREATE_TOPICS}; or stop the worker",
         )

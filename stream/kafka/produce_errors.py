@@ -27,6 +27,7 @@ from aiokafka.errors import (
 )
 
 from stream.errors import BrokerError, Fatal, FencedError
+from stream.wording import CREATE_TOPICS
 
 # Codes that aiokafka does not know.
 UNSUPPORTED_COMPRESSION, INVALID_RECORD = 76, 87
@@ -82,7 +83,7 @@ EXPLANATIONS: dict[int, Explanation] = {
     ),
     UnknownTopicOrPartitionError.errno: Explanation(
         "the broker does not list topic {topic}, or not its partition {partition}",
-        "create the topic: labelstream topics create; the events are read again after a restart",
+        f"create the topic: {CREATE_TOPICS}; the events are read again after a restart",
     ),
     LeaderNotAvailableError.errno: NO_LEADER,
     NotLeaderForPartitionError.errno: NO_LEADER,

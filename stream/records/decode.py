@@ -54,6 +54,7 @@ class Decoder:
         takes_pair: bool = False,
         quarantine: Quarantine | None = None,
         schemas: SchemaCache | None = None,
+        text_setting: str = "text_field",
     ) -> None:
         """
         Args:
@@ -64,6 +65,7 @@ class Decoder:
             quarantine: the offsets whose records become dead letters without being decoded.
             schemas: the schemas of the events, for an input format of the schema registry. Without them such
                 events are read as JSON.
+            text_setting: the setting that names the text, for messages; empty if the caller has none.
 
         Raises:
             UsageError: a library that the options need is not installed.
@@ -75,6 +77,7 @@ class Decoder:
         self._max_event_bytes = max_event_bytes
         self._max_text_chars = max_text_chars
         self._takes_pair = takes_pair
+        self._text_setting = text_setting
         mapping = make_mapping(options, takes_pair=takes_pair)
         self._reader: EventReader = mapping or NativeReader()
         self._clean = None if mapping is None else mapping.clean
@@ -200,7 +203,7 @@ class Decoder:
         return replace(fields, text=self._clean(fields.text))
 
     def _event(self, source: Source, record: Record, fields: Fields, own: str | None) -> Event:
-        fields.check_types()
+        fields.check_types(self._text_setting)
         text, text_pair = fields.text, fields.text_pair
         if not text.strip():
             raise Poison(Reason.EMPTY, "text contains only white space")

@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from stream.errors import Poison, Reason
+from stream.records.lookup import kind_of
 
 # Half of what the parser takes, so that no later step of any model meets its own limit of recursion.
 MAX_LEVELS = 512
@@ -17,6 +18,8 @@ _INTEGER = pattern(rb"-?[0-9]+")
 # minutes for a value of 1 MiB.
 _STRING = pattern(rb'"(?:[^"\\]++|\\.)*+"?', DOTALL)
 _BRACKET = pattern(rb"[\[\]{}]")
+# A part of orjson's message for a number whose absolute value is larger than every double.
+_TOO_LARGE = "infinity"
 _parse_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -27,7 +30,7 @@ def as_object(found: Any) -> dict[str, Any]:
         Poison: it is not an object.
     """
     if not isinstance(found, dict):
-        raise Poison(Reason.SCHEMA, "the value is JSON, but not an object")
+        raise Poison(Reason.SCHEMA, f"the value is {kind_of(found)}, not a JSON object")
     return found
 
 
@@ -48,14 +51,21 @@ def parse_json(value: bytes, data: str | None = None) -> Any:
         _check_utf8(value)
         exact = _with_exact_id(value, data)
         if exact is None:
-            message = f"not JSON at character {exc.pos}, or a number that no double holds"
-            raise Poison(Reason.DECODE, message) from None
+            raise Poison(Reason.DECODE, _describe(exc, value)) from None
         return exact
     event = found.get(data) if data is not None and isinstance(found, dict) else found
     # orjson reads an integer that 64 bits do not hold as a float.
     if isinstance(event, dict) and type(event.get("id")) is float:
         return _with_exact_id(value, data) or found
     return found
+
+
+def _describe(error: orjson.JSONDecodeError, value: bytes) -> str:
+    if not value:
+        return "the value is empty, not JSON"
+    if _TOO_LARGE in error.msg:
+        return f"the number at character {error.pos} is beyond the range of a double"
+    return f"not JSON at character {error.pos}"
 
 
 def _check_levels(value: bytes) -> None:

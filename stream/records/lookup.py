@@ -9,6 +9,7 @@ from stream.field_paths import EVERY_ELEMENT, FieldPath
 from stream.records.content_type import show
 
 MAX_NAMES_SHOWN = 6
+MAX_NAMES_CHARS = 100
 _KINDS = {str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 
 
@@ -41,6 +42,16 @@ def kind_of(value: Any) -> str:
     if isinstance(value, dict):
         return "an object"
     return _KINDS.get(type(value), "an array")
+
+
+def describe_members(found: Mapping[str, Any]) -> str:
+    """Return the names of an object's first members."""
+    if not found:
+        return "no members"
+    names = [show(name) for name in islice(found, MAX_NAMES_SHOWN)]
+    while len(names) > 1 and len(", ".join(names)) > MAX_NAMES_CHARS:
+        names.pop()
+    return ", ".join([*names, "..."] if len(names) < len(found) else names)
 
 
 def describe_array(steps: Sequence[str], at: int) -> str:
@@ -83,7 +94,8 @@ def _step(event: Any, path: FieldPath, setting: str, at: int) -> Any:
     if isinstance(event, dict):
         if name in event:
             return event[name]
-        raise _error(path, setting, f"{_place(path, at)} has no member {show(name)}; {_members(event)}")
+        members = describe_members(event)
+        raise _error(path, setting, f"{_place(path, at)} has no member {show(name)}; it has {members}")
     if isinstance(event, list):
         return _element(event, path, setting, at)
     raise _error(path, setting, f"{_place(path, at)} is {kind_of(event)}, not an object")
@@ -102,13 +114,6 @@ def _element(array: Sequence[Any], path: FieldPath, setting: str, at: int) -> An
 
 def _place(path: FieldPath, at: int) -> str:
     return ".".join(path.steps[:at]) or "the event"
-
-
-def _members(found: Mapping[str, Any]) -> str:
-    if not found:
-        return "it has none"
-    shown = ", ".join(show(name) for name in islice(found, MAX_NAMES_SHOWN))
-    return f"it has {shown}{', ...' if len(found) > MAX_NAMES_SHOWN else ''}"
 
 
 def _error(path: FieldPath, setting: str, found: str) -> Poison:

@@ -141,6 +141,8 @@ class FieldMapping:
     def _string(self, value: Any, path: FieldPath, setting: str) -> str:
         """Return the text of a field, for a path with `*` the texts joined by line feeds."""
         parts = value if EVERY_ELEMENT in path.steps and isinstance(value, list) else [value]
+        if not parts and setting != "text_template":
+            raise Poison(Reason.EMPTY, f"{setting} {path.written}: the array is empty")
         for part in parts:
             if not isinstance(part, str):
                 raise Poison(Reason.SCHEMA, f"{setting} {path.written}: {_not_a_string(part, path)}")

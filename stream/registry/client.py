@@ -187,7 +187,7 @@ def _read_credentials(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(
             f"cannot read schema_registry_auth_file {path}",
-            cause=type(exc).__name__,
+            cause=exc.strerror or str(exc) if isinstance(exc, OSError) else "it is not UTF-8",
             fix="name a readable file with USER:PASSWORD",
         ) from None
     if ":" not in found:

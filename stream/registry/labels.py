@@ -11,6 +11,7 @@ from stream.registry.client import NotFoundError, RegistryClient, RejectedError
 from stream.registry.frame import write_frame
 from stream.routes import RegistryOutput
 from stream.schemas import schema_text
+from stream.wording import with_worker_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +76,5 @@ def not_registered(subject: str, output_format: str) -> RegistryError:
     return RegistryError(
         f"the subject {subject} lacks the schema of label events for output_format = {output_format}",
         cause="the schema is not registered; the worker registers none itself",
-        fix="register it: labelstream schemas register",
+        fix=f"register it: {with_worker_settings('labelstream schemas register')}",
     )

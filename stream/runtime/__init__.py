@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stream.runtime.base import GraphInput, Integers, Logits, PaddedBatch, PaddedCost, Runtime
-from stream.runtime.cores import lower_thread_priority, usable_cores
+from stream.runtime.cores import CoreUse, lower_thread_priority, usable_cores
 from stream.runtime.shapes import warm_up_shapes
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Choice",
+    "CoreUse",
     "GraphInput",
     "Integers",
     "Logits",

@@ -4,9 +4,29 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 NICE_INCREMENT = 5
+
+
+class CoreUse(NamedTuple):
+    """How inferences on the CPU use the cores.
+
+    Attributes:
+        single_threaded: True if an inference on cpu has one thread, and the default is one inference for each
+            core. The logits then do not depend on the number of cores: with several threads, ONNX Runtime
+            divides a matrix product among them, and its last bits depend on the division.
+        share: the cores that a scheduler gives to this process; None for all that it may use.
+    """
+
+    single_threaded: bool = False
+    share: int | None = None
+
+    @property
+    def cores(self) -> int:
+        """The number of cores to use."""
+        return min(usable_cores(), self.share or usable_cores())
 
 
 def usable_cores() -> int:

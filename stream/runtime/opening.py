@@ -3,7 +3,7 @@
 from stream.bundle import Bundle
 from stream.runtime.base import Runtime
 from stream.runtime.choice import Choice
-from stream.runtime.cores import threads_per_inference, usable_cores
+from stream.runtime.cores import CoreUse, threads_per_inference
 from stream.runtime.machine import gpu_count
 from stream.runtime.onnx import OnnxRuntime
 from stream.runtime.openvino import open_openvino_runtimes
@@ -13,7 +13,9 @@ from stream.runtime.openvino import open_openvino_runtimes
 CPU_SESSIONS = 2
 
 
-def open_runtimes(bundle: Bundle, choice: Choice, sessions: int | None = None) -> list[Runtime]:
+def open_runtimes(
+    bundle: Bundle, choice: Choice, sessions: int | None = None, use: CoreUse | None = None
+) -> list[Runtime]:
     """Open the chosen variant on the chosen device.
 
     Args:
@@ -22,6 +24,7 @@ def open_runtimes(bundle: Bundle, choice: Choice, sessions: int | None = None) -
         sessions: the number of concurrent inferences. Default: 1; on cpu and openvino 2, or 1 on a single
             core. On cpu they share one session and its threads, on openvino they are streams of one compiled
             model, on cuda and tensorrt they are distributed over the GPUs.
+        use: how inferences on the CPU use the cores; default: several threads on all cores.
 
     Returns:
         One runtime for each concurrent inference.
@@ -29,12 +32,13 @@ def open_runtimes(bundle: Bundle, choice: Choice, sessions: int | None = None) -
     Raises:
         DeviceError: a session cannot be opened.
     """
+    use = use or CoreUse()
     if choice.device == "openvino":
-        return [*open_openvino_runtimes(bundle, choice.variant, sessions)]
+        return [*open_openvino_runtimes(bundle, choice.variant, sessions, use.cores)]
     if choice.device == "cpu":
-        cores = usable_cores()
-        count = sessions or min(CPU_SESSIONS, cores)
-        first = OnnxRuntime(bundle, choice.variant, "cpu", threads_per_inference(cores, count))
+        count = sessions or (use.cores if use.single_threaded else min(CPU_SESSIONS, use.cores))
+        threads = 1 if use.single_threaded else threads_per_inference(use.cores, count)
+        first = OnnxRuntime(bundle, choice.variant, "cpu", threads)
         return [first, *(first.with_shared_session() for _ in range(count - 1))]
     count = sessions or 1
     gpus = gpu_count()

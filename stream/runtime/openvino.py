@@ -88,13 +88,16 @@ class OpenVinoRuntime:
         return wider[np.minimum(np.arange(rows), len(given) - 1)]
 
 
-def open_openvino_runtimes(bundle: Bundle, variant: str, streams: int | None = None) -> list[OpenVinoRuntime]:
+def open_openvino_runtimes(
+    bundle: Bundle, variant: str, streams: int | None = None, cores: int | None = None
+) -> list[OpenVinoRuntime]:
     """Compile a variant once, and return a runtime for each stream of the compiled model.
 
     Args:
         bundle: a verified bundle.
         variant: fp32, bf16 (the fp32 file, computed in bf16) or int8-static.
         streams: the number of concurrent inferences; default: 2, or 1 on a single core.
+        cores: the number of cores to use; default: all that the process may use.
 
     Raises:
         BundleError: openvino cannot read the file, or it was changed since it was verified.
@@ -102,7 +105,7 @@ def open_openvino_runtimes(bundle: Bundle, variant: str, streams: int | None = N
     """
     entry = variant_entry(bundle.manifest, variant)
     assert entry is not None, "choose() only returns variants that the bundle has"
-    cores = usable_cores()
+    cores = cores or usable_cores()
     streams = streams or min(DEFAULT_STREAMS, cores)
     try:
         core = import_openvino().Core()

@@ -45,7 +45,7 @@ class Admission:
             raise RequestError(
                 Kind.QUEUE_FULL,
                 "the queue is full",
-                cause=f"{self.rows} rows are waiting, {self._max_rows} are allowed",
+                cause=f"rows in the queue: {self.rows}; the limit is {self._max_rows}",
                 fix=f"repeat the request after {retry_s} s, with fewer requests at a time",
                 headers={"Retry-After": str(retry_s)},
             )

@@ -19,7 +19,7 @@ from stream.serve.limits import ServeLimits
 from stream.serve.ndjson import BulkResponse
 from stream.serve.open_inference import OpenInference
 from stream.serve.problems import Kind, RequestError
-from stream.serve.row_json import events_of, response_json, row_json
+from stream.serve.row_json import events_of, response_json, rows_json
 from stream.serve.service import ClassifyService
 from stream.settings import Settings
 from stream.web.auth import read_token
@@ -59,7 +59,7 @@ class Handlers:
         body = await read_body(request, self._limits.max_request_bytes, deadline)
         rows = await self._service.classify(events_of(body), deadline)
         if NDJSON in request.headers.get("accept", ""):
-            return Response(b"".join([row_json(row) + b"\n" for row in rows]), media_type=NDJSON)
+            return Response(b"".join([row + b"\n" for row in rows_json(rows)]), media_type=NDJSON)
         return Response(response_json(opened, rows), media_type=JSON)
 
     async def live(self, _: Request) -> Response:

@@ -130,7 +130,7 @@ def _wanted(given: InferRequest, forms: list[TensorForm]) -> list[TensorForm]:
         raise RequestError(
             Kind.BAD_REQUEST,
             f"the output {unknown[0][:80]!r} is unknown",
-            fix=f"ask for the outputs {', '.join(known)}",
+            fix=f"name only outputs of {', '.join(known)}, or leave outputs out for all of them",
         )
     return [form for form in forms if form.name in names]
 

@@ -48,12 +48,24 @@ def as_event(row: bytes) -> bytes:
     return b'{"text":%b}' % row
 
 
-def row_json(row: ClassifiedRow) -> bytes:
-    """Return a row of the response: its id if it has one, and its prediction or its error."""
-    members = row.result.members if isinstance(row.result, Prediction) else _error_member(row)
+def row_json(row: ClassifiedRow, place: str = "") -> bytes:
+    """Return a row of the response: its id if it has one, and its prediction or its error.
+
+    Args:
+        row: the row.
+        place: the place of the row in the request, which its error names; empty if there is no need.
+    """
+    members = row.result.members if isinstance(row.result, Prediction) else _error_member(row, place)
     if (own := row.own_id) is None:
         return b"{%b}" % members
     return b'{"id":%b,%b}' % (orjson.dumps(own), members)
+
+
+def rows_json(rows: Sequence[ClassifiedRow]) -> list[bytes]:
+    """Return the rows of a response. The error of a row names its place if the request has several rows."""
+    if len(rows) == 1:
+        return [row_json(rows[0])]
+    return [row_json(row, f"rows[{at}]") for at, row in enumerate(rows)]
 
 
 def response_json(opened: OpenModel, rows: Sequence[ClassifiedRow]) -> bytes:
@@ -67,10 +79,11 @@ def response_json(opened: OpenModel, rows: Sequence[ClassifiedRow]) -> bytes:
             "variant": opened.choice.variant,
         }
     )
-    return b'{"model":%b,"results":[%b]}' % (model, b",".join(map(row_json, rows)))
+    return b'{"model":%b,"results":[%b]}' % (model, b",".join(rows_json(rows)))
 
 
-def _error_member(row: ClassifiedRow) -> bytes:
+def _error_member(row: ClassifiedRow, place: str) -> bytes:
     assert not isinstance(row.result, Prediction)
-    error = {"reason": row.result.reason.value, "message": row.result.message}
+    message = f"{place}: {row.result.message}" if place else row.result.message
+    error = {"reason": row.result.reason.value, "message": message}
     return b'"error":' + orjson.dumps(error)

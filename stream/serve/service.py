@@ -12,6 +12,7 @@ from stream.serve.limits import ServeLimits
 from stream.serve.problems import Kind, RequestError
 from stream.settings import Settings
 from stream.web.health import Check, Checks, check_bundles, check_sessions, passed
+from stream.wording import count_of
 from stream.worker.route_model import OpenModel, open_model, warm_up
 from stream.worker.row_classifier import ClassifiedRow, RowClassifier, as_record
 
@@ -141,7 +142,7 @@ class ClassifyService:
         if len(events) > self._limits.max_rows:
             raise RequestError(
                 Kind.TOO_MANY_ROWS,
-                f"the request has {len(events)} rows",
+                f"the request has {count_of(len(events), 'row')}",
                 cause=f"{self._limits.max_rows} are allowed",
                 fix="send several requests, or application/x-ndjson, which has no limit",
             )
@@ -153,7 +154,7 @@ class ClassifyService:
             raise RequestError(
                 Kind.DEADLINE,
                 f"the rows were not classified within {deadline.seconds:g} s",
-                cause=f"{self._admission.rows} rows are in the queue",
+                cause=f"rows in the queue: {self._admission.rows}",
                 fix="send fewer rows, repeat the request later, or raise --request-timeout-s",
             )
         return task.result()

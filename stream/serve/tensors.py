@@ -10,7 +10,9 @@ import orjson
 from stream.bundle import Manifest
 from stream.classify import Prediction
 from stream.codec import MILLIONTHS
+from stream.records.lookup import kind_of
 from stream.serve.problems import Kind, RequestError
+from stream.wording import count_of
 from stream.worker.row_classifier import ClassifiedRow
 
 BYTES, FP64, BOOL = "BYTES", "FP64", "BOOL"
@@ -104,9 +106,9 @@ def read_events(inputs: Sequence[InputTensor], manifest: Manifest) -> list[bytes
     required = [name for name in known if name != "metadata"]
     given = {tensor.name: _strings(tensor) for tensor in inputs if _is_known(tensor.name, known)}
     if missing := [name for name in required if name not in given]:
-        raise _bad(f"the input {missing[0]} is missing", f"send the inputs {', '.join(known)}")
+        raise _bad(f"the input {missing[0]} is missing", _expected(known))
     if len({len(column) for column in given.values()}) > 1:
-        raise _bad("the inputs have different numbers of rows", "give all inputs the same shape")
+        raise _bad("the inputs have different numbers of rows", "send one value per row in every input")
     if "metadata" in given:
         given["metadata"] = [_object(at, text) for at, text in enumerate(given["metadata"])]
     return [orjson.dumps(dict(zip(given, row, strict=True))) for row in zip(*given.values(), strict=True)]
@@ -128,25 +130,44 @@ def output_tensors(forms: Sequence[TensorForm], rows: Sequence[ClassifiedRow]) -
 
 def _is_known(name: str, known: Sequence[str]) -> bool:
     if name not in known:
-        raise _bad(f"the input {name[:80]!r} is unknown", f"send the inputs {', '.join(known)}")
+        raise _bad(f"the input {name[:80]!r} is unknown", _expected(known))
     return True
+
+
+def _expected(known: Sequence[str]) -> str:
+    optional = ", of which metadata may be left out" if "metadata" in known else ""
+    return (
+        f"send an input with each of the names {', '.join(known)}{optional}"
+        if known[1:]
+        else (f"send one input with the name {known[0]}")
+    )
 
 
 def _strings(tensor: InputTensor) -> list[Any]:
     if tensor.datatype != BYTES:
-        raise _bad(f"the input {tensor.name} has the datatype {tensor.datatype[:80]!r}", "send BYTES")
+        raise _bad(
+            f"the input {tensor.name} has the datatype {tensor.datatype[:80]!r}", "set its datatype to BYTES"
+        )
     shape, data = tensor.shape, tensor.data
     if len(shape) == COLUMN_DIMENSIONS and shape[1] == 1:
         # Clients that batch add a dimension, and may nest the data accordingly.
         data = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in data]
     elif len(shape) != 1:
-        raise _bad(f"the input {tensor.name} has the shape {shape}", "send the shape [n] or [n, 1]")
+        raise _bad(
+            f"the input {tensor.name} has the shape {shape}",
+            "set its shape to [N] or [N, 1], where N is the number of rows",
+        )
     if shape[0] != len(data):
         raise _bad(
-            f"the input {tensor.name} has {len(data)} values", f"send as many as its shape {shape} says"
+            f"the input {tensor.name} has {count_of(len(data), 'value')} in data, and the shape {shape}",
+            f"set its shape to [{len(data)}], or send {count_of(shape[0], 'value')}",
         )
-    if not all(isinstance(value, str) for value in data):
-        raise _bad(f"the input {tensor.name} has a value that is not a string", "send each value as a string")
+    for at, value in enumerate(data):
+        if not isinstance(value, str):
+            raise _bad(
+                f"the input {tensor.name} has {kind_of(value)} in data[{at}], not a string",
+                "send each text as a string",
+            )
     return data
 
 
@@ -156,7 +177,10 @@ def _object(at: int, text: str) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         found = None
     if not isinstance(found, dict):
-        raise _bad(f"metadata[{at}] is not a JSON object", 'send an object as a string, such as "{}"')
+        raise _bad(
+            f"the input metadata has no JSON object in data[{at}]",
+            'send each row of metadata as the text of a JSON object, such as "{\\"age\\": 7}"',
+        )
     return found
 
 

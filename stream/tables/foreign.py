@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.errors import UsageError
+from stream.tables.packing import unpacked_name
 
-READ = ".csv, .tsv, .txt, .jsonl, .ndjson, .json; compressed with .gz, .bz2, .xz or .zst"
+READ = ".csv, .tsv, .txt, .jsonl, .ndjson, .json; compressed with .gz, .bz2, .xz or .zst; .parquet"
 TAR_MAGIC = slice(257, 262)
 HTML = re.compile(rb"\s*<(!doctype html|html)\b", re.IGNORECASE)
 
@@ -94,6 +95,15 @@ def _arrow(path: Path) -> str:
     return f"where datasets is installed: python -c {shlex.quote(code)}"
 
 
+def _parquet(path: Path) -> str:
+    unpacked = unpacked_name(path)
+    if unpacked != path:
+        return f"unpack the file, and name {unpacked}: Parquet compresses its columns itself"
+    renamed = path.with_suffix(".parquet")
+    rename = "" if path == renamed else f"name the file {renamed}; or "
+    return f"{rename}{_pandas('read_parquet')(path)}"
+
+
 def _command(template: str) -> Callable[[Path], str]:
     return lambda path: template.format(file=shlex.quote(str(path)))
 
@@ -122,7 +132,7 @@ WEB_PAGE = ForeignFormat(
     (),
     _command("download {file} again; a file with an HTML text on each line: --format text"),
 )
-PARQUET = ForeignFormat("a Parquet file", (".parquet", ".pq"), (b"PAR1\x15",), _pandas("read_parquet"))
+PARQUET = ForeignFormat("a Parquet file", (".parquet", ".pq"), (b"PAR1\x15",), _parquet)
 FOREIGN = (
     EXCEL,
     ZIP,

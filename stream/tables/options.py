@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from stream.errors import UsageError
 
-Format = Literal["csv", "tsv", "jsonl", "json", "text"]
+Format = Literal["csv", "tsv", "jsonl", "json", "text", "parquet"]
 Quoting = Literal["minimal", "none"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 

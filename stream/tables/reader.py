@@ -10,6 +10,7 @@ from pathlib import Path
 from stream.errors import UsageError
 from stream.tables.decoding import DecodedText
 from stream.tables.delimited import SAMPLE_LINES, DelimitedRows, header_fields
+from stream.tables.empty import EmptyTableError
 from stream.tables.foreign import READ, refuse_content, refuse_suffix
 from stream.tables.json_rows import JsonRows
 from stream.tables.lines import split_lines, without_end
@@ -27,6 +28,7 @@ FORMAT_NAMES: dict[Format, str] = {
     "jsonl": "JSON lines",
     "json": "JSON",
     "text": "text",
+    "parquet": "Parquet",
 }
 
 
@@ -99,11 +101,7 @@ class TableReader:
             content = (
                 "only a header" if self.columns and self._options.header and self._delimited else "nothing"
             )
-            raise UsageError(
-                f"{self.name} holds no rows",
-                cause=f"it contains {content}, apart from blank lines",
-                fix="name a file with rows",
-            )
+            raise EmptyTableError(self.name, f"it contains {content}, apart from blank lines")
 
     def close(self) -> None:
         """Close the file."""

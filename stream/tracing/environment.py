@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from stream.errors import UsageError
 
@@ -10,7 +11,7 @@ QUEUE_SPANS = 16_384
 EXPORT_SPANS = 512
 DELAY_MS = 5_000
 SAMPLERS = ("parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio")
-PROTOCOLS = ("grpc", "http/protobuf")
+PROTOCOLS = ("http/protobuf", "grpc")
 
 N = TypeVar("N", int, float)
 
@@ -42,15 +43,13 @@ def read_variables(environ: Mapping[str, str]) -> OtelVariables:
     """Read the variables.
 
     Raises:
-        UsageError: a value is not a number, is out of range, or names something that is not supported.
+        UsageError: a value is not a number or out of range, or the worker does not support it.
     """
-    protocol = (
-        environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-        or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-        or "http/protobuf"
-    )
+    name, protocol = _of_traces(environ, "PROTOCOL")
+    protocol = protocol or PROTOCOLS[0]
     if protocol not in PROTOCOLS:
-        raise _invalid("OTEL_EXPORTER_OTLP_PROTOCOL", protocol, f"set it to {' or '.join(PROTOCOLS)}")
+        raise _invalid(name, protocol, " and ".join(PROTOCOLS))
+    _check_endpoint(environ)
     queue = _number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SPANS, int, 1)
     return OtelVariables(
         protocol,
@@ -61,15 +60,38 @@ def read_variables(environ: Mapping[str, str]) -> OtelVariables:
     )
 
 
+def _of_traces(environ: Mapping[str, str], word: str) -> tuple[str, str]:
+    """Return the variable of the exporter that holds for traces, and its value; empty if neither is set."""
+    names = f"OTEL_EXPORTER_OTLP_TRACES_{word}", f"OTEL_EXPORTER_OTLP_{word}"
+    return next(((name, environ[name]) for name in names if environ.get(name)), (names[1], ""))
+
+
+def _check_endpoint(environ: Mapping[str, str]) -> None:
+    """Check that the endpoint is a URL; with localhost:4317 an exporter starts and exports nothing.
+
+    Raises:
+        UsageError: it is not.
+    """
+    name, value = _of_traces(environ, "ENDPOINT")
+    if not value:
+        return
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.netloc:
+        # The value may contain a password.
+        shown = value.rpartition("@")[2]
+        host = "localhost:4318" if "://" in shown else shown
+        fix = f"set {name} to http://{host}, or for TLS to https://{host}"
+        raise _invalid(name, shown, "URLs that begin with http:// or https://", fix)
+
+
 def _ratio(environ: Mapping[str, str]) -> float | None:
     name = environ.get("OTEL_TRACES_SAMPLER", "").strip()
     if not name:
         return None
     if name not in SAMPLERS:
         # The others would trace events whose producer decided against it, or ignore those that it traces.
-        raise _invalid(
-            "OTEL_TRACES_SAMPLER", name, f"set it to {', '.join(SAMPLERS)}, or unset it and set trace_ratio"
-        )
+        fix = "correct OTEL_TRACES_SAMPLER, or unset it and set trace_ratio"
+        raise _invalid("OTEL_TRACES_SAMPLER", name, ", ".join(SAMPLERS), fix)
     if name.endswith("traceidratio"):
         return _number(environ, "OTEL_TRACES_SAMPLER_ARG", 1.0, float, 0.0, 1.0)
     return 1.0 if name.endswith("on") else 0.0
@@ -86,16 +108,20 @@ def _number(
     value = environ.get(name, "").strip()
     if not value:
         return default
+    kind = "whole numbers" if parse is int else "numbers"
+    allowed = f"{kind} from {least:,.15g} to {most:,.15g}"
     try:
         number = parse(value)
     except ValueError:
-        raise _invalid(name, value, "set it to a number") from None
+        raise _invalid(name, value, allowed) from None
     if not least <= number <= most:
-        raise _invalid(name, value, f"set it to a number from {least:g} to {most:g}")
+        raise _invalid(name, value, allowed)
     return number
 
 
-def _invalid(name: str, value: str, fix: str) -> UsageError:
+def _invalid(name: str, value: str, allowed: str, fix: str = "") -> UsageError:
     return UsageError(
-        f"{name}: {value!r} is not supported", cause="the worker reads it because tracing is on", fix=fix
+        f"the environment variable {name} has the value {value!r}, which the worker does not support",
+        cause=f"with tracing on, it supports {allowed}",
+        fix=fix or f"correct {name}",
     )

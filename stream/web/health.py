@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
+from stream.wording import count_of
+
 
 class Check(NamedTuple):
     """The result of one check: whether it passed, and the finding as a sentence."""
@@ -77,7 +79,10 @@ def check_group(member: GroupMember, stopping: bool) -> Check:
         return Check(False, "joining the consumer group, or a rebalance is in progress")
     count = len(member.assigned)
     return Check(
-        True, f"{count} partitions assigned" if count else "on standby: other workers have all partitions"
+        True,
+        f"{count_of(count, 'partition')} assigned"
+        if count
+        else "on standby: other workers have all partitions",
     )
 
 

@@ -29,7 +29,15 @@ from stream.classify import (
 from stream.observe.metrics import Metrics, ModelMetrics
 from stream.observe.stderr_capture import captured_stderr
 from stream.routes import Route
-from stream.runtime import Choice, Runtime, choose, lower_thread_priority, open_runtimes, warm_up_shapes
+from stream.runtime import (
+    Choice,
+    CoreUse,
+    Runtime,
+    choose,
+    lower_thread_priority,
+    open_runtimes,
+    warm_up_shapes,
+)
 from stream.settings import Settings
 from stream.termination import in_daemon_thread
 
@@ -91,7 +99,12 @@ class OpenModel:
 
 
 async def open_model(
-    spec: str, variant: str, settings: Settings, shared: SharedCache | None, metrics: ModelMetrics
+    spec: str,
+    variant: str,
+    settings: Settings,
+    shared: SharedCache | None,
+    metrics: ModelMetrics,
+    use: CoreUse | None = None,
 ) -> OpenModel:
     """Check a bundle and load it on the device that the settings choose.
 
@@ -101,6 +114,7 @@ async def open_model(
         settings: the device, the bundle store and the limits.
         shared: the shared tier of the cache, None without one.
         metrics: the metrics of the process.
+        use: how inferences on the CPU use the cores.
 
     Raises:
         BundleError: the bundle is missing, changed, or cannot be served.
@@ -115,7 +129,7 @@ async def open_model(
     await asyncio.to_thread(check_tokenizer, bundle)
     choice = choose(bundle.manifest, settings.device, variant)
     with ThreadPoolExecutor(1, initializer=lower_thread_priority) as opener:
-        open_all = partial(open_runtimes, bundle, choice, settings.sessions)
+        open_all = partial(open_runtimes, bundle, choice, settings.sessions, use)
         with captured_stderr():
             runtimes = await asyncio.get_running_loop().run_in_executor(opener, open_all)
     limits = BatchLimits(

@@ -39,11 +39,12 @@ class RowClassifier:
     It belongs to the event loop in which the model was opened. Rows of concurrent calls share batches.
     """
 
-    def __init__(self, opened: OpenModel, settings: Settings) -> None:
+    def __init__(self, opened: OpenModel, settings: Settings, *, text_setting: str = "") -> None:
         """
         Args:
             opened: the model.
             settings: the limits of a row.
+            text_setting: the option that names the text of a row, for messages.
         """
         manifest = opened.bundle.manifest
         self.opened = opened
@@ -53,6 +54,7 @@ class RowClassifier:
             max_event_bytes=settings.max_event_bytes,
             max_text_chars=settings.max_text_chars,
             takes_pair=manifest.takes_pair,
+            text_setting=text_setting,
         )
 
     async def classify(self, rows: Sequence[Record]) -> list[ClassifiedRow]:

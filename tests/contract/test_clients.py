@@ -8,7 +8,6 @@ import pytest
 from stream.bundle import Bundle
 from stream.client import (
     Classification,
-    Deletion,
     LabelClient,
     LabelConsumer,
     LabelEvent,
@@ -17,6 +16,7 @@ from stream.client import (
     RejectedError,
     RowError,
     SyncLabelClient,
+    Tombstone,
     UnreadableRecord,
     UsageError,
 )
@@ -113,7 +113,7 @@ async def test_a_consumer_reads_every_label_event_and_marks_duplicates(
     assert sorted(found.id for found in events if not found.duplicate) == sorted(ids)
     (duplicate,) = (found for found in events if found.duplicate)
     assert duplicate.key == b"again"
-    assert {type(found) for found in consumed} == {LabelEvent, UnreadableRecord, Deletion}
+    assert {type(found) for found in consumed} == {LabelEvent, UnreadableRecord, Tombstone}
     # The last record was not finished, so another consumer of the group reads it again, and only it.
     async with (
         LabelConsumer(worker.labels, group=f"c-{route}", broker=broker.address) as labels,

@@ -28,6 +28,22 @@ def run(words: list[str], folder: Path, seconds: float = RUN_S) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(600)
+def test_the_example_in_node_ends_with_an_error_if_it_cannot_decompress(
+    apache_kafka: ApacheKafka, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    folder = tmp_path / "node"
+    shutil.copytree(EXAMPLES / "node", folder, ignore=shutil.ignore_patterns("node_modules"))
+    program = program_of("node", folder)
+    route = make_route(apache_kafka, "example-lz4")
+    worker = start_worker(apache_kafka, route, compression="lz4")
+    words = [*program, apache_kafka.address, route, worker.labels, worker.dead]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=RUN_S, check=False)
+    assert done.returncode == 1
+    assert "error: LZ4 compression not implemented" in done.stderr
+    assert worker.stop() == 0
+
+
 def split(line: str) -> list[str]:
     """Return the label, the score and the text of a line."""
     return line.split(" ", 2)

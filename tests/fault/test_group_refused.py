@@ -230,7 +230,7 @@ def test_a_standby_worker_is_ready_and_takes_over(
     until(
         lambda: (
             sorted(map(group_check, workers))
-            == ["1 partitions assigned", "on standby: other workers have all partitions"]
+            == ["1 partition assigned", "on standby: other workers have all partitions"]
         ),
         RECOVERY_S,
         "an active worker and one on standby",

@@ -120,5 +120,29 @@ def test_missing_bundles_and_versions_are_errors(store: Path) -> None:
         run(store, "promote", "single")
     with pytest.raises(BundleError, match="no bundle nothing"):
         run(store, "rollback", "nothing")
-    with pytest.raises(BundleError, match="was not found"):
-        run(store, "show", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("spec", "cause", "fix"),
+    [
+        ("singel", "which contains: ", "did you mean single?"),
+        ("nothing", "which contains: ", "name one of these bundles"),
+        ("single@9", "which has single in the versions 1, 2", "such as single@2"),
+    ],
+)
+def test_a_missing_bundle_is_an_error_that_names_those_of_the_store(
+    store: Path, spec: str, cause: str, fix: str
+) -> None:
+    with pytest.raises(BundleError, match="was not found") as failure:
+        run(store, "show", spec)
+    assert cause in failure.value.cause
+    assert fix in failure.value.fix
+    assert "set bundle_store (--bundle-store FOLDER)" in failure.value.fix
+    assert "labelstream train DATA --name NAME" in failure.value.fix
+
+
+def test_a_store_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="was not found") as failure:
+        run(tmp_path / "none", "show", "single")
+    assert "which does not exist" in failure.value.cause
+    assert failure.value.fix.startswith("set bundle_store")

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from stream.client import (
     Classification,
-    Deletion,
     LabelClient,
     LabelEvent,
     Reason,
     RowError,
     SyncLabelClient,
     TextSpan,
+    Tombstone,
     UnreadableRecord,
     UsageError,
 )
@@ -132,8 +132,22 @@ async def test_one_text_is_not_several() -> None:
         await LabelClient().classify_many("refund")
 
 
+def test_a_record_of_an_enriched_topic_hints_at_the_setting() -> None:
+    hint = "; if the route has output = enrich, pass its label_field"
+    assert f"missing required field `id`{hint}" in unreadable({})
+    assert f"it is not an object{hint}" in unreadable([])
+    assert "pass its label_field" in unreadable({"id": "t", "source": "web"})
+    assert "has no member 'mood'" in unreadable({"id": "t"}, "mood")
+
+
+def unreadable(value: object, label_field: str = "") -> str:
+    found = read(value, label_field)
+    assert isinstance(found, UnreadableRecord)
+    return found.error
+
+
 def test_a_tombstone_is_a_deletion() -> None:
-    assert read(None) == Deletion(b"k", ("labels", 0, 3))  # type: ignore[arg-type]
+    assert read(None) == Tombstone(b"k", ("labels", 0, 3))  # type: ignore[arg-type]
 
 
 def test_a_reply_is_a_prediction_or_a_row_error() -> None:

@@ -200,7 +200,12 @@ def test_a_label_event_is_printed_with_its_source() -> None:
 
 @pytest.mark.parametrize(
     ("value", "label"),
-    [(None, "(tombstone)"), (b"{", "(not JSON)"), (b"[1]", "(not a label event)"), (b'{"score": "x"}', "-")],
+    [
+        (None, "(tombstone)"),
+        (b"{", "(not JSON)"),
+        (b"[1]", "(not a label event)"),
+        (b'{"score": "x"}', "(not a label event)"),
+    ],
 )
 def test_records_that_are_not_label_events_are_printed_too(value: bytes | None, label: str) -> None:
     assert label_cells(3, FakeRecord(value))[1:] == ["-", label, "-", "-", "3@1041", "-"]

@@ -147,8 +147,8 @@ def test_the_data_of_an_envelope_is_read(members: dict[str, Any], text: str) -> 
         ({"data": None, "data_base64": "aGk"}, "not a CloudEvent: the data is not Base64"),
         ({"data": None, "data_base64": "äää"}, "not a CloudEvent: the data is not Base64"),
         ({"data": None, "data_base64": {"a": 1}}, "not a CloudEvent: the data is not Base64"),
-        ({"data": None}, "text is missing"),
-        ({"data": 7}, "the event's data is not an object"),
+        ({"data": None}, "text is missing: the event has no data"),
+        ({"data": 7}, "the event's data is a number, not an object"),
     ],
 )
 def test_an_invalid_envelope_is_a_dead_letter(members: dict[str, Any], message: str) -> None:

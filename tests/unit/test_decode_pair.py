@@ -21,7 +21,7 @@ def test_both_texts_make_an_event() -> None:
     [
         (b'{"id":"a","text":"x"}', Reason.SCHEMA, "text_pair is missing; the model compares two texts"),
         (b'{"id":"a","text":"x","text_pair":null}', Reason.SCHEMA, "text_pair is missing"),
-        (b'{"id":"a","text":"x","text_pair":7}', Reason.SCHEMA, "text_pair must be a string"),
+        (b'{"id":"a","text":"x","text_pair":7}', Reason.SCHEMA, "text_pair is a number, not a string"),
         (b'{"id":"a","text":"x","text_pair":" "}', Reason.EMPTY, "text_pair contains only white space"),
         (b'{"id":"a","text":" ","text_pair":"y"}', Reason.EMPTY, "text contains only white space"),
         (b'{"id":"a","text":"xxxxxx","text_pair":"yyyyyy"}', Reason.TOO_LARGE, "12 characters"),

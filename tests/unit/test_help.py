@@ -1,5 +1,6 @@
 """The help of every command in a terminal of 80 columns."""
 
+import platform
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from stream import __version__
 from stream.cli import app
 from stream.commands.help import use_whole_names
 
@@ -40,6 +42,14 @@ def test_no_option_name_is_cut(path: tuple[str, ...]) -> None:
     names = {name for param in visible for name in param.opts if name.startswith("--")}
     words = set(re.findall(r"--[\w-]+", shown))
     assert names <= words
+
+
+def test_the_version_is_shown_with_those_of_python_and_the_runtime() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    shown = result.output.strip().split(", ")
+    assert shown[:2] == [f"labelstream {__version__}", f"Python {platform.python_version()}"]
+    assert any(name.startswith("onnxruntime") for name in shown[2:])
 
 
 def test_the_help_of_train_and_predict_is_among_them() -> None:

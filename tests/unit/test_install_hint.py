@@ -45,7 +45,7 @@ def test_the_pattern_matches_install_commands_of_the_foreign_package() -> None:
 @pytest.mark.checkout
 def test_the_hint_names_extras_that_exist() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert install_hint("cpu", "openvino") == "in the labelstream checkout: pip install '.[cpu,openvino]'"
+    assert install_hint("cpu", "openvino") == "in the labelstream clone: pip install '.[cpu,openvino]'"
     pattern = re.compile(r"install_hint\(([^)]*)\)")
     used = {
         extra

@@ -70,6 +70,15 @@ def test_text_id_and_metadata_come_from_the_columns(bundles: dict[str, Bundle], 
     assert "2 rows predicted, 1 failed: empty 1 (row 3)" in result.stderr
 
 
+def test_a_row_without_the_text_names_its_columns(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"message":"my card"}\n{"body":"refund","text":"other"}\n')
+    result = run(bundles["single"], "--input", file, "--text-column", "message")
+    (_, second) = lines(result.stdout)
+    expected = "schema: text is missing: the event has 'body'; --text-column names another member"
+    assert second["error"] == expected
+
+
 def test_missing_metadata_columns_are_reported(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     file = tmp_path / "in.tsv"
     file.write_text("text\tamount\nmy card\t3\n")

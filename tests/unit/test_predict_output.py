@@ -133,9 +133,7 @@ def test_a_missing_folder_is_refused_before_the_model_loads(
     assert "mkdir -p" in raised.value.fix
 
 
-@pytest.mark.parametrize(
-    "name", ["a.parquet", "a.XLSX", "a.tar.gz", "a.csv.zip", "a.jsonl.bz2", "a.arrow.zst"]
-)
+@pytest.mark.parametrize("name", ["a.orc", "a.XLSX", "a.tar.gz", "a.csv.zip", "a.jsonl.bz2", "a.arrow.zst"])
 def test_a_suffix_of_another_format_is_refused_by_name(
     bundle: Bundle, source: Path, tmp_path: Path, name: str
 ) -> None:

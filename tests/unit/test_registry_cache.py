@@ -259,13 +259,23 @@ def test_a_registry_must_be_named() -> None:
         RegistryClient(Settings(input_format="avro"))
 
 
-@pytest.mark.parametrize("content", [None, b"no-colon", b"\xff:x"])
-def test_credentials_that_cannot_be_read_are_a_usage_error(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (None, "No such file or directory"),
+        (b"no-colon", "the file holds USER:PASSWORD"),
+        (b"\xff:x", "it is not UTF-8"),
+    ],
+)
+def test_credentials_that_cannot_be_read_are_a_usage_error(
+    tmp_path: Path, content: bytes | None, cause: str
+) -> None:
     file = tmp_path / "credentials"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(UsageError, match="schema_registry_auth_file"):
+    with pytest.raises(UsageError, match="schema_registry_auth_file") as refusal:
         RegistryClient(Settings(schema_registry_url=URL, schema_registry_auth_file=file))
+    assert refusal.value.cause == cause
 
 
 async def decode_all(options: RouteOptions, *records: FakeRecord) -> Any:

@@ -29,7 +29,7 @@ def test_the_table_shows_events_and_dead_letters() -> None:
     result = run("-", "--text-field", "a.b", given=b'{"id":1,"a":{"b":"x\\n\\u001b[1my"}}\n\n{"a":{}}\n')
     assert result.exit_code == 0
     assert "x⏎\N{REPLACEMENT CHARACTER}[1my" in result.stdout
-    assert "text_field a.b: a has no member 'b'; it has none" in result.stdout
+    assert "text_field a.b: a has no member 'b'; it has no members" in result.stdout
     assert "1 event can be labelled, 1 dead letter" in result.stderr
 
 

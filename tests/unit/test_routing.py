@@ -172,7 +172,9 @@ def test_a_label_topic_that_another_route_reads_is_a_loop() -> None:
 
     settings = load_settings({"routes": (described("a", "in.{label}"), described("b", "out"))})
     assert settings.with_label_topics({"a": ("in.x",)}).effective_routes[0].label_topics == ("in.x",)
-    with pytest.raises(UsageError, match=r"'in\.b' is written by one route and read by another"):
+    with pytest.raises(
+        UsageError, match=r"'in\.b' is the output_topic of route a and the input_topic of route b"
+    ):
         settings.with_label_topics({"a": ("in.b",)})
 
 
@@ -188,9 +190,12 @@ def test_the_topics_of_settings_survive_a_copy() -> None:
     ("flags", "expected"),
     [
         ({"output_topic": "labels.{name}"}, "needs {label} once"),
-        ({"output_topic": "l.{label}", "review_topic": "l.{label}"}, "review_topic must differ"),
-        ({"review_topic": "texts"}, "review_topic must differ"),
-        ({"review_topic": "texts.dead"}, "review_topic must differ"),
+        (
+            {"output_topic": "l.{label}", "review_topic": "l.{label}"},
+            "output_topic and review_topic are the same",
+        ),
+        ({"review_topic": "texts"}, "input_topic and review_topic are the same topic, 'texts'"),
+        ({"review_topic": "texts.dead"}, "review_topic and dead_topic are the same"),
         ({"review_topic": "review.{label}"}, "only output_topic can be a template"),
         ({"review_below": "0.5"}, "review_below needs a review_topic"),
         ({"review_topic": "review", "review_below": "1.5"}, "review_below"),

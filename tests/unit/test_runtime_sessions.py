@@ -25,9 +25,9 @@ from stream.runtime import (
     PaddedBatch,
     open_openvino_runtimes,
     open_runtimes,
-    opening,
     warm_up_shapes,
 )
+from stream.runtime import cores as cores_of_machine
 from stream.runtime import openvino as openvino_module
 from stream.runtime.base import CPU_SAME_SHAPE_BATCHES
 from stream.runtime.machine import LocalMachine
@@ -56,7 +56,7 @@ def padded(tiny: Bundle) -> PaddedBatch:
 def test_concurrent_inferences_share_a_session_and_compute_the_same(
     tiny: Bundle, padded: PaddedBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "usable_cores", lambda: 4)
+    monkeypatch.setattr(cores_of_machine, "usable_cores", lambda: 4)
     first, second = open_runtimes(tiny, Choice("cpu", "fp32", ""), sessions=2)
     assert (first.device, first.provider, first.pad_multiple) == ("cpu", "CPUExecutionProvider", 1)
     assert (first.max_same_shape_batches, first.padded_cost(5, 3)) == (CPU_SAME_SHAPE_BATCHES, 15)
@@ -74,7 +74,7 @@ def test_concurrent_inferences_share_a_session_and_compute_the_same(
 def test_two_concurrent_inferences_are_the_default_on_cpu(
     tiny: Bundle, cores: int, inferences: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "usable_cores", lambda: cores)
+    monkeypatch.setattr(cores_of_machine, "usable_cores", lambda: cores)
     assert len(open_runtimes(tiny, Choice("cpu", "fp32", ""))) == inferences
 
 

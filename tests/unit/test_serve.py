@@ -286,4 +286,4 @@ def test_without_the_extra_the_error_has_the_command_that_installs_it(
     result = CliRunner().invoke(app, ["serve", str(bundle.path)])
     assert isinstance(result.exception, UsageError)
     assert result.exception.exit_code == 2
-    assert result.exception.fix == "in the labelstream checkout: pip install '.[serve]'"
+    assert result.exception.fix == "in the labelstream clone: pip install '.[serve]'"

@@ -120,8 +120,8 @@ def tensor(name: str = "text", data: Any = ("a",), shape: Any = None, datatype: 
         ([tensor(), tensor("text_pair", ("a", "b"))], "the inputs have different numbers of rows"),
         ([tensor(datatype="FP32")], "the input text has the datatype 'FP32'"),
         ([tensor(shape=[1, 2, 3])], "the input text has the shape [1, 2, 3]"),
-        ([tensor(shape=[3])], "the input text has 1 values"),
-        ([tensor(data=[1])], "the input text has a value that is not a string"),
+        ([tensor(shape=[3])], "the input text has 1 value in data, and the shape [3]"),
+        ([tensor(data=[1])], "the input text has a number in data[0], not a string"),
     ],
 )
 def test_tensors_that_are_not_rows_are_refused(inputs: list[InputTensor], message: str) -> None:

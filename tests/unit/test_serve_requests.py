@@ -124,10 +124,13 @@ async def test_a_row_that_fails_has_its_error_and_ids_are_returned(bundles: dict
     check_schema("Results", response.json())
     good, empty, named, number, bad_id = response.json()["results"]
     assert "id" not in good
-    assert empty == {"id": "7", "error": {"reason": "empty", "message": "text contains only white space"}}
+    message = "rows[1]: text contains only white space"
+    assert empty == {"id": "7", "error": {"reason": "empty", "message": message}}
     assert one.json()["results"] == [named]
     assert named["id"] == "b"
     assert number["error"]["reason"] == bad_id["error"]["reason"] == "schema"
+    assert number["error"]["message"] == "rows[3]: the value is a number, not a JSON object"
+    assert bad_id["error"]["message"] == "rows[4]: id must be a string or an integer"
     assert outputs.json()["id"] == "q"
     assert [(output["name"], output["data"]) for output in outputs.json()["outputs"]] == [
         ("label", [named["label"], ""]),

@@ -75,7 +75,7 @@ def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
         ({"device": "tpu"}, "device"),
         ({"linger_ms": "-1"}, "linger_ms"),
         ({"max_queue_bytes": "64 apples"}, "max_queue_bytes"),
-        ({"input_topic": "t", "output_topic": "t"}, "three different topics"),
+        ({"input_topic": "t", "output_topic": "t"}, "input_topic and output_topic are the same topic, 't'"),
         ({"delivery": "exactly_once"}, "delivery: not a choice; the choices are 'at_least_once'"),
         ({"redis_url": "cache:6379"}, "redis_url"),
     ],
@@ -170,7 +170,7 @@ def test_flags_and_variables_precede_the_values_of_a_single_route(
     assert (route.variant, route.bundle, route.review_topic) == ("fp32", "x", "review")
     (route,) = load_settings({"bundle": "of-a-flag"}, file).effective_routes
     assert route.bundle == "of-a-flag"
-    with pytest.raises(UsageError, match="three different topics"):
+    with pytest.raises(UsageError, match="are the same topic"):
         load_settings({"input_topic": "a.out"}, file)
 
 
@@ -192,13 +192,36 @@ def test_a_flag_that_one_of_several_routes_sets_itself_is_refused(
     file.write_text(ROUTES.format(own='text_field = "a.b"') + other + 'review_topic = "review"\n')
     with pytest.raises(UsageError, match=setting):
         load_settings(flags, file)
-    settings = load_settings({"id_field": "c", "variant": "fp32"}, file)
+    settings = load_settings({"id_field": "c", "variant": "fp32", "bundle": "x"}, file)
     assert [(route.id_field, route.variant) for route in settings.effective_routes] == [("c", "fp32")] * 2
 
 
 def test_a_contradiction_names_its_route(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="route a: give text_field or text_template, not both"):
+    with pytest.raises(UsageError, match="route a: text_field and text_template are both set"):
         route_of(tmp_path, 'text_field = "x"\ntext_template = "{x}"')
+
+
+@pytest.mark.parametrize(
+    ("own", "message", "fix"),
+    [
+        ('text_fild = "x"', "route a: text_fild: unknown setting", "did you mean text_field?"),
+        ('inptu_topic = "x"', "route a: inptu_topic: unknown setting", "did you mean input_topic?"),
+        ('output = "b"', "route a: output: not a choice", "--help"),
+        ('dead_topic = "a.in"', "route a: input_topic and dead_topic are the same topic", "--help"),
+        ('[[routes]]\ninput_topic = "b"\noutput_topic = "c"\nbundle = "x"', "[[routes]] number 2: name", ""),
+    ],
+)
+def test_an_invalid_option_names_its_route(tmp_path: Path, own: str, message: str, fix: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        route_of(tmp_path, own)
+    assert refusal.value.message.startswith(message)
+    assert fix in refusal.value.fix
+
+
+def test_two_routes_with_the_same_input_are_named_with_it(tmp_path: Path) -> None:
+    second = '[[routes]]\nname = "b"\ninput_topic = "a.in"\noutput_topic = "c"\nbundle = "x"'
+    with pytest.raises(UsageError, match=r"two routes have the same input_topic, 'a\.in'"):
+        route_of(tmp_path, second)
 
 
 def test_metadata_fields_and_include_have_two_spellings(tmp_path: Path) -> None:
@@ -211,10 +234,11 @@ def test_metadata_fields_and_include_have_two_spellings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ({"text_field": "a", "text_template": "{b}"}, "text_field or text_template, not both"),
+        ({"text_field": "a", "text_template": "{b}"}, "text_field and text_template are both set"),
         ({"text_field": "a..b"}, "text_field: 'a..b' is not a path"),
         ({"id_field": "$.a"}, "id_field: '$.a': JSONPath is not supported"),
-        ({"text_template": "{a"}, "text_template: '{a': a brace has no partner"),
+        ({"text_template": "{a"}, "text_template: '{a': a brace has no partner; {{ and }} stand for"),
+        ({"text_template": "{{a}}"}, "names no field; a field is written {subject}, {{ and }} stand for"),
         ({"metadata_fields": "a.b"}, "metadata_fields: 'a.b' is not NAME=PATH"),
         ({"metadata_fields": "a=b..c"}, "metadata_fields: 'b..c' is not a path"),
         ({"include": "a.*"}, "include: 'a.*': an element of an array cannot be included"),

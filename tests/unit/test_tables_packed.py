@@ -157,13 +157,13 @@ def test_the_conversions_of_binary_tables_work(tmp_path: Path) -> None:
     frame.to_pickle(tmp_path / "c.pkl")
     datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "set")
     (stream,) = (tmp_path / "set").glob("*.arrow")
-    for path in (tmp_path / "a.parquet", tmp_path / "b b.feather", tmp_path / "c.pkl", stream):
+    renamed = (tmp_path / "a.parquet").rename(tmp_path / "a.csv")
+    for path in (renamed, tmp_path / "b b.feather", tmp_path / "c.pkl", stream):
         with pytest.raises(UsageError, match="cannot read") as error:
             predict_rows(path)
         command = error.value.fix[error.value.fix.index("python -c") :]
         exec(shlex.split(command)[2], {})
         assert both(path.with_suffix(".jsonl"), "label") == ROWS
-    renamed = (tmp_path / "a.parquet").rename(tmp_path / "a.csv")
     assert "Parquet" in refused(renamed).cause
 
 

@@ -24,7 +24,8 @@ LABELS = st.lists(
 
 
 def names(*labels: str, template: str = TEMPLATE, unlabelled: bool = False) -> tuple[str, ...]:
-    return name_label_topics(template, labels, ("texts", "texts.dead"), unlabelled=unlabelled)
+    others = {"input_topic": "texts", "dead_topic": "texts.dead"}
+    return name_label_topics(template, labels, others, unlabelled=unlabelled)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,7 @@ def test_a_label_cannot_have_another_topic_of_the_route(label: str) -> None:
     with pytest.raises(UsageError) as refusal:
         names(label, template="{label}")
     assert repr(label) in refusal.value.cause
+    assert ("input_topic" if label == "texts" else "dead_topic") in refusal.value.cause
 
 
 @pytest.mark.parametrize("label", [".", "..", "x" * 250])

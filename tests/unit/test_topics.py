@@ -69,7 +69,7 @@ async def test_existing_topics_are_found_without_a_pause() -> None:
     assert (clock.pauses, logs) == ([], [])
 
 
-async def test_the_wait_for_a_late_broker_and_late_topics_logs_one_warning() -> None:
+async def test_the_wait_for_a_late_broker_and_late_topics_logs_a_warning_for_each() -> None:
     clock = Clock()
     answers = Answers(DOWN, DOWN, cluster(texts=1), cluster(texts=1, labels=1, texts_dead=1))
     waited: list[BrokerError] = []
@@ -80,7 +80,11 @@ async def test_the_wait_for_a_late_broker_and_late_topics_logs_one_warning() -> 
             "texts.dead": 1,
         }
     assert clock.pauses == [0.1, 0.2, 0.4]
-    assert [entry["log_level"] for entry in logs] == ["warning"]
+    assert [(entry["log_level"], entry["event"]) for entry in logs] == [
+        ("warning", "waiting for the broker"),
+        ("warning", "waiting for missing topics"),
+    ]
+    assert logs[1]["topics"] == "labels, texts.dead"
     assert [error.message for error in waited[:2]] == [DOWN.message] * 2
     assert "labels, texts.dead" in waited[2].message
 
@@ -101,7 +105,10 @@ async def test_the_wait_for_a_broker_ends_at_the_deadline() -> None:
 async def test_a_missing_topic_is_reported_with_the_command_that_creates_it() -> None:
     with pytest.raises(BrokerError, match=r"has no topic labels, texts\.dead") as failure:
         await wait(Answers(cluster(texts=1)), Clock(), deadline_s=1)
-    assert failure.value.fix == "create the topics: labelstream topics create"
+    assert failure.value.fix.startswith(
+        "create the topics: labelstream topics create, with the worker's settings"
+    )
+    assert "--config" in failure.value.fix
 
 
 async def test_an_invalid_setting_ends_the_wait_at_once() -> None:
@@ -273,7 +280,7 @@ def test_each_label_topic_is_checked() -> None:
 async def test_a_worker_waits_for_every_label_topic() -> None:
     settings, clock = label_topics(), Clock()
     there = Answers(cluster(texts=1, labels_a=1, review=1, texts_dead=1))
-    with pytest.raises(BrokerError, match=r"has no topic labels\.b$"):
+    with pytest.raises(BrokerError, match=r"has no topic labels\.b\n"):
         await wait_for_topics(
             settings, settings.effective_routes, 1, clock=clock, sleep=clock.sleep, describe=there
         )

@@ -136,21 +136,51 @@ def test_the_variables_of_the_traces_precede_those_of_all_signals() -> None:
     assert read_variables({}).protocol == "http/protobuf"
 
 
+RATIO = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
 @pytest.mark.parametrize(
-    "environ",
+    ("variable", "value", "allowed", "others"),
     [
-        {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
-        {"OTEL_TRACES_SAMPLER": "always_on"},
-        {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"},
-        {"OTEL_BSP_MAX_QUEUE_SIZE": "many"},
-        {"OTEL_BSP_SCHEDULE_DELAY": "0"},
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "http/protobuf and grpc", {}),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "http/protobuf and grpc", {}),
+        ("OTEL_TRACES_SAMPLER", "always_on", "parentbased_always_on", {}),
+        ("OTEL_TRACES_SAMPLER_ARG", "2", "numbers from 0 to 1", RATIO),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "whole numbers from 1 to 1,000,000,000", {}),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0", "whole numbers from 1 to", {}),
+        (ENDPOINT, "localhost:4317", "URLs that begin with http://", {}),
+        (ENDPOINT, "localhost:4317", "URLs that begin with http://", {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}),
+        (ENDPOINT, "collector", "URLs that begin with http://", {}),
+        (ENDPOINT, "http://", "URLs that begin with http://", {}),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "c:4318",
+            "URLs that begin with http://",
+            {ENDPOINT: "http://c:4318"},
+        ),
     ],
 )
-def test_a_value_that_is_not_supported_is_an_error_that_names_its_variable(environ: dict[str, str]) -> None:
+def test_a_value_that_is_not_supported_is_an_error_with_its_variable_and_the_supported_values(
+    variable: str, value: str, allowed: str, others: dict[str, str]
+) -> None:
     with pytest.raises(UsageError) as refusal:
-        read_variables(environ)
-    assert [name for name in environ if name in refusal.value.message]
-    assert refusal.value.fix
+        read_variables({**others, variable: value})
+    assert f"{variable} has the value {value!r}" in refusal.value.message
+    assert allowed in refusal.value.cause
+    assert variable in refusal.value.fix
+
+
+def test_the_error_of_an_endpoint_does_not_repeat_its_password() -> None:
+    with pytest.raises(UsageError) as refusal:
+        read_variables({ENDPOINT: "me:hunter2@collector:4317"})
+    assert "hunter2" not in refusal.value.message
+    assert refusal.value.fix.startswith(f"set {ENDPOINT} to http://collector:4317, or")
+
+
+@pytest.mark.parametrize("endpoint", ["", "http://localhost:4318", "HTTPS://collector/v1/traces"])
+def test_an_endpoint_is_a_url(endpoint: str) -> None:
+    assert read_variables({ENDPOINT: endpoint}).protocol == "http/protobuf"
 
 
 def test_the_resource_has_defaults_that_the_environment_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +222,7 @@ def test_an_invalid_variable_of_the_exporter_is_a_usage_error(monkeypatch: pytes
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")
     with pytest.raises(UsageError) as refusal:
         start_tracing(load_settings({"tracing": "otlp"}), "w", refuse_drops)
-    assert "OTEL_EXPORTER_OTLP" in refusal.value.fix
+    assert "OTEL_EXPORTER_OTLP_TIMEOUT" in refusal.value.fix
 
 
 async def test_tracing_starts_and_stops_without_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
 
-// kafkajs reads gzip. Start the worker with `--compression gzip`, or add a codec for its default, lz4, to kafkajs.
+// kafkajs reads gzip. Start the worker with `--compression gzip`, or add a codec for its default, lz4, to kafkajs:
+// https://kafka.js.org/docs/configuration#compression
 
 const [broker = '127.0.0.1:9092', input = 'texts', labels = 'labels', dead = 'texts.dead'] = process.argv.slice(2);
 const texts = ['My card was charged twice', 'The app crashes when I open it', ' '];
@@ -16,7 +17,11 @@ await consumer.connect();
 await consumer.subscribe({ topics: [labels, dead], fromBeginning: false });
 
 const pending = new Map(texts.map((text) => [randomUUID(), text]));
-const done = new Promise((resolve) => {
+const done = new Promise((resolve, reject) => {
+  // kafkajs stops the consumer after an error that a restart does not cure, and reports it only in this event.
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (!payload.restart) reject(payload.error);
+  });
   consumer.run({
     eachMessage: async ({ topic, message }) => {
       const id = message.headers['labelstream-id']?.toString();
@@ -33,6 +38,10 @@ const done = new Promise((resolve) => {
       if (pending.size === 0) resolve();
     },
   });
+});
+done.catch((error) => {
+  console.error(`error: ${error.message}`);
+  process.exit(1);
 });
 // The position at the end of the topics is fixed when the group has its partitions.
 await new Promise((resolve) => consumer.on(consumer.events.GROUP_JOIN, resolve));

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from stream.client import Classification, LabelClient
+from stream.client import Classification, LabelClient, LabelstreamError
 
 TEXTS = ["My card was charged twice", "The app crashes when I open it", " "]
 
@@ -23,4 +23,7 @@ async def main() -> None:
 DEFAULTS = ["127.0.0.1:9092", "texts", "labels", "texts.dead"]
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except LabelstreamError as error:
+        sys.exit(f"error: {error.message}\ncause: {error.cause}\nfix: {error.fix}")

@@ -7,6 +7,7 @@ from stream.kafka.topics.cluster import Cluster, TopicShape, describe_cluster, t
 from stream.kafka.topics.setup import MAX_BYTES, Configs, needed_dead_bytes, read_configs
 from stream.routes import Route
 from stream.settings import Settings
+from stream.wording import count_of
 
 CLEANUP_POLICY, TIMESTAMP_TYPE = "cleanup.policy", "message.timestamp.type"
 # The second name is that of releases before 3.6.
@@ -68,11 +69,12 @@ def _roles(route: Route) -> Iterator[tuple[str, str]]:
 
 
 def _count_warning(name: str, shape: TopicShape, source: str, wanted: TopicShape) -> tuple[str, str]:
+    own, new = count_of(shape.partitions, "partition"), count_of(wanted.partitions, "partition")
     return (
-        f"{shape.partitions} partitions, but {source} has {wanted.partitions}: partitioned by key",
+        f"{own}, but {source} has {wanted.partitions}: partitioned by key",
         f"kafka-topics.sh --alter --topic {name} --partitions {wanted.partitions}"
         if shape.partitions < wanted.partitions
-        else f"use a new topic with {wanted.partitions} partitions; Kafka cannot remove partitions",
+        else f"use a new topic with {new}; Kafka cannot remove partitions",
     )
 
 

@@ -12,6 +12,7 @@ from stream.kafka.permissions import grant_topics
 from stream.kafka.topics.cluster import REQUEST_TIMEOUT_S, DescribeCluster, describe_cluster, topic_names
 from stream.routes import Route
 from stream.settings import Settings
+from stream.wording import CREATE_TOPICS
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
 
@@ -36,16 +37,29 @@ async def find_topics(
     return {name: found[name].partitions for name in names}
 
 
+class MissingTopicsError(BrokerError):
+    """The broker answers, and does not list topics.
+
+    Attributes:
+        topics: the names of the topics.
+    """
+
+    topics: tuple[str, ...] = ()
+
+
 def missing_topics(names: Sequence[str], settings: Settings) -> BrokerError:
     """Return the error for topics that the broker does not list."""
-    return BrokerError(
-        f"the broker {settings.broker} has no topic {', '.join(dict.fromkeys(names))}",
+    topics = tuple(dict.fromkeys(names))
+    error = MissingTopicsError(
+        f"the broker {settings.broker} has no topic {', '.join(topics)}",
         cause="the broker answers, but does not list "
         + ("them" if len(names) > 1 else "it")
         + (f", or the user {settings.sasl_username} may not see it" if settings.sasl_username else ""),
-        fix="create the topics: labelstream topics create"
+        fix=f"create the topics: {CREATE_TOPICS}"
         + (f"; if they exist: {grant_topics(settings, names)}" if settings.sasl_username else ""),
     )
+    error.topics = topics
+    return error
 
 
 async def wait_for_topics(
@@ -73,13 +87,15 @@ async def wait_for_topics(
         BrokerError: the time limit passed; the error is that of the last attempt.
         UsageError: a setting of the connection is invalid; waiting would not help.
     """
-    warned = False
+    logged: set[str] = set()
 
     def warn_once(exc: BrokerError) -> None:
-        nonlocal warned
-        if not warned:
-            log.warning("waiting for the broker", error=exc.message, cause=exc.cause, deadline_s=deadline_s)
-        warned = True
+        event, known = "waiting for the broker", {"error": exc.message, "cause": exc.cause}
+        if isinstance(exc, MissingTopicsError):
+            event, known = "waiting for missing topics", {"topics": ", ".join(exc.topics), "fix": exc.fix}
+        if event not in logged:
+            log.warning(event, **known, deadline_s=deadline_s)
+        logged.add(event)
         on_failure(exc)
 
     deadline = Deadline(deadline_s, clock)

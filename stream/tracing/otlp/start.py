@@ -1,5 +1,6 @@
 """The start of the export: the resource, the exporter and the queue of spans."""
 
+import os
 from collections.abc import Callable
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -37,7 +38,7 @@ def start_queue(
         raise UsageError(
             "the OTLP exporter cannot be created",
             cause=one_line(exc),
-            fix="check the variables OTEL_EXPORTER_OTLP_*",
+            fix=f"check the environment variables: {_exporter_variables()}",
         ) from exc
     topics = {route.input_topic: route.output_topic for route in settings.effective_routes}
     queue = SpanQueue(
@@ -51,6 +52,11 @@ def start_queue(
     )
     queue.start()
     return queue
+
+
+def _exporter_variables() -> str:
+    """Return the names of the exporter's variables that are set; a value may be a password."""
+    return ", ".join(sorted(name for name in os.environ if name.startswith("OTEL_EXPORTER_OTLP_")))
 
 
 def make_resource(instance: str) -> ResourceMessage:

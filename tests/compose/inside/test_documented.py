@@ -43,9 +43,9 @@ def test_the_readme_s_commands(command: str, addresses: dict[str, str], tmp_path
     assert done.returncode == 0, done.stdout
     expected = {
         "topics": "exists",
-        "produce": "1 events produced",
+        "produce": "1 event produced",
         "tail": "@",
-        "dlq": "dead letters",
+        "dlq": "dead letter",
         "doctor": "ok",
     }
     assert expected[words[1]] in done.stdout
