@@ -236,7 +236,7 @@ async def _show_position(settings: Settings, topic: str, position: Position, *, 
         begin, end = scan.extent.begin.get(partition), scan.extent.end.get(partition)
         raise UsageError(
             f"topic {topic} has no dead letter {position}",
-            cause=f"it has {len(scan.extent.begin)} partitions"
+            cause=f"it has {count_of(len(scan.extent.begin), 'partition')}"
             if begin is None
             else f"partition {partition} has the offsets from {begin} to before {end}, with gaps",
             fix="labelstream dlq list shows the positions",
