@@ -43,6 +43,7 @@ ORDER = [
     "asyncapi",
     "produce",
     "tail",
+    "dlq",
     "doctor",
 ]
 # The distributions of inference libraries.

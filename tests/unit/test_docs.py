@@ -84,11 +84,18 @@ def test_the_settings_file_of_the_routing_page_is_accepted(tmp_path: Path) -> No
     assert (chat.output_topics, chat.review_below, chat.unlabelled) == (("chats.labels",), None, "drop")
 
 
-COMMANDS = [line for block in blocks(ROUTING, "sh") for line in block.splitlines()]
+DLQ = (PROJECT / "docs" / "dlq.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line
+    for page in (ROUTING, DLQ)
+    for block in blocks(page, "sh")
+    for line in block.splitlines()
+    if line.startswith("labelstream ")
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_commands_of_the_routing_page_have_their_options(command: str) -> None:
+def test_the_commands_of_the_pages_have_their_options(command: str) -> None:
     words = shlex.split(command)[1:]
     group: Any = typer.main.get_command(app)
     while isinstance(group, click.Group):

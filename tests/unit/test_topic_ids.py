@@ -13,6 +13,7 @@ from stream.kafka.faust.topic_ids import (
     MetadataResponse_v10,
     TopicIdsRequest,
     format_id,
+    read_topic_id,
     read_topics,
 )
 from stream.kafka.input_topics import TopicState
@@ -110,3 +111,9 @@ async def test_a_broker_without_a_known_version_tells_nothing() -> None:
 def test_an_id_is_written_as_kafkas_tools_write_it() -> None:
     assert format_id(b"\xff" * 16) == "_____________________w"
     assert MetadataRequest_v10.RESPONSE_TYPE is MetadataResponse_v10
+
+
+async def test_the_id_of_one_topic_is_read() -> None:
+    consumer = SimpleNamespace(_client=FakeClient(one=RESPONSE))
+    assert await read_topic_id(consumer, "texts") == STATES["texts"].topic_id
+    assert await read_topic_id(consumer, "none") is None

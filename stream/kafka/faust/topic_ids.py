@@ -158,6 +158,20 @@ async def read_topics(client: Any, topics: Collection[str]) -> dict[str, TopicSt
     raise last
 
 
+async def read_topic_id(consumer: Any, topic: str) -> str | None:
+    """Return the id of a topic, None if the broker reports none.
+
+    Args:
+        consumer: a started consumer of aiokafka.
+        topic: the name of the topic.
+
+    Raises:
+        KafkaError: no broker answers.
+    """
+    found = await read_topics(consumer._client, [topic])
+    return found[topic].topic_id if topic in found else None
+
+
 def _state(entry: tuple[Any, ...]) -> tuple[str, TopicState] | None:
     error, name, partitions = entry[0], entry[1], entry[4] if len(entry) > 4 else entry[3]
     topic_id = entry[2] if len(entry) > 4 and entry[2] != NO_ID else None

@@ -131,6 +131,24 @@ async def create_topics(
     return CreatedTopics(new, kept, by_name=bool(plans) and not cluster.creates_topics)
 
 
+async def create_topic(settings: Settings, plan: TopicPlan) -> None:
+    """Create a topic if it does not exist, and return when the broker lists it.
+
+    A broker that accepts no requests to create topics chooses partition count and configuration itself.
+
+    Raises:
+        BrokerError: the broker does not answer, or refuses the topic.
+    """
+    cluster = await describe_cluster(settings)
+    if plan.name in cluster.topics:
+        return
+    if cluster.creates_topics:
+        await _request_topics(settings, [plan])
+    else:
+        await describe_cluster(settings, create=[plan.name])
+    await poll_topics(settings, [plan.name], Deadline(ADMIN_TIMEOUT_S))
+
+
 async def _request_topics(settings: Settings, plans: Sequence[TopicPlan]) -> None:
     topics = [NewTopic(p.name, p.partitions, p.replication, topic_configs=dict(p.configs)) for p in plans]
     try:

@@ -28,7 +28,7 @@ def documented() -> list[str]:
 
 
 def test_the_readme_has_commands_to_run() -> None:
-    assert {command.split()[1] for command in documented()} == {"topics", "produce", "tail", "doctor"}
+    assert {command.split()[1] for command in documented()} == {"topics", "produce", "tail", "dlq", "doctor"}
 
 
 @pytest.mark.parametrize("command", documented())
@@ -41,5 +41,11 @@ def test_the_readme_s_commands(command: str, addresses: dict[str, str], tmp_path
         words += ["--bundle-store", str(PROJECT / "bundles"), "--web-port", "0"]
     done = run(words, folder=tmp_path, check=False, timeout_s=120, environment={})
     assert done.returncode == 0, done.stdout
-    expected = {"topics": "exists", "produce": "1 event produced", "tail": "@", "doctor": "ok"}
+    expected = {
+        "topics": "exists",
+        "produce": "1 event produced",
+        "tail": "@",
+        "dlq": "dead letter",
+        "doctor": "ok",
+    }
     assert expected[words[1]] in done.stdout

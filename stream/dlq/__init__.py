@@ -1,0 +1,1 @@
+"""Dead letters in their topic: selection, display, replay, and files for editing."""
