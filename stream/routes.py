@@ -323,13 +323,13 @@ def replace_values(routes: Sequence[Route], values: Mapping[str, Any]) -> tuple[
         values: the values of flags and of environment variables, by name.
 
     Raises:
-        UsageError: one of several routes sets such a value itself.
+        UsageError: one of several routes sets another value itself.
         ValidationError: the values do not fit together.
     """
     if len(routes) == 1:
         return (routes[0].replaced(values),)
-    for name in values:
-        if setting := [route.name for route in routes if name in route.decided()]:
+    for name, value in values.items():
+        if setting := [r.name for r in routes if name in r.decided() and getattr(r, name) != value]:
             raise UsageError(
                 f"{name} is given by a flag or an environment variable, and by {', '.join(setting)}",
                 cause="the settings file has several routes, so it is not known which of them is meant",

@@ -46,19 +46,23 @@ class WorkerProcess:
             cwd: the working folder of the process.
             program: the module to run, and the words before its flags.
             env: further environment variables of the process.
-            settings: further settings by name.
+            settings: further settings by name; `config` is a file that describes the routes.
         """
         self.route = route
         self.labels, self.dead = f"{route}.labels", f"{route}.dead"
         self.group = group or f"group-{route}"
         (self.port,) = free_ports(1)
         self.folder = Folder("worker")
-        all_settings: dict[str, object] = {
-            "broker": broker,
+        of_route = {
             "bundle": bundle,
             "input_topic": route,
             "output_topic": self.labels,
             "dead_topic": self.dead,
+        }
+        all_settings: dict[str, object] = {
+            "broker": broker,
+            # Several routes in a settings file have topics and bundles of their own.
+            **({} if "config" in settings else of_route),
             "group": self.group,
             "web_port": self.port,
             "log_level": "info",
