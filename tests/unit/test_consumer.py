@@ -30,6 +30,7 @@ from stream.observe.metrics import Metrics
 from stream.records import Source
 from stream.settings import load_settings
 from stream.worker.observer import MetricsObserver
+from tests.unit.fake_producers import FakeProducers
 from tests.unit.records import FakeRecord
 
 PARTITION = TP("texts", 0)
@@ -96,6 +97,7 @@ class Setup:
 
     def __init__(self) -> None:
         self.thread = FakeThread()
+        self.producers = FakeProducers()
         self.metrics = Metrics()
         self.observer = MetricsObserver(self.metrics)
         self.app = BatchApp(
@@ -104,6 +106,7 @@ class Setup:
             config=CONFIG,
             observer=self.observer,
             new_thread=lambda _consumer: self.thread,
+            producers=self.producers,
         )
         self.consumer: BatchConsumer = self.app.consumer
         self.consumer.ranges = {PARTITION: PartitionRanges(10, committed=10)}

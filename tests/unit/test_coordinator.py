@@ -59,7 +59,7 @@ class ScriptedClient:
         return 0
 
     async def send(self, _node: int, request: Any, *, group: Any) -> Any:
-        name = type(request).__name__.removesuffix("Request")
+        name = type(request).__name__.removesuffix("Request").removeprefix("Stable")
         self.sent.append(name)
         self._check_connection()
         code = self.codes.get(name, 0)
