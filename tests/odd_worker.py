@@ -25,6 +25,9 @@ from stream.cli import show_error
 from stream.commands.options import EVERY, with_settings
 from stream.commands.worker import serve
 from stream.errors import LabelstreamError
+from stream.kafka.faust.consumer import BatchConsumer
+from stream.kafka.faust.transactional_producer import TransactionalProducer
+from stream.kafka.transactions import Transactions
 from stream.observe.logs import configure_logs
 from stream.observe.metrics import Metrics
 from stream.routes import Route
@@ -48,7 +51,10 @@ class Oddity:
         loses: a word; the classification of a record batch with this word in a text never ends.
         stays_s: the durations of the worker's first stays in the group, in seconds. Each ends as by SIGTERM;
         after
-            them the worker stays.
+            them the worker stays. holds_commits: the path of a file; while the file exists, transactions stay
+            open after their records are written. reads_offsets_early: the path of a file; the worker reads
+            the committed offsets before it opens its transactional producers, which is wrong, creates the
+            file, and opens them when the file is gone.
     """
 
     seconds_a_batch: float = 0.0
@@ -57,6 +63,8 @@ class Oddity:
     widest: int = sys.maxsize
     loses: str = ""
     stays_s: tuple[float, ...] = ()
+    holds_commits: str = ""
+    reads_offsets_early: str = ""
 
     def program(self) -> tuple[str, str]:
         """Return the module and the argument for `WorkerProcess`."""
@@ -126,6 +134,47 @@ class OddModel:
         return Model(bundle, "fp32", runtime.device, runtime.provider, classifier)
 
 
+async def until_gone(path: Path) -> None:
+    """Wait until a file is gone. A thread that waits would delay the end of the process."""
+    while path.exists():  # noqa: ASYNC110 - another process removes the file
+        await asyncio.sleep(0.01)
+
+
+def hold_commits(path: Path) -> None:
+    """Make transactions wait before they add their offset, while a file exists."""
+    send_offset = TransactionalProducer.send_offset
+
+    async def send_late(*args: Any) -> None:
+        await until_gone(path)
+        await send_offset(*args)
+
+    TransactionalProducer.send_offset = send_late  # type: ignore[method-assign]
+
+
+def read_offsets_early(path: Path) -> None:
+    """Swap the first two steps of an assignment, and wait between them until a file is gone."""
+    open_producers, read_offsets = Transactions.open, BatchConsumer._set_positions
+    consumers: list[BatchConsumer] = []
+
+    async def open_late(self: Transactions, sources: Any) -> None:
+        await read_offsets(consumers[0])
+        path.touch()
+        await until_gone(path)
+        await open_producers(self, sources)
+
+    async def read_nothing(_consumer: BatchConsumer) -> None:
+        """Do nothing: the offsets were read before."""
+
+    async def remember(self: BatchConsumer, sources: Any) -> None:
+        consumers[:] = [self]
+        await open_and_read(self, sources)
+
+    open_and_read = BatchConsumer._open_and_seek
+    Transactions.open = open_late  # type: ignore[method-assign]
+    BatchConsumer._set_positions = read_nothing  # type: ignore[method-assign]
+    BatchConsumer._open_and_seek = remember  # type: ignore[method-assign]
+
+
 async def come_and_go(settings: Settings, load: OddModel) -> None:
     """Join and leave the group for each duration in `stays_s`, then stay."""
     for stay_s in load.oddity.stays_s:
@@ -141,6 +190,10 @@ async def come_and_go(settings: Settings, load: OddModel) -> None:
 def main() -> None:
     """Read the faults from the first argument, and run the worker."""
     oddity = Oddity(**json.loads(sys.argv.pop(1)))
+    if oddity.holds_commits:
+        hold_commits(Path(oddity.holds_commits))
+    if oddity.reads_offsets_early:
+        read_offsets_early(Path(oddity.reads_offsets_early))
 
     @with_settings(*EVERY)
     def worker(settings: Settings) -> None:
