@@ -148,7 +148,7 @@ def hold_commits(path: Path) -> None:
         await until_gone(path)
         await send_offset(*args)
 
-    TransactionalProducer.send_offset = send_late  # type: ignore[method-assign]
+    TransactionalProducer.send_offset = send_late  # type: ignore[method-assign, assignment]
 
 
 def read_offsets_early(path: Path) -> None:
@@ -171,8 +171,8 @@ def read_offsets_early(path: Path) -> None:
 
     open_and_read = BatchConsumer._open_and_seek
     Transactions.open = open_late  # type: ignore[method-assign]
-    BatchConsumer._set_positions = read_nothing  # type: ignore[method-assign]
-    BatchConsumer._open_and_seek = remember  # type: ignore[method-assign]
+    BatchConsumer._set_positions = read_nothing  # type: ignore[method-assign, assignment]
+    BatchConsumer._open_and_seek = remember  # type: ignore[method-assign, assignment]
 
 
 async def come_and_go(settings: Settings, load: OddModel) -> None:

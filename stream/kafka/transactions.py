@@ -10,6 +10,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
 from stream.kafka.faust.transactional_producer import TransactionalProducer
+from stream.kafka.permissions import transactional_id
 from stream.kafka.transaction_errors import transaction_error
 from stream.records import Source
 
@@ -144,14 +145,6 @@ async def end_transaction(
             await producer.commit()
     except (KafkaError, TimeoutError) as exc:
         raise transaction_error(exc, source, seconds) from exc
-
-
-def transactional_id(group: str, source: Source) -> str:
-    """Return the transactional id of a partition.
-
-    Names of topics contain no slash, so different groups and topics never have the same id.
-    """
-    return f"{group}/{source.topic}/{source.partition}"
 
 
 async def _close_all(producers: Collection[TransactionalProducer]) -> None:

@@ -18,8 +18,9 @@ from stream.deadline import Deadline
 from stream.errors import BrokerError, FencedError
 from stream.kafka.faust.options import transactional_options
 from stream.kafka.faust.transactional_producer import TransactionalProducer
+from stream.kafka.permissions import transactional_id
 from stream.kafka.transaction_errors import transaction_error
-from stream.kafka.transactions import Transactions, transactional_id
+from stream.kafka.transactions import Transactions
 from stream.records import Source
 from stream.settings import load_settings
 

@@ -99,7 +99,9 @@ class StableOffsetFetchRequest(Request[OffsetFetchRequest_v3 | OffsetFetchReques
     def build(self, request_struct_class: Any) -> Any:
         """Return the request in a protocol version."""
         if request_struct_class is OffsetFetchRequest_v7:
-            topics = [(topic, numbers, {}) for topic, numbers in self._partitions]
+            topics: list[tuple[str, list[int], dict[int, bytes]]] = [
+                (topic, numbers, {}) for topic, numbers in self._partitions
+            ]
             return OffsetFetchRequest_v7(self._group, topics, True, {})
         return request_struct_class(self._group, list(self._partitions))
 
