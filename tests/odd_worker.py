@@ -64,6 +64,7 @@ class Oddity:
     loses: str = ""
     stays_s: tuple[float, ...] = ()
     holds_commits: str = ""
+    seconds_a_transaction: float = 0.0
     reads_offsets_early: str = ""
 
     def program(self) -> tuple[str, str]:
@@ -140,12 +141,14 @@ async def until_gone(path: Path) -> None:
         await asyncio.sleep(0.01)
 
 
-def hold_commits(path: Path) -> None:
-    """Make transactions wait before they add their offset, while a file exists."""
+def hold_commits(path: Path | None, seconds: float) -> None:
+    """Make transactions wait before they add their offset, for some time and while a file exists."""
     send_offset = TransactionalProducer.send_offset
 
     async def send_late(*args: Any) -> None:
-        await until_gone(path)
+        await asyncio.sleep(seconds)
+        if path is not None:
+            await until_gone(path)
         await send_offset(*args)
 
     TransactionalProducer.send_offset = send_late  # type: ignore[method-assign, assignment]
@@ -190,8 +193,9 @@ async def come_and_go(settings: Settings, load: OddModel) -> None:
 def main() -> None:
     """Read the faults from the first argument, and run the worker."""
     oddity = Oddity(**json.loads(sys.argv.pop(1)))
-    if oddity.holds_commits:
-        hold_commits(Path(oddity.holds_commits))
+    if oddity.holds_commits or oddity.seconds_a_transaction:
+        path = Path(oddity.holds_commits) if oddity.holds_commits else None
+        hold_commits(path, oddity.seconds_a_transaction)
     if oddity.reads_offsets_early:
         read_offsets_early(Path(oddity.reads_offsets_early))
 
