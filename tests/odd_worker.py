@@ -25,8 +25,8 @@ from stream.cli import show_error
 from stream.commands.options import EVERY, with_settings
 from stream.commands.worker import serve
 from stream.errors import LabelstreamError
+from stream.kafka import exactly_once
 from stream.kafka.faust.consumer import BatchConsumer
-from stream.kafka.faust.transactional_producer import TransactionalProducer
 from stream.kafka.transactions import Transactions
 from stream.observe.logs import configure_logs
 from stream.observe.metrics import Metrics
@@ -50,11 +50,11 @@ class Oddity:
         permanently. widest: the largest number of tokens of a row; an inference with a longer row fails.
         loses: a word; the classification of a record batch with this word in a text never ends.
         stays_s: the durations of the worker's first stays in the group, in seconds. Each ends as by SIGTERM;
-        after
-            them the worker stays. holds_commits: the path of a file; while the file exists, transactions stay
-            open after their records are written. reads_offsets_early: the path of a file; the worker reads
-            the committed offsets before it opens its transactional producers, which is wrong, creates the
-            file, and opens them when the file is gone.
+        after them the worker stays. holds_commits: the path of a file; while the file exists, transactions
+        stay open after their records are written. seconds_a_transaction: the time in seconds that they stay
+        open after that. reads_offsets_early: the path of a file; the worker reads the committed offsets
+        before it opens its transactional producers, which is wrong, creates the file, and opens them when
+        the file is gone.
     """
 
     seconds_a_batch: float = 0.0
@@ -142,16 +142,17 @@ async def until_gone(path: Path) -> None:
 
 
 def hold_commits(path: Path | None, seconds: float) -> None:
-    """Make transactions wait before they add their offset, for some time and while a file exists."""
-    send_offset = TransactionalProducer.send_offset
+    """Make transactions wait after their records are written, for some time and while a file exists."""
+    module: Any = exactly_once
+    end_transaction = module.end_transaction
 
-    async def send_late(*args: Any) -> None:
+    async def end_late(*args: Any) -> None:
         await asyncio.sleep(seconds)
         if path is not None:
             await until_gone(path)
-        await send_offset(*args)
+        await end_transaction(*args)
 
-    TransactionalProducer.send_offset = send_late  # type: ignore[method-assign, assignment]
+    module.end_transaction = end_late
 
 
 def read_offsets_early(path: Path) -> None:

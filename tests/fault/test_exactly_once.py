@@ -135,7 +135,9 @@ def test_kills_joins_and_leaves_write_every_id_once(
 ) -> None:
     route = make_route(apache_kafka, "once")
     generator = random.Random(7)
-    workers = [start_once(start_worker, apache_kafka, route, Oddity()) for _ in range(2)]
+    # A kill meets an open transaction of most partitions.
+    oddity = Oddity(seconds_a_transaction=0.2)
+    workers = [start_once(start_worker, apache_kafka, route, oddity) for _ in range(2)]
     with Traffic(apache_kafka, route) as traffic:
         for action in ("kill", "stop", "kill"):
             before = count_written(apache_kafka, route)
@@ -143,7 +145,7 @@ def test_kills_joins_and_leaves_write_every_id_once(
             time.sleep(generator.random())
             worker = workers.pop(generator.randrange(len(workers)))
             worker.kill() if action == "kill" else worker.stop()
-            workers.append(start_once(start_worker, apache_kafka, route, Oddity()))
+            workers.append(start_once(start_worker, apache_kafka, route, oddity))
     await_all_committed(apache_kafka, workers[0].group, route)
     check_once(apache_kafka, route, [*traffic.valid, *traffic.invalid])
     assert [worker.stop() for worker in workers] == [0, 0]
@@ -184,8 +186,9 @@ def test_the_committed_offset_is_read_after_the_earlier_producer_is_fenced(
     )
     owner.init_transactions(30)
     owner.begin_transaction()
-    for event_id, _ in events[:100]:
-        owner.produce(f"{route}.labels", orjson.dumps({"id": event_id}), partition=0)
+    for offset, (event_id, _) in enumerate(events[:100]):
+        label = {"id": event_id, "source": {"partition": 0, "offset": offset}}
+        owner.produce(f"{route}.labels", orjson.dumps(label), partition=0)
     owner.flush(30)
     oddity = Oddity(reads_offsets_early=str(hold) if early else "")
     worker = start_once(start_worker, apache_kafka, route, oddity, ready=False)
@@ -251,7 +254,7 @@ def test_a_killed_and_restarted_broker_leads_to_every_id_once(
         )
     route = make_route(apache_kafka, "restart")
     ids = produce_events(apache_kafka, route, 12_000)
-    slow = Oddity(seconds_a_batch=SLOW)
+    slow = Oddity(seconds_a_batch=SLOW, seconds_a_transaction=0.2)
     worker = start_once(start_worker, apache_kafka, route, slow)
     until(lambda: count_written(apache_kafka, route) > 0, RECOVERY_S, "labels")
     apache_kafka.kill()
