@@ -57,6 +57,17 @@ class PartitionRanges:
         """Return True if the unfinished ranges begin with these ranges, in this order."""
         return len(ranges) <= len(self._open) and all(map(operator.is_, ranges, self._open))
 
+    def finished(self, position: int) -> int:
+        """Return the offset up to which everything is finished.
+
+        Without unfinished events that is the offset of the next read, because the markers at the end of a
+        transaction take offsets and are not events.
+
+        Args:
+            position: the offset of the next read.
+        """
+        return max(self.base, position) if self.idle else self.base
+
     @property
     def idle(self) -> bool:
         """True if every range is finished."""

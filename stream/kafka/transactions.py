@@ -45,6 +45,7 @@ class Transactions:
         self._new_producer = new_producer
         self._retry_s = retry_s
         self._producers: dict[Source, TransactionalProducer] = {}
+        self._changing = asyncio.Lock()
 
     def of(self, source: Source) -> TransactionalProducer | None:
         """Return the open producer of a partition, None if there is none."""
@@ -60,25 +61,24 @@ class Transactions:
             Fatal: the broker refused a producer, or did not answer in time.
             KafkaError: the worker's user may not use a transactional id.
         """
-        deadline = Deadline(self._retry_s)
         await self.close()
+        async with self._changing:
+            self._producers = await self._open_all(sources)
+        log.debug("transactional producers open", partitions=len(sources))
+
+    async def _open_all(self, sources: Collection[Source]) -> dict[Source, TransactionalProducer]:
+        deadline = Deadline(self._retry_s)
         opening = {asyncio.create_task(self._open(source, deadline)): source for source in sources}
-        if not opening:
-            return
         try:
-            done, _ = await asyncio.wait(opening, return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                self._producers[opening[task]] = task.result()
+            await asyncio.wait(opening, return_when=asyncio.FIRST_EXCEPTION)
+            return {source: task.result() for task, source in opening.items() if task.done()}
         except BaseException:
-            # Also at a cancellation: the next rebalance opens new producers, which must be the only ones.
             for task in opening:
                 task.cancel()
             await asyncio.wait(opening)
             opened = [task.result() for task in opening if not task.cancelled() and not task.exception()]
             await _close_all(opened)
-            self._producers = {}
             raise
-        log.debug("transactional producers open", partitions=len(opening))
 
     async def _open(self, source: Source, deadline: Deadline) -> TransactionalProducer:
         while True:
@@ -115,8 +115,10 @@ class Transactions:
 
     async def close(self) -> None:
         """Abort the open transactions and disconnect. A dead broker delays this by at most `CLOSE_S`."""
-        producers, self._producers = self._producers, {}
-        await _close_all([*producers.values()])
+        # A producer of an opening that was cancelled could fence the producers of the next one.
+        async with self._changing:
+            producers, self._producers = self._producers, {}
+            await _close_all([*producers.values()])
 
 
 async def commit_offset(

@@ -20,7 +20,7 @@ ASSIGNED = TopicPartition("texts", 0)
 
 def response(*codes: int) -> Any:
     """Return a response with a partition for each error code, as it is read from its bytes."""
-    entries = [(number, 40 + number, 3, "id", code, {}) for number, code in enumerate(codes)]
+    entries: list[Any] = [(number, 40 + number, 3, "id", code, {}) for number, code in enumerate(codes)]
     written = OffsetFetchResponse_v7(0, [("texts", entries, {})], 0, {}).encode()
     return OffsetFetchResponse_v7.decode(BytesIO(written))
 

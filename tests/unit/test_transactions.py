@@ -130,14 +130,19 @@ async def test_if_one_producer_cannot_be_opened_none_stays_open(
     assert fake.transactions.of(FIRST) is None
 
 
-async def test_a_cancelled_opening_leaves_no_producer_open(fake: FakeBroker) -> None:
+async def test_a_cancelled_opening_closes_its_producers_before_the_next_one(
+    fake: FakeBroker,
+) -> None:
     fake.outcomes["group/texts/1"] = ["hangs"]
     opening = asyncio.create_task(fake.transactions.open([FIRST, SECOND]))
     await asyncio.sleep(0.01)
     opening.cancel()
+    await fake.transactions.open([FIRST])
     with pytest.raises(asyncio.CancelledError):
         await opening
-    assert [producer.calls for producer in fake.producers] == [["start", "close"]] * 2
+    assert [producer.calls for producer in fake.producers] == [*[["start", "close"]] * 2, ["start"]]
+    assert fake.transactions.of(FIRST) is not None
+    await fake.transactions.close()
     assert fake.transactions.of(FIRST) is None
 
 

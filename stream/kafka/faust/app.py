@@ -66,9 +66,11 @@ class BatchApp(faust.App):  # type: ignore[misc]
         See `BatchConsumer.drain`.
         """
         consumer = self.batch_consumer
-        if consumer is not None and consumer.ranges:
+        if consumer is None:
+            return
+        if consumer.ranges:
             await consumer.drain(reason, deadline)
-        await self._producers.close()
+        await consumer.close_producers()
 
     def fail(self, error: BaseException) -> None:
         """End the app because of an error of the consumer. A subclass that stops in order overrides this."""

@@ -201,17 +201,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return self.probe.healthy
 
     def lag(self) -> dict[TP, int]:
-        """Return the number of events of each assigned partition from the safe to the last stable offset.
-
-        The safe offset of a partition without unfinished events is the offset of the next read, because the
-        markers at the end of a transaction take offsets and are not events.
-        """
+        """Return the number of events of each assigned partition from the safe to the last stable offset."""
         ends, positions = self._thread.stable_ends(), self._thread.positions()
-        finished = {
-            tp: max(ranges.base, positions.get(tp, 0)) if ranges.idle else ranges.base
+        return {
+            tp: max(0, ends.get(tp, 0) - ranges.finished(positions.get(tp, 0)))
             for tp, ranges in self.ranges.items()
         }
-        return {tp: max(0, ends.get(tp, 0) - offset) for tp, offset in finished.items()}
 
     def partition_progress(self) -> dict[TP, PartitionProgress]:
         """Return the progress of each assigned partition."""
@@ -327,7 +322,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def _start_epoch(self) -> None:
         if self._opening is not None:
             self._opening.cancel()
-            self._opening = None
         self.epoch += 1
         self.joined = False
         self.ranges = {}
@@ -348,8 +342,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self.drain("partitions revoked", Deadline(self._config.drain_s))
             self._thread.end_epoch({tp: ranges.base for tp, ranges in self.ranges.items()}, ends)
         self._start_epoch()
-        await self._producers.close()
+        await self.close_producers()
         await super().on_partitions_revoked(revoked)
+
+    async def close_producers(self) -> None:
+        """Abort the open transactions, and close the transactional producers."""
+        if self._opening is not None:
+            self._opening.cancel()
+        await self._producers.close()
 
     async def drain(self, reason: str, deadline: Deadline) -> None:
         """Stop handing out batches, wait for the batches in flight, and commit the finished offsets.
