@@ -236,6 +236,12 @@ class LabelstreamApp(BatchApp):
         """The exit code for a shutdown that hangs."""
         return self.fatal.exit_code if self.fatal else StalledError.exit_code
 
+    @property
+    def drains(self) -> bool:
+        """True if a drain waits for the batches in flight, which never finish after most fatal errors."""
+        # A batch that cannot be read has not failed the events of other partitions.
+        return self.fatal is None or isinstance(self.fatal, UnreadableBatchError)
+
     def stop_deadline(self) -> Deadline:
         """Return the deadline of the shutdown's drain. The first call starts it."""
         if self._stop_deadline is None:
@@ -244,10 +250,8 @@ class LabelstreamApp(BatchApp):
 
     async def on_stop(self) -> None:
         """Drain the consumer, then let Faust stop its services. After most fatal errors, only commit."""
-        # A batch that cannot be read has not failed the events of other partitions.
-        drains = self.fatal is None or isinstance(self.fatal, UnreadableBatchError)
         try:
-            await self.drain("stop", self.stop_deadline() if drains else Deadline(0.0))
+            await self.drain("stop", self.stop_deadline() if self.drains else Deadline(0.0))
         finally:
             await super().on_stop()
 

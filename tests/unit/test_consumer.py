@@ -551,6 +551,16 @@ async def test_only_records_of_batch_topics_stay_packed(consumer: Any, setup: Se
     assert not fetcher._records._packed(TopicPartition("of-faust-itself", 0))
 
 
+async def test_a_revocation_after_a_failure_does_not_wait_for_batches_that_never_finish(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.read_topic()
+    setup.consumer.flow_active = True
+    batch_of(setup.consumer, 10)
+    monkeypatch.setattr(BatchApp, "drains", False)
+    await asyncio.wait_for(setup.consumer.on_partitions_revoked({PARTITION}), 1)
+
+
 # ---- partitions whose offsets are committed in transactions
 
 

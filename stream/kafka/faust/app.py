@@ -72,6 +72,11 @@ class BatchApp(faust.App):  # type: ignore[misc]
             await consumer.drain(reason, deadline)
         await consumer.close_producers()
 
+    @property
+    def drains(self) -> bool:
+        """True if a drain waits for the batches in flight. A subclass that failed overrides this."""
+        return True
+
     def fail(self, error: BaseException) -> None:
         """End the app because of an error of the consumer. A subclass that stops in order overrides this."""
         raise error

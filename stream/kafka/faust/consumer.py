@@ -339,7 +339,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if self.ranges:
             # A topic that was deleted may be created again during the drain.
             ends = self._thread.log_ends()
-            await self.drain("partitions revoked", Deadline(self._config.drain_s))
+            await self.drain("partitions revoked", Deadline(self._config.drain_s if self.app.drains else 0.0))
             self._thread.end_epoch({tp: ranges.base for tp, ranges in self.ranges.items()}, ends)
         self._start_epoch()
         await self.close_producers()
