@@ -144,15 +144,15 @@ async def until_gone(path: Path) -> None:
 def hold_commits(path: Path | None, seconds: float) -> None:
     """Make transactions wait after their records are written, for some time and while a file exists."""
     module: Any = exactly_once
-    end_transaction = module.end_transaction
+    commit = module.commit
 
-    async def end_late(*args: Any) -> None:
+    async def commit_late(*args: Any) -> None:
         await asyncio.sleep(seconds)
         if path is not None:
             await until_gone(path)
-        await end_transaction(*args)
+        await commit(*args)
 
-    module.end_transaction = end_late
+    module.commit = commit_late
 
 
 def read_offsets_early(path: Path) -> None:

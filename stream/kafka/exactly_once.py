@@ -11,9 +11,9 @@ from stream.deadline import Deadline
 from stream.errors import Fatal
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import FinishedBatch, merge_records, reject_refused
-from stream.kafka.faust.transactional_producer import TransactionalProducer
+from stream.kafka.faust.transactional_producer import TransactionalProducer, retrieve
 from stream.kafka.publisher import Publisher
-from stream.kafka.transactions import CLOSE_S, Producers, end_transaction
+from stream.kafka.transactions import CLOSE_S, Producers, add_offset, commit
 from stream.records import Source
 
 TOPIC_POLL_S = 0.2
@@ -111,19 +111,31 @@ class ExactlyOnce:
         self, producer: TransactionalProducer, live: Sequence[FinishedBatch], offset: OffsetAndMetadata
     ) -> None:
         source = live[0].batch.source
-        publisher = self._publisher(source, producer)
         await producer.begin()
+        # The offset takes two requests, which are sent while the records are published.
+        adding = asyncio.create_task(add_offset(producer, source, offset, self._group, self._deadline_s))
         try:
-            refused = await publisher.publish(*source, merge_records([f.records for f in live]))
-            if refused:
-                await publisher.publish(*source, merge_records(reject_refused(live, refused)))
+            await self._publish(self._publisher(source, producer), live)
             began = monotonic()
-            await end_transaction(producer, source, offset, self._group, self._deadline_s)
+            await adding
+            await commit(producer, source, self._deadline_s)
         except BaseException:
+            refusal = retrieve(adding)
+            adding.cancel()
             # An open transaction holds back every reader of committed records.
             await producer.abort(Deadline(CLOSE_S))
+            if refusal is not None:
+                # The refusal of the offset ended the transaction, so that records could not be published.
+                raise refusal from refusal.__cause__
             raise
         self._offsets().on_committed([f.batch for f in live], monotonic() - began)
+
+    async def _publish(self, publisher: Publisher, live: Sequence[FinishedBatch]) -> None:
+        """Publish the output of batches, and wait until the broker has confirmed every record of it."""
+        source = live[0].batch.source
+        refused = await publisher.publish(*source, merge_records([f.records for f in live]))
+        if refused:
+            await publisher.publish(*source, merge_records(reject_refused(live, refused)))
 
     def _publisher(self, source: Source, producer: TransactionalProducer) -> Publisher:
         # A publisher belongs to one producer: a late group of an earlier epoch must not write through the

@@ -1,7 +1,7 @@
 """The transactional producers of a worker: one for each source partition with exactly-once delivery."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 import structlog
@@ -111,7 +111,13 @@ class Transactions:
 
     async def _commit(self, source: Source, offset: OffsetAndMetadata) -> None:
         producer = self._producers[source]
-        await producer.run(commit_offset(producer, source, offset, self._group, self._retry_s))
+
+        async def transaction() -> None:
+            await producer.begin()
+            await add_offset(producer, source, offset, self._group, self._retry_s)
+            await commit(producer, source, self._retry_s)
+
+        await producer.run(transaction())
 
     async def close(self) -> None:
         """Abort the open transactions and disconnect. A dead broker delays this by at most `CLOSE_S`."""
@@ -121,30 +127,30 @@ class Transactions:
             await _close_all([*producers.values()])
 
 
-async def commit_offset(
+async def add_offset(
     producer: TransactionalProducer, source: Source, offset: OffsetAndMetadata, group: str, seconds: float
 ) -> None:
-    """Commit an offset in a transaction without records.
+    """Add the offset of a source partition to its open transaction.
 
     Raises:
         Fatal: the broker refused it, or did not answer in time.
     """
-    await producer.begin()
-    await end_transaction(producer, source, offset, group, seconds)
+    await _answered(producer.send_offset(source, offset, group), source, seconds)
 
 
-async def end_transaction(
-    producer: TransactionalProducer, source: Source, offset: OffsetAndMetadata, group: str, seconds: float
-) -> None:
-    """Add an offset to the open transaction of a partition, and commit the transaction.
+async def commit(producer: TransactionalProducer, source: Source, seconds: float) -> None:
+    """Commit the open transaction of a source partition, whose records are confirmed.
 
     Raises:
         Fatal: the broker refused it, or did not answer in time.
     """
+    await _answered(producer.commit(), source, seconds)
+
+
+async def _answered(request: Awaitable[None], source: Source, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await producer.send_offset(source, offset, group)
-            await producer.commit()
+            await request
     except (KafkaError, TimeoutError) as exc:
         raise transaction_error(exc, source, seconds) from exc
 

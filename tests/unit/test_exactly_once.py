@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
@@ -20,6 +20,7 @@ from tests.unit.records import SOURCE, FakeRecord
 
 RECORDS: Mapping[str, Sequence[Outgoing]] = {"labels": [FakeRecord(b"v")]}
 IN_ORDER = ["begin", "publish labels", "send offset 1042", "commit", "committed 1042"]
+# The requests for the offset are sent while the records are published.
 
 
 class FakeWorker:
@@ -161,6 +162,21 @@ async def test_a_commit_without_an_answer_is_an_error_after_the_deadline(worker:
         await worker.deliver()
     assert raised.value.cause == "no answer within 0.05 s"
     assert worker.calls == [*IN_ORDER[:3], "abort"]
+
+
+async def test_a_refused_offset_is_named_although_it_keeps_the_records_from_being_published(
+    worker: FakeWorker,
+) -> None:
+    async def refused_later(*_: object) -> Refused:
+        await asyncio.sleep(0.01)
+        raise BrokerError("not in a transaction")
+
+    worker.publish = refused_later  # type: ignore[method-assign, assignment]
+    worker.errors["send offset 1042"] = GroupAuthorizationFailedError("group")
+    with pytest.raises(BrokerError) as raised:
+        await worker.deliver()
+    assert isinstance(raised.value.__cause__, GroupAuthorizationFailedError)
+    assert worker.calls == ["begin", "send offset 1042", "abort"]
 
 
 async def test_a_cancelled_transaction_is_aborted(worker: FakeWorker) -> None:

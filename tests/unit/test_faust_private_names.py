@@ -19,7 +19,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
-from aiokafka.producer.sender import Sender, SendProduceReqHandler
+from aiokafka.producer.sender import AddPartitionsToTxnHandler, Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import TransactionManager, TransactionState
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct
@@ -472,4 +472,6 @@ def test_a_transaction_that_can_be_aborted_is_in_one_of_two_states() -> None:
     # `commit_transaction` succeeds although the broker refused a batch, so the publisher awaits every batch.
     assert "batch.failure" not in inspect.getsource(Sender._do_txn_commit), UPGRADE
     assert "accumulator.flush_for_commit()" in inspect.getsource(Sender._do_txn_commit), UPGRADE
+    handled = inspect.getsource(AddPartitionsToTxnHandler.handle_response)
+    assert "return BACKOFF_OVERRIDE" in handled, UPGRADE
     assert "fail_all(task_exception)" in inspect.getsource(Sender._fail_all), UPGRADE

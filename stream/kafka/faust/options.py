@@ -69,7 +69,7 @@ def transactional_options(settings: Settings) -> dict[str, Any]:
         "max_batch_size": PRODUCE_BATCH_BYTES,
         "metadata_max_age_ms": round(settings.metadata_max_age_s * 1000),
         "request_timeout_ms": round(REQUEST_TIMEOUT_S * 1000),
-        # A broker asks for a retry while it writes the end of the previous transaction.
+        # A broker asks for retries while it writes the end of the previous transaction.
         "retry_backoff_ms": TRANSACTION_RETRY_MS,
         "transaction_timeout_ms": round(TRANSACTION_TIMEOUT_S * 1000),
     }

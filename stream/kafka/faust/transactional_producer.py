@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.producer import sender
 from aiokafka.producer.transaction_manager import TransactionState
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -15,6 +16,8 @@ from stream.kafka.faust.produce_response import handle_produce_responses
 from stream.kafka.faust.producer import prepare_producer
 from stream.records import Source
 
+# The broker asks for a retry of the first request while it writes the end of the previous transaction.
+NEXT_TRANSACTION_RETRY_S = 0.005
 ABORTABLE = (TransactionState.IN_TRANSACTION, TransactionState.ABORTABLE_ERROR)
 
 
@@ -36,6 +39,7 @@ class TransactionalProducer:
             on_retry: called for every batch that the producer sends again.
         """
         handle_produce_responses()
+        sender.BACKOFF_OVERRIDE = NEXT_TRANSACTION_RETRY_S
         self.client = prepare_producer(
             AIOKafkaProducer(**options, transactional_id=transactional_id), on_retry
         )
@@ -65,7 +69,7 @@ class TransactionalProducer:
             return False
         running = self._running = asyncio.create_task(transaction)
         # A transaction that `close` abandons fails without a reader of its exception.
-        running.add_done_callback(_retrieve)
+        running.add_done_callback(retrieve)
         await asyncio.wait({running, self._closed}, return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
             return False
@@ -137,10 +141,9 @@ class TransactionalProducer:
             await self.client.client.close()
             waiter = self.client._txn_manager.wait_for_transaction_end()
             if waiter is not None:
-                _retrieve(waiter)
+                retrieve(waiter)
 
 
-def _retrieve(future: "asyncio.Future[Any]") -> None:
-    """Retrieve the exception of a future, so that asyncio does not log it."""
-    if future.done() and not future.cancelled():
-        future.exception()
+def retrieve(future: "asyncio.Future[Any]") -> BaseException | None:
+    """Return the exception of a future, None if it has none yet. asyncio does not log it then."""
+    return future.exception() if future.done() and not future.cancelled() else None
