@@ -18,7 +18,7 @@ from stream.errors import UsageError
 from stream.field_paths import parse_path, parse_template
 from stream.topic_template import check_template, is_template
 
-DeliveryGuarantee = Literal["at_least_once"]
+DeliveryGuarantee = Literal["at_least_once", "exactly_once"]
 Variant = Literal["auto", "fp32", "fp16", "int8", "int8-static", "bf16"]
 InputFormat = Literal["json", "text", "avro", "json-schema", "protobuf"]
 TextFormat = Literal["plain", "html"]
@@ -65,7 +65,11 @@ class RouteOptions(BaseModel):
     variant: Variant = Field(
         "auto", description="precision of the model; auto takes the fastest in the bundle for the device"
     )
-    delivery: DeliveryGuarantee = Field("at_least_once", description="delivery guarantee")
+    delivery: DeliveryGuarantee = Field(
+        "at_least_once",
+        description="delivery guarantee; exactly_once commits output and offsets in one transaction, for "
+        "consumers with isolation.level=read_committed",
+    )
     input_format: InputFormat = Field(
         "json",
         description="format of values without a content-type header; text is bare UTF-8; avro, json-schema "

@@ -25,6 +25,9 @@ from stream.cli import show_error
 from stream.commands.options import EVERY, with_settings
 from stream.commands.worker import serve
 from stream.errors import LabelstreamError
+from stream.kafka import exactly_once
+from stream.kafka.faust.consumer import BatchConsumer
+from stream.kafka.transactions import Transactions
 from stream.observe.logs import configure_logs
 from stream.observe.metrics import Metrics
 from stream.routes import Route
@@ -47,8 +50,11 @@ class Oddity:
         permanently. widest: the largest number of tokens of a row; an inference with a longer row fails.
         loses: a word; the classification of a record batch with this word in a text never ends.
         stays_s: the durations of the worker's first stays in the group, in seconds. Each ends as by SIGTERM;
-        after
-            them the worker stays.
+        after them the worker stays. holds_commits: the path of a file; while the file exists, transactions
+        stay open after their records are written. seconds_a_transaction: the time in seconds that they stay
+        open after that. reads_offsets_early: the path of a file; the worker reads the committed offsets
+        before it opens its transactional producers, which is wrong, creates the file, and opens them when
+        the file is gone.
     """
 
     seconds_a_batch: float = 0.0
@@ -57,6 +63,9 @@ class Oddity:
     widest: int = sys.maxsize
     loses: str = ""
     stays_s: tuple[float, ...] = ()
+    holds_commits: str = ""
+    seconds_a_transaction: float = 0.0
+    reads_offsets_early: str = ""
 
     def program(self) -> tuple[str, str]:
         """Return the module and the argument for `WorkerProcess`."""
@@ -126,6 +135,50 @@ class OddModel:
         return Model(bundle, "fp32", runtime.device, runtime.provider, classifier)
 
 
+async def until_gone(path: Path) -> None:
+    """Wait until a file is gone. A thread that waits would delay the end of the process."""
+    while path.exists():  # noqa: ASYNC110 - another process removes the file
+        await asyncio.sleep(0.01)
+
+
+def hold_commits(path: Path | None, seconds: float) -> None:
+    """Make transactions wait after their records are written, for some time and while a file exists."""
+    module: Any = exactly_once
+    commit = module.commit
+
+    async def commit_late(*args: Any) -> None:
+        await asyncio.sleep(seconds)
+        if path is not None:
+            await until_gone(path)
+        await commit(*args)
+
+    module.commit = commit_late
+
+
+def read_offsets_early(path: Path) -> None:
+    """Swap the first two steps of an assignment, and wait between them until a file is gone."""
+    open_producers, read_offsets = Transactions.open, BatchConsumer._set_positions
+    consumers: list[BatchConsumer] = []
+
+    async def open_late(self: Transactions, sources: Any) -> None:
+        await read_offsets(consumers[0])
+        path.touch()
+        await until_gone(path)
+        await open_producers(self, sources)
+
+    async def read_nothing(_consumer: BatchConsumer) -> None:
+        """Do nothing: the offsets were read before."""
+
+    async def remember(self: BatchConsumer, sources: Any) -> None:
+        consumers[:] = [self]
+        await open_and_read(self, sources)
+
+    open_and_read = BatchConsumer._open_and_seek
+    Transactions.open = open_late  # type: ignore[method-assign]
+    BatchConsumer._set_positions = read_nothing  # type: ignore[method-assign, assignment]
+    BatchConsumer._open_and_seek = remember  # type: ignore[method-assign, assignment]
+
+
 async def come_and_go(settings: Settings, load: OddModel) -> None:
     """Join and leave the group for each duration in `stays_s`, then stay."""
     for stay_s in load.oddity.stays_s:
@@ -141,6 +194,11 @@ async def come_and_go(settings: Settings, load: OddModel) -> None:
 def main() -> None:
     """Read the faults from the first argument, and run the worker."""
     oddity = Oddity(**json.loads(sys.argv.pop(1)))
+    if oddity.holds_commits or oddity.seconds_a_transaction:
+        path = Path(oddity.holds_commits) if oddity.holds_commits else None
+        hold_commits(path, oddity.seconds_a_transaction)
+    if oddity.reads_offsets_early:
+        read_offsets_early(Path(oddity.reads_offsets_early))
 
     @with_settings(*EVERY)
     def worker(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from tests.real.process import Child, Folder
 from tests.real.worker import WorkerProcess
 
 FREE_WORKER = ("benchmarks.speed.free_worker",)
+THOUSAND_WORKER = ("benchmarks.speed.thousand_worker",)
 UNMETERED_WORKER = ("benchmarks.speed.unmetered_worker",)
 
 

@@ -25,6 +25,7 @@ STYLES = {"ok": "green", "warn": "yellow", "skip": "dim", "FAIL": "bold red"}
     "redis_url",
     "device",
     "variant",
+    "delivery",
     "sessions",
     "web_host",
     "web_port",

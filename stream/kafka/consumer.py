@@ -1,10 +1,13 @@
 """The settings of the batch consumer and the events that it reports."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from aiokafka.structs import OffsetAndMetadata
+
 from stream.quarantine import Quarantine
+from stream.records import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,19 @@ class PartitionProgress(NamedTuple):
     safe_offset: int
     committed: int | None
     unfinished: bool
+
+
+class PartitionProducers(Protocol):
+    """The transactional producers of the partitions whose offsets are committed in transactions."""
+
+    async def open(self, sources: Collection[Source]) -> None:
+        """Open a producer for each partition, which fences the partition's earlier producers."""
+
+    async def commit(self, offsets: Mapping[Source, OffsetAndMetadata]) -> None:
+        """Commit offsets without records."""
+
+    async def close(self) -> None:
+        """Abort the open transactions, and close the producers."""
 
 
 class ConsumerObserver(Protocol):

@@ -56,14 +56,14 @@ class AtLeastOnce:
         live = [finished for finished in group if not finished.batch.released]
         if live:
             source = live[0].batch.source
-            refused = await self._publisher.publish(*source, _merged([f.records for f in live]))
+            refused = await self._publisher.publish(*source, merge_records([f.records for f in live]))
             if refused:
                 # The dead letters were not written yet, so that the new ones take their places among them.
-                await self._publisher.publish(*source, _merged(_rejected(live, refused)))
+                await self._publisher.publish(*source, merge_records(reject_refused(live, refused)))
         return [not f.batch.released and f.batch.acknowledge() for f in group]
 
 
-def _rejected(group: Sequence[FinishedBatch], refused: Refused) -> Sequence[Records]:
+def reject_refused(group: Sequence[FinishedBatch], refused: Refused) -> Sequence[Records]:
     """Reject the refused records of each batch, and return the dead letters of each batch."""
     dead_letters, starts = [], dict.fromkeys(refused, 0)
     for finished in group:
@@ -77,7 +77,8 @@ def _rejected(group: Sequence[FinishedBatch], refused: Refused) -> Sequence[Reco
     return dead_letters
 
 
-def _merged(outputs: Sequence[Records]) -> Records:
+def merge_records(outputs: Sequence[Records]) -> Records:
+    """Return the records of several batches as one output, by topic in offset order."""
     if len(outputs) == 1:
         return outputs[0]
     merged: dict[str, list[Outgoing]] = {}

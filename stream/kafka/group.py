@@ -24,17 +24,19 @@ ACCEPTED = 0
 UNKNOWN_TOPIC, TOPIC_DENIED, GROUP_DENIED = 3, 29, 30
 # Not a code of Kafka: the broker that coordinates the group accepts no connection.
 UNREACHABLE = -2
+UNSTABLE = 88
 # The member joins the group again after these answers; they are part of every rebalance.
 REJOIN = frozenset({22, 25, 27, 79})
 # aiokafka raises this error if a broker does not answer.
 TIMED_OUT = 7
-# The coordinator moves, starts or loads the group.
-TEMPORARY = frozenset({14, 15, 16, UNREACHABLE})
+# The coordinator moves, starts or loads the group, or a transaction of an earlier worker is being ended.
+TEMPORARY = frozenset({14, 15, 16, UNREACHABLE, UNSTABLE})
 
 # aiokafka does not know these codes.
 NAMES: Mapping[int, str] = {
     81: "GROUP_MAX_SIZE_REACHED",
     82: "FENCED_INSTANCE_ID",
+    UNSTABLE: "UNSTABLE_OFFSET_COMMIT",
     UNREACHABLE: "no connection",
 }
 
@@ -84,6 +86,11 @@ CAUSES: Mapping[int, tuple[str, str]] = {
     81: (
         "the group has as many members as the broker allows",
         f"raise group.max.size of the broker, run fewer workers, {OTHER_GROUP}",
+    ),
+    UNSTABLE: (
+        "a transaction that commits offsets of the group does not end",
+        "find it: kafka-transactions.sh --bootstrap-server {broker} list; then restart the broker that "
+        "coordinates it",
     ),
     82: ("another member of the group has the same group.instance.id", "stop the other member"),
 }

@@ -6,19 +6,24 @@ from aiokafka.client import CoordinationType
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocol
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TransactionalIdAuthorizationFailed
 from aiokafka.protocol.admin import ApiVersionRequest, DescribeGroupsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from stream.kafka.connection import connect, connection_error, parse_servers
 from stream.kafka.group import GROUP_DENIED, SESSION_TIMEOUT_S, TEMPORARY, Answer, refusal_error
+from stream.kafka.permissions import transactional_id, transactions_error
+from stream.records import Source
 from stream.settings import Settings
 
 TIMEOUT_S = 5.0
 ATTEMPTS, RETRY_S = 15, 0.2
 MEMBER_ID_REQUIRED = 79
+# The broker checks the permission before the timeout of a transaction, and changes nothing.
+INVALID_TIMEOUT_MS = 0
 # From this version on the broker answers a new member with its id, before it changes the group.
 JOIN_VERSION = 5
 NOBODY = "labelstream-doctor"
@@ -38,6 +43,7 @@ async def check_group(settings: Settings, timeout_s: float = TIMEOUT_S) -> int |
             host, port = await _find_coordinator(settings)
             async with connect(settings, [(host, port)]) as coordinator:
                 await _check_permissions(settings, coordinator)
+                await _check_transactions(settings, coordinator)
                 return await _describe(settings, coordinator)
     except (OSError, EOFError, KafkaError) as exc:
         raise connection_error(settings, exc) from exc
@@ -65,6 +71,16 @@ async def _check_permissions(settings: Settings, coordinator: AIOKafkaConnection
     for request, response in (("Heartbeat", heartbeat), ("OffsetFetch", offsets)):
         if getattr(response, "error_code", 0) == GROUP_DENIED:
             raise refusal_error(settings, Answer(request, GROUP_DENIED))
+
+
+async def _check_transactions(settings: Settings, broker: AIOKafkaConnection) -> None:
+    """Check the permission for transactions with a request that the broker refuses for its timeout."""
+    for route in settings.effective_routes:
+        if route.delivery == "exactly_once":
+            identity = transactional_id(settings.group, Source(route.input_topic, 0))
+            response = await broker.send(InitProducerIdRequest(identity, INVALID_TIMEOUT_MS))
+            if response.error_code == TransactionalIdAuthorizationFailed.errno:
+                raise transactions_error(settings)
 
 
 async def _describe(settings: Settings, coordinator: AIOKafkaConnection) -> int | None:

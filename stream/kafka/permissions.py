@@ -7,13 +7,20 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
 )
 
 from stream.errors import BrokerError
+from stream.records import Source
 from stream.settings import Settings
 
 READ, WRITE = "Read", "Write"
-REFUSED = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, TopicAuthorizationFailedError)
+REFUSED = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
 
 def principal(settings: Settings) -> str:
@@ -81,6 +88,24 @@ def producer_error(settings: Settings) -> BrokerError:
     )
 
 
+def transactions_error(settings: Settings) -> BrokerError:
+    """Return the error for a worker's user that may not use the transactional ids of its group."""
+    ids = ("--transactional-id", f"{settings.group}/", "--resource-pattern-type", "prefixed")
+    return BrokerError(
+        f"the broker refuses {principal(settings)} the transactions of the group {settings.group}",
+        cause="TRANSACTIONAL_ID_AUTHORIZATION_FAILED: exactly_once needs WRITE on the transactional ids",
+        fix=f"grant it: {grant_command(settings, WRITE, *ids)}; or set delivery to at_least_once",
+    )
+
+
+def transactional_id(group: str, source: Source) -> str:
+    """Return the transactional id of a source partition.
+
+    Names of topics contain no slash, so different groups and topics never have the same id.
+    """
+    return f"{group}/{source.topic}/{source.partition}"
+
+
 def authorization_error(settings: Settings, exc: BaseException) -> BrokerError | None:
     """Return the error for an exception that a missing permission caused, None for any other exception."""
     while not isinstance(exc, REFUSED) and isinstance(exc.__cause__, KafkaError):
@@ -94,6 +119,8 @@ def authorization_error(settings: Settings, exc: BaseException) -> BrokerError |
         return group_error(settings)
     if isinstance(exc, ClusterAuthorizationFailedError):
         return producer_error(settings)
+    if isinstance(exc, TransactionalIdAuthorizationFailed):
+        return transactions_error(settings)
     return None
 
 

@@ -16,7 +16,6 @@ from aiokafka.errors import (
     NotLeaderForPartitionError,
     OutOfOrderSequenceNumber,
     PolicyViolationError,
-    ProducerFenced,
     RecordListTooLargeError,
     RequestTimedOutError,
     TopicAuthorizationFailedError,
@@ -26,7 +25,8 @@ from aiokafka.errors import (
     for_code,
 )
 
-from stream.errors import BrokerError, Fatal, FencedError
+from stream.errors import BrokerError, Fatal
+from stream.kafka.transaction_errors import fenced_error, is_fenced
 from stream.wording import CREATE_TOPICS
 
 # Codes that aiokafka does not know.
@@ -132,12 +132,8 @@ def refused_error(error: Exception, topic: str, partition: int) -> Fatal:
         topic: the topic of the records.
         partition: the partition of the records.
     """
-    if isinstance(error, ProducerFenced) or _code(error) == InvalidProducerEpoch.errno:
-        return FencedError(
-            f"this worker's producer for {topic} was fenced",
-            cause="another producer uses the same identity",
-            fix="run one worker per identity; the supervisor may restart this one",
-        )
+    if is_fenced(error) or _code(error) == InvalidProducerEpoch.errno:
+        return fenced_error(topic)
     found = EXPLANATIONS.get(_code(error))
     if found is None:
         found = Explanation(

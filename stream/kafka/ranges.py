@@ -1,6 +1,8 @@
 """The safe offset of a partition: the end of the contiguous prefix of acknowledged ranges."""
 
+import operator
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -50,6 +52,21 @@ class PartitionRanges:
         done.acknowledged = True
         while self._open and self._open[0].acknowledged:
             self.base = self._open.popleft().next_offset
+
+    def begin_with(self, ranges: Sequence[OffsetRange]) -> bool:
+        """Return True if the unfinished ranges begin with these ranges, in this order."""
+        return len(ranges) <= len(self._open) and all(map(operator.is_, ranges, self._open))
+
+    def finished(self, position: int) -> int:
+        """Return the offset up to which everything is finished.
+
+        Without unfinished events that is the offset of the next read, because the markers at the end of a
+        transaction take offsets and are not events.
+
+        Args:
+            position: the offset of the next read.
+        """
+        return max(self.base, position) if self.idle else self.base
 
     @property
     def idle(self) -> bool:

@@ -1,6 +1,7 @@
 """The worker's Faust app: wiring, start and shutdown."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -11,16 +12,19 @@ from stream.classify import Classifier, InputReader
 from stream.deadline import Deadline
 from stream.errors import LabelstreamError, StalledError, UnreadableBatchError
 from stream.kafka.consumer import ConsumerConfig
-from stream.kafka.delivery import AtLeastOnce
+from stream.kafka.delivery import AtLeastOnce, Delivery
+from stream.kafka.exactly_once import ExactlyOnce
 from stream.kafka.faust.app import BatchApp, BatchWorker
 from stream.kafka.faust.consumer_thread import BatchConsumerThread
-from stream.kafka.faust.options import REBALANCE_TIMEOUT_S, faust_options
+from stream.kafka.faust.options import REBALANCE_TIMEOUT_S, faust_options, transactional_options
 from stream.kafka.faust.topic import BatchTopic, live_batches
+from stream.kafka.faust.transactional_producer import TransactionalProducer
 from stream.kafka.fetch_policy import FetchPolicy
 from stream.kafka.group import GroupAnswers
 from stream.kafka.oversized import OversizedDeadLetters
 from stream.kafka.publisher import Publisher
 from stream.kafka.topics.setup import read_max_bytes
+from stream.kafka.transactions import Transactions
 from stream.observe.metrics import Metrics
 from stream.pipeline.agent import LabelAgent, RoutePipeline
 from stream.pipeline.outcomes import OutcomeWriter
@@ -94,6 +98,13 @@ class LabelstreamApp(BatchApp):
         group_answers = GroupAnswers(
             settings, monotonic, lambda error: loop.call_soon_threadsafe(self.fail, error)
         )
+        self._transactions = Transactions(
+            settings.group,
+            partial(
+                TransactionalProducer, transactional_options(settings), on_retry=observer.on_publish_retry
+            ),
+            settings.retry_deadline_s,
+        )
         super().__init__(
             settings.group,
             faust_options(settings),
@@ -106,6 +117,7 @@ class LabelstreamApp(BatchApp):
                 fetch_policy=fetch_policy,
                 group_answers=group_answers,
             ),
+            producers=self._transactions,
         )
         self.settings = settings
         self.metrics = metrics
@@ -140,6 +152,7 @@ class LabelstreamApp(BatchApp):
             key_serializer="raw",
             value_serializer="raw",
             limits=RouteReadLimits(model.classifier),
+            transactional=route.delivery == "exactly_once",
         )
         self.agent(topic, name=f"label-{route.name}")(label)
 
@@ -173,20 +186,33 @@ class LabelstreamApp(BatchApp):
                 sampler=Sampler(route.name, self._recent),
                 chooser=TopicChooser(route, manifest) if route.chooses_topics else None,
             ),
-            delivery=AtLeastOnce(self._publisher(route)),
+            delivery=self._delivery(route),
             log_texts=settings.log_texts,
             tracer=self._tracer,
             schemas=schemas.inputs,
         )
 
-    def _publisher(self, route: Route) -> Publisher:
+    def _delivery(self, route: Route) -> Delivery:
+        new_publisher = self._publishers(route)
+        if route.delivery == "at_least_once":
+            return AtLeastOnce(new_publisher(lambda: self.producer_client))
+        return ExactlyOnce(
+            self._transactions,
+            lambda: self.transaction_offsets,
+            new_publisher,
+            group=self.settings.group,
+            deadline_s=self.settings.retry_deadline_s,
+        )
+
+    def _publishers(self, route: Route) -> Callable[[Callable[[], Any]], Publisher]:
+        """Return a function that creates the publisher of a route for a producer."""
         oversized = OversizedDeadLetters(
             partial(read_max_bytes, self.settings),
             self.metrics.dead_letters_truncated.labels(route.name).inc,
             stop=self.settings.on_unwritable_dead_letter == "stop",
         )
-        return Publisher(
-            lambda: self.producer_client, self.settings.retry_deadline_s, {route.dead_topic: oversized}
+        return partial(
+            Publisher, deadline_s=self.settings.retry_deadline_s, fallbacks={route.dead_topic: oversized}
         )
 
     def _backlog_s(self) -> float:
@@ -210,6 +236,12 @@ class LabelstreamApp(BatchApp):
         """The exit code for a shutdown that hangs."""
         return self.fatal.exit_code if self.fatal else StalledError.exit_code
 
+    @property
+    def drains(self) -> bool:
+        """True if a drain waits for the batches in flight, which never finish after most fatal errors."""
+        # A batch that cannot be read has not failed the events of other partitions.
+        return self.fatal is None or isinstance(self.fatal, UnreadableBatchError)
+
     def stop_deadline(self) -> Deadline:
         """Return the deadline of the shutdown's drain. The first call starts it."""
         if self._stop_deadline is None:
@@ -218,10 +250,8 @@ class LabelstreamApp(BatchApp):
 
     async def on_stop(self) -> None:
         """Drain the consumer, then let Faust stop its services. After most fatal errors, only commit."""
-        # A batch that cannot be read has not failed the events of other partitions.
-        drains = self.fatal is None or isinstance(self.fatal, UnreadableBatchError)
         try:
-            await self.drain("stop", self.stop_deadline() if drains else Deadline(0.0))
+            await self.drain("stop", self.stop_deadline() if self.drains else Deadline(0.0))
         finally:
             await super().on_stop()
 

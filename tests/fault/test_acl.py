@@ -7,7 +7,7 @@ import pytest
 
 from tests.fault.test_group_refused import StartSecured, check_last_error, run_doctor, start_secured
 from tests.pipeline import event, make_route, start_worker, tiny_bundle
-from tests.real.secured import DESCRIBE, GROUP, READ, TOPIC, WRITE, SecuredKafka
+from tests.real.secured import DESCRIBE, GROUP, READ, TOPIC, TRANSACTIONAL_ID, WRITE, SecuredKafka
 from tests.real.wait import until
 
 __all__ = ["start_secured", "start_worker", "tiny_bundle"]
@@ -110,6 +110,37 @@ def test_doctor_names_every_missing_permission(
             if described:
                 secured_kafka.revoke(TOPIC, topic, DESCRIBE)
             secured_kafka.allow(TOPIC, topic, operation)
+
+
+def test_exactly_once_without_write_on_its_transactional_ids_ends_the_worker(
+    secured_kafka: SecuredKafka, start_secured: StartSecured, tiny_bundle: Any, tmp_path: Path
+) -> None:
+    route = make_route(secured_kafka, "no-transactions")
+    secured_kafka.allow(GROUP, f"group-{route}", READ)
+    secured_kafka.allow_route(route)
+    granted = "--operation Write --transactional-id", f"group-{route}/", "--resource-pattern-type prefixed"
+    worker = start_secured(route, retry_deadline_s=DEADLINE_S, delivery="exactly_once")
+    assert worker.await_exit(RECOVERY_S) == 4
+    check_last_error(worker, *granted)
+    login: dict[str, Any] = secured_kafka.login(tmp_path)
+    address = secured_kafka.secured.address
+
+    def doctor_once() -> tuple[int, str]:
+        return run_doctor(route, tiny_bundle.path, broker=address, delivery="exactly_once", **login)
+
+    code, shown = doctor_once()
+    assert code == 4
+    assert all(words in shown for words in granted)
+    secured_kafka.allow_prefix(TRANSACTIONAL_ID, f"group-{route}/", WRITE)
+    assert doctor_once()[0] == 0
+    worker = start_secured(route, retry_deadline_s=DEADLINE_S, delivery="exactly_once")
+    secured_kafka.produce(route, event(0)[1], BROKEN, partition=0)
+    until(lambda: secured_kafka.committed(worker.group, route).get(0) == 2, RECOVERY_S, "the transaction")
+    secured_kafka.revoke(TOPIC, f"{route}.labels", WRITE)
+    secured_kafka.produce(route, event(1)[1], partition=0)
+    assert worker.await_exit(RECOVERY_S) == 4
+    check_last_error(worker, f"WRITE on {route}.labels", "kafka-acls.sh")
+    assert secured_kafka.committed(worker.group, route)[0] == 2
 
 
 def test_a_producer_without_write_on_any_topic_ends_the_worker(

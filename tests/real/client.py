@@ -153,15 +153,20 @@ class BrokerClient:
 
         return retry_transient(request, f"end offsets of {topic}")
 
-    def records(self, topic: str) -> list[Record]:
-        """Return all records up to the current end, by partition and offset, without aborted transactions."""
+    def records(self, topic: str, *, aborted: bool = False) -> list[Record]:
+        """Return all records up to the current end, by partition and offset.
+
+        Args:
+            topic: the topic.
+            aborted: whether to include the records of open and aborted transactions.
+        """
         unfinished = set(self.partitions(topic))
         consumer = Consumer(
             self._config(
                 **{
                     "group.id": "labelstream-tests-reader",
                     "enable.auto.commit": False,
-                    "isolation.level": "read_committed",
+                    "isolation.level": "read_uncommitted" if aborted else "read_committed",
                     "enable.partition.eof": True,
                     "fetch.wait.max.ms": 10,
                 }

@@ -20,6 +20,7 @@ from tests.real.process import free_ports
 from tests.real.retry import DEADLINE_S
 
 GROUP, TOPIC = ResourceType.GROUP, ResourceType.TOPIC
+TRANSACTIONAL_ID = ResourceType.TRANSACTIONAL_ID
 READ, WRITE, DESCRIBE = AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE
 
 
@@ -45,6 +46,13 @@ class SecuredKafka(ApacheKafka):
         """Grant the user these operations on a topic or a group."""
         bindings = [AclBinding(*self._entry(kind, name, operation)) for operation in operations]
         for future in self._admin_client().create_acls(bindings).values():
+            future.result(DEADLINE_S)
+
+    def allow_prefix(self, kind: ResourceType, prefix: str, operation: AclOperation) -> None:
+        """Grant the user an operation on everything whose name begins with a prefix."""
+        _, _, _, *rest = self._entry(kind, prefix, operation)
+        binding = AclBinding(kind, prefix, ResourcePatternType.PREFIXED, *rest)
+        for future in self._admin_client().create_acls([binding]).values():
             future.result(DEADLINE_S)
 
     def revoke(self, kind: ResourceType, name: str, *operations: AclOperation) -> None:

@@ -169,6 +169,11 @@ class WorkerProcess:
         return self.exit_code
 
     @property
+    def ended(self) -> bool:
+        """Whether the worker has ended by itself."""
+        return not self._child.alive
+
+    @property
     def exit_code(self) -> int:
         process = self._child._process
         assert process is not None

@@ -23,6 +23,7 @@ from stream.kafka.group import GroupAnswers
 from stream.observe.metrics import Metrics
 from stream.settings import load_settings
 from stream.worker.observer import MetricsObserver
+from tests.unit.fake_producers import FakeProducers
 
 PARTITION = TopicPartition("texts", 0)
 OLD, NEW = b"o" * 16, b"n" * 16
@@ -148,7 +149,12 @@ class Setup:
             )
 
         app = BatchApp(
-            "unit", faust_options(load_settings()), config=config, observer=observer, new_thread=new_thread
+            "unit",
+            faust_options(load_settings()),
+            config=config,
+            observer=observer,
+            new_thread=new_thread,
+            producers=FakeProducers(),
         )
         self.consumer: Any = app.consumer
         self.thread: Any = self.consumer._thread

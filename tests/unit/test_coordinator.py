@@ -28,7 +28,8 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from stream.errors import Fatal
 from stream.kafka.faust import coordinator as watched
-from stream.kafka.group import UNREACHABLE, GroupAnswers
+from stream.kafka.faust.stable_offsets import OffsetFetchResponse_v7
+from stream.kafka.group import UNREACHABLE, UNSTABLE, GroupAnswers
 from stream.settings import load_settings
 from tests.real.wait import until_async
 
@@ -59,7 +60,7 @@ class ScriptedClient:
         return 0
 
     async def send(self, _node: int, request: Any, *, group: Any) -> Any:
-        name = type(request).__name__.removesuffix("Request")
+        name = type(request).__name__.removesuffix("Request").removeprefix("Stable")
         self.sent.append(name)
         self._check_connection()
         code = self.codes.get(name, 0)
@@ -72,8 +73,10 @@ class ScriptedClient:
             "LeaveGroup": lambda: LeaveGroupResponse_v1(0, code),
             "OffsetCommit": lambda: OffsetCommitResponse_v3(0, partition),
             # The broker returns no partitions with an error of the group.
-            "OffsetFetch": lambda: OffsetFetchResponse_v3(
-                0, [] if code else [(TP.topic, [(TP.partition, 7, "", 0)])], code
+            "OffsetFetch": lambda: (
+                OffsetFetchResponse_v7(0, [(TP.topic, [(TP.partition, 7, -1, "", code, {})], {})], 0, {})
+                if code == UNSTABLE
+                else OffsetFetchResponse_v3(0, [] if code else [(TP.topic, [(TP.partition, 7, "", 0)])], code)
             ),
         }
         return responses[name]()
@@ -226,6 +229,21 @@ async def test_committed_offsets_are_never_missing_because_of_a_permission(membe
     member.client.codes = {"OffsetFetch": 30}
     with pytest.raises(GroupAuthorizationFailedError):
         await member.coordinator.fetch_committed_offsets([TP])
+
+
+async def test_an_offset_that_a_transaction_is_about_to_change_is_not_used(member: Member) -> None:
+    await member.join()
+    member.client.codes = {"OffsetFetch": UNSTABLE}
+    fetching = asyncio.create_task(member.coordinator.fetch_committed_offsets([TP]))
+    await member.until_sent("OffsetFetch")
+    assert not fetching.done()
+    assert not member.answers.refusal, "most transactions end soon"
+    member.now = DEADLINE_S
+    await until_async(lambda: member.fatal, 5, "the end of the worker")
+    assert "UNSTABLE_OFFSET_COMMIT" in member.fatal[0].cause
+    member.client.codes = {}
+    assert await asyncio.wait_for(fetching, 5) == {TP: OffsetAndMetadata(7, "")}
+    assert member.answers.refusal == ""
 
 
 async def test_the_refresh_of_committed_offsets_goes_on_after_a_refusal(member: Member) -> None:

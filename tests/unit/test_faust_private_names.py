@@ -19,10 +19,11 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
-from aiokafka.producer.sender import Sender, SendProduceReqHandler
-from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.producer.sender import AddPartitionsToTxnHandler, Sender, SendProduceReqHandler
+from aiokafka.producer.transaction_manager import TransactionManager, TransactionState
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct
+from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchRequest_v3
 from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v8
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -86,13 +87,14 @@ PRIVATE_NAMES: dict[object, tuple[str, ...]] = {
         "_subscription",
     ),
     AIOKafkaClient: ("_wait_on_metadata",),
-    AIOKafkaProducer: ("_message_accumulator",),
+    AIOKafkaProducer: ("_message_accumulator", "_txn_manager"),
     MessageAccumulator: ("_batch_size", "_batch_ttl", "_compression_type", "_txn_manager"),
     MessageBatch: ("_builder",),
     Sender: ("_txn_manager",),
     SendProduceReqHandler: ("_batches", "_sender"),
     TransactionManager: ("_sequence_numbers",),
     ProduceRequest: ("_CLASSES",),
+    OffsetFetchRequest: ("_consumer_group", "_partitions"),
     Fetcher: ("_fetch_max_wait_ms", "_fetch_min_bytes", "_records"),
     FetchResult: ("_partition_records", "_topic_partition", "_update_position"),
     PartitionRecords: (
@@ -144,11 +146,20 @@ OVERRIDDEN_OR_CALLED: dict[object, tuple[str, ...]] = {
     Request: ("build", "prepare"),
     RequestStruct: ("FLEXIBLE_VERSION", "build_request_header"),
     AbstractType: ("decode", "encode"),
-    AIOKafkaProducer: ("client", "create_batch", "partitions_for", "send_batch"),
+    AIOKafkaProducer: (
+        "abort_transaction",
+        "begin_transaction",
+        "client",
+        "commit_transaction",
+        "create_batch",
+        "partitions_for",
+        "send_batch",
+        "send_offsets_to_transaction",
+    ),
     MessageAccumulator: ("flush", "reenqueue"),
     MessageBatch: ("failure",),
     SendProduceReqHandler: ("create_request", "handle_response"),
-    TransactionManager: ("increment_sequence_number",),
+    TransactionManager: ("increment_sequence_number", "state", "wait_for_transaction_end"),
     FetchResult: ("check_assignment", "getall", "has_more"),
     PartitionRecords: ("next_fetch_offset",),
     DefaultRecordBatchBuilder: ("append",),
@@ -445,3 +456,22 @@ def test_aiokafka_reads_version_8_of_the_produce_response_and_does_not_request_i
     assert ProduceRequest_v8 not in ProduceRequest._CLASSES, f"remove create_request: {UPGRADE}"
     assert "reversed(self._CLASSES)" in inspect.getsource(ProduceRequest.prepare), UPGRADE
     assert "global_error,\n" in inspect.getsource(SendProduceReqHandler.handle_response), UPGRADE
+
+
+def test_aiokafka_does_not_request_stable_offsets_and_reads_version_3() -> None:
+    assert OffsetFetchRequest._CLASSES[-1] is OffsetFetchRequest_v3, f"remove stable_offsets: {UPGRADE}"
+    fetched = inspect.getsource(GroupCoordinator._do_fetch_commit_offsets)
+    assert "request = OffsetFetchRequest(self.group_id, list(partitions_by_topic.items()))" in fetched
+    assert "for partition, offset, metadata, error_code in topic_partitions:" in fetched, UPGRADE
+    assert "if not err.retriable:" in inspect.getsource(GroupCoordinator.fetch_committed_offsets), UPGRADE
+
+
+def test_a_transaction_that_can_be_aborted_is_in_one_of_two_states() -> None:
+    valid = inspect.getsource(TransactionState.is_transition_valid)
+    assert "source in [cls.IN_TRANSACTION, cls.ABORTABLE_ERROR]" in valid, UPGRADE
+    # `commit_transaction` succeeds although the broker refused a batch, so the publisher awaits every batch.
+    assert "batch.failure" not in inspect.getsource(Sender._do_txn_commit), UPGRADE
+    assert "accumulator.flush_for_commit()" in inspect.getsource(Sender._do_txn_commit), UPGRADE
+    handled = inspect.getsource(AddPartitionsToTxnHandler.handle_response)
+    assert "return BACKOFF_OVERRIDE" in handled, UPGRADE
+    assert "fail_all(task_exception)" in inspect.getsource(Sender._fail_all), UPGRADE

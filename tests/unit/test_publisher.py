@@ -251,7 +251,7 @@ async def test_a_missing_confirmation_at_the_deadline_is_fatal() -> None:
     [
         (MessageSizeTooLargeError(), BrokerError, "max.message.bytes"),
         (TopicAuthorizationFailedError(), BrokerError, "permissions"),
-        (ProducerFenced(), FencedError, "one worker per identity"),
+        (ProducerFenced(), FencedError, "a supervisor does"),
     ],
 )
 async def test_a_refusal_is_fatal_and_names_a_fix(error: Exception, raised: type[Fatal], fix: str) -> None:

@@ -76,7 +76,7 @@ def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
         ({"linger_ms": "-1"}, "linger_ms"),
         ({"max_queue_bytes": "64 apples"}, "max_queue_bytes"),
         ({"input_topic": "t", "output_topic": "t"}, "input_topic and output_topic are the same topic, 't'"),
-        ({"delivery": "exactly_once"}, "delivery: not a choice; the choices are 'at_least_once'"),
+        ({"delivery": "at_most_once"}, "delivery: not a choice; the choices are 'at_least_once'"),
         ({"redis_url": "cache:6379"}, "redis_url"),
     ],
 )

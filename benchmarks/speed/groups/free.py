@@ -11,7 +11,14 @@ from benchmarks.speed.context import Bench, Runs, failure_notes
 from benchmarks.speed.events import small_events
 from benchmarks.speed.report import Section, Table, at_least, at_most
 from benchmarks.speed.stats import ratios, spread
-from benchmarks.speed.systems import FREE_WORKER, UNMETERED_WORKER, Baseline, LabelstreamWorker, System
+from benchmarks.speed.systems import (
+    FREE_WORKER,
+    THOUSAND_WORKER,
+    UNMETERED_WORKER,
+    Baseline,
+    LabelstreamWorker,
+    System,
+)
 from tests.real.collector import Collector
 
 TITLE = "Free model: what streaming costs"
@@ -22,6 +29,8 @@ QUICK_LIMIT_S = 5.0
 OURS, UNMETERED, STOCK = "labelstream", "labelstream, metrics off", "stock Faust, take + send"
 TRACED = "labelstream, tracing at 1%"
 AVRO = "labelstream, Avro in"
+THOUSAND = "labelstream, 1,000 events per batch"
+ONCE = "labelstream, 1,000 events per batch, exactly once"
 PLAIN_LOOP = "plain aiokafka loop, getmany + send_batch"
 METHOD = (
     "Constant logits and no tokenizer; JSON in and out; events of 200 bytes with unique texts, a key and"
@@ -30,7 +39,8 @@ METHOD = (
     " between 10% and 95% of the output, which is counted by the end offsets of the output topic. CPU is"
     " that of the system's process over all its threads, without the broker. All systems publish, wait for"
     " the broker's confirmation and commit. labelstream writes the complete label event (model, source,"
-    " times); the others write id, label, score and scores. The loop with our records also runs our decoder"
+    " times); the others write id, label, score and scores. In two rows, record batches hold at most 1,000"
+    " events, without and with transactions. The loop with our records also runs our decoder"
     " and encoder in Python, with a constant prediction. With metrics off, the same worker runs with no-op"
     " instruments. With tracing at 1%, the worker traces each hundredth event at random and exports the spans"
     " over OTLP/HTTP to a receiver in another process. With Avro in, it reads the same events as Avro from a"
@@ -51,6 +61,8 @@ def _run(bench: Bench, collector: tuple[tuple[str, str], ...]) -> Section:
         OURS: LabelstreamWorker(bundle, FREE_WORKER),
         TRACED: LabelstreamWorker(bundle, FREE_WORKER, traced, collector),
         UNMETERED: LabelstreamWorker(bundle, UNMETERED_WORKER),
+        THOUSAND: LabelstreamWorker(bundle, THOUSAND_WORKER),
+        ONCE: LabelstreamWorker(bundle, THOUSAND_WORKER, (("delivery", "exactly_once"),)),
         STOCK: Baseline("stock_faust"),
         PLAIN_LOOP: Baseline("aiokafka_loop"),
         "plain aiokafka loop with our records": Baseline("aiokafka_contract"),
@@ -115,6 +127,14 @@ def section(results: dict[str, Runs[Measurement]], count: int) -> Section:
             traces_percent = 100 * (spread(paired_ratios).median - 1)
             result.checks.append(
                 at_most("CPU added by tracing 1% of the events", traces_percent, 2, " %", digits=1)
+            )
+        if paired_ratios := ratios(rates.get(ONCE, []), rates.get(THOUSAND, [])):
+            result.checks.append(
+                at_least(
+                    "throughput of exactly once relative to at least once, 1,000 events per batch",
+                    spread(paired_ratios).median,
+                    0.7,
+                )
             )
         if paired_ratios := ratios(rates[OURS], stock):
             result.checks.append(

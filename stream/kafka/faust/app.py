@@ -8,8 +8,9 @@ from typing import Any
 import faust
 
 from stream.deadline import Deadline
-from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
+from stream.kafka.consumer import ConsumerConfig, ConsumerObserver, PartitionProducers
 from stream.kafka.faust.consumer import BatchConsumer
+from stream.kafka.faust.transaction_offsets import ConsumerOffsets
 from stream.kafka.faust.transport import BatchTransport
 
 
@@ -26,6 +27,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
         config: ConsumerConfig,
         observer: ConsumerObserver,
         new_thread: Callable[[BatchConsumer], Any],
+        producers: PartitionProducers,
     ) -> None:
         """
         Args:
@@ -34,11 +36,13 @@ class BatchApp(faust.App):  # type: ignore[misc]
             config: the start position and the limits of the consumer.
             observer: the receiver of the consumer's and the producer's events.
             new_thread: creates the thread of a consumer.
+            producers: the producers of the partitions whose offsets are committed in transactions.
         """
         super().__init__(group, **options)
         self._config = config
         self._observer = observer
         self._new_thread = new_thread
+        self._producers = producers
 
     @property
     def batch_consumer(self) -> BatchConsumer | None:
@@ -51,11 +55,27 @@ class BatchApp(faust.App):  # type: ignore[misc]
         """The aiokafka producer that Faust owns, None before Faust has started it."""
         return self.producer.client
 
+    @property
+    def transaction_offsets(self) -> ConsumerOffsets:
+        """The offsets of the partitions that the consumer commits in transactions."""
+        return ConsumerOffsets(self.consumer, self._observer)
+
     async def drain(self, reason: str, deadline: Deadline) -> None:
-        """Drain the consumer, if it reads any partition. See `BatchConsumer.drain`."""
+        """Drain the consumer, if it reads any partition, and close the transactional producers.
+
+        See `BatchConsumer.drain`.
+        """
         consumer = self.batch_consumer
-        if consumer is not None and consumer.ranges:
+        if consumer is None:
+            return
+        if consumer.ranges:
             await consumer.drain(reason, deadline)
+        await consumer.close_producers()
+
+    @property
+    def drains(self) -> bool:
+        """True if a drain waits for the batches in flight. A subclass that failed overrides this."""
+        return True
 
     def fail(self, error: BaseException) -> None:
         """End the app because of an error of the consumer. A subclass that stops in order overrides this."""
@@ -73,6 +93,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
             config=self._config,
             observer=self._observer,
             new_thread=self._new_thread,
+            producers=self._producers,
         )
 
     def _create_directories(self) -> None:

@@ -7,7 +7,7 @@ the private names used here exist; Faust, mode and aiokafka are pinned (docs/adr
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -19,7 +19,8 @@ from faust.types import TP
 from stream.deadline import Deadline
 from stream.errors import BrokerError, UnreadableBatchError
 from stream.kafka.batches import RecordBatch
-from stream.kafka.consumer import ConsumerConfig, ConsumerObserver, PartitionProgress
+from stream.kafka.consumer import ConsumerConfig, ConsumerObserver, PartitionProducers, PartitionProgress
+from stream.kafka.faust.start_offsets import commit_start_offsets
 from stream.kafka.faust.topic import BatchTopic
 from stream.kafka.probe import BrokerProbe
 from stream.kafka.ranges import PartitionRanges
@@ -54,6 +55,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         config: ConsumerConfig,
         observer: ConsumerObserver,
         new_thread: Callable[["BatchConsumer"], Any],
+        producers: PartitionProducers,
         **kwargs: Any,
     ) -> None:
         """
@@ -62,6 +64,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             config: the start position and the limits of the consumer.
             observer: the receiver of the consumer's events.
             new_thread: creates the thread in which aiokafka's consumer runs.
+            producers: the producers of the partitions whose offsets are committed in transactions.
             kwargs: the keyword arguments of Faust's consumer.
         """
         self._config = config
@@ -73,6 +76,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.epoch = 0
         self.progress = 0
         self.joined = False
+        self._producers = producers
+        self._opening: asyncio.Task[None] | None = None
 
     def _new_consumer_thread(self) -> Any:
         return self._new_thread(self)
@@ -196,17 +201,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return self.probe.healthy
 
     def lag(self) -> dict[TP, int]:
-        """Return the number of events of each assigned partition from the safe to the last stable offset.
-
-        The safe offset of a partition without unfinished events is the offset of the next read, because the
-        markers at the end of a transaction take offsets and are not events.
-        """
+        """Return the number of events of each assigned partition from the safe to the last stable offset."""
         ends, positions = self._thread.stable_ends(), self._thread.positions()
-        finished = {
-            tp: max(ranges.base, positions.get(tp, 0)) if ranges.idle else ranges.base
+        return {
+            tp: max(0, ends.get(tp, 0) - ranges.finished(positions.get(tp, 0)))
             for tp, ranges in self.ranges.items()
         }
-        return {tp: max(0, ends.get(tp, 0) - offset) for tp, offset in finished.items()}
 
     def partition_progress(self) -> dict[TP, PartitionProgress]:
         """Return the progress of each assigned partition."""
@@ -242,7 +242,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)
         for tp, ranges in self.ranges.items():
-            if ranges.uncommitted and (topics is None or tp in topics or tp.topic in topics):
+            # The offsets of an exactly-once route are committed in transactions.
+            wanted = ranges.uncommitted and not self._is_transactional(tp)
+            if wanted and (topics is None or tp in topics or tp.topic in topics):
                 yield tp
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
@@ -280,6 +282,34 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """Start an epoch: read every assigned partition from its committed offset."""
         self._start_epoch()
         self._observer.on_assigned(self.assignment())
+        transactional = [Source(*tp) for tp in self.assignment() if self._is_transactional(tp)]
+        if transactional:
+            # Faust cancels this method after 30 s; the producers may be opened for longer.
+            self._opening = asyncio.create_task(self._open_and_seek(transactional))
+            await asyncio.wait({self._opening})
+        else:
+            await self._set_positions()
+            self.joined = True
+
+    async def _open_and_seek(self, transactional: Sequence[Source]) -> None:
+        """Open the producers of partitions, then read all partitions from their committed offsets.
+
+        The order matters: an earlier producer of a partition may commit until the new one is open.
+        """
+        try:
+            await self._producers.open(transactional)
+            await self._set_positions()
+            starts = {tp: ranges for tp, ranges in self.ranges.items() if self._is_transactional(tp)}
+            await commit_start_offsets(self._producers, self._thread.topics, starts)
+            self.joined = True
+        except Exception as exc:  # noqa: BLE001 - nothing awaits the task, so an error has to end the app here
+            self.app.fail(exc)
+
+    def _is_transactional(self, tp: TP) -> bool:
+        channel = self._channel(tp.topic)
+        return channel is not None and channel.transactional
+
+    async def _set_positions(self) -> None:
         positions = await self._thread.set_positions()
         self._read_offset.update({tp: p.offset for tp, p in positions.items()})
         self._committed_offset.update({tp: p.committed for tp, p in positions.items()})
@@ -288,9 +318,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             for tp, p in positions.items()
             if self._channel(tp.topic)
         }
-        self.joined = True
 
     def _start_epoch(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
         self.epoch += 1
         self.joined = False
         self.ranges = {}
@@ -308,10 +339,17 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if self.ranges:
             # A topic that was deleted may be created again during the drain.
             ends = self._thread.log_ends()
-            await self.drain("partitions revoked", Deadline(self._config.drain_s))
+            await self.drain("partitions revoked", Deadline(self._config.drain_s if self.app.drains else 0.0))
             self._thread.end_epoch({tp: ranges.base for tp, ranges in self.ranges.items()}, ends)
         self._start_epoch()
+        await self.close_producers()
         await super().on_partitions_revoked(revoked)
+
+    async def close_producers(self) -> None:
+        """Abort the open transactions, and close the transactional producers."""
+        if self._opening is not None:
+            self._opening.cancel()
+        await self._producers.close()
 
     async def drain(self, reason: str, deadline: Deadline) -> None:
         """Stop handing out batches, wait for the batches in flight, and commit the finished offsets.

@@ -11,7 +11,21 @@ from typing import Any
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import BrokerResponseError, for_code
 
-from stream.kafka.group import RETRY_S, TOPIC_DENIED, UNKNOWN_TOPIC, UNREACHABLE, Answer, GroupAnswers
+from stream.kafka.faust.stable_offsets import (
+    OffsetFetchResponse_v7,
+    UnstableOffsetError,
+    stable_request,
+    without_pending_offsets,
+)
+from stream.kafka.group import (
+    RETRY_S,
+    TOPIC_DENIED,
+    UNKNOWN_TOPIC,
+    UNREACHABLE,
+    UNSTABLE,
+    Answer,
+    GroupAnswers,
+)
 
 COORDINATOR_MOVED = (15, 16)
 
@@ -48,7 +62,9 @@ class CoordinatorWatch:
         Raises:
             KafkaError: the coordinator is unknown, does not answer, or refuses to return committed offsets.
         """
-        response = await self._send(request)
+        response = await self._send(stable_request(request))
+        if isinstance(response, OffsetFetchResponse_v7):
+            response = self._stable_response(response)
         answer = _answer(request, response)
         if answer.request != "LeaveGroup":
             self._answers.record(answer)
@@ -60,6 +76,21 @@ class CoordinatorWatch:
                 self._coordinator.coordinator_dead()
             raise for_code(answer.code)(answer.name)
         return response
+
+    def _stable_response(self, response: Any) -> Any:
+        """Return an OffsetFetch response in the version that aiokafka reads.
+
+        Raises:
+            UnstableOffsetError: a transaction that commits an offset of an assigned partition is not decided.
+        """
+        subscription = self._coordinator._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        assigned = frozenset() if assignment is None else frozenset(assignment.tps)
+        try:
+            return without_pending_offsets(response, assigned)
+        except UnstableOffsetError:
+            self._answers.record(Answer("OffsetFetch", UNSTABLE))
+            raise
 
     async def look_up(self, kind: Any, key: str) -> Any:
         """Find the coordinator of the group, and record the answer.

@@ -6,6 +6,7 @@ import faust
 
 from stream.kafka.connection import client_options, security_options
 from stream.kafka.group import SESSION_TIMEOUT_S
+from stream.kafka.transaction_errors import TRANSACTION_TIMEOUT_S
 from stream.settings import Settings
 
 POLL_RECORDS = 8_192
@@ -14,6 +15,7 @@ HEARTBEAT_S = 2.0
 REBALANCE_TIMEOUT_S = 30.0
 REQUEST_TIMEOUT_S = 30.0
 PRODUCE_BATCH_BYTES = 2**19
+TRANSACTION_RETRY_MS = 10
 
 
 def faust_options(settings: Settings) -> dict[str, Any]:
@@ -50,6 +52,26 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "topic_disable_leader": True,
         "web_enabled": False,
         "autodiscover": False,
+    }
+
+
+def transactional_options(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of the transactional `AIOKafkaProducer`s, without the transactional id.
+
+    Raises:
+        UsageError: the credentials cannot be read.
+    """
+    return {
+        **client_options(settings),
+        "client_id": "labelstream",
+        "compression_type": None if settings.compression == "none" else settings.compression,
+        "linger_ms": 0,
+        "max_batch_size": PRODUCE_BATCH_BYTES,
+        "metadata_max_age_ms": round(settings.metadata_max_age_s * 1000),
+        "request_timeout_ms": round(REQUEST_TIMEOUT_S * 1000),
+        # A broker asks for retries while it writes the end of the previous transaction.
+        "retry_backoff_ms": TRANSACTION_RETRY_MS,
+        "transaction_timeout_ms": round(TRANSACTION_TIMEOUT_S * 1000),
     }
 
 

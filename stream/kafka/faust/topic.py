@@ -25,19 +25,21 @@ class ReadLimits(Protocol):
 class BatchTopic(faust.Topic):  # type: ignore[misc]
     """A topic whose agent receives `RecordBatch` objects instead of single events."""
 
-    def __init__(self, *args: Any, limits: ReadLimits, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: ReadLimits, transactional: bool = False, **kwargs: Any) -> None:
         """
         Args:
             args: the positional arguments of `faust.Topic`.
             limits: the limits on reading the topic.
+            transactional: True if the offsets of the topic are committed in transactions.
             kwargs: the keyword arguments of `faust.Topic`.
         """
         self.limits = limits
+        self.transactional = transactional
         super().__init__(*args, **kwargs)
 
     def _clone_args(self) -> Mapping[str, Any]:
         # An agent reads from a clone of its topic.
-        return {**super()._clone_args(), "limits": self.limits}
+        return {**super()._clone_args(), "limits": self.limits, "transactional": self.transactional}
 
     def put_batch(self, batch: RecordBatch) -> None:
         """Queue a batch for the agent, as the value of one Faust event."""

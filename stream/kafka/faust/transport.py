@@ -5,7 +5,7 @@ from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
 
-from stream.kafka.consumer import ConsumerConfig, ConsumerObserver
+from stream.kafka.consumer import ConsumerConfig, ConsumerObserver, PartitionProducers
 from stream.kafka.faust.consumer import BatchConsumer
 from stream.kafka.faust.producer import BatchProducer
 
@@ -21,6 +21,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         config: ConsumerConfig,
         observer: ConsumerObserver,
         new_thread: Callable[[BatchConsumer], Any],
+        producers: PartitionProducers,
     ) -> None:
         """
         Args:
@@ -29,11 +30,13 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
             config: the start position and the limits of the consumer.
             observer: the receiver of the consumer's and the producer's events.
             new_thread: creates the thread of a consumer.
+            producers: the producers of the partitions whose offsets are committed in transactions.
         """
         super().__init__(url, app)
         self._config = config
         self._observer = observer
         self._new_thread = new_thread
+        self._producers = producers
 
     def create_consumer(self, callback: Any, **kwargs: Any) -> BatchConsumer:
         """Create the app's consumer."""
@@ -44,6 +47,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
             config=self._config,
             observer=self._observer,
             new_thread=self._new_thread,
+            producers=self._producers,
             **kwargs,
         )
 
