@@ -12,8 +12,13 @@ from tests.real.tiny_bundle import make_tiny_bundle
 
 
 def test_lines_of_a_real_session_become_log_lines(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # A library that another test has loaded may have added a handler that writes to a closed stream.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [caplog.handler])
     model = make_tiny_bundle(tmp_path).path / "onnx/model.onnx"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 1
