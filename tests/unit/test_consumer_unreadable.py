@@ -21,7 +21,7 @@ from stream.kafka.group import GroupAnswers
 from stream.quarantine import Quarantine
 from stream.settings import load_settings
 from tests.real.raw_batches import batch, record
-from tests.unit.test_consumer import (
+from tests.unit.consumer_setup import (
     PARTITION,
     FakeThread,
     Setup,
