@@ -9,13 +9,10 @@ from rich.console import Console
 
 from stream.bundle import read_bundle
 from stream.classify import InputReader
-from stream.commands.evaluation import Evaluation
 from stream.commands.explain import explanation, explanation_console
-from stream.commands.gold_labels import read_names
-from stream.commands.kept_columns import parse_columns
 from stream.commands.options import with_settings
-from stream.commands.output_header import PredictionWriter
-from stream.commands.predict_checks import (
+from stream.output_files import is_replaced
+from stream.predict.checks import (
     ENGINES,
     ScaleOptions,
     check_arguments,
@@ -23,14 +20,17 @@ from stream.commands.predict_checks import (
     check_output,
     with_all_scores,
 )
-from stream.commands.predict_files import predict_files
-from stream.commands.prediction_job import PredictionJob, Source
-from stream.commands.prediction_run import PredictedRow, PredictionCounts, ProgressBar, Show, predict_rows
-from stream.commands.prediction_writer import open_writer
-from stream.commands.row_output import RowOutput
-from stream.commands.row_reader import Columns, RowReader, text_rows
-from stream.commands.score_shape import SHAPES, score_shape
-from stream.output_files import is_replaced
+from stream.predict.evaluation import Evaluation
+from stream.predict.files import predict_files
+from stream.predict.gold_labels import read_names
+from stream.predict.job import PredictionJob, Source
+from stream.predict.kept_columns import parse_columns
+from stream.predict.output_header import PredictionWriter
+from stream.predict.row_output import RowOutput
+from stream.predict.row_reader import Columns, RowReader, text_rows
+from stream.predict.run import PredictedRow, PredictionCounts, ProgressBar, Show, predict_rows
+from stream.predict.score_shape import SHAPES, score_shape
+from stream.predict.writer import open_writer
 from stream.settings import Settings
 from stream.tables import FORMATS, Format, Quoting, TableOptions
 from stream.termination import exit_on_termination

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stream.bundle import Bundle
-from stream.commands.prediction_record import RECORD_NAME
 from stream.errors import UsageError
+from stream.predict.run_record import RECORD_NAME
 from tests.real.components import unavailable
 from tests.real.tiny_bundle import make_tiny_bundle
 from tests.unit.predict_command import run
@@ -26,7 +26,7 @@ SEGMENT_ROWS = 512
 # Runs the command with smaller parts, and fails if its process has imported PyTorch.
 PROGRAM = f"""
 import sys
-from stream.commands import prediction_ray
+from stream.predict import ray_run as prediction_ray
 from stream.commands.predict import predict
 import typer
 prediction_ray.SEGMENT_ROWS = {SEGMENT_ROWS}

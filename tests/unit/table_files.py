@@ -13,8 +13,8 @@ import cramjam
 import orjson
 import pytest
 
-from stream.commands.row_reader import Columns, RowReader
 from stream.errors import UsageError
+from stream.predict.row_reader import Columns, RowReader
 from stream.tables import TableOptions
 from trainer.data.files import ParseOptions, read_table
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 
-from stream.commands.column_types import own_types
 from stream.commands.predict import predict
+from stream.predict.column_types import own_types
 from stream.tables.parquet import BATCH_ROWS
 from tests.real.kinds import BY_NAME, make_bundle_of
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from typer.testing import Result
 
 from stream.bundle import Bundle
-from stream.commands import prediction_run
-from stream.commands.evaluation import Evaluation
-from stream.commands.gold_labels import GoldLabels, read_names
-from stream.commands.prediction_metrics import LabelFigures, LabelSetFigures, NumberFigures
 from stream.errors import UsageError
+from stream.predict import run as prediction_run
+from stream.predict.evaluation import Evaluation
+from stream.predict.gold_labels import GoldLabels, read_names
+from stream.predict.metrics import LabelFigures, LabelSetFigures, NumberFigures
 from tests.real.kinds import BY_NAME
 from tests.unit.predict_command import lines, make_bundles, run
 

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from stream.bundle import Bundle
-from stream.commands import prediction_folder
-from stream.commands.prediction_record import RECORD_NAME, RunRecord
 from stream.errors import UsageError
+from stream.predict import folder as prediction_folder
+from stream.predict.run_record import RECORD_NAME, RunRecord
 from tests.real.kinds import BY_NAME, make_bundle_of
 from tests.unit.predict_command import run
 

@@ -17,8 +17,8 @@ import orjson
 import pytest
 
 from stream.bundle import Bundle
-from stream.commands import prediction_run
 from stream.errors import LabelstreamError, UsageError
+from stream.predict import run as prediction_run
 from tests.real.kinds import BY_NAME, make_bundle_of
 from tests.real.wait import until
 from tests.unit.predict_command import run

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stream.bundle import Bundle
-from stream.commands import parquet_output
 from stream.errors import UsageError
+from stream.predict import parquet_output
 from tests.unit.predict_command import lines, make_bundles, run
 
 TEXTS = ["my card was charged twice", None, "where is my refund", " ", "my card was charged twice"]

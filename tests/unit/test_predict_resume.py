@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stream.bundle import Bundle
-from stream.commands import prediction_parts
 from stream.errors import UsageError
+from stream.predict import parts as prediction_parts
 from tests.real.kinds import BY_NAME, make_bundle_of
 from tests.unit.predict_command import run
 
@@ -25,7 +25,7 @@ KILLS = 2
 DEADLINE_S = 60
 # Runs the command with smaller parts.
 PROGRAM = f"""
-from stream.commands import prediction_parts
+from stream.predict import parts as prediction_parts
 prediction_parts.PART_ROWS = {PART_ROWS}
 from stream.cli import main
 main()

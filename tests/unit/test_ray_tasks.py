@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from stream.bundle import Bundle, read_bundle
-from stream.commands.prediction_job import PredictionJob
-from stream.commands.ray_tasks import (
+from stream.errors import BundleError, UsageError
+from stream.predict.job import PredictionJob
+from stream.predict.ray_tasks import (
     END,
     OutputFolder,
     SegmentLabeller,
@@ -16,8 +17,7 @@ from stream.commands.ray_tasks import (
     SentJob,
     from_text,
 )
-from stream.commands.row_reader import Columns
-from stream.errors import BundleError, UsageError
+from stream.predict.row_reader import Columns
 from stream.settings import load_settings
 from stream.tables import TableOptions
 from tests.real.kinds import BY_NAME, make_bundle_of

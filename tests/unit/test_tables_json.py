@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from stream.commands.row_reader import Columns, RowReader
 from stream.errors import UsageError
+from stream.predict.row_reader import Columns, RowReader
 from stream.records import DeadLetter, Decoder, Source
 from stream.routes import RouteOptions
 from tests.unit.table_files import both, refused, train_rows, write

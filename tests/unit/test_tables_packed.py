@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.commands.row_reader import Columns, RowReader
 from stream.errors import UsageError
+from stream.predict.row_reader import Columns, RowReader
 from tests.unit.table_files import COMPRESS, both, predict_rows, refused, set_stdin, train_rows, write
 from trainer.config import DataConfig
 from trainer.data.read import data_digest, read_data

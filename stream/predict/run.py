@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stream.classify import RowResult
-from stream.commands.row_reader import InputRow, RowReader
 from stream.errors import Poison, Reason
 from stream.observe.metrics import ModelMetrics
+from stream.predict.row_reader import InputRow, RowReader
 from stream.records import Event
 from stream.runtime import CoreUse
 from stream.settings import Settings

@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
-from stream.commands.input_files import check_folders, list_files, output_names
-from stream.commands.predict_checks import ScaleOptions
-from stream.commands.prediction_job import PredictionJob
-from stream.commands.prediction_record import RECORD_NAME, RunRecord, file_stamp
-from stream.commands.prediction_run import CHUNK_ROWS, ProgressBar
-from stream.commands.ray_engine import connect, disconnect, label_segments, plan_actors
-from stream.commands.ray_tasks import (
+from stream.errors import UsageError
+from stream.output_files import named_errors, write_file
+from stream.predict.checks import ScaleOptions
+from stream.predict.input_files import check_folders, list_files, output_names
+from stream.predict.job import PredictionJob
+from stream.predict.ray_engine import connect, disconnect, label_segments, plan_actors
+from stream.predict.ray_tasks import (
     END,
     PREDICTED,
     OutputFolder,
@@ -23,8 +23,8 @@ from stream.commands.ray_tasks import (
     SentJob,
     from_text,
 )
-from stream.errors import UsageError
-from stream.output_files import named_errors, write_file
+from stream.predict.run import CHUNK_ROWS, ProgressBar
+from stream.predict.run_record import RECORD_NAME, RunRecord, file_stamp
 
 SUCCESS = "_SUCCESS"
 SEGMENT_ROWS = 32 * CHUNK_ROWS

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import orjson
 
-from stream.commands.json_values import to_json
-from stream.commands.output_header import PredictionWriter
+from stream.predict.json_values import to_json
+from stream.predict.output_header import PredictionWriter
 
 
 class SpooledRows:

@@ -6,15 +6,15 @@ from typing import Any, Protocol
 
 from stream.bundle import Manifest
 from stream.classify import as_number
-from stream.commands.gold_labels import GoldLabels, shown
-from stream.commands.prediction_metrics import (
+from stream.errors import UsageError
+from stream.predict.gold_labels import GoldLabels, shown
+from stream.predict.metrics import (
     LabelFigures,
     LabelSetFigures,
     NumberFigures,
     format_figures,
 )
-from stream.commands.row_reader import check_column
-from stream.errors import UsageError
+from stream.predict.row_reader import check_column
 from stream.tables import NUMBER_NULL_TEXTS
 from stream.wording import count_of
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stream.commands.column_types import own_types, types_of_rows
-from stream.commands.json_values import to_json
-from stream.commands.output_header import ByteFile, Header, PredictionWriter
-from stream.commands.spooled_rows import SpooledRows
 from stream.errors import UsageError, missing_module
+from stream.predict.column_types import own_types, types_of_rows
+from stream.predict.json_values import to_json
+from stream.predict.output_header import ByteFile, Header, PredictionWriter
+from stream.predict.spooled_rows import SpooledRows
 
 if TYPE_CHECKING:
     import pyarrow

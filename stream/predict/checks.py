@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.bundle import Bundle
-from stream.commands.input_files import COMPRESSED_FORMATS, OUTPUT_FORMATS
-from stream.commands.prediction_writer import check_format
 from stream.errors import UsageError
 from stream.output_files import STANDARD_STREAM, check_not_input, is_inside, is_replaced
+from stream.predict.input_files import COMPRESSED_FORMATS, OUTPUT_FORMATS
+from stream.predict.writer import check_format
 from stream.settings import Settings
 from stream.tables import STANDARD_INPUT
 

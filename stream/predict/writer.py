@@ -12,12 +12,12 @@ from typing import Any
 import cramjam
 import orjson
 
-from stream.commands.json_values import to_json
-from stream.commands.output_header import ByteFile, Header, PredictionWriter
-from stream.commands.parquet_output import check_pyarrow, open_parquet
-from stream.commands.spooled_rows import SpooledRows
 from stream.errors import UsageError
 from stream.output_files import STANDARD_STREAM, OutputFile, named_errors
+from stream.predict.json_values import to_json
+from stream.predict.output_header import ByteFile, Header, PredictionWriter
+from stream.predict.parquet_output import check_pyarrow, open_parquet
+from stream.predict.spooled_rows import SpooledRows
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 PARQUET_SUFFIXES = (".parquet", ".pq")

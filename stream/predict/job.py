@@ -7,10 +7,10 @@ from typing import Any
 
 from stream import __version__
 from stream.bundle import Bundle
-from stream.commands.evaluation import Evaluation
-from stream.commands.row_output import RowOutput, kept_columns, output_header
-from stream.commands.row_reader import Columns, InputRow, RowReader
-from stream.commands.score_shape import score_shape
+from stream.predict.evaluation import Evaluation
+from stream.predict.row_output import RowOutput, kept_columns, output_header
+from stream.predict.row_reader import Columns, InputRow, RowReader
+from stream.predict.score_shape import score_shape
 from stream.settings import Settings
 from stream.tables import TableOptions
 

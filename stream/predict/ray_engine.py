@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stream.commands.ray_tasks import SegmentLabeller, SegmentReader
 from stream.errors import UsageError, missing_module
+from stream.predict.ray_tasks import SegmentLabeller, SegmentReader
 
 GPU_DEVICES = ("cuda", "tensorrt")
 # Readers wait for the actors most of the time, and must not take the core of one.

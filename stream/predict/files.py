@@ -5,14 +5,14 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from stream.commands.predict_checks import ScaleOptions
-from stream.commands.prediction_folder import FolderRun
-from stream.commands.prediction_job import PredictionJob
-from stream.commands.prediction_parts import predict_in_parts, remove_parts
-from stream.commands.prediction_ray import RayRun
-from stream.commands.prediction_record import file_stamp
-from stream.commands.prediction_run import RowPredictor, RunProgress
-from stream.commands.ray_tasks import PREDICTED
+from stream.predict.checks import ScaleOptions
+from stream.predict.folder import FolderRun
+from stream.predict.job import PredictionJob
+from stream.predict.parts import predict_in_parts, remove_parts
+from stream.predict.ray_run import RayRun
+from stream.predict.ray_tasks import PREDICTED
+from stream.predict.run import RowPredictor, RunProgress
+from stream.predict.run_record import file_stamp
 from stream.wording import count_of
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import orjson
 
-from stream.commands.output_header import Header, PredictionWriter
-from stream.commands.prediction_job import PredictionJob, Source, open_source
-from stream.commands.prediction_record import RunRecord, file_stamp
-from stream.commands.prediction_run import RowPredictor, RunProgress
-from stream.commands.prediction_writer import is_parquet_output, open_writer
-from stream.commands.row_reader import InputRow
 from stream.output_files import named_errors
+from stream.predict.job import PredictionJob, Source, open_source
+from stream.predict.output_header import Header, PredictionWriter
+from stream.predict.row_reader import InputRow
+from stream.predict.run import RowPredictor, RunProgress
+from stream.predict.run_record import RunRecord, file_stamp
+from stream.predict.writer import is_parquet_output, open_writer
 
 PART_ROWS = 4_096
 

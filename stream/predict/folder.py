@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from stream.commands.input_files import check_folders, list_files, output_names
-from stream.commands.prediction_job import PredictionJob, open_source
-from stream.commands.prediction_parts import predict_in_parts, remove_parts, write_predictions
-from stream.commands.prediction_record import RECORD_NAME, RunRecord, file_stamp
-from stream.commands.prediction_run import RowPredictor, RunProgress
-from stream.commands.prediction_writer import open_writer
 from stream.errors import UsageError
 from stream.output_files import named_errors
+from stream.predict.input_files import check_folders, list_files, output_names
+from stream.predict.job import PredictionJob, open_source
+from stream.predict.parts import predict_in_parts, remove_parts, write_predictions
+from stream.predict.run import RowPredictor, RunProgress
+from stream.predict.run_record import RECORD_NAME, RunRecord, file_stamp
+from stream.predict.writer import open_writer
 from stream.tables import EmptyTableError
 
 OVERWRITE = "name another folder in --output, or add --overwrite"

@@ -5,12 +5,12 @@ from typing import Any
 
 from stream.bundle import Manifest
 from stream.classify import Prediction
-from stream.commands.evaluation import Evaluation
-from stream.commands.kept_columns import KeptColumns
-from stream.commands.output_header import Header, PredictionWriter
-from stream.commands.prediction_run import PredictedRow
-from stream.commands.row_reader import Columns, InputRow
-from stream.commands.score_shape import ScoreShape
+from stream.predict.evaluation import Evaluation
+from stream.predict.kept_columns import KeptColumns
+from stream.predict.output_header import Header, PredictionWriter
+from stream.predict.row_reader import Columns, InputRow
+from stream.predict.run import PredictedRow
+from stream.predict.score_shape import ScoreShape
 
 
 class RowOutput:

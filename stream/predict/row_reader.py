@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stream.commands.json_values import to_json
 from stream.errors import UsageError
+from stream.predict.json_values import to_json
 from stream.tables import (
     ParquetReader,
     Row,

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from stream.commands.score_shape import WIDE_PREFIX
+from stream.predict.score_shape import WIDE_PREFIX
 
 
 def own_types(names: Sequence[str]) -> dict[str, Any]:

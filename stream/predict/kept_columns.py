@@ -4,8 +4,8 @@ import csv
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from stream.commands.row_reader import check_column
 from stream.errors import UsageError
+from stream.predict.row_reader import check_column
 
 ALL, NONE = "all", "none"
 PREFIX = "input_"

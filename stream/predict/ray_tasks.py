@@ -14,17 +14,17 @@ from typing import Any
 
 from stream import errors
 from stream.bundle import read_bundle
-from stream.commands.column_types import types_of_rows
-from stream.commands.kept_columns import KeptColumns
-from stream.commands.output_header import Header
-from stream.commands.prediction_job import OF_PREDICTIONS, PredictionJob, Source, open_source
-from stream.commands.prediction_run import PredictedRow, RowPredictor
-from stream.commands.prediction_writer import open_writer
-from stream.commands.row_output import RowOutput
-from stream.commands.row_reader import Columns, InputRow
-from stream.commands.score_shape import score_shape
 from stream.errors import BundleError, Fatal, Poison, UsageError
 from stream.output_files import named_errors
+from stream.predict.column_types import types_of_rows
+from stream.predict.job import OF_PREDICTIONS, PredictionJob, Source, open_source
+from stream.predict.kept_columns import KeptColumns
+from stream.predict.output_header import Header
+from stream.predict.row_output import RowOutput
+from stream.predict.row_reader import Columns, InputRow
+from stream.predict.run import PredictedRow, RowPredictor
+from stream.predict.score_shape import score_shape
+from stream.predict.writer import open_writer
 from stream.settings import load_settings
 from stream.tables import EmptyTableError, TableOptions
 
