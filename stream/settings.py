@@ -364,6 +364,11 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
 def _names_before_file(flags: Iterable[str]) -> set[str]:
     """Return the names of a route's values that flags or environment variables give."""
     of_route = {*RouteOptions.model_fields, *TOPIC_SETTINGS}
-    variables = {name.lower().removeprefix(ENV_PREFIX.lower()) for name, value in os.environ.items() if value}
+    prefix = ENV_PREFIX.lower()
+    variables = {
+        name.lower().removeprefix(prefix)
+        for name, value in os.environ.items()
+        if value and name.lower().startswith(prefix)
+    }
     # A compose file sets LABELSTREAM_BUNDLE for the route that the settings describe without [[routes]].
     return (of_route & variables) | ({*of_route, "bundle"} & set(flags))

@@ -11,7 +11,7 @@ from benchmarks.speed.bundles import bench_bundle
 from benchmarks.speed.context import Bench
 from benchmarks.speed.systems import FREE_WORKER, Endpoints, LabelstreamWorker
 from tests.real.components import unique
-from tests.real.process import Child, Folder
+from tests.real.process import Child, EndedError, Folder
 from tests.real.wait import until
 from tests.real.worker import READY_S, WorkerProcess
 
@@ -61,6 +61,16 @@ def producer(model: Model, rate: float, seconds: float, loaded: LoadedWorker) ->
         folder.remove()
 
 
+def check_producer(child: Child) -> None:
+    """Check that the producer has not failed.
+
+    Raises:
+        EndedError: it has.
+    """
+    if child.returncode:
+        raise EndedError(f"the producer ended with {child.returncode}:\n{child.tail()}")
+
+
 @contextmanager
 def started_worker(bench: Bench, model: Model) -> Iterator[LoadedWorker]:
     """Start a worker on new topics and wait until it is ready."""
@@ -86,4 +96,5 @@ def warm_broker(bench: Bench) -> None:
         producer(free_model, BROKER_WARM_UP_RATE, seconds, loaded) as child,
     ):
         until(lambda: not child.alive, seconds + DRAIN_S, "the producer's end")
+        check_producer(child)
     bench.broker_is_warm = True

@@ -59,6 +59,8 @@ def main(
     total, sent, late_s = int(rate * seconds), 0, 0.0
     events = [(b"k-%d" % number, make(number)) for number in range(total)]
     producer.list_topics(topic, timeout=FLUSH_S)
+    # confluent-kafka takes no other sequence than a list.
+    headers = [*HEADERS]
     produce, began = producer.produce, time.time() + HEAD_START_S
     while sent < total:
         now = time.time()
@@ -69,7 +71,7 @@ def main(
             key, value = events[number]
             timestamp_ms = int((began + number / rate) * 1e3)
             produce(
-                topic, value, key, number % partitions, on_delivery, timestamp=timestamp_ms, headers=HEADERS
+                topic, value, key, number % partitions, on_delivery, timestamp=timestamp_ms, headers=headers
             )
         sent = max(sent, due)
         producer.poll(0)

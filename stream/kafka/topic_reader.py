@@ -60,9 +60,12 @@ class TopicReader:
             max_records: the maximum number of records.
 
         Raises:
-            UnreadableBatchError: a batch cannot be read; the records before it were returned.
+            UnreadableBatchError: a batch cannot be read; an earlier call has returned the records before it.
             KafkaError: the broker refuses the consumer.
         """
+        # Records that were read beside an unreadable batch are returned first, or they would be lost.
+        for error in self._buffer.unreadable.values():
+            raise error
         self._buffer.begin_poll()
         found: Mapping[TopicPartition, Sequence[Record]] = await self.consumer.getmany(
             timeout_ms=timeout_ms, max_records=max_records

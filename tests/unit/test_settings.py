@@ -163,6 +163,9 @@ def test_flags_and_variables_precede_the_values_of_a_single_route(
     # A compose file sets it for every worker.
     monkeypatch.setenv("LABELSTREAM_BUNDLE", "of-the-environment")
     monkeypatch.setenv("LABELSTREAM_OUTPUT_TOPIC", "")
+    # These are variables of other programs.
+    for name in ("OUTPUT_TOPIC", "DELIVERY", "ID_FIELD", "text_field", "XLABELSTREAM_OUTPUT"):
+        monkeypatch.setenv(name, "other")
     flags = {"text_template": "{a} {b}", "input_topic": "z.in", "review_topic": "review"}
     (route,) = load_settings(flags, file).effective_routes
     assert (route.name, route.input_topic, route.output_topic) == ("a", "z.in", "a.out")

@@ -196,3 +196,17 @@ async def test_the_error_of_a_transaction_is_raised() -> None:
     with pytest.raises(BrokerError):
         await producer.run(fail())
     await producer.close(Deadline(1))
+
+
+async def test_a_closed_producer_sends_nothing_more_also_if_the_broker_does_not_answer() -> None:
+    producer = TransactionalProducer(transactional_options(load_settings()), "id", lambda: None)
+
+    async def never() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    sending = producer.client._sender._sender_task = asyncio.create_task(never())
+    producer.client._txn_manager.set_pid_and_epoch(1, 0)
+    await producer.begin()
+    await producer.close(Deadline(0.05))
+    await asyncio.wait({sending}, timeout=1)
+    assert sending.cancelled()

@@ -18,6 +18,7 @@ from benchmarks.speed.open_loop import (
     DRAIN_S,
     LoadedWorker,
     Model,
+    check_producer,
     producer,
     started_worker,
     warm_broker,
@@ -27,7 +28,6 @@ from benchmarks.speed.scrape import Scrape
 from benchmarks.speed.stats import percentile, spread
 from benchmarks.speed.systems import FREE_WORKER, Endpoints, LabelstreamWorker
 from benchmarks.speed.texts import text_sets, unique_texts, write_texts
-from tests.real.process import EndedError
 from tests.real.wait import until
 
 TITLE = "Latency, end to end"
@@ -149,7 +149,12 @@ def sustained(bench: Bench, model: Model, rate: float, loaded: LoadedWorker) -> 
     seconds = QUICK_SECONDS if bench.options.quick else SECONDS
     arrivals = Arrivals(loaded.endpoints.broker, loaded.endpoints.target)
     with closing(arrivals), producer(model, rate, seconds, loaded) as child:
-        until(lambda: _label_count(bench, loaded.endpoints) > 0, DRAIN_S, "the first label")
+
+        def has_label() -> bool:
+            check_producer(child)
+            return _label_count(bench, loaded.endpoints) > 0
+
+        until(has_label, DRAIN_S, "the first label")
         started, before = monotonic(), _label_count(bench, loaded.endpoints)
         arrivals.read(lambda: None if child.alive else 0)
         return (_label_count(bench, loaded.endpoints) - before) / (monotonic() - started)
@@ -174,10 +179,9 @@ def under_load(bench: Bench, model: Model, rate: float, loaded: LoadedWorker) ->
 
         def expected() -> int | None:
             loaded.worker.check()
+            check_producer(child)
             if child.alive:
                 return None
-            if child.returncode:
-                raise EndedError(f"the producer ended with {child.returncode}:\n{child.tail()}")
             sent.update(json.loads(child.tail(1)))
             return math.ceil(sent["sent"] / PARTITIONS)
 

@@ -138,6 +138,9 @@ class TransactionalProducer:
             if (task := asyncio.current_task()) and task.cancelling():
                 raise
         finally:
+            # A stop that was cut short leaves it running, and it would open connections again.
+            if (sending := self.client._sender._sender_task) is not None:
+                sending.cancel()
             await self.client.client.close()
             waiter = self.client._txn_manager.wait_for_transaction_end()
             if waiter is not None:
