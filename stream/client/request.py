@@ -84,7 +84,7 @@ class LabelClient:
         try:
             await self._producer.start()
             await self._reader.start()
-            await self._reader.start_here()
+            await self._reader.resolve_positions()
         except (KafkaError, OSError) as exc:
             await self._stop_clients()
             raise connection_error(self._settings, exc) from exc

@@ -170,7 +170,7 @@ async def _reader(settings: Settings, topic: str, *, from_beginning: bool) -> As
     )
     try:
         await reader.start()
-        await reader.start_here()
+        await reader.resolve_positions()
         yield reader
     except UnreadableBatchError as exc:
         fix = "without --from-beginning, tail starts after the records that are in the topic now"

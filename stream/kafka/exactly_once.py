@@ -3,40 +3,21 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Protocol
 
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.deadline import Deadline
-from stream.errors import Fatal
+from stream.errors import Fatal, FencedError
 from stream.kafka.batches import RecordBatch
 from stream.kafka.delivery import FinishedBatch, merge_records, reject_refused
+from stream.kafka.faust.transaction_offsets import ConsumerOffsets
 from stream.kafka.faust.transactional_producer import TransactionalProducer, retrieve
 from stream.kafka.publisher import Publisher
-from stream.kafka.transactions import CLOSE_S, Producers, add_offset, commit
+from stream.kafka.transaction_errors import fenced_error
+from stream.kafka.transactions import CLOSE_S, Transactions, add_offset, commit
 from stream.records import Source
 
 TOPIC_POLL_S = 0.2
-
-
-class TransactionOffsets(Protocol):
-    """The offsets of the partitions that a consumer commits in transactions."""
-
-    @property
-    def draining(self) -> bool:
-        """True while the consumer stops, or its partitions are revoked."""
-
-    def are_next(self, batches: Sequence[RecordBatch]) -> bool:
-        """Return True if these batches are the first unfinished ones of their partition, in this order."""
-
-    def metadata(self, topic: str) -> str | None:
-        """Return the metadata for an offset of a topic, None while the topic does not exist."""
-
-    def abandon(self, batches: Sequence[RecordBatch]) -> None:
-        """Stop waiting for batches that cannot be delivered. Their offsets stay uncommitted."""
-
-    def on_committed(self, batches: Sequence[RecordBatch], seconds: float) -> None:
-        """Acknowledge batches whose transaction the broker has committed, after this many seconds."""
 
 
 class ExactlyOnce:
@@ -48,8 +29,8 @@ class ExactlyOnce:
 
     def __init__(
         self,
-        producers: Producers,
-        offsets: Callable[[], TransactionOffsets],
+        transactions: Transactions,
+        offsets: Callable[[], ConsumerOffsets],
         new_publisher: Callable[[Callable[[], object]], Publisher],
         *,
         group: str,
@@ -57,13 +38,13 @@ class ExactlyOnce:
     ) -> None:
         """
         Args:
-            producers: the transactional producers of the assigned partitions.
+            transactions: the transactional producers of the assigned partitions.
             offsets: returns the offsets of the consumer that reads the partitions.
             new_publisher: creates the publisher for a producer.
             group: the consumer group.
             deadline_s: the seconds within which the broker has to commit a transaction.
         """
-        self._producers = producers
+        self._transactions = transactions
         self._offsets = offsets
         self._new_publisher = new_publisher
         self._group = group
@@ -81,7 +62,7 @@ class ExactlyOnce:
         batches = [finished.batch for finished in live]
         source, offsets = batches[0].source, self._offsets()
         metadata = await self._metadata(batches)
-        producer = self._producers.of(source)
+        producer = self._transactions.of(source)
         if metadata is None or producer is None or batches[0].released:
             return False
         if not offsets.are_next(batches):
@@ -91,7 +72,11 @@ class ExactlyOnce:
                 fix="report the error; nothing was lost",
             )
         offset = OffsetAndMetadata(batches[-1].offset_range.next_offset, metadata)
-        return await producer.run(self._transaction(producer, live, offset))
+        try:
+            return await producer.run(self._transaction(producer, live, offset))
+        except FencedError as exc:
+            # The publisher does not know that its records are those of a transaction.
+            raise fenced_error(f"partition {source.partition} of {source.topic}") from exc
 
     async def _metadata(self, batches: Sequence[RecordBatch]) -> str | None:
         """Return the metadata of the offset, None if the offset must not be committed.

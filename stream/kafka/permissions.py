@@ -92,7 +92,8 @@ def transactions_error(settings: Settings) -> BrokerError:
     """Return the error for a worker's user that may not use the transactional ids of its group."""
     ids = ("--transactional-id", f"{settings.group}/", "--resource-pattern-type", "prefixed")
     return BrokerError(
-        f"the broker refuses {principal(settings)} the transactions of the group {settings.group}",
+        f"the broker does not allow {principal(settings)} to use the transactional ids of the group "
+        f"{settings.group}",
         cause="TRANSACTIONAL_ID_AUTHORIZATION_FAILED: exactly_once needs WRITE on the transactional ids",
         fix=f"grant it: {grant_command(settings, WRITE, *ids)}; or set delivery to at_least_once",
     )

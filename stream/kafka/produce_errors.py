@@ -25,8 +25,8 @@ from aiokafka.errors import (
     for_code,
 )
 
-from stream.errors import BrokerError, Fatal
-from stream.kafka.transaction_errors import fenced_error, is_fenced
+from stream.errors import BrokerError, Fatal, FencedError
+from stream.kafka.transaction_errors import is_fenced
 from stream.wording import CREATE_TOPICS
 
 # Codes that aiokafka does not know.
@@ -133,7 +133,11 @@ def refused_error(error: Exception, topic: str, partition: int) -> Fatal:
         partition: the partition of the records.
     """
     if is_fenced(error) or _code(error) == InvalidProducerEpoch.errno:
-        return fenced_error(topic)
+        return FencedError(
+            f"this worker's producer for {topic} was fenced",
+            cause="the broker has ended its identity, or another producer uses it",
+            fix="restart the worker, as a supervisor does; the events are read again",
+        )
     found = EXPLANATIONS.get(_code(error))
     if found is None:
         found = Explanation(

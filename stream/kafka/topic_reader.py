@@ -41,8 +41,8 @@ class TopicReader:
         await self.consumer.start()
         self._buffer = read_with_codec(self.consumer)
 
-    async def start_here(self) -> None:
-        """Fix the positions of a consumer without a group: every record that is sent from now on is read."""
+    async def resolve_positions(self) -> None:
+        """Resolve the start position of each partition, so that no record that is sent later is missed."""
         for partition in self.consumer.assignment():
             await self.consumer.position(partition)
 

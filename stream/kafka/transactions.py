@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Protocol
 
 import structlog
 from aiokafka.errors import BrokerResponseError, KafkaError
@@ -20,13 +19,6 @@ RETRY_PAUSE_S = 0.5
 CLOSE_S = 2.0
 
 log = structlog.get_logger(__name__)
-
-
-class Producers(Protocol):
-    """The part of `Transactions` that delivery needs."""
-
-    def of(self, source: Source) -> TransactionalProducer | None:
-        """Return the open producer of a partition, None if there is none."""
 
 
 class Transactions:

@@ -66,9 +66,12 @@ async def test_the_size_limit_of_a_batch_may_change_between_fetches(
 
 
 async def test_the_clone_of_a_topic_keeps_its_limits(topic: BatchTopic) -> None:
-    clone = topic.clone(is_iterator=True)
-    assert isinstance(clone, BatchTopic)
-    assert clone.limits.record_batch_size == 3
+    for transactional in (False, True):
+        topic.transactional = transactional
+        clone = topic.clone(is_iterator=True)
+        assert isinstance(clone, BatchTopic)
+        assert clone.limits.record_batch_size == 3
+        assert clone.transactional == transactional
 
 
 async def test_offsets_without_a_record_belong_to_the_batch_before_them(

@@ -36,7 +36,7 @@ class FakeWorker:
         closed: True if the producer was closed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deadline_s: float = 60.0) -> None:
         self.calls: list[str] = []
         self.errors: dict[str, BaseException] = {}
         self.before: dict[str, Callable[[], None]] = {}
@@ -49,9 +49,10 @@ class FakeWorker:
         self.client = self
         owner: Any = self
         self.batch = RecordBatch(SOURCE, [FakeRecord(b"{}")], OffsetRange(1041, 1042), 1, owner, 0.0)
-        producers: Any = self
+        double: Any = self
+        self.publishers = 0
         self.delivery = ExactlyOnce(
-            producers, lambda: self, self._new_publisher, group="group", deadline_s=0.05
+            double, lambda: double, self._new_publisher, group="group", deadline_s=deadline_s
         )
 
     async def deliver(self) -> bool:
@@ -89,6 +90,7 @@ class FakeWorker:
     # ---- the publisher
 
     def _new_publisher(self, _producer: Callable[[], object]) -> Publisher:
+        self.publishers += 1
         publisher: Any = self
         return publisher
 
@@ -148,12 +150,16 @@ async def test_every_step_that_fails_aborts_the_transaction(
 ) -> None:
     # The publisher raises the errors of labelstream itself.
     worker.errors[IN_ORDER[failing]] = expected("refused") if failing == 1 else error
-    with pytest.raises(expected):
+    with pytest.raises(expected) as raised:
         await worker.deliver()
     assert worker.calls == [*IN_ORDER[: failing + 1], "abort"]
+    if expected is FencedError:
+        assert "another worker has taken over the partition" in raised.value.cause
 
 
-async def test_a_commit_without_an_answer_is_an_error_after_the_deadline(worker: FakeWorker) -> None:
+async def test_a_commit_without_an_answer_is_an_error_after_the_deadline() -> None:
+    worker = FakeWorker(deadline_s=0.05)
+
     async def never() -> None:
         await asyncio.get_running_loop().create_future()
 
@@ -168,7 +174,8 @@ async def test_a_refused_offset_is_named_although_it_keeps_the_records_from_bein
     worker: FakeWorker,
 ) -> None:
     async def refused_later(*_: object) -> Refused:
-        await asyncio.sleep(0.01)
+        for _turn in range(10):
+            await asyncio.sleep(0)
         raise BrokerError("not in a transaction")
 
     worker.publish = refused_later  # type: ignore[method-assign, assignment]
@@ -198,6 +205,32 @@ async def test_a_batch_whose_transaction_was_committed_is_delivered_although_it_
     worker.before["commit"] = lambda: setattr(worker, "released", True)
     assert await worker.deliver()
     assert worker.calls == IN_ORDER
+
+
+async def test_a_batch_that_is_revoked_while_it_waits_for_its_topic_is_not_written(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.kafka.exactly_once.TOPIC_POLL_S", 0)
+    worker.topic_exists = False
+
+    def revoke() -> None:
+        worker.topic_exists = worker.released = True
+
+    asyncio.get_running_loop().call_soon(revoke)
+    assert not await worker.deliver()
+    assert worker.calls == []
+
+
+async def test_each_producer_has_a_publisher_of_its_own(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        assert await worker.deliver()
+    assert worker.publishers == 1
+    later = FakeWorker()
+    monkeypatch.setattr(worker, "of", lambda _source: later)
+    assert await worker.deliver()
+    assert worker.publishers == 2
 
 
 async def test_nothing_is_written_without_an_open_producer(worker: FakeWorker) -> None:

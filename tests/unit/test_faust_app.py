@@ -1,14 +1,23 @@
 """The worker's app records its first fatal error, and drains within one deadline at its stop."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from structlog.testing import capture_logs
 
 from stream.deadline import Deadline
 from stream.errors import BrokerError, DeviceError, StalledError, UnreadableBatchError
+from stream.kafka.delivery import AtLeastOnce
+from stream.kafka.exactly_once import ExactlyOnce
 from stream.observe.metrics import Metrics
+from stream.pipeline.agent import RoutePipeline
+from stream.routes import Route
 from stream.settings import load_settings
 from stream.web.page import RecentOutcomes
 from stream.worker.faust_app import LabelstreamApp
+from tests.unit.small_bundle import small_bundle
 
 
 class RecordingApp(LabelstreamApp):
@@ -69,3 +78,26 @@ async def test_a_stop_after_a_fatal_error_does_not_wait_for_batches(app: Recordi
     await app.on_stop()
     ((_, deadline),) = app.drained
     assert deadline.expired
+
+
+@pytest.mark.parametrize(
+    ("delivery", "guarantee"), [("at_least_once", AtLeastOnce), ("exactly_once", ExactlyOnce)]
+)
+async def test_the_delivery_of_a_route_is_that_of_its_agent_and_of_its_offsets(
+    app: RecordingApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delivery: Any, guarantee: type
+) -> None:
+    pipelines: list[RoutePipeline] = []
+
+    def agent(pipeline: RoutePipeline, *_: object) -> SimpleNamespace:
+        pipelines.append(pipeline)
+        return SimpleNamespace()
+
+    monkeypatch.setattr("stream.worker.faust_app.LabelAgent", agent)
+    model: Any = SimpleNamespace(
+        bundle=small_bundle(tmp_path), variant="fp32", classifier=SimpleNamespace(window_events=10)
+    )
+    route = Route(name="r", input_topic="a", output_topic="b", bundle="x", delivery=delivery)
+    app.add_route(route, model)
+    (pipeline,) = pipelines
+    assert isinstance(pipeline.delivery, guarantee)
+    assert app.agents["label-r"].channel.transactional == (delivery == "exactly_once")

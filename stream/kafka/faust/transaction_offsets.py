@@ -12,7 +12,7 @@ from stream.kafka.ranges import PartitionRanges
 
 
 class ConsumerOffsets:
-    """The `TransactionOffsets` of a batch consumer."""
+    """The offsets of a batch consumer that exactly-once delivery reads and commits."""
 
     def __init__(self, consumer: BatchConsumer, observer: ConsumerObserver) -> None:
         """
